@@ -1,0 +1,84 @@
+"""The ports: what a lower room needs from a higher one, or from outside. Each asks for as little as it can.
+
+Implementations live in the rooms above (or beside, for backends) and are wired in ``troth.app`` alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Protocol
+
+
+class Clock(Protocol):
+    """Tells the time, so that nothing below reads it from the machine."""
+
+    def now(self) -> int:
+        """Unix time in seconds."""
+        ...
+
+
+class Blobs(ABC):
+    """A store of immutable blocks of bytes by name. Backends implement the four underscored methods.
+
+    The names are CIDs of raw blocks or files' roots; this port does not check that bytes match their name
+    (``troth.store`` does, on every read).
+    """
+
+    @abstractmethod
+    def put(self, name: str, data: bytes) -> None:
+        """Keep ``data`` under ``name`` durably. Putting the same name again is a no-op."""
+
+    @abstractmethod
+    def get(self, name: str) -> bytes:
+        """The bytes under ``name``. Raises Undecidable if they are not here."""
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Whether ``name`` is here."""
+
+    @abstractmethod
+    def delete(self, name: str) -> bool:
+        """Forget ``name``; whether it was here."""
+
+    @abstractmethod
+    def names(self) -> Iterator[str]:
+        """Every name here, in no order."""
+
+
+class Signer(Protocol):
+    """Signs for one issuer under every suite its document asks for."""
+
+    @property
+    def did(self) -> str:
+        """The issuer's identifier."""
+        ...
+
+    def sign(self, message: bytes) -> tuple[tuple[str, bytes], ...]:
+        """(verification method id, signature) for each required suite, in the document's order."""
+        ...
+
+
+class KeyHistory(Protocol):
+    """What an issuer's keys were: the only place that says which suites must sign."""
+
+    def verify(self, issuer: str, message: bytes, signatures: Iterable[tuple[str, bytes]]) -> None:
+        """Check that every suite the issuer's document requires signed ``message``.
+
+        Raises Refuted for a wrong, missing, surplus or duplicated signature, Undecidable for an issuer whose
+        document is not known.
+        """
+        ...
+
+
+class Seekable(Protocol):
+    """A binary file that can be read from any place."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def tell(self) -> int: ...
+
+
+Readable = BinaryIO | Seekable
