@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Protocol
 
+from troth.core.terms import Account, DealState, Result, Terms
+
 
 class Clock(Protocol):
     """Tells the time, so that nothing below reads it from the machine."""
@@ -82,3 +84,62 @@ class Seekable(Protocol):
 
 
 Readable = BinaryIO | Seekable
+
+
+class Book(Protocol):
+    """Deals on one chain, by the rules of docs/reference/deals.md. ``by`` is the account that acts.
+
+    Every act either happens whole or raises ActRefused with the rule's code and changes nothing.
+    """
+
+    chain_id: int
+    address: Account
+
+    def open(self, by: Account, terms: Terms, salt: bytes) -> bytes:
+        """Publish terms; the deal's id. Moves nothing."""
+        ...
+
+    def join(self, by: Account, deal: bytes, pot: int) -> None:
+        """Deposit the pot. ``by`` must be its depositor and have approved the Book."""
+        ...
+
+    def submit(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
+        """Answer the current ask with a claim and what of it the chain must see."""
+        ...
+
+    def judge(self, by: Account, deal: bytes) -> Result:
+        """Record the policy's result on the frozen evidence."""
+        ...
+
+    def challenge(self, by: Account, deal: bytes) -> None:
+        """Climb to the next rung with the bond and its fees."""
+        ...
+
+    def close(self, by: Account, deal: bytes) -> None:
+        """Pay everybody by the final result, or refund a void deal."""
+        ...
+
+    def collect(self, by: Account, deal: bytes, pot: int, leaf: tuple[int, Account, int],
+                proof: tuple[bytes, ...]) -> None:
+        """Pay leaf (index, account, amount) of a pot's payout root."""
+        ...
+
+    def sweep(self, by: Account, deal: bytes, pot: int) -> None:
+        """After the term, give what was not collected to the residual account."""
+        ...
+
+    def withdraw(self, by: Account, token: Account) -> None:
+        """Pay the caller's credit from transfers that failed."""
+        ...
+
+    def stop(self, by: Account, stopped: bool) -> None:
+        """The owner stops or restarts ``open`` and ``join``."""
+        ...
+
+    def state(self, deal: bytes) -> DealState:
+        """Where the deal stands."""
+        ...
+
+    def credit(self, token: Account, account: Account) -> int:
+        """What waits for ``withdraw``."""
+        ...

@@ -244,6 +244,24 @@ class Entry:
         return (self.kind, self.by, self.rung, self.ask, self.slot, self.at, self.claim, self.data)
 
 
+@dataclass(frozen=True, slots=True)
+class DealState:
+    """Where a deal stands, the same from every Book.
+
+    status: "funding", "running", "closed" or "void". joined: indices of the pots deposited. rung, ask: the current
+    ones as last stored (time alone may have passed them). history: every entry, in order.
+    """
+
+    terms: Terms
+    status: Literal["funding", "running", "closed", "void"]
+    joined: frozenset[int]
+    rung: int
+    ask: int
+    ask_start: int
+    history: tuple[Entry, ...]
+    final: Result | None
+
+
 ASK = "(bytes32,address[],uint32,uint8)"
 RULE = "(uint8,uint8,uint8,uint32,address[],uint128[])"
 POT = f"(bytes32,address,uint128,address,{RULE}[])"
