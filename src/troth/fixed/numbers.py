@@ -1,0 +1,217 @@
+"""Fixed-point numbers, defined bit by bit.
+
+A real number ``x`` is held as the integer ``x * 2**16`` in an ``int64`` array (decision record 0004). Every function
+here is a function of integers alone: the same input gives the same bits on every machine, because integer addition is
+exact and therefore associative, and because nothing is ever left to wrap around: each result is bounded *before* it is
+computed, with Python's unbounded integers, and refused if the bound passes ``2**63 - 1``.
+
+Rounding is half to even everywhere, so that a rounded result has no drift in either direction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from troth.core.errors import BadInput
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+FRACTION_BITS = 16
+ONE = 1 << FRACTION_BITS
+"""The integer that stands for 1.0."""
+LIMIT = (1 << 31) - 1
+"""Largest magnitude of a stored value: 32767.99998 in real terms. Products of two stay below 2**62."""
+INT64_MAX = (1 << 63) - 1
+
+
+def _overflow(what: str, bound: int) -> BadInput:
+    return BadInput(f"integer overflow in {what}", expected=f"at most {INT64_MAX}", actual=f"a bound of {bound}",
+                    do="Clip the values or split the sum; nothing was computed.")
+
+
+def as_ints(values: object, what: str = "values") -> IntArray:
+    """``values`` as an int64 array, without any conversion. Raises BadInput for any other dtype, or for -2**63
+    (whose magnitude int64 cannot hold)."""
+    if not isinstance(values, np.ndarray) or values.dtype != np.dtype(np.int64):
+        found = f"{values.dtype} array" if isinstance(values, np.ndarray) else type(values).__name__
+        raise BadInput(f"{what} must be an int64 array", expected="int64", actual=found, do="Use quantise for floats.")
+    if values.size and int(values.min()) < -INT64_MAX:
+        raise BadInput(f"{what} holds -2**63, which has no magnitude in int64", expected=f"at least {-INT64_MAX}")
+    return values
+
+
+def magnitude(values: IntArray) -> int:
+    """Largest absolute value, 0 for an empty array. Exact, also at the ends of int64."""
+    return max(int(values.max()), -int(values.min())) if values.size else 0
+
+
+def quantise(values: npt.ArrayLike) -> IntArray:
+    """Real numbers -> fixed point: ``round(x * 2**16)``, half to even.
+
+    The product with a power of two is exact, so the rounding is the only one. Raises BadInput for NaN, infinities and
+    magnitudes above LIMIT: a value is never wrapped or clamped.
+    """
+    reals = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(reals).all():
+        raise BadInput("a value is not a finite number", expected="finite numbers", actual="NaN or infinity")
+    scaled = np.rint(np.ldexp(reals, FRACTION_BITS))
+    worst = float(np.abs(scaled).max(initial=0.0))
+    if worst > LIMIT:
+        raise BadInput("a value is too large for fixed point", expected=f"magnitude at most {LIMIT / ONE}",
+                       actual=worst / ONE, do="Rescale it first; values are never clamped silently.")
+    return scaled.astype(np.int64)
+
+
+def dequantise(values: IntArray) -> FloatArray:
+    """Fixed point -> real numbers, exact. Raises BadInput above LIMIT."""
+    if magnitude(as_ints(values)) > LIMIT:
+        raise BadInput("a fixed-point value is out of range", expected=f"at most {LIMIT}", actual=magnitude(values))
+    return np.ldexp(values.astype(np.float64), -FRACTION_BITS)
+
+
+def shift_round(values: IntArray, bits: int = FRACTION_BITS) -> IntArray:
+    """``values / 2**bits``, rounded half to even. ``bits`` from 1 to 62; cannot overflow."""
+    if not 1 <= bits <= 62:
+        raise BadInput("shift out of range", expected="1 to 62", actual=bits)
+    as_ints(values)
+    floor = values >> bits  # arithmetic: towards minus infinity, so the rest below is never negative
+    rest = values & ((1 << bits) - 1)
+    half = 1 << (bits - 1)
+    up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
+    return np.asarray(floor + up.astype(np.int64))
+
+
+def divide_round(values: IntArray, divisor: int | IntArray) -> IntArray:
+    """``values / divisor``, rounded half to even. Divisors from 1 to 2**61, one for all or one per element."""
+    divisors = np.asarray(divisor, dtype=np.int64)
+    if divisors.size == 0 or int(divisors.min()) < 1 or int(divisors.max()) > 1 << 61:
+        raise BadInput("divisor out of range", expected="1 to 2**61", actual=divisor)
+    floor = as_ints(values) // divisors
+    twice = (values - floor * divisors) * 2
+    up = (twice > divisors) | ((twice == divisors) & ((floor & 1) == 1))
+    return np.asarray(floor + up.astype(np.int64))
+
+
+def divide_int(value: int, divisor: int) -> int:
+    """The same rule for unbounded Python integers: ``value / divisor``, half to even; divisor at least 1."""
+    if divisor < 1:
+        raise BadInput("divisor out of range", expected="at least 1", actual=divisor)
+    floor, rest = divmod(value, divisor)
+    return floor + (1 if 2 * rest > divisor or (2 * rest == divisor and floor % 2) else 0)
+
+
+def add(left: IntArray, right: IntArray) -> IntArray:
+    """Element by element sum (shapes as NumPy broadcasts them). Raises BadInput if it could overflow."""
+    bound = magnitude(as_ints(left)) + magnitude(as_ints(right))
+    if bound > INT64_MAX:
+        raise _overflow("a sum", bound)
+    return left + right
+
+
+def subtract(left: IntArray, right: IntArray) -> IntArray:
+    """Element by element difference. Raises BadInput if it could overflow."""
+    bound = magnitude(as_ints(left)) + magnitude(as_ints(right))
+    if bound > INT64_MAX:
+        raise _overflow("a difference", bound)
+    return left - right
+
+
+def multiply(left: IntArray, right: IntArray | int) -> IntArray:
+    """Element by element product at the sum of both scales. Raises BadInput if it could overflow."""
+    factor = np.asarray(right, dtype=np.int64) if not isinstance(right, int) or abs(right) <= INT64_MAX else None
+    size = abs(right) if factor is None and isinstance(right, int) else magnitude(np.atleast_1d(np.asarray(factor)))
+    bound = magnitude(as_ints(left)) * size
+    if bound > INT64_MAX or factor is None:
+        raise _overflow("a product", bound)
+    return np.asarray(left * factor, dtype=np.int64)
+
+
+def total(values: IntArray, axis: int | None = None) -> Any:
+    """Sum over one axis (int64 array), or over everything (Python int). Raises BadInput if it could overflow."""
+    as_ints(values)
+    terms = values.size if axis is None else values.shape[axis]
+    bound = magnitude(values) * terms
+    if bound > INT64_MAX:
+        raise _overflow("a sum", bound)
+    return int(values.sum()) if axis is None else values.sum(axis=axis)
+
+
+def matmul(left: IntArray, right: IntArray) -> IntArray:
+    """Matrix product at the sum of both scales; vectors as in NumPy.
+
+    The bound ``terms * max|left| * max|right|`` covers every partial sum in every order of accumulation, so no order
+    can overflow and all orders agree. Raises BadInput for shapes that do not fit and when the bound passes int64.
+    """
+    as_ints(left)
+    as_ints(right)
+    if not 1 <= left.ndim <= 2 or not 1 <= right.ndim <= 2 or left.shape[-1] != right.shape[0]:
+        raise BadInput("shapes do not multiply", expected="(…, n) and (n, …)", actual=f"{left.shape} and {right.shape}")
+    bound = left.shape[-1] * magnitude(left) * magnitude(right)
+    if bound > INT64_MAX:
+        raise _overflow("a matrix product", bound)
+    return np.asarray(left @ right, dtype=np.int64)
+
+
+def dot(left: IntArray, right: IntArray) -> int:
+    """Inner product of two vectors at the sum of both scales. Raises BadInput like `matmul`."""
+    if left.ndim != 1 or right.ndim != 1:
+        raise BadInput("dot takes two vectors", expected="1 dimension", actual=f"{left.ndim} and {right.ndim}")
+    return int(matmul(left, right))
+
+
+def squared_distance(left: IntArray, right: IntArray) -> int:
+    """Squared Euclidean distance at twice the scale, exact. Raises BadInput if it could overflow."""
+    gap = subtract(left, right).reshape(-1)
+    return dot(gap, gap)
+
+
+def squared_distances(rows: IntArray) -> IntArray:
+    """All pairwise squared distances of ``rows`` (n, d) -> (n, n), exact. Raises BadInput if one could overflow."""
+    found = np.zeros((len(rows), len(rows)), dtype=np.int64)
+    for index, row in enumerate(rows):
+        gaps = subtract(rows, row)
+        bound = rows.shape[1] * magnitude(gaps) ** 2
+        if bound > INT64_MAX:
+            raise _overflow("a distance", bound)
+        found[index] = (gaps * gaps).sum(axis=1)
+    return found
+
+
+def norm(values: IntArray) -> int:
+    """Euclidean norm rounded up to the next integer, at the scale of ``values``.
+
+    Exact for any int64 input (the squares are summed in parts that cannot overflow, the parts in Python integers), so
+    a hostile input is measured, not refused.
+    """
+    flat = as_ints(values).reshape(-1)
+    chunk = INT64_MAX // max(1, magnitude(flat) ** 2)  # as many squares as int64 surely holds
+    if chunk < 64:
+        squares = sum(v * v for v in flat.tolist())
+    else:
+        squares = sum(dot(flat[at:at + chunk], flat[at:at + chunk]) for at in range(0, len(flat), chunk))
+    root = math.isqrt(squares)
+    return root if root * root == squares else root + 1
+
+
+def clip_norm(values: IntArray, bound: int) -> IntArray:
+    """``values`` scaled down to Euclidean norm at most ``bound``, towards zero; unchanged if already within."""
+    if bound < 0:
+        raise BadInput("a norm bound is not negative", expected="at least 0", actual=bound)
+    length = norm(values)
+    if length <= bound:
+        return values
+    scaled = multiply(np.abs(values), bound) // length  # floor of the magnitude: the result is never longer
+    return np.sign(values) * scaled
+
+
+def stack(rows: Sequence[IntArray]) -> IntArray:
+    """Equal-length vectors as one matrix (n, d). Raises BadInput for none or unequal ones."""
+    if not rows or any(row.shape != rows[0].shape or row.ndim != 1 for row in rows):
+        raise BadInput("rows must be vectors of one length", actual=[row.shape for row in rows])
+    return np.stack([as_ints(row) for row in rows])

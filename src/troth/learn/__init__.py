@@ -1,0 +1,1 @@
+"""Federated learning: data, integer models, robust aggregation, contribution and the round that re-executes."""

@@ -1,0 +1,165 @@
+"""One round as one pure function: the aggregator runs it to make its claim, every verifier runs it to check the claim.
+
+`run_round` reads nothing but its argument and uses integers only, so two honest machines cannot disagree. A bad update
+is rejected with a named reason and the round goes on without it.
+
+Reasons: ``stranger`` (no seat), ``twice`` (several updates from one seat: none counts), ``layout`` (other names or
+shapes than the base), ``examples`` (claimed number out of range), ``norm`` (longer than the bound).
+
+Identical updates sit on one seat: they are aggregated once and share what it is worth, so copying another's update, or
+splitting oneself in two, gains neither influence nor pay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from troth.core.errors import BadInput
+from troth.fixed.numbers import LIMIT, ONE, IntArray, add, divide_int, norm, stack
+from troth.learn import model
+from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, RULES, Update, aggregate
+from troth.learn.arrays import State, digest, flatten, layout
+from troth.learn.data import Part, scaling
+from troth.learn.worth import MAX_PLAYERS, Record, Worth, evidence, pay, smooth, worth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundInput:
+    """Everything a round depends on.
+
+    base: the model the updates start from. seats: all sites of the deal, ascending; results are per seat in this
+    order. updates: what arrived, in any order. validation: the sponsor's public part. seed: 32 bytes for the draws.
+    reward: smallest units to share. history: earlier rounds' records, oldest first. clip: norm bound at 2**16.
+    """
+
+    base: State
+    seats: tuple[str, ...]
+    updates: tuple[Update, ...]
+    validation: Part
+    seed: bytes
+    reward: int
+    history: tuple[Record, ...] = ()
+    rule: str = DEFAULT_RULE
+    clip: int = 2 * ONE
+
+    def __post_init__(self) -> None:
+        model.check(self.base)
+        if list(self.seats) != sorted(set(self.seats)) or not 1 <= len(self.seats) <= MAX_PLAYERS:
+            raise BadInput("seats are 1 to 256 distinct keys in ascending order", actual=self.seats)
+        if self.rule not in RULES:
+            raise BadInput("unknown aggregation rule", expected=", ".join(RULES), actual=self.rule)
+        if len(self.seed) != 32 or self.reward < 0 or not 1 <= self.clip <= LIMIT:
+            raise BadInput("a round takes a 32-byte seed, a reward of at least 0 and a norm bound above 0")
+        if any(len(record.values) != len(self.seats) for record in self.history):
+            raise BadInput("an earlier round had other seats", expected=f"{len(self.seats)} seats")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundOutput:
+    """What a round claims. Per seat: contributions (this round), smoothed (all rounds), payments (of the whole reward,
+    should this round be the last). slashed: seats with repeated evidence of harm. rejected: (site, reason), ascending.
+    accuracy in parts per million, loss in nats at 2**16, both on the validation part."""
+
+    params: State
+    digest: bytes
+    record: Record
+    smoothed: tuple[int, ...]
+    payments: tuple[int, ...]
+    slashed: tuple[int, ...]
+    rejected: tuple[tuple[str, str], ...]
+    accuracy: int
+    loss: int
+    evaluations: int
+
+    @property
+    def contributions(self) -> tuple[int, ...]:
+        """This round's value of each seat's update."""
+        return self.record.values
+
+    def to_json(self) -> dict[str, object]:
+        """The result for a claim's body: integers and lists, money as strings. Equal results give equal objects."""
+        return {
+            "accuracy_ppm": self.accuracy, "loss": self.loss, "params": self.digest.hex(),
+            "contributions": list(self.record.values), "ceilings": list(self.record.ceilings),
+            "counted": list(self.record.counted), "smoothed": list(self.smoothed),
+            "payments": [str(amount) for amount in self.payments], "slashed": list(self.slashed),
+            "rejected": [{"site": site, "reason": reason} for site, reason in self.rejected],
+        }
+
+
+def fault(update: Update, base: State, clip: int) -> str | None:
+    """Why one update cannot be counted, or None."""
+    try:
+        fits = layout(update.delta) == layout(base)
+    except BadInput:  # an array that has no byte form: named like any other wrong layout
+        fits = False
+    if not fits:
+        return "layout"
+    if not 1 <= update.examples <= MAX_EXAMPLES:
+        return "examples"
+    return "norm" if norm(flatten(update.delta)) > clip else None
+
+
+def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
+    """The updates that count, by site, and (site, reason) of the others."""
+    counted, rejected = [], []
+    sites = [update.site for update in given.updates]
+    for update in sorted(given.updates, key=lambda one: one.site):
+        if update.site not in given.seats:
+            reason: str | None = "stranger"
+        elif sites.count(update.site) > 1:
+            reason = "twice"
+        else:
+            reason = fault(update, given.base, given.clip)
+        if reason is None:
+            counted.append(update)
+        else:
+            rejected.append((update.site, reason))
+    return counted, sorted(set(rejected))
+
+
+def _alike(updates: list[Update]) -> list[list[Update]]:
+    """Updates grouped by identical deltas, in order of their first site."""
+    groups: dict[bytes, list[Update]] = {}
+    for update in updates:
+        groups.setdefault(digest(update.delta), []).append(update)
+    return list(groups.values())
+
+
+def _record(seats: tuple[str, ...], groups: list[list[Update]], found: Worth) -> Record:
+    """Worth per group -> record per seat; a group's worth is shared equally."""
+    values, ceilings, counted = ([0] * len(seats) for _ in range(3))
+    for group, value, ceiling in zip(groups, found.values, found.ceilings, strict=True):
+        for update in group:
+            seat = seats.index(update.site)
+            values[seat], ceilings[seat] = divide_int(value, len(group)), divide_int(ceiling, len(group))
+            counted[seat] = 1
+    return Record(tuple(values), tuple(ceilings), tuple(bool(one) for one in counted))
+
+
+def run_round(given: RoundInput) -> RoundOutput:
+    """Judge the updates, aggregate those that count, value them, and say who is paid and who is slashed.
+
+    Without any update that counts the model stays as it is. Raises BadInput only where the input as a whole is
+    malformed or the aggregated model would leave the model's range; a bad update alone never stops the round.
+    """
+    counted, rejected = _sort_out(given)
+    data = model.inputs(given.validation, scaling(given.validation))
+    groups = _alike(counted)
+    base = flatten(given.base)
+    params: State = given.base
+    found = Worth((), (), 0)
+    if groups:
+        single = [Update(group[0].site, max(one.examples for one in group), group[0].delta) for group in groups]
+        params = model.state_of(add(base, flatten(aggregate(given.rule, single))))
+        model.check(params)
+        rows: IntArray = stack([np.ascontiguousarray(flatten(update.delta)) for update in single])
+        found = worth(base, rows, data, given.seed)
+    record = _record(given.seats, groups, found)
+    history = (*given.history, record)
+    smoothed, slashed = smooth(history), evidence(history)
+    earned = [0 if seat in slashed else value for seat, value in enumerate(smoothed)]
+    return RoundOutput(params, digest(params), record, smoothed, pay(earned, given.reward), tuple(sorted(slashed)),
+                       tuple(rejected), model.accuracy(params, data), model.loss(params, data), found.evaluations)
