@@ -1,0 +1,56 @@
+# Two commands set everything up: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out
+ARGS ?=
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: demo test lint contracts stateful mutants bench study docs clean chromium
+.DELETE_ON_ERROR:
+
+$(BIN)/troth: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn]'
+	touch $@
+
+$(VENV)/dev: $(BIN)/troth
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+contracts/node_modules: contracts/package-lock.json
+	cd contracts && npm ci --silent --no-audit --no-fund
+	touch $@
+
+demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
+	$(BIN)/troth demo --out $(OUT) $(ARGS)
+
+chromium:                   ## Debian's browser, for the report's own verifier
+	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+contracts: contracts/node_modules   ## compile the contracts; the artefacts are shipped in the package
+	cd contracts && node compile.mjs
+
+test: $(VENV)/dev contracts/node_modules chromium lint   ## everything that must hold, under ten minutes on two cores
+	cd contracts && node compile.mjs --check
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+
+stateful: $(VENV)/dev contracts/node_modules   ## the deep state machine: every transition at least 200 times
+	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
+
+mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the same run
+	$(BIN)/python -m benchmarks $(ARGS)
+
+study: $(BIN)/troth         ## accuracy over 20 seeded splits
+	$(BIN)/troth demo --study
+
+clean:
+	rm -rf $(VENV) contracts/node_modules $(OUT)
