@@ -6,10 +6,13 @@ Implementations live in the rooms above (or beside, for backends) and are wired 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
 
+from troth.core.claims import Statement
 from troth.core.terms import Account, DealState, Result, Terms
+from troth.core.verdicts import Outcome
 
 
 class Clock(Protocol):
@@ -64,11 +67,13 @@ class Signer(Protocol):
 class KeyHistory(Protocol):
     """What an issuer's keys were: the only place that says which suites must sign."""
 
-    def verify(self, issuer: str, message: bytes, signatures: Iterable[tuple[str, bytes]]) -> None:
-        """Check that every suite the issuer's document requires signed ``message``.
+    def verify(self, issuer: str, message: bytes, signatures: Iterable[tuple[str, bytes]],
+               version: int | None = None) -> None:
+        """Check that exactly the suites the issuer's document requires signed ``message``, in its order.
 
-        Raises Refuted for a wrong, missing, surplus or duplicated signature, Undecidable for an issuer whose
-        document is not known.
+        version: which of the issuer's documents was in force (0 is the first); None for the newest known.
+        Raises Refuted for a wrong, missing, surplus or duplicated signature, Undecidable for an issuer or a version
+        whose document is not known.
         """
         ...
 
@@ -142,4 +147,74 @@ class Book(Protocol):
 
     def credit(self, token: Account, account: Account) -> int:
         """What waits for ``withdraw``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a policy or a re-execution found about one thing. ``outcome`` None: not judged; ``detail`` says why."""
+
+    name: str
+    outcome: Outcome | None
+    detail: str
+
+
+class ClaimView(Protocol):
+    """The claims of one bundle, read-only. Whoever gets a view gets it after their signatures and places were checked.
+
+    Statements are read from the file each time; nothing is kept, so a policy may walk over any number of them.
+    """
+
+    @property
+    def target(self) -> bytes:
+        """Id of the claim that the bundle is about."""
+        ...
+
+    def ids(self) -> Iterator[bytes]:
+        """Every claim's id, in log order."""
+        ...
+
+    def has(self, claim: bytes) -> bool:
+        """Whether the claim is here."""
+        ...
+
+    def statement(self, claim: bytes) -> Statement:
+        """What the claim says. Raises Undecidable if it is not here."""
+        ...
+
+    def position(self, claim: bytes) -> int:
+        """The claim's place in the log. Raises Undecidable if it is not here."""
+        ...
+
+    def statements(self, kind: str | None = None) -> Iterator[tuple[bytes, Statement]]:
+        """(id, statement) in log order, of one kind if given."""
+        ...
+
+    def blob(self, cid: str) -> bytes | None:
+        """Embedded public evidence by CID, or None if the bundle does not hold it."""
+        ...
+
+
+class ClaimPolicy(Protocol):
+    """Judges the target of a bundle from its claims: the policy that a trust file names.
+
+    ``says``: kind of claim -> the roles that may say it. Kinds it does not list may come from any role.
+    """
+
+    says: Mapping[str, frozenset[str]]
+
+    def judge(self, view: ClaimView, roles: Mapping[str, tuple[str, ...]],
+              settings: Mapping[str, Any]) -> tuple[Finding, ...]:
+        """Findings about the target; at least one. ``roles``: role -> DIDs; ``settings``: the trust file's policy.
+
+        May raise Refuted, Undecidable or Pending instead; BadInput for a body that is not what its kind requires.
+        """
+        ...
+
+
+class Recheck(Protocol):
+    """Executes again what sealed evidence lets it execute."""
+
+    def recheck(self, view: ClaimView) -> tuple[Finding, ...]:
+        """One finding for each thing: upheld, refuted, or None with "not re-executed: sealed to …"."""
         ...
