@@ -1,0 +1,208 @@
+"""Decentralised identifiers: ``did:key``, ``did:peer:4`` and ``did:pkh``.
+
+Sources: the did:key method (W3C CCG), the peer DID method's numalgo 4 (DIF), did:pkh with CAIP-2 ``eip155`` chains
+and EIP-55 checksums. Each reader accepts exactly the text its writer makes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from troth.core.encoding import keccak256
+from troth.core.errors import BadInput, Refuted
+from troth.identity import keys
+from troth.identity.multibase import base58_encode, multibase_base58, multibase_decode, varint
+
+KEY = "did:key:"
+PEER4 = "did:peer:4"
+PKH = "did:pkh:eip155:"
+_JSON = varint(0x0200)
+_SHA256 = bytes([0x12, 0x20])
+_X25519 = varint(0xEC)
+_PKH = re.compile(r"did:pkh:eip155:([1-9][0-9]{0,31}):(0x[0-9a-fA-F]{40})\Z")
+
+
+def key_did(key: keys.PublicKey) -> str:
+    """``did:key`` of a verification key."""
+    return KEY + multibase_base58(key.multikey)
+
+
+@lru_cache(maxsize=4096)
+def read_key_did(did: str) -> keys.PublicKey:
+    """The key that a ``did:key`` is. Raises BadInput for another method, key type or spelling.
+
+    Results are kept: loading a key costs more than a look-up, and an identifier's key never changes.
+    """
+    if not did.startswith(KEY + "z"):
+        raise BadInput("not a did:key", expected="did:key:z…", actual=did[:40])
+    key = keys.from_multikey(multibase_decode(did.removeprefix(KEY)))
+    if key_did(key) != did:
+        raise BadInput("did:key in another spelling", expected=key_did(key), actual=did)
+    return key
+
+
+def key_method(did: str) -> str:
+    """The id of a did:key's one verification method: the key again, as fragment."""
+    return f"{did}#{did.removeprefix(KEY)}"
+
+
+def key_document(did: str, form: str = "Multikey") -> dict[str, Any]:
+    """The DID document of a ``did:key``.
+
+    form: ``Multikey`` (today's), ``2018`` (the Ed25519VerificationKey2018 family with base58 keys) or ``jwk``
+    (JsonWebKey2020). An Ed25519 identifier also names its derived X25519 key for key agreement.
+    Raises BadInput for an unreadable identifier or an unknown form.
+    """
+    key = read_key_did(did)
+    if form not in _CONTEXTS or key.suite not in _TYPES:
+        raise BadInput("no such did:key document", expected=" or ".join(_CONTEXTS), actual=f"{form} of {key.suite}")
+    method = key_method(did)
+    methods = [_method(did, method, key.suite, key.raw, key.multikey, form)]
+    agreement = method
+    if key.suite == keys.ED25519:
+        derived = keys.x25519_of_ed25519(key.raw)
+        agreement = f"{did}#{multibase_base58(_X25519 + derived)}"
+        methods.append(_method(did, agreement, "x25519", derived, _X25519 + derived, form))
+    return {
+        "@context": ["https://www.w3.org/ns/did/v1", *_contexts(key.suite, form)],
+        "id": did,
+        "verificationMethod": methods,
+        **{name: [method] for name in
+           ("assertionMethod", "authentication", "capabilityInvocation", "capabilityDelegation")},
+        "keyAgreement": [agreement],
+    }
+
+
+def peer4(document: bytes) -> tuple[str, str]:
+    """Short and long ``did:peer:4`` of an input document: JSON bytes without ``id``, identifiers relative."""
+    encoded = multibase_base58(_JSON + document)
+    digest = multibase_base58(_SHA256 + hashlib.sha256(encoded.encode()).digest())
+    short = PEER4 + digest
+    return short, f"{short}:{encoded}"
+
+
+def read_peer4(long: str) -> tuple[str, bytes]:
+    """Short form and input document of a long ``did:peer:4``.
+
+    Raises BadInput for another shape, Refuted where the hash is not the document's.
+    """
+    short, colon, encoded = long.partition(":z")
+    if not colon or not is_peer4(short):
+        raise BadInput("not a long did:peer:4", expected="did:peer:4zQm…:z…", actual=long[:40])
+    data = multibase_decode("z" + encoded)
+    if not data.startswith(_JSON) or multibase_base58(data) != "z" + encoded:
+        raise BadInput("not a did:peer:4 document", expected="base58btc of multicodec json (0x0200)",
+                       actual=data[:2].hex())
+    document = data[len(_JSON):]
+    if peer4(document)[0] != short:
+        raise Refuted("this document is not the one that the identifier hashes", expected=short,
+                      actual=peer4(document)[0])
+    return short, document
+
+
+def is_peer4(did: str) -> bool:
+    """Whether ``did`` has the shape of a short did:peer:4: a SHA2-256 multihash in base58btc."""
+    if not did.startswith(PEER4 + "zQm") or len(did) != len(PEER4) + 47:
+        return False
+    try:
+        data = multibase_decode(did.removeprefix(PEER4))
+    except BadInput:
+        return False
+    return data.startswith(_SHA256) and len(data) == 34
+
+
+def peer4_document(did: str) -> dict[str, Any]:
+    """The resolved document of a long ``did:peer:4``: the input document with ``id``, ``alsoKnownAs``, controllers.
+
+    Raises BadInput or Refuted as ``read_peer4`` does.
+    """
+    short, data = read_peer4(did)
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadInput("did:peer:4 that holds no JSON", expected="a JSON object") from None
+    if type(document) is not dict or "id" in document or type(document.get("verificationMethod", [])) is not list:
+        raise BadInput("not a did:peer:4 input document", expected="an object without id")
+    methods = document.get("verificationMethod", [])
+    if not all(type(method) is dict for method in methods):
+        raise BadInput("not a did:peer:4 input document", expected="verification methods that are objects")
+    known = document.get("alsoKnownAs", [])
+    resolved = document | {"id": did, "alsoKnownAs": [*known, short]}
+    if methods:
+        resolved["verificationMethod"] = [{"controller": did, **method} for method in methods]
+    return resolved
+
+
+@dataclass(frozen=True, slots=True)
+class ChainAccount:
+    """An account on a chain of the Ethereum family: chain id (EIP-155) and 20 bytes."""
+
+    chain: int
+    account: bytes
+
+    @property
+    def did(self) -> str:
+        """``did:pkh:eip155:<chain>:<EIP-55 address>``."""
+        return f"{PKH}{self.chain}:{checksum_address(self.account)}"
+
+
+def read_pkh(did: str) -> ChainAccount:
+    """The account that a ``did:pkh`` names. Raises BadInput for other chains' forms and for a wrong checksum."""
+    found = _PKH.match(did)
+    if not found:
+        raise BadInput("not a did:pkh of an Ethereum chain", expected="did:pkh:eip155:<chain>:0x<40 hex>",
+                       actual=did[:80])
+    account = ChainAccount(int(found[1]), bytes.fromhex(found[2][2:]))
+    if account.did != did:
+        raise BadInput("did:pkh with a wrong checksum", expected=account.did, actual=did,
+                       do="Copy the address again; a letter's case is its checksum (EIP-55).")
+    return account
+
+
+def checksum_address(account: bytes) -> str:
+    """EIP-55 text of a 20-byte account."""
+    if len(account) != 20:
+        raise BadInput("wrong size of an account", expected=20, actual=len(account))
+    text = account.hex()
+    digest = keccak256(text.encode()).hex()
+    return "0x" + "".join(letter.upper() if int(digest[at], 16) > 7 else letter for at, letter in enumerate(text))
+
+
+_CONTEXTS = {"Multikey": "https://w3id.org/security/multikey/v1", "2018": "https://w3id.org/security/suites/",
+             "jwk": "https://w3id.org/security/suites/jws-2020/v1"}
+_TYPES = {
+    keys.ED25519: ("Ed25519VerificationKey2018", ("ed25519-2018/v1", "x25519-2019/v1")),
+    "x25519": ("X25519KeyAgreementKey2019", ()),
+    keys.SECP256K1: ("EcdsaSecp256k1VerificationKey2019", ("secp256k1-2019/v1",)),
+}
+
+
+def _contexts(suite: str, form: str) -> list[str]:
+    return [_CONTEXTS[form] + name for name in _TYPES[suite][1]] if form == "2018" else [_CONTEXTS[form]]
+
+
+def _method(did: str, name: str, suite: str, raw: bytes, multikey: bytes, form: str) -> dict[str, Any]:
+    head = {"id": name, "controller": did}
+    if form == "2018":
+        return head | {"type": _TYPES[suite][0], "publicKeyBase58": base58_encode(raw)}
+    if form == "jwk":
+        return head | {"type": "JsonWebKey2020", "publicKeyJwk": _jwk(suite, raw)}
+    return head | {"type": "Multikey", "publicKeyMultibase": multibase_base58(multikey)}
+
+
+def _jwk(suite: str, raw: bytes) -> dict[str, str]:
+    """Public JSON Web Key (RFC 8037 for the Edwards and Montgomery curves, RFC 8812 for secp256k1)."""
+    if suite != keys.SECP256K1:
+        return {"kty": "OKP", "crv": "Ed25519" if suite == keys.ED25519 else "X25519", "x": _base64url(raw)}
+    point = keys.Secp256k1PublicKey(raw).point
+    return {"kty": "EC", "crv": "secp256k1", "x": _base64url(point[1:33]), "y": _base64url(point[33:])}
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
