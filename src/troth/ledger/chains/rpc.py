@@ -1,0 +1,149 @@
+"""A chain behind JSON-RPC over HTTP (anvil, geth, a rollup, a provider), and raw requests to any chain.
+
+web3.py's formatters cost a quarter of a millisecond an event and several an unsigned transaction; what reads many
+events or sends many transactions asks the provider directly, through :func:`request` and :func:`get_logs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from troth.core.errors import Misuse, OutsideFailed
+from troth.core.ports import Clock
+from troth.ledger.chains.blocks import Log, hex_all, hex_bytes, quantity
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+TIMEOUT = 30
+"""Seconds to wait for a node's answer."""
+
+
+class RpcError(OutsideFailed):
+    """A JSON-RPC error answer. ``code`` is its code; ``data`` the bytes that came with it, such as a revert's."""
+
+    def __init__(self, method: str, code: int, reason: str, data: bytes) -> None:
+        self.code, self.reason, self.data = code, reason, data
+        super().__init__(f"{method} failed: {reason} (code {code})")
+
+
+def request(web3: Web3, method: str, *params: object) -> Any:
+    """The ``result`` of one JSON-RPC request, as the node wrote it.
+
+    Raises RpcError for an error answer, OutsideFailed if there is no answer.
+    """
+    from requests import RequestException  # comes with web3, and takes as long to import
+    from web3.types import RPCEndpoint
+
+    try:
+        answer = web3.provider.make_request(RPCEndpoint(method), list(params))
+    except (RequestException, OSError) as error:
+        raise OutsideFailed(f"{method}: the node does not answer: {error}", do="Is it running, is the address right?") \
+            from error
+    error_answer = answer.get("error")
+    if error_answer is None:
+        return answer.get("result")
+    if not isinstance(error_answer, Mapping):
+        raise RpcError(method, 0, str(error_answer), b"")
+    data = error_answer.get("data")
+    if isinstance(data, Mapping):  # some nodes wrap it once more
+        data = data.get("data")
+    found = hex_bytes(data) if isinstance(data, str) and data.startswith("0x") else b""
+    raise RpcError(method, int(error_answer.get("code", 0)), str(error_answer.get("message", "")), found)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A log and where it stands."""
+
+    log: Log
+    block_number: int
+    log_index: int
+    block_hash: bytes
+    tx_hash: bytes
+
+
+def get_logs(
+    web3: Web3,
+    *,
+    addresses: Sequence[bytes] = (),
+    topics: Sequence[bytes | Sequence[bytes] | None] = (),
+    first: int = 0,
+    last: int | None = None,
+) -> tuple[Event, ...]:
+    """The events of blocks ``first``..``last`` (None: the head) in order.
+
+    addresses: emitting contracts (none: any). topics: per position one, several, or None for any.
+    """
+    wanted = [None if t is None else "0x" + t.hex() if isinstance(t, bytes) else hex_all(t) for t in topics]
+    query: dict[str, object] = {"fromBlock": hex(first), "toBlock": "latest" if last is None else hex(last)}
+    if addresses:
+        query["address"] = hex_all(addresses)
+    if wanted:
+        query["topics"] = wanted
+    return tuple(event_of(entry) for entry in request(web3, "eth_getLogs", query))
+
+
+def event_of(entry: Mapping[str, Any]) -> Event:
+    """A JSON-RPC log as an event. Raises BadInput."""
+    topics = tuple(hex_bytes(topic, 32) for topic in entry["topics"])
+    log = Log(hex_bytes(entry["address"], 20), topics, hex_bytes(entry["data"]))
+    return Event(
+        log,
+        quantity(entry["blockNumber"]),
+        quantity(entry["logIndex"]),
+        hex_bytes(entry["blockHash"], 32),
+        hex_bytes(entry["transactionHash"], 32),
+    )
+
+
+class RpcChain:
+    """A chain behind a node's HTTP address."""
+
+    def __init__(self, url: str, chain_id: int | None = None) -> None:
+        from web3 import HTTPProvider, Web3  # web3 takes most of a second to import
+
+        self._provider = HTTPProvider(url, request_kwargs={"timeout": TIMEOUT})
+        self._web3 = Web3(self._provider)
+        self.chain_id = quantity(request(self._web3, "eth_chainId"))
+        if chain_id is not None and chain_id != self.chain_id:
+            raise Misuse(f"{url} is another chain", expected=f"chain id {chain_id}", actual=self.chain_id)
+
+    @property
+    def web3(self) -> Web3:
+        """A web3.py instance on this chain."""
+        return self._web3
+
+    def now(self) -> int:
+        """The timestamp of the node's pending block, or of its last one; Unix seconds."""
+        block = request(self._web3, "eth_getBlockByNumber", "pending", False) or request(
+            self._web3, "eth_getBlockByNumber", "latest", False
+        )
+        return quantity(block["timestamp"])
+
+    def close(self) -> None:
+        """Nothing is held between requests."""
+
+    def __enter__(self) -> RpcChain:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_url(
+    url: str,
+    chain_id: int | None,
+    genesis_time: int | None,
+    accounts: Mapping[bytes, int] | None,
+    clock: Clock | None,
+) -> RpcChain:
+    """The chain behind ``http://…`` or ``https://…``. Raises Misuse for what a running node does not take."""
+    if genesis_time is not None or accounts is not None or clock is not None:
+        raise Misuse("a running node has its own genesis and clock", do="Leave genesis_time, accounts and clock out")
+    return RpcChain(url, chain_id)
