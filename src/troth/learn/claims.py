@@ -1,0 +1,238 @@
+"""What a federated round says: the bodies of its claims, typed, written and read strictly.
+
+One page each under docs/kinds. Digests are 32 bytes, lowercase hex in the claim; money is text; ``site`` keys are DIDs
+and every per-site list follows the plan's ``sites``, which ascend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from troth.core.claims import Statement, Subject
+from troth.core.encoding import from_hex, take
+from troth.core.errors import BadInput
+
+LISTING, PLAN, UPDATE, AGGREGATE = "listing", "plan", "update", "aggregate"
+DELIVERY, VERDICT, MODEL, ERASURE = "delivery", "verdict", "model", "erasure"
+
+#: Deal outcome beyond upheld (1) and refuted (2): the result stands without the updates whose evidence was withheld.
+WITHHELD = 3
+
+
+def digest_subject(name: str, digest: bytes) -> tuple[Subject, ...]:
+    """One subject named by its SHA-256."""
+    return (Subject(name, {"sha256": digest.hex()}),)
+
+
+def body_of(statement: Statement, kind: str) -> dict[str, Any]:
+    """The body of a claim that must be of this kind, version 1. Raises BadInput."""
+    if (statement.kind, statement.version) != (kind, 1):
+        found = f"{statement.kind} v{statement.version}"
+        raise BadInput("a claim of another kind", expected=f"{kind} v1", actual=found)
+    return dict(statement.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Records that exist, sealed or public. ``commitment`` is the keyed root over the records (zero when public)."""
+
+    cid: str
+    rows: int
+    sealed: bool
+    commitment: bytes
+    schema: Mapping[str, Any]
+
+    def body(self) -> dict[str, Any]:
+        return {"cid": self.cid, "commitment": self.commitment.hex(), "rows": self.rows,
+                "schema": dict(self.schema), "sealed": self.sealed}
+
+    @classmethod
+    def of(cls, statement: Statement) -> Self:
+        cid, commitment, rows, schema, sealed = take(
+            body_of(statement, LISTING), cid=str, commitment=str, rows=int, schema=dict, sealed=bool)
+        if rows < 1:
+            raise BadInput("a listing without records", expected="at least one row", actual=rows)
+        return cls(cid, rows, sealed, from_hex(commitment, 32), schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Who takes part: a DID and the account that is paid."""
+
+    did: str
+    account: bytes
+
+    def json(self) -> dict[str, str]:
+        return {"account": self.account.hex(), "did": self.did}
+
+    @classmethod
+    def read(cls, value: Any) -> Self:
+        if type(value) is not dict:
+            raise BadInput("unexpected JSON", expected="an object", actual=type(value).__name__)
+        account, did = take(value, account=str, did=str)
+        return cls(did, from_hex(account, 20))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the sponsor calls for: everything a re-execution needs besides the updates."""
+
+    sites: tuple[Seat, ...]
+    aggregator: Seat
+    verifiers: tuple[Seat, ...]
+    rounds: int
+    reward: int
+    rule: str
+    clip: int
+    seed: bytes
+    privacy: str
+
+    def body(self) -> dict[str, Any]:
+        return {"aggregator": self.aggregator.json(), "clip": self.clip, "privacy": self.privacy,
+                "reward": str(self.reward), "rounds": self.rounds, "rule": self.rule, "seed": self.seed.hex(),
+                "sites": [seat.json() for seat in self.sites],
+                "verifiers": [seat.json() for seat in self.verifiers]}
+
+    @classmethod
+    def of(cls, statement: Statement) -> Self:
+        aggregator, clip, privacy, reward, rounds, rule, seed, sites, verifiers = take(
+            body_of(statement, PLAN), aggregator=dict, clip=int, privacy=str, reward=str, rounds=int, rule=str,
+            seed=str, sites=list, verifiers=list)
+        found = cls(tuple(map(Seat.read, sites)), Seat.read(aggregator), tuple(map(Seat.read, verifiers)), rounds,
+                    amount(reward), rule, clip, from_hex(seed, 32), privacy)
+        keys = found.keys
+        if list(keys) != sorted(set(keys)) or rounds < 1 or privacy != "open":
+            raise BadInput("a malformed plan", expected="ascending distinct sites, at least one round, privacy open",
+                           actual=f"{len(keys)} sites, {rounds} rounds, privacy {privacy}")
+        return found
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The sites' DIDs."""
+        return tuple(seat.did for seat in self.sites)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateClaim:
+    """One site's contribution to one round. ``round`` counts from 1 and is absolute; ``base``: digest started from."""
+
+    round: int
+    deal: bytes
+    base: bytes
+    digest: bytes
+    examples: int
+
+    def body(self) -> dict[str, Any]:
+        return {"base": self.base.hex(), "deal": self.deal.hex(), "examples": self.examples, "round": self.round,
+                "update": self.digest.hex()}
+
+    @classmethod
+    def of(cls, statement: Statement) -> Self:
+        base, deal, examples, round_, update = take(
+            body_of(statement, UPDATE), base=str, deal=str, examples=int, round=int, update=str)
+        return cls(round_, from_hex(deal, 32), from_hex(base, 32), from_hex(update, 32), examples)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateClaim:
+    """The aggregator's result of one round: ``result`` is ``learn.round.RoundOutput.to_json``."""
+
+    round: int
+    deal: bytes
+    base: bytes
+    result: Mapping[str, Any]
+
+    def body(self) -> dict[str, Any]:
+        return {"base": self.base.hex(), "deal": self.deal.hex(), "result": dict(self.result), "round": self.round}
+
+    @classmethod
+    def of(cls, statement: Statement) -> Self:
+        base, deal, result, round_ = take(
+            body_of(statement, AGGREGATE), base=str, deal=str, result=dict, round=int)
+        found = cls(round_, from_hex(deal, 32), from_hex(base, 32), result)
+        if statement.subjects != digest_subject("params", found.params):
+            raise BadInput("an aggregate whose subject is not its parameters", expected=found.params.hex())
+        return found
+
+    @property
+    def params(self) -> bytes:
+        """Digest of the aggregated model."""
+        return from_hex(self.result.get("params"), 32)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryClaim:
+    """A party says that the evidence asked for was handed, sealed, to these verifiers."""
+
+    deal: bytes
+    round: int
+    cids: tuple[str, ...]
+    to: tuple[str, ...]
+
+    def body(self) -> dict[str, Any]:
+        return {"cids": list(self.cids), "deal": self.deal.hex(), "round": self.round, "to": list(self.to)}
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictClaim:
+    """A verifier's finding about one aggregate. ``result``: the deal result's ABI bytes it will reveal.
+
+    ``params`` is the digest that re-execution gives; ``outcome`` the deal's outcome number.
+    """
+
+    deal: bytes
+    rung: int
+    round: int
+    outcome: int
+    params: bytes
+    result: bytes
+
+    def body(self) -> dict[str, Any]:
+        return {"deal": self.deal.hex(), "outcome": self.outcome, "params": self.params.hex(), "policy": "rerun",
+                "result": self.result.hex(), "round": self.round, "rung": self.rung}
+
+    @classmethod
+    def of(cls, statement: Statement) -> Self:
+        deal, outcome, params, policy, result, round_, rung = take(
+            body_of(statement, VERDICT), deal=str, outcome=int, params=str, policy=str, result=str, round=int, rung=int)
+        if policy != "rerun":
+            raise BadInput("a verdict under another policy", expected="rerun", actual=policy)
+        return cls(from_hex(deal, 32), rung, round_, outcome, from_hex(params, 32), from_hex(result))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelClaim:
+    """The trained model as the sponsor publishes it. Accuracy in parts per million, on the validation listing."""
+
+    params: bytes
+    rounds: int
+    accuracy: int
+    loss: int
+
+    def body(self) -> dict[str, Any]:
+        return {"accuracy_ppm": self.accuracy, "loss": self.loss, "params": self.params.hex(), "rounds": self.rounds}
+
+    @classmethod
+    def of(cls, statement: Statement) -> Self:
+        accuracy, loss, params, rounds = take(
+            body_of(statement, MODEL), accuracy_ppm=int, loss=int, params=str, rounds=int)
+        return cls(from_hex(params, 32), rounds, accuracy, loss)
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureClaim:
+    """Data and its keys were destroyed by whoever held them. It cannot say that nobody kept a copy."""
+
+    cid: str
+
+    def body(self) -> dict[str, Any]:
+        return {"cid": self.cid, "destroyed": ["ciphertext", "data key", "listing key"]}
+
+
+def amount(text: str) -> int:
+    """Money from a claim: canonical decimal text. Raises BadInput."""
+    if text.isascii() and text.isdigit() and len(text) <= 39 and str(int(text)) == text:
+        return int(text)
+    raise BadInput("not an amount", expected="decimal digits without leading zeros, below 10**39", actual=text)
