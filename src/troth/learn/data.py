@@ -7,7 +7,7 @@ scikit-learn carries them: 569 records, 30 measurements with at most seven decim
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ class Part:
     def __hash__(self) -> int:
         return hash(self.to_bytes())
 
-    def rows(self, indices: tuple[int, ...] | list[int]) -> Part:
+    def rows(self, indices: Sequence[int]) -> Part:
         """The records at ``indices``, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
         return Part(self.features[chosen], self.labels[chosen])
@@ -160,15 +160,15 @@ def breast_cancer() -> Part:
     return Part(np.rint(table["data"] * 10**DECIMALS).astype(np.int64), table["target"].astype(np.int64))
 
 
-VALIDATION_PERCENT, TEST_PERCENT = 20, 30
+VALIDATION_TEST_SITES = (20, 30, 50)
+"""Percent of each class in the validation part, the test part, and all the sites' parts together."""
 SHARES: tuple[tuple[int, int], ...] = ((8, 44), (17, 32), (30, 18), (45, 6))
 """Percent of the (malignant, benign) records left for training that each of four hospitals holds."""
 
 
-def _cut(order: tuple[int, ...], percents: list[int]) -> list[list[int]]:
-    """``order`` cut at the floors of the running percentages; what is left after the last goes to the last."""
-    ends = [len(order) * sum(percents[:k + 1]) // 100 for k in range(len(percents))]
-    ends[-1] = len(order)
+def _cut(order: Sequence[int], shares: Sequence[int]) -> list[list[int]]:
+    """``order`` cut in proportion to ``shares``, at the floors of their running sums."""
+    ends = [len(order) * sum(shares[:k + 1]) // sum(shares) for k in range(len(shares))]
     return [list(order[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
@@ -185,10 +185,10 @@ def consortium(seed: int, sites: int = 4, records: Part | None = None) -> Consor
     for label, name in ((MALIGNANT, "malignant"), (BENIGN, "benign")):
         members = np.flatnonzero(data.labels == label).tolist()
         order = tuple(members[k] for k in permutation(seed_of(seed), f"split {name}", len(members)))
-        validation, test, rest = _cut(order, [VALIDATION_PERCENT, TEST_PERCENT, 100])
-        shares = [SHARES[k][label] for k in range(4)] if sites == 4 else [
-            100 * (k + 1 if label == MALIGNANT else sites - k) * 2 // (sites * (sites + 1)) for k in range(sites)]
-        for index, rows in enumerate([*_cut(tuple(rest), shares), validation, test]):
+        validation, test, rest = _cut(order, VALIDATION_TEST_SITES)
+        shares = [pair[label] for pair in SHARES] if sites == 4 else [
+            k + 1 if label == MALIGNANT else sites - k for k in range(sites)]
+        for index, rows in enumerate([*_cut(rest, shares), validation, test]):
             chosen[index] += rows
     parts = [data.rows(sorted(rows)) for rows in chosen]
     return Consortium(tuple(parts[:sites]), parts[sites], parts[sites + 1])

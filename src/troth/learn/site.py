@@ -20,6 +20,10 @@ DEFAULT_CLIP = 2 * ONE
 """Largest Euclidean norm of an update, at 2**16: 2.0."""
 
 
+UNBOUNDED = LIMIT
+"""A norm bound that nothing trained here reaches: for training outside a round."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Local training: full-batch gradient steps, the rate, weight decay, and the update's norm bound at 2**16."""

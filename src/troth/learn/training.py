@@ -21,7 +21,9 @@ Attack = Callable[[State, Part, Scaling, site.Plan], State]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a consortium trains: rounds, local plan, rule, and which sites (by index) send what instead of honest work."""
+    """How a consortium trains: rounds, local plan, rule, and what some sites (by index) send instead of honest work.
+
+    reward: smallest units, shared after the last round."""
 
     rounds: int = 8
     plan: site.Plan = field(default_factory=site.Plan)

@@ -1,0 +1,115 @@
+"""The records are exact in integers, the split is disjoint, whole, uneven and repeatable."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from troth.core.errors import BadInput, OutsideFailed
+from troth.fixed.numbers import ONE
+from troth.learn import data
+from troth.learn.data import COLUMNS, Consortium, Part, consortium, scaling
+from troth.learn.draws import permutation, seed_of
+
+
+def test_the_records_are_exactly_scikit_learns(records: Part) -> None:
+    from sklearn.datasets import load_breast_cancer
+
+    table = load_breast_cancer()
+    assert np.array_equal(records.features / 10**data.DECIMALS, table.data)
+    assert np.array_equal(records.labels, table.target)
+    assert [name.replace(" ", "_") for name in table.feature_names[:10]] == list(COLUMNS[:10])
+    assert [f"error_{n.removesuffix(' error').replace(' ', '_')}" for n in table.feature_names[10:20]] == list(
+        COLUMNS[10:20])
+    assert [name.replace(" ", "_") for name in table.feature_names[20:]] == list(COLUMNS[20:])
+    assert list(table.target_names) == ["malignant", "benign"]
+
+
+def test_csv_round_trip(four: Consortium) -> None:
+    for part in (*four.sites, four.validation, four.test):
+        assert Part.from_bytes(part.to_bytes()) == part
+
+
+def test_csv_bytes_are_strict(four: Consortium) -> None:
+    good = four.test.to_bytes()
+    first = good.index(b"\n") + 1
+    bad = [b"", good[:-1], good + b"\n", good.replace(b"\n", b"\r\n"), good.replace(b",", b", ", 1), good[first:],
+           good[:first] + b"+" + good[first:], good[:first] + b"0" + good[first:], good[:first] + b"-0,1\n",
+           good[:first] + b",".join([b"1"] * 30) + b",2\n", good[:first] + b",".join([b"9" * 19] * 31) + b"\n",
+           good[:first] + ",".join(["١"] * 31).encode() + b"\n", good + b"\xff"]
+    for attempt in bad:
+        with pytest.raises(BadInput):
+            Part.from_bytes(attempt)
+
+
+def test_a_part_refuses_what_does_not_fit() -> None:
+    features, labels = np.zeros((2, 30), np.int64), np.zeros(2, np.int64)
+    for given in ((features[:1], labels), (features[:, :3], labels), (features.astype(float), labels),
+                  (features, labels + 2), (features + data.MAX_FEATURE + 1, labels)):
+        with pytest.raises(BadInput):
+            Part(*given)
+
+
+def rows_of(part: Part) -> Counter[bytes]:
+    return Counter(part.to_bytes().splitlines()[1:])
+
+
+def test_parts_are_disjoint_and_together_all_records(records: Part, four: Consortium) -> None:
+    together: Counter[bytes] = Counter()
+    for part in (*four.sites, four.validation, four.test):
+        together += rows_of(part)
+    assert together == rows_of(records)
+
+
+@pytest.mark.parametrize("sites", [2, 3, 4, 10, 20])
+def test_uneven_by_class_and_repeatable(records: Part, sites: int) -> None:
+    one, again = consortium(7, sites, records), consortium(7, sites, records)
+    assert one.sites == again.sites
+    assert one.validation == again.validation
+    assert one.test == again.test
+    benign = [int(part.labels.sum()) * 100 // len(part) for part in one.sites]
+    assert min(map(len, one.sites)) >= 5
+    assert max(benign) - min(benign) > 25
+    assert consortium(8, sites, records).test != one.test
+
+
+@pytest.mark.parametrize("sites", [1, 21])
+def test_other_numbers_of_sites_are_refused(records: Part, sites: int) -> None:
+    with pytest.raises(BadInput):
+        consortium(1, sites, records)
+
+
+def test_scaling_comes_from_the_validation_part_and_matches_numpy(four: Consortium) -> None:
+    by = scaling(four.validation)
+    assert np.abs(by.centre - four.validation.features.mean(axis=0)).max() <= 0.5 + 1e-3
+    assert np.abs(by.spread - four.validation.features.std(axis=0)).max() <= 1
+    standard = by.apply(four.validation.features) / ONE
+    assert np.abs(standard.mean(axis=0)).max() < 0.02
+    assert int(np.abs(by.apply(four.test.features)).max()) <= data.STANDARD_LIMIT
+
+
+def test_the_most_extreme_part_cannot_overflow_scaling(four: Consortium) -> None:
+    extreme = Part(np.full((1, 30), data.MAX_FEATURE, np.int64), np.zeros(1, np.int64))
+    assert set(scaling(four.validation).apply(extreme.features).reshape(-1).tolist()) == {data.STANDARD_LIMIT}
+    assert set(scaling(extreme).apply(-extreme.features).reshape(-1).tolist()) == {-data.STANDARD_LIMIT}
+
+
+def test_without_scikit_learn_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(OutsideFailed, match=r"pip install 'troth\[learn\]'"):
+        data.breast_cancer()
+
+
+def test_permutations_are_permutations_pinned_and_separated() -> None:
+    seed = seed_of(1)
+    assert sorted(permutation(seed, "x", 100)) == list(range(100))
+    assert permutation(seed, "x", 100) != permutation(seed, "y", 100) != permutation(seed_of(2), "y", 100)
+    assert permutation(seed, "pinned", 8) == PINNED
+    with pytest.raises(BadInput):
+        permutation(b"short", "x", 3)
+
+
+PINNED = (6, 7, 3, 4, 0, 1, 2, 5)

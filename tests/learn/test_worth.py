@@ -1,0 +1,160 @@
+"""Contributions obey Shapley's axioms, pay is exact to the unit, evidence needs repetition."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from troth.core.errors import BadInput
+from troth.fixed.numbers import IntArray, divide_int
+from troth.learn import model
+from troth.learn.data import Consortium, scaling
+from troth.learn.draws import seed_of
+from troth.learn.model import Inputs, row_losses
+from troth.learn.worth import MIN_ROUNDS, Record, evidence, exact, pay, sampled, smooth, worth
+
+SEED = seed_of(3)
+BASE = np.zeros(31, np.int64)
+
+
+@pytest.fixture(scope="module")
+def validation(four: Consortium) -> Inputs:
+    return model.inputs(four.validation, scaling(four.validation))
+
+
+def rows_from(seed: int, count: int, size: int = 1 << 15) -> IntArray:
+    return np.random.default_rng(seed).integers(-size, size, (count, 31), dtype=np.int64)
+
+
+def gain(members: tuple[int, ...], rows: IntArray, data: Inputs) -> int:
+    """A coalition's gain, written again with Python integers."""
+    if not members:
+        return 0
+    mean = [divide_int(sum(int(rows[k, c]) for k in members), len(members)) for c in range(31)]
+    before, after = (row_losses(np.array([v], np.int64), data)[0] for v in (BASE, mean))
+    return sum(before.tolist()) - sum(after.tolist())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_exact_equals_the_average_over_all_orders(count: int, validation: Inputs) -> None:
+    rows = rows_from(count, count)
+    sums = [0] * count
+    for order in itertools.permutations(range(count)):
+        for at, player in enumerate(order):
+            sums[player] += gain(tuple(sorted(order[:at + 1])), rows, validation) - gain(
+                tuple(sorted(order[:at])), rows, validation)
+    expected = tuple(round(Fraction(s, math.factorial(count))) for s in sums)
+    found = exact(BASE, rows, validation)
+    assert found.values == expected
+    assert found.evaluations == 2**count - 1
+
+
+@pytest.mark.parametrize("count", [2, 4, 5])
+def test_efficiency_symmetry_and_null_player(count: int, validation: Inputs) -> None:
+    rows = rows_from(9, count)
+    rows[1] = rows[0]
+    found = exact(BASE, rows, validation)
+    assert abs(sum(found.values) - gain(tuple(range(count)), rows, validation)) <= count
+    assert found.values[0] == found.values[1]
+    assert all(ceiling >= value for value, ceiling in zip(found.values, found.ceilings, strict=True))
+    assert exact(BASE, rows * 0, validation).values == (0,) * count
+
+
+def test_reordering_players_reorders_values(validation: Inputs) -> None:
+    rows = rows_from(4, 5)
+    straight, back = exact(BASE, rows, validation), exact(BASE, rows[::-1].copy(), validation)
+    assert straight.values == back.values[::-1]
+    assert straight.ceilings == back.ceilings[::-1]
+
+
+def test_the_ceiling_covers_what_resampled_records_give(validation: Inputs) -> None:
+    """A bootstrap over validation records stays below the ceiling in nearly all draws."""
+    rows = rows_from(5, 3, 1 << 13)
+    found = exact(BASE, rows, validation)
+    rng = np.random.default_rng(0)
+    above = 0
+    for _ in range(200):
+        chosen = rng.integers(0, len(validation.labels), len(validation.labels))
+        again = exact(BASE, rows, Inputs(validation.features[chosen], validation.labels[chosen]))
+        above += again.values[0] > found.ceilings[0]
+    assert above <= 3
+
+
+def test_sampled_is_repeatable_close_to_exact_and_cheaper(validation: Inputs) -> None:
+    rows = rows_from(6, 10, 1 << 14)
+    one, again, other = (sampled(BASE, rows, validation, s) for s in (SEED, SEED, seed_of(4)))
+    whole = exact(BASE, rows, validation)
+    assert one == again
+    assert one.values != other.values
+    assert one.evaluations < whole.evaluations // 2
+    assert float(np.corrcoef(one.values, whole.values)[0, 1]) > 0.9
+
+
+def test_worth_enumerates_up_to_five_and_samples_above(validation: Inputs) -> None:
+    assert worth(BASE, rows_from(7, 5), validation, SEED).evaluations == 31
+    assert worth(BASE, rows_from(7, 6), validation, SEED) == sampled(BASE, rows_from(7, 6), validation, SEED)
+    with pytest.raises(BadInput):
+        worth(BASE, rows_from(7, 2), validation, b"short")
+    with pytest.raises(BadInput):
+        exact(BASE, rows_from(7, 17), validation)
+    with pytest.raises(BadInput):
+        worth(BASE, rows_from(7, 2), Inputs(validation.features[:0], validation.labels[:0]), SEED)
+
+
+@given(st.lists(st.integers(-(10**12), 10**12), max_size=12), st.integers(0, 10**30))
+def test_pay_is_exact_proportional_and_never_negative(contributions: list[int], reward: int) -> None:
+    paid = pay(contributions, reward)
+    positive = sum(max(0, value) for value in contributions)
+    assert sum(paid) == (reward if positive else 0)
+    for value, amount in zip(contributions, paid, strict=True):
+        assert amount >= 0
+        if positive:
+            assert abs(Fraction(reward * max(0, value), positive) - amount) < 1
+        if value <= 0:
+            assert amount == 0
+
+
+def test_pay_examples() -> None:
+    assert pay((1, 1, 1), 10) == (4, 3, 3)
+    assert pay((-5, 0, 2), 7) == (0, 0, 7)
+    assert pay((-5, 0), 7) == (0, 0)
+    with pytest.raises(BadInput):
+        pay((1,), -1)
+
+
+def record(*values: int, ceilings: tuple[int, ...] | None = None, counted: tuple[bool, ...] | None = None) -> Record:
+    return Record(values, values if ceilings is None else ceilings, counted or (True,) * len(values))
+
+
+def test_one_round_of_harm_is_never_evidence() -> None:
+    assert evidence([record(-(10**12), 5)]) == frozenset()
+    assert evidence([record(-9, 5)] * (MIN_ROUNDS - 1)) == frozenset()
+
+
+def test_evidence_needs_repetition_significance_and_a_negative_sum() -> None:
+    harm = record(-9, 5)
+    assert evidence([harm] * MIN_ROUNDS) == {0}
+    assert evidence([record(-9, 5, ceilings=(1, 6))] * 8) == frozenset()  # negative, but not significantly
+    assert evidence([harm] * 5 + [record(2, 5)] * 3) == frozenset()  # 5 of 8 is under three quarters
+    assert evidence([harm] * 6 + [record(2, 5)] * 2) == {0}
+    assert evidence([harm] * 6 + [record(60, 5)]) == frozenset()  # did more good than harm
+    absent = record(0, 5, counted=(False, True))
+    assert evidence([harm] * 3 + [absent] * 9) == frozenset()  # absence is no harm
+    assert evidence([harm] * 4 + [absent] * 9) == {0}
+    assert evidence([]) == frozenset()
+
+
+def test_smoothing_is_the_mean_over_rounds() -> None:
+    assert smooth([record(1, 4), record(2, 4)]) == (2, 4)  # 1.5 to even
+    assert smooth([record(2, 4), record(3, -9)]) == (2, -2)  # 2.5 and -2.5 to even
+    for bad in ([], [record(1), record(1, 2)]):
+        with pytest.raises(BadInput):
+            smooth(bad)
+    with pytest.raises(BadInput):
+        Record((1,), (1, 2), (True,))
