@@ -141,9 +141,10 @@ def test_evidence_needs_repetition_significance_and_a_negative_sum() -> None:
     harm = record(-9, 5)
     assert evidence([harm] * MIN_ROUNDS) == {0}
     assert evidence([record(-9, 5, ceilings=(1, 6))] * 8) == frozenset()  # negative, but not significantly
-    assert evidence([harm] * 5 + [record(2, 5)] * 3) == frozenset()  # 5 of 8 is under three quarters
-    assert evidence([harm] * 6 + [record(2, 5)] * 2) == {0}
-    assert evidence([harm] * 6 + [record(60, 5)]) == frozenset()  # did more good than harm
+    assert evidence([harm] * 5 + [record(12, 5)] * 3) == frozenset()  # -36 without the lowest, +36
+    assert evidence([harm] * 5 + [record(11, 5)] * 3) == {0}
+    assert evidence([record(-(10**15), 5), *[record(0, 5)] * 9]) == frozenset()  # one round never decides
+    assert evidence([record(-(10**15), 5), record(-1, 5), *[record(0, 5)] * 9]) == {0}
     absent = record(0, 5, counted=(False, True))
     assert evidence([harm] * 3 + [absent] * 9) == frozenset()  # absence is no harm
     assert evidence([harm] * 4 + [absent] * 9) == {0}

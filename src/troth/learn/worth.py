@@ -8,7 +8,8 @@ of a permutation can no longer matter. Claimed numbers of examples are ignored, 
 
 The value is computed for every validation record and summed, because the Shapley value is linear in the utility. The
 spread over records then gives a one-sided bound for the sum: with records drawn anew, a harmless update's *ceiling*
-(sum + 3 standard deviations of the sum) is below zero with a chance near 0.13 %.
+(sum + 3 standard deviations of the sum) is below zero with a chance near 0.13 % in one round. Above five players the
+sampling of permutations adds an error that the ceiling does not cover; each round draws anew.
 
 **Evidence.** `evidence` never slashes on one round; see its rule.
 """
@@ -187,13 +188,17 @@ MIN_ROUNDS = 4
 def evidence(history: Sequence[Record]) -> frozenset[int]:
     """Seats whose stake is forfeited: repeated, significant harm, and never a single round's value.
 
-    A seat is named if all of these hold: at least MIN_ROUNDS of its updates were counted; in at least three quarters
-    of those its ceiling was below zero; and its values sum to less than zero.
+    A seat is named if at least MIN_ROUNDS of its updates were counted and their ceilings, without the lowest one, sum
+    to less than zero. Leaving the lowest out means that no single round decides. Adding ceilings adds the standard
+    deviations, which is right for the worst case: every round is judged on the same validation records, so their
+    errors may all point the same way. Rounds whose update did not count (absent, rejected) say nothing.
+
+    What it does not catch: a site that helps first and harms later, until the harm outweighs the help. The aggregation
+    bounds its influence and its pay falls.
     """
     named = set()
     for seat in range(len(history[0].values) if history else 0):
-        rounds = [record for record in history if record.counted[seat]]
-        harmful = sum(1 for record in rounds if record.ceilings[seat] < 0)
-        if len(rounds) >= MIN_ROUNDS and 4 * harmful >= 3 * len(rounds) and sum(r.values[seat] for r in rounds) < 0:
+        ceilings = sorted(record.ceilings[seat] for record in history if record.counted[seat])
+        if len(ceilings) >= MIN_ROUNDS and sum(ceilings[1:]) < 0:
             named.add(seat)
     return frozenset(named)
