@@ -1,0 +1,1 @@
+"""Verification: claims in, verdict out."""
