@@ -12,8 +12,8 @@ from troth.core.ports import Blobs
 from troth.store.cid import Cid
 
 BAD_NAMES = (
-    "", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "a\x00b", ".hidden", "-rf", "Upper", "ä", "a b", "a\n", "x" * 201,
-    "..%2fx", "~root", "a:b",
+    "", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "a\x00b", ".hidden", "-rf", "Upper", "ä", "a b", "a\n",
+    "x" * 201, "..%2fx", "~root", "a:b",
 )
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.bindings._rust import openssl
+from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
@@ -31,6 +35,23 @@ def test_round_trip() -> None:
         assert len(wrapped) == length + OVERHEAD
         assert unwrap(wrapped, RecipientKey(key.seed), INFO) == secret
         assert wrap(secret, public, INFO) != wrapped
+
+
+def test_outside_vector() -> None:
+    """draft-ietf-hpke-pq's vector: its seed gives its public key, and that key opens its ciphertext.
+
+    The vector's suite has another AEAD and associated data, which the library offers only to its own tests.
+    """
+    file = Path(__file__).parents[1] / "vectors/hpke-pq/mlkem768-x25519.json"
+    vector = json.loads(file.read_text())
+    key = RecipientKey(bytes.fromhex(vector["skRm"]))
+    assert key.public().data.hex() == vector["pkRm"]
+    first = vector["encryptions"][0]
+    suite = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
+    text = openssl.hpke._decrypt_with_aad(
+        suite, bytes.fromhex(vector["enc"] + first["ct"]), hpke.MLKEM768X25519PrivateKey(*key._halves()),
+        bytes.fromhex(vector["info"]), bytes.fromhex(first["aad"]))
+    assert text.hex() == first["pt"]
 
 
 def test_keys_follow_x_wing() -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -91,8 +91,7 @@ def seal(readable: BinaryIO, blobs: Blobs, key: bytes | None = None) -> Sealed:
     stream_key, commitment = _derive(data_key, salt)
     header = Header(salt, commitment).encode()
     importer = unixfs.Importer(lambda cid, block: blobs.put(str(cid), block))
-    for frame in _encrypt(readable, AESGCM(stream_key), header):
-        importer.add(frame)
+    _encrypt(readable, AESGCM(stream_key), header, importer.add)
     done = importer.finish()
     return Sealed(done.cid, done.size, done.profile, commitment, data_key)
 
@@ -157,18 +156,24 @@ def _associated(header: bytes, index: int, last: bool) -> bytes:
     return header + index.to_bytes(8, "big") + bytes((last,))
 
 
-def _encrypt(readable: BinaryIO, cipher: AESGCM, header: bytes) -> Iterator[bytes]:
-    """Frames as they are stored, each one chunk. One frame is held back to know which is the last."""
-    plain = unixfs.read_chunk(readable, FRAME - HEADER_LENGTH - TAG_LENGTH)
+def _encrypt(readable: BinaryIO, cipher: AESGCM, header: bytes, keep: Callable[[bytes], None]) -> None:
+    """Hand over the frames as they are stored, each one chunk. Reads one frame ahead to know which is the last.
+
+    Two buffers take turns, and each frame is let go before the next is made: new memory for every frame costs as much
+    as half the hashing.
+    """
+    plain, ahead = (memoryview(bytearray(FRAME - TAG_LENGTH)) for _ in range(2))
+    size = unixfs.read_into(readable, plain[:-HEADER_LENGTH])
     prefix = header
     for index in range(MAX_FRAMES):
-        following = unixfs.read_chunk(readable, FRAME - TAG_LENGTH)
+        following = unixfs.read_into(readable, ahead)
         last = not following
-        frame = cipher.encrypt(_nonce(index, last), plain, _associated(header, index, last))
-        yield prefix + frame if prefix else frame
+        frame = cipher.encrypt(_nonce(index, last), plain[:size], _associated(header, index, last))
+        keep(prefix + frame if prefix else frame)
+        del frame
         if last:
             return
-        plain, prefix = following, b""
+        plain, ahead, size, prefix = ahead, plain, following, b""
     raise BadInput("the input is too long for one sealing", expected=f"at most {MAX_FRAMES} frames of 1 MiB",
                    do="Seal it in parts.")
 

@@ -195,6 +195,22 @@ def read_chunk(readable: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
+def read_into(readable: BinaryIO, buffer: memoryview) -> int:
+    """Fill ``buffer`` from the stream; the bytes read, fewer only at the end. Raises OutsideFailed."""
+    readinto = getattr(readable, "readinto", None)  # not every readable object has it
+    if readinto is None:
+        data = read_chunk(readable, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+    at = 0
+    try:
+        while at < len(buffer) and (taken := readinto(buffer[at:])):
+            at += taken
+    except OSError as error:
+        raise OutsideFailed(f"reading the input failed: {error}", do="Check the file or device.") from error
+    return at
+
+
 def write(out: BinaryIO, data: bytes | memoryview) -> None:
     """Write all of ``data``, however little a raw stream takes at a time. Raises OutsideFailed."""
     view = memoryview(data)
@@ -210,6 +226,7 @@ def _import(readable: BinaryIO, keep: Callable[[Cid, bytes], None], profile: Pro
     importer = Importer(keep, profile)
     while chunk := read_chunk(readable, profile.chunk):
         importer.add(chunk)
+        del chunk  # before the next is read: its memory is used again while it is in the cache
     return importer.finish()
 
 
@@ -249,8 +266,8 @@ def _read_root(cid: Cid, blobs: Blobs, profile: Profile) -> _Root:
     block = get_block(blobs, cid)
     if cid.codec is Codec.RAW:
         if len(block) > profile.chunk:
-            raise BadInput(f"{cid} is not a file of {profile.name}", expected=f"at most {profile.chunk} bytes in a chunk",
-                           actual=len(block))
+            raise BadInput(f"{cid} is not a file of {profile.name}", actual=len(block),
+                           expected=f"at most {profile.chunk} bytes in a chunk")
         return _Root(len(block), block, None)
     node = _decode_node(cid, block)
     return _Root(node.size, block, node)
