@@ -1,0 +1,58 @@
+"""What the flows share: the party they act for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from troth.core.claims import Evidence, Ref, Statement, Subject
+from troth.core.ports import Book
+from troth.core.terms import Account
+
+
+class Party(Protocol):
+    """One party with its own keys, store, log and account. ``troth.Troth`` is one."""
+
+    @property
+    def did(self) -> str:
+        """The party's identifier."""
+        ...
+
+    @property
+    def account(self) -> Account:
+        """The party's account on the chain."""
+        ...
+
+    @property
+    def book(self) -> Book:
+        """The deals of the chain this party works on."""
+        ...
+
+    def attest(self, kind: str, subjects: Sequence[Subject], body: Mapping[str, Any], *, refs: Iterable[Ref] = (),
+               evidence: Iterable[Evidence] = ()) -> bytes:
+        """Sign a claim and append it to the party's log; its id."""
+        ...
+
+    def statement(self, claim: bytes) -> Statement:
+        """What a claim in the party's log says. Raises Undecidable if it is not there."""
+        ...
+
+    def claims(self, kind: str) -> Iterator[tuple[bytes, Statement]]:
+        """Every claim of a kind in the party's log, in order."""
+        ...
+
+    def add(self, name: str, data: bytes, seal_to: Sequence[str] | None = None) -> Evidence:
+        """Keep bytes; sealed to these DIDs (the party itself always can open) unless ``seal_to`` is None: public."""
+        ...
+
+    def read(self, evidence: Evidence) -> bytes:
+        """The evidence's bytes, unsealed. Raises Undecidable where they are not here or not for this party."""
+        ...
+
+    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
+        """Hand claims and evidence to other parties."""
+        ...
+
+    def receive(self) -> tuple[bytes, ...]:
+        """Take in what others handed over, after checking it; the ids of the claims that are new."""
+        ...

@@ -1,0 +1,398 @@
+"""A federated round: sites train on what only they hold, an aggregator combines, verifiers re-execute, all are paid.
+
+Claims: listing, plan, update, aggregate, delivery, verdict, model. Ladder: Assumed, then Rerun by more than half of the
+verifiers (asks: evidence, commit, reveal). Each round is one deal, so that a wrong aggregate in the middle of training
+is settled, and corrected, before the next round starts from it.
+
+Privacy is *open*: updates are sealed to the aggregator and the verifiers, who see them; nobody else does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from troth.core.claims import Evidence, Ref, Statement
+from troth.core.errors import Misuse, Refuted
+from troth.core.terms import (
+    CHALLENGER,
+    KEEPER,
+    REFUTED,
+    SLASHED,
+    UPHELD,
+    Account,
+    Answered,
+    Ask,
+    Pot,
+    Result,
+    Rule,
+    Rung,
+    Split,
+    Terms,
+    climber,
+)
+from troth.flows.parts import Party
+from troth.learn import arrays, model
+from troth.learn import claims as kinds
+from troth.learn.arrays import State
+from troth.learn.claims import (
+    WITHHELD,
+    AggregateClaim,
+    DeliveryClaim,
+    Listing,
+    ModelClaim,
+    Plan,
+    UpdateClaim,
+    VerdictClaim,
+    digest_subject,
+)
+from troth.learn.data import Part, scaling, schema
+from troth.learn.lineage import RoundStep
+from troth.learn.recheck import Replay, the_evidence
+from troth.learn.round import RoundOutput
+from troth.verify.policies.rerun import commit_data, reveal_data
+
+AGGREGATE_ASK, EVIDENCE_ASK, COMMIT_ASK, REVEAL_ASK = "aggregate", "evidence", "commit", "reveal"
+RISE = 65_536 // 20  # a loss on the public records that rises by 0.05 nats makes a site call the verifiers
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A policy by address and code hash."""
+
+    address: Account
+    codehash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """Amounts of one round, in the token's smallest unit. ``check`` says what keeps cheating from paying."""
+
+    reward: int
+    fee: int
+    keeper: int
+    site_stake: int
+    aggregator_stake: int
+    verifier_stake: int
+    verifier_fee: int
+    bond: int
+
+    def check(self, sites: int, verifiers: int) -> None:
+        """Raises Misuse unless every stake exceeds twice what its owner could gain by cheating.
+
+        An aggregator can at most redirect the round's reward; a site can at most be paid its fair share for harm; a
+        verifier can at most take the seat's fee for no work. The bond must exceed the verifiers' fees, or calling
+        them would be cheaper than being wrong.
+        """
+        for who, stake, gain in (("aggregator", self.aggregator_stake, self.reward + self.fee),
+                                 ("site", self.site_stake, self.reward // sites),
+                                 ("verifier", self.verifier_stake, self.verifier_fee // verifiers)):
+            if stake <= 2 * gain:
+                raise Misuse(f"the {who}'s stake does not deter", expected=f"more than {2 * gain}", actual=stake,
+                             do="Raise the stake or lower what cheating could win.")
+        if self.bond <= self.verifier_fee:
+            raise Misuse("the bond does not deter idle challenges", expected=f"more than {self.verifier_fee}",
+                         actual=self.bond)
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Seconds for each part of a round's deal."""
+
+    fund: int = 3_600
+    answer: int = 3_600
+    verdict: int = 3_600
+    window: int = 7_200
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A round's deal in its own words. ``commons`` gets the bonds of wrong challengers and is nobody's account."""
+
+    token: Account
+    sponsor: Account
+    commons: Account
+    assumed: Pin
+    rerun: Pin
+    money: Money
+    periods: Periods = Periods()
+
+
+def stake_pot(account: Account) -> str:
+    """The name of an account's stake pot."""
+    return f"stake:{account.hex()[:12]}"
+
+
+def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> Terms:
+    """The terms of one round among the sites still seated. Raises Misuse where a stake would not deter."""
+    money, periods = words.money, words.periods
+    sites = tuple(seat for seat in plan.sites if seat.did in seated)
+    money.check(len(plan.sites), len(plan.verifiers))
+    bench = tuple(seat.account for seat in plan.verifiers)
+    forfeited = Split((CHALLENGER, words.sponsor), weights=(1, 1))
+    shares = Split(tuple(seat.account for seat in plan.sites))
+
+    def stake(account: Account, amount: int) -> Pot:
+        return Pot(stake_pot(account), account, amount, {SLASHED: forfeited}, residual=account)
+
+    fee = Split((plan.aggregator.account,), amounts=(money.fee,))
+    by_outcome: dict[int, Rule] = {UPHELD: shares, REFUTED: shares, WITHHELD: shares}
+    pots = (
+        Pot("reward", words.sponsor, money.reward, by_outcome, residual=words.sponsor),
+        Pot("fee", words.sponsor, money.fee, {UPHELD: fee, WITHHELD: fee}, residual=words.sponsor),
+        Pot("keeper", words.sponsor, money.keeper,
+            dict.fromkeys((UPHELD, REFUTED, WITHHELD), Split((KEEPER,), weights=(1,))), residual=words.sponsor),
+        stake(plan.aggregator.account, money.aggregator_stake),
+        *(stake(seat.account, money.site_stake) for seat in sites),
+        *(stake(account, money.verifier_stake) for account in bench),
+        Pot("verifiers", climber(1), money.verifier_fee, dict.fromkeys((UPHELD, REFUTED, WITHHELD), Answered(1))),
+    )
+    evidence = (plan.aggregator.account, *(seat.account for seat in sites))
+    rungs = (
+        Rung(words.assumed.address, words.assumed.codehash,
+             (Ask(AGGREGATE_ASK, (plan.aggregator.account,), periods.answer),), periods.verdict, periods.window,
+             money.bond, silent=REFUTED),
+        Rung(words.rerun.address, words.rerun.codehash,
+             (Ask(EVIDENCE_ASK, evidence, periods.answer), Ask(COMMIT_ASK, bench, periods.answer),
+              Ask(REVEAL_ASK, None, periods.answer)), periods.verdict),
+    )
+    return Terms(words.token, pots, rungs, now + periods.fund, words.commons)
+
+
+def join_all(party: Party, deal: bytes) -> int:
+    """Deposit every pot of this deal that is this party's; the sum."""
+    total = 0
+    for index, pot in enumerate(party.book.state(deal).terms.pots):
+        if pot.depositor == party.account:
+            party.book.join(party.account, deal, index)
+            total += pot.amount
+    return total
+
+
+def list_records(party: Party, part: Part, commitment: bytes, evidence: Evidence) -> bytes:
+    """Attest that these records exist; the listing's id. ``evidence`` named "records" holds them, sealed or public."""
+    listing = Listing(evidence.cid, len(part), evidence.sealed, commitment, schema())
+    subject = digest_subject("records", hashlib.sha256(evidence.cid.encode()).digest())
+    return party.attest(kinds.LISTING, subject, listing.body(), evidence=[evidence])
+
+
+def call_plan(sponsor: Party, plan: Plan, validation: bytes, listings: Iterable[bytes]) -> bytes:
+    """Attest the plan that every later claim refers to; its id."""
+    refs = [Ref("validation", validation), *(Ref("listing", claim) for claim in sorted(listings))]
+    return sponsor.attest(kinds.PLAN, digest_subject("seed", plan.seed), plan.body(), refs=refs)
+
+
+@dataclass(slots=True)
+class Seat:
+    """A party's place in a plan: what every role needs to follow the rounds. ``last`` is the newest aggregate."""
+
+    party: Party
+    plan_id: bytes
+    last: bytes | None = None
+
+    @property
+    def replay(self) -> Replay:
+        """The plan's rounds over this party's claims and evidence."""
+        return Replay(self.party, self.plan_id, self.party.read)
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.of(self.party.statement(self.plan_id))
+
+    def everybody(self) -> tuple[str, ...]:
+        """All seats but this party's."""
+        plan = self.plan
+        seats = (*plan.sites, plan.aggregator, *plan.verifiers)
+        sponsor = self.party.statement(self.plan_id).issuer
+        return tuple(did for did in (*(seat.did for seat in seats), sponsor) if did != self.party.did)
+
+    def overseers(self) -> tuple[str, ...]:
+        """The aggregator and the verifiers: who may see an update in privacy mode *open*."""
+        return tuple(seat.did for seat in (self.plan.aggregator, *self.plan.verifiers) if seat.did != self.party.did)
+
+    def step(self, claim: bytes) -> RoundStep:
+        """An aggregate in this party's log."""
+        statement = self.party.statement(claim)
+        return RoundStep(claim, statement, AggregateClaim.of(statement))
+
+    def updates(self, round_: int, deal: bytes) -> tuple[bytes, ...]:
+        """The update claims of a round in this party's log, by site; a site's later ones are ignored."""
+        found: dict[str, bytes] = {}
+        for claim, statement in self.party.claims(kinds.UPDATE):
+            said = UpdateClaim.of(statement)
+            if statement.ref("plan") == self.plan_id and (said.round, said.deal) == (round_, deal):
+                found.setdefault(statement.issuer, claim)
+        return tuple(found[did] for did in sorted(found) if did in self.plan.keys)
+
+    def base(self) -> State:
+        """The model that the next round starts from."""
+        return self.replay.base(self.last)[0]
+
+    def base_refs(self) -> list[Ref]:
+        return [Ref("base", self.last)] if self.last else []
+
+    def seated(self, deal: bytes) -> frozenset[str]:
+        """The plan's sites that deposited in this deal."""
+        depositors = {pot.depositor for pot in self.party.book.state(deal).terms.pots}
+        return frozenset(seat.did for seat in self.plan.sites if seat.account in depositors)
+
+    def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence]) -> bytes:
+        """Answer the evidence ask: hand the evidence to the verifiers and say so on chain."""
+        items = tuple(evidence)
+        verifiers = tuple(seat.did for seat in self.plan.verifiers)
+        said = DeliveryClaim(deal, round_, tuple(item.cid for item in items), verifiers)
+        claim = self.party.attest(kinds.DELIVERY, digest_subject("deal", deal), said.body(),
+                                  refs=[Ref("plan", self.plan_id)])
+        self.party.send(verifiers, [claim], items)
+        self.party.book.submit(self.party.account, deal, 0, 0, claim, b"")
+        return claim
+
+
+@dataclass(slots=True)
+class Site(Seat):
+    """A site: trains, sends its update sealed, watches the aggregate, challenges."""
+
+    listing: bytes = b""
+
+    def contribute(self, deal: bytes, round_: int, delta: State, examples: int, *, withhold: bool = False) -> bytes:
+        """Attest and send this round's update. ``withhold``: the cheat that keeps the evidence from the verifiers."""
+        data = arrays.encode(delta)
+        evidence = self.party.add("update", data, self.overseers())
+        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples)
+        refs = [Ref("plan", self.plan_id), Ref("listing", self.listing), *self.base_refs()]
+        claim = self.party.attest(kinds.UPDATE, digest_subject("update", said.digest), said.body(), refs=refs,
+                                  evidence=[evidence])
+        verifiers = tuple(seat.did for seat in self.plan.verifiers)
+        self.party.send([self.plan.aggregator.did], [claim], [evidence])
+        self.party.send(verifiers, [claim], [] if withhold else [evidence])
+        self.party.send([self.party.statement(self.plan_id).issuer], [claim])
+        return claim
+
+    def doubt(self, aggregate: bytes) -> str | None:
+        """Why this site would challenge an aggregate, from what it can see itself; None if nothing speaks against it.
+
+        It computes the model's score on the public validation records again, and compares it with the claim's and
+        with the model before.
+        """
+        step, replay = self.step(aggregate), self.replay
+        try:
+            state = arrays.decode(self.party.read(the_evidence(step.statement, "params")))
+        except Refuted as error:
+            return error.message
+        inputs = model.inputs(replay.validation, scaling(replay.validation))
+        loss = model.loss(state, inputs)
+        found = {"params": arrays.digest(state).hex(), "loss": loss, "accuracy_ppm": model.accuracy(state, inputs)}
+        for name, value in found.items():
+            if step.claim.result.get(name) != value:
+                return f"its {name} is {value}, the claim says {step.claim.result.get(name)}"
+        before = model.loss(self.base(), inputs)
+        if loss > before + RISE:
+            return f"the loss on the public records rose from {before / 65536:.4f} to {loss / 65536:.4f}"
+        own = [claim for claim in self.updates(step.claim.round, step.claim.deal)
+               if self.party.statement(claim).issuer == self.party.did]
+        if own and own[0] not in step.statement.all_refs("update"):
+            return "it leaves out this site's update"
+        return None
+
+
+@dataclass(slots=True)
+class Aggregator(Seat):
+    """Combines the updates and says with what result."""
+
+    def aggregate(self, deal: bytes, round_: int) -> tuple[RoundOutput, tuple[bytes, ...]]:
+        """The honest result over the updates that arrived and open, and the update claims it counts."""
+        updates = self.updates(round_, deal)
+        found = self.replay.gather(updates)
+        counted = {update.site for update in found.updates}
+        output = self.replay.run(round_, self.last, found.updates)
+        return output, tuple(claim for claim in updates if self.party.statement(claim).issuer in counted)
+
+    def publish(self, deal: bytes, round_: int, output: RoundOutput, updates: Iterable[bytes],
+                refs: Iterable[Ref] = ()) -> bytes:
+        """Attest an aggregate and hand it to every seat, its parameters sealed to them; the claim's id."""
+        evidence = self.party.add("params", arrays.encode(output.params), self.everybody())
+        said = AggregateClaim(round_, deal, arrays.digest(self.base()), output.to_json())
+        all_refs = [Ref("plan", self.plan_id), *self.base_refs(), *(Ref("update", claim) for claim in updates), *refs]
+        claim = self.party.attest(kinds.AGGREGATE, digest_subject("params", output.digest), said.body(),
+                                  refs=all_refs, evidence=[evidence])
+        self.party.send(self.everybody(), [claim], [evidence])
+        return claim
+
+    def submit(self, deal: bytes, claim: bytes, output: RoundOutput) -> None:
+        """Put the claim and its result on chain, and have the first rung judge it."""
+        result = self.replay.result(UPHELD, output, self.seated(deal))
+        self.party.book.submit(self.party.account, deal, 0, 0, claim, result.to_bytes())
+        self.party.book.judge(self.party.account, deal)
+
+
+@dataclass(slots=True)
+class Verifier(Seat):
+    """Executes a challenged round again: commits to what it found, then reveals it."""
+
+    def find(self, aggregate: bytes) -> tuple[RoundOutput, Result]:
+        """The honest finding, from the updates that this verifier received."""
+        step = self.step(aggregate)
+        received = self.updates(step.claim.round, step.claim.deal)
+        return self.replay.judge(step, received, self.seated(step.claim.deal))
+
+    def missing(self, aggregate: bytes) -> tuple[str, ...]:
+        """Sites whose update's evidence this verifier does not hold."""
+        return self.replay.gather(self.step(aggregate).statement.all_refs("update")).withheld
+
+    def commit(self, aggregate: bytes, params: bytes, result: Result) -> tuple[bytes, bytes]:
+        """Attest a verdict and commit to it on chain; (verdict claim, salt) to reveal with."""
+        step = self.step(aggregate)
+        deal, data, salt = step.claim.deal, result.to_bytes(), secrets.token_bytes(32)
+        said = VerdictClaim(deal, 1, step.claim.round, result.outcome, params, data)
+        claim = self.party.attest(kinds.VERDICT, digest_subject("params", params), said.body(),
+                                  refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])
+        committed = commit_data(deal, 1, self.party.account, data, salt)
+        self.party.book.submit(self.party.account, deal, 1, 0, hashlib.sha256(claim).digest(), committed)
+        return claim, salt
+
+    def reveal(self, claim: bytes, salt: bytes) -> None:
+        """Reveal on chain, and hand the verdict to every seat."""
+        said = VerdictClaim.of(self.party.statement(claim))
+        self.party.book.submit(self.party.account, said.deal, 2, 0, claim, reveal_data(said.result, salt))
+        self.party.send(self.everybody(), [claim])
+
+
+def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, VerdictClaim],
+            result: Result) -> bytes:
+    """The aggregate that training goes on from after a refutation: what the agreeing verifiers found.
+
+    Raises Refuted where this aggregator's own re-execution does not give it.
+    """
+    step = aggregator.step(wrong)
+    agreeing = {claim: said for claim, said in verdicts.items() if said.result == result.to_bytes()}
+    params = {said.params for said in agreeing.values()}
+    received = aggregator.updates(step.claim.round, step.claim.deal)
+    counted = [claim for claim in received
+               if _account(aggregator.plan, aggregator.party.statement(claim)) not in result.slashed
+               or result.outcome != WITHHELD]
+    output = aggregator.replay.run(step.claim.round, aggregator.last, aggregator.replay.gather(counted).updates)
+    if params != {output.digest}:
+        raise Refuted("the verifiers found another model", expected=sorted(found.hex() for found in params),
+                      actual=output.digest.hex())
+    refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]
+    return aggregator.publish(step.claim.deal, step.claim.round, output, counted, refs)
+
+
+def _account(plan: Plan, statement: Statement) -> Account:
+    return next(seat.account for seat in plan.sites if seat.did == statement.issuer)
+
+
+def publish_model(sponsor: Seat) -> bytes:
+    """Attest the finished model with its parameters in the open; the claim's id."""
+    if sponsor.last is None:
+        raise Misuse("there is no model before the first round", do="Train first.")
+    step, replay = sponsor.step(sponsor.last), sponsor.replay
+    state = sponsor.base()
+    inputs = model.inputs(replay.validation, scaling(replay.validation))
+    evidence = sponsor.party.add("params", arrays.encode(state))
+    said = ModelClaim(step.claim.params, step.claim.round, model.accuracy(state, inputs), model.loss(state, inputs))
+    refs = [Ref("plan", sponsor.plan_id), Ref("aggregate", sponsor.last)]
+    return sponsor.party.attest(kinds.MODEL, digest_subject("params", said.params), said.body(), refs=refs,
+                                evidence=[evidence])
