@@ -135,7 +135,7 @@ class Rung:
     def asked(self, index: int) -> tuple[Account, ...]:
         """The accounts that ask ``index`` names, through asks that repeat the one before."""
         for ask in reversed(self.asks[: index + 1]):
-            if ask.who is not None:
+            if ask.who:  # None and () are the same on chain
                 return ask.who
         return ()
 
