@@ -12,17 +12,23 @@ import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256 as _sha256
 from typing import Any
 
+import orjson
+
 from troth.core import merkle
-from troth.core.encoding import decode_object, encode, from_hex, take
+from troth.core.encoding import MAX_DEPTH, MAX_INT, check, decode_for_reader, decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Refuted
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 BATCH = "batch"
 _PREFIX = b"DSSEv1 %d %s " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode())
+_FRAME = (b'{"_type":"https://in-toto.io/Statement/v1","predicate":{"body":%b,"evidence":[%b],"issued_at":%d,'
+          b'"issuer":%b,"refs":[%b]},"predicateType":"%b","subject":[%b]}')
+_BODY_DEPTH = MAX_DEPTH - 2  # the body lies in the predicate, the predicate in the statement
 _KIND = re.compile(r"urn:troth:([a-z][a-z0-9-]{0,63}):v([1-9][0-9]{0,3})\Z")
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,63}\Z")
 
@@ -45,8 +51,15 @@ class Subject:
     name: str
     digests: Mapping[str, str]
 
-    def json(self) -> dict[str, Any]:
-        return {"digest": dict(self.digests), "name": self.name}
+    def json(self) -> bytes:
+        """Canonical JSON. Raises BadInput without a digest or for anything but text."""
+        if len(self.digests) == 1:
+            [(algorithm, digest)] = self.digests.items()
+            if digest:
+                return b'{"digest":{%b:%b},"name":%b}' % (_text(algorithm), _text(digest), _text(self.name))
+        found = dict(self.digests)
+        _check_digests(found)
+        return b'{"digest":%b,"name":%b}' % (encode(found), _text(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +69,12 @@ class Ref:
     role: str
     claim: bytes
 
-    def json(self) -> dict[str, Any]:
-        return {"claim": self.claim.hex(), "role": self.role}
+    def json(self) -> bytes:
+        """Canonical JSON. Raises BadInput for an improper role or an id that is not 32 bytes."""
+        _check_role(self.role)
+        if len(self.claim) != 32:
+            raise BadInput("reference to no claim", expected="an id of 32 bytes", actual=len(self.claim))
+        return b'{"claim":"%b","role":"%b"}' % (self.claim.hex().encode(), self.role.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +86,12 @@ class Evidence:
     profile: str
     sealed: bool
 
-    def json(self) -> dict[str, Any]:
-        return {"cid": self.cid, "name": self.name, "profile": self.profile, "sealed": self.sealed}
+    def json(self) -> bytes:
+        """Canonical JSON. Raises BadInput for anything but text and a bool."""
+        if type(self.sealed) is not bool:
+            raise BadInput("evidence is sealed or not", expected="a bool", actual=self.sealed)
+        return b'{"cid":%b,"name":%b,"profile":%b,"sealed":%b}' % (
+            _text(self.cid), _text(self.name), _text(self.profile), b"true" if self.sealed else b"false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,39 +108,36 @@ class Statement:
     version: int = 1
 
     def to_bytes(self) -> bytes:
-        """The canonical payload. Raises BadInput if a field cannot be said in a claim."""
-        predicate_type = f"urn:troth:{self.kind}:v{self.version}"
-        if not _KIND.match(predicate_type) or not self.subjects or self.issued_at < 0:
-            raise BadInput("incomplete statement", expected="a kind in lower case, a subject, a time since 1970",
-                           actual=f"{predicate_type}, {len(self.subjects)} subjects, issued at {self.issued_at}")
-        return encode({
-            "_type": STATEMENT_TYPE,
-            "predicate": {
-                "body": self.body,
-                "evidence": [item.json() for item in self.evidence],
-                "issued_at": self.issued_at,
-                "issuer": self.issuer,
-                "refs": [ref.json() for ref in self.refs],
-            },
-            "predicateType": predicate_type,
-            "subject": [subject.json() for subject in self.subjects],
-        })
+        """The canonical payload. Raises BadInput if a field cannot be said in a claim.
+
+        The frame is fixed, so it is written as it is and only the members are encoded: the result equals ``encode``
+        of the whole.
+        """
+        predicate_type = _predicate_type(self.kind, self.version)
+        if type(self.issued_at) is not int or not 0 <= self.issued_at <= MAX_INT:
+            raise BadInput("improper time of issue", expected="Unix seconds since 1970", actual=self.issued_at)
+        body = self.body if type(self.body) is dict else dict(self.body)
+        return _FRAME % (
+            encode(body, _BODY_DEPTH), b",".join([item.json() for item in self.evidence]), self.issued_at,
+            _issuer_text(self.issuer), b",".join([ref.json() for ref in self.refs]), predicate_type,
+            b",".join([subject.json() for subject in self._some_subjects()]))
+
+    def _some_subjects(self) -> tuple[Subject, ...]:
+        if not self.subjects:
+            raise BadInput("statement about nothing", expected="a subject", actual="none")
+        return self.subjects
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Statement:
         """Read a payload strictly. Raises BadInput for anything ``to_bytes`` would not write."""
-        kind, predicate_type, subjects, predicate = take(
-            decode_object(payload), _type=str, predicateType=str, subject=list, predicate=dict)
-        named = _KIND.match(predicate_type)
-        if kind != STATEMENT_TYPE or not named:
-            raise BadInput("not a Troth statement", expected=f"{STATEMENT_TYPE} with urn:troth:<kind>:v<n>",
-                           actual=f"{kind} with {predicate_type}")
-        body, evidence, issued_at, issuer, refs = take(
-            predicate, body=dict, evidence=list, issued_at=int, issuer=str, refs=list)
+        value, checked = decode_for_reader(payload)
+        (kind, version), subjects, (body, evidence, issued_at, issuer, refs) = _frame(value)
+        if not checked:
+            check(body, _BODY_DEPTH)
         if not subjects or issued_at < 0:
             raise BadInput("incomplete statement", expected="a subject and a time since 1970")
-        return cls(named[1], issuer, issued_at, tuple(map(_subject, subjects)), body, tuple(map(_ref, refs)),
-                   tuple(map(_evidence, evidence)), int(named[2]))
+        return cls(kind, issuer, issued_at, tuple(map(_subject, subjects)), body, tuple(map(_ref, refs)),
+                   tuple(map(_evidence, evidence)), version)
 
     def ref(self, role: str) -> bytes:
         """The one claim referred to in this role. Raises Refuted if there is none or more than one."""
@@ -131,6 +149,17 @@ class Statement:
     def all_refs(self, role: str) -> tuple[bytes, ...]:
         """The claims referred to in this role, in the statement's order."""
         return tuple(ref.claim for ref in self.refs if ref.role == role)
+
+
+def issuer_of(payload: bytes) -> str:
+    """Who issued a statement, for a reader of many that needs no more of it.
+
+    Checks that the payload is its own canonical form and has a statement's frame. It does not look into subjects,
+    body, references or evidence: read the statement before relying on those. Raises BadInput.
+    """
+    value, _ = decode_for_reader(payload)
+    _, _, (_, _, _, issuer, _) = _frame(value)
+    return str(issuer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,20 +285,102 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
+def _frame(value: Any) -> tuple[tuple[str, int], list[Any], tuple[dict[str, Any], list[Any], int, str, list[Any]]]:
+    """((kind, version), subjects, members of the predicate) of a statement.
+
+    Like every reader below it wants exactly the known members, each of exactly its type. Counting members and asking
+    for each by name is what ``take`` does, at a third of its cost.
+    """
+    get = _object(value).get
+    kind, predicate, predicate_type, subjects = get("_type"), get("predicate"), get("predicateType"), get("subject")
+    if (len(value) != 4 or type(kind) is not str or type(predicate) is not dict or type(predicate_type) is not str
+            or type(subjects) is not list):
+        raise _misread(value, _type=str, predicate=dict, predicateType=str, subject=list)
+    if kind != STATEMENT_TYPE:
+        raise BadInput("not a Troth statement", expected=STATEMENT_TYPE, actual=kind)
+    if len(predicate) == 5:
+        get = predicate.get
+        body, evidence, issued_at, issuer, refs = (
+            get("body"), get("evidence"), get("issued_at"), get("issuer"), get("refs"))
+        if (type(body) is dict and type(evidence) is list and type(issued_at) is int and type(issuer) is str
+                and type(refs) is list):
+            return _read_predicate_type(predicate_type), subjects, (body, evidence, issued_at, issuer, refs)
+    raise _misread(predicate, body=dict, evidence=list, issued_at=int, issuer=str, refs=list)
+
+
+def _misread(value: Any, **fields: type) -> BadInput:
+    """The refusal of an object that has not exactly these members."""
+    found = {str(name): type(item) for name, item in value.items()} if type(value) is dict else {"it": type(value)}
+    return BadInput("wrong members of an object", expected=_shape(fields), actual=_shape(found))
+
+
+def _shape(fields: dict[str, type]) -> str:
+    return ", ".join(f"{name}: {kind.__name__}" for name, kind in fields.items())
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _predicate_type(kind: str, version: int) -> bytes:
+    text = f"urn:troth:{kind}:v{version}"
+    _read_predicate_type(text)
+    return text.encode()
+
+
+@lru_cache(maxsize=1024)
+def _read_predicate_type(text: str) -> tuple[str, int]:
+    found = _KIND.match(text)
+    if not found:
+        raise BadInput("not a Troth statement", expected="urn:troth:<kind in lower case>:v<n>", actual=text)
+    return found[1], int(found[2])
+
+
+@lru_cache(maxsize=1024)
+def _check_role(role: str) -> None:
+    if not _ROLE.match(role):
+        raise BadInput("reference without a proper role", expected="lower case, digits, dashes", actual=role)
+
+
+@lru_cache(maxsize=1024)
+def _issuer_text(issuer: str) -> bytes:
+    # Kept: one issuer makes many claims.
+    return _text(issuer)
+
+
+def _text(value: str) -> bytes:
+    """Canonical JSON of a string. Raises BadInput for anything else, and for lone surrogates."""
+    if type(value) is not str:
+        raise BadInput("not text", expected="str", actual=type(value).__name__)
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise BadInput("text that is not well-formed Unicode", actual=error) from None
+
+
+def _check_digests(digests: dict[str, Any]) -> None:
+    if not digests or {*map(type, digests.values())} != {str} or not all(digests.values()):
+        raise BadInput("subject without digests", expected="algorithm to hex", actual=digests)
+
+
 def _subject(value: Any) -> Subject:
-    digest, name = take(_object(value), digest=dict, name=str)
-    if not digest or any(type(found) is not str or not found for found in digest.values()):
-        raise BadInput("subject without digests", expected="algorithm to hex", actual=digest)
-    return Subject(name, digest)
+    if type(value) is dict and len(value) == 2:
+        digest, name = value.get("digest"), value.get("name")
+        if type(digest) is dict and type(name) is str:
+            _check_digests(digest)
+            return Subject(name, digest)
+    raise _misread(value, digest=dict, name=str)
 
 
 def _ref(value: Any) -> Ref:
-    claim, role = take(_object(value), claim=str, role=str)
-    if not _ROLE.match(role):
-        raise BadInput("reference without a proper role", expected="lower case, digits, dashes", actual=role)
-    return Ref(role, from_hex(claim, 32))
+    if type(value) is dict and len(value) == 2:
+        claim, role = value.get("claim"), value.get("role")
+        if type(claim) is str and type(role) is str:
+            _check_role(role)
+            return Ref(role, from_hex(claim, 32))
+    raise _misread(value, claim=str, role=str)
 
 
 def _evidence(value: Any) -> Evidence:
-    cid, name, profile, sealed = take(_object(value), cid=str, name=str, profile=str, sealed=bool)
-    return Evidence(name, cid, profile, sealed)
+    if type(value) is dict and len(value) == 4:
+        cid, name, profile, sealed = value.get("cid"), value.get("name"), value.get("profile"), value.get("sealed")
+        if type(cid) is str and type(name) is str and type(profile) is str and type(sealed) is bool:
+            return Evidence(name, cid, profile, sealed)
+    raise _misread(value, cid=str, name=str, profile=str, sealed=bool)
