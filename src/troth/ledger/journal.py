@@ -105,23 +105,36 @@ def loose_record(payload: bytes, membership: Membership, entry: bytes) -> bytes:
 
 
 def scan(file: BinaryIO, offset: int, end: int) -> Iterator[Record]:
-    """The whole records in [offset, end) of the file, in order, reading big blocks. Stops before a torn one."""
-    descriptor = file.fileno()
-    buffer, base, size = b"", offset, HEADER.size
+    """The whole records in [offset, end) of the file, in order. Stops before a torn one."""
+    for kind, at, data in scan_raw(file, offset, end):
+        yield Record(kind, at, data)
+
+
+def scan_raw(file: BinaryIO, offset: int, end: int) -> Iterator[tuple[bytes, int, bytes]]:
+    """``scan`` as bare (kind, offset, data), reading big blocks: for whole-log checks."""
+    descriptor, unpack, head = file.fileno(), HEADER.unpack_from, HEADER.size
+    buffer, base, size = b"", offset, 0
     while True:
         start = offset - base
-        kind, length = HEADER.unpack_from(buffer, start) if len(buffer) >= start + size else (b"", -1)
-        if (length >= 0 and offset + size + length > end) or length > MAX_RECORD:
+        while start + head <= size:
+            kind, length = unpack(buffer, start)
+            stop = start + head + length
+            if stop > size:
+                break
+            yield kind, base + start, buffer[start + head:stop]
+            start = stop
+        else:
+            length = 0
+        offset = base + start
+        if offset + head + length > end or length > MAX_RECORD:
             return
-        if length < 0 or len(buffer) < start + size + length:
-            want = min(max(_BLOCK, size + length), end - base - len(buffer))
-            more = os.pread(descriptor, want, base + len(buffer))
-            if not more:
-                return
-            buffer, base = buffer[start:] + more, offset
-            continue
-        yield Record(kind, offset, buffer[start + size:start + size + length])
-        offset += size + length
+        buffer = buffer[start:]
+        base, size = offset, len(buffer)
+        more = os.pread(descriptor, min(max(_BLOCK, head + length), end - base - size), base + size)
+        if not more:
+            return
+        buffer += more
+        size += len(more)
 
 
 def entry_of(found: Record, position: int, batch_of: Callable[[int], bytes]) -> Entry:

@@ -31,6 +31,7 @@ from troth.core import merkle
 from troth.core.claims import Batch, Envelope, Membership, claim_id, seal_of_member, seal_of_signatures
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
 from troth.ledger import journal
+from troth.ledger.audit import Audit, Check, check_log
 from troth.ledger.batches import Member, WholeBatch, check_member
 from troth.ledger.checkpoints import Checkpoint, Note, NoteSigner, Verifier, witnessed
 from troth.ledger.files import LogFiles, disk
@@ -178,6 +179,11 @@ class Log:
             leaves = [merkle.leaf_hash(self.leaf(at)[:32]) for at in range(position + 1, position + 1 + count)]
             self._batch_tree = (position, count, merkle.node_of(leaves))
         return self._batch_tree[1:]
+
+    def verify(self, check: Check | None = None) -> Audit:
+        """Check the whole log from disk (``troth.ledger.audit``). ``check(position, envelope, statement)`` is called
+        for each signed claim and raises if its signatures do not verify."""
+        return check_log(self._files.directory, self.key, check)
 
     # Writing
 
