@@ -1,0 +1,122 @@
+"""What passes between parties: parcels of claims, documents, ciphertext and wrapped keys, through shared folders.
+
+A parcel proves nothing by itself: its claims carry their signatures, its blocks their CIDs, its wrapped keys open only
+for the addressee. The folder's owner can drop or repeat parcels, never change what is in them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from troth.core.claims import Envelope, from_base64
+from troth.core.encoding import decode_object, encode, take
+from troth.core.errors import BadInput, OutsideFailed
+from troth.store.cid import Cid
+from troth.store.files import replacing
+
+MAX_PARCEL = 256 << 20
+_FORMAT = "troth-parcel-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """documents: first documents of issuers. claims: in an order in which rotations come before what they sign.
+
+    blocks: bytes by CID. keys: data keys by the sealed file's CID, wrapped to the addressee.
+    """
+
+    documents: tuple[bytes, ...] = ()
+    claims: tuple[Envelope, ...] = ()
+    blocks: Mapping[str, bytes] = field(default_factory=dict)
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON, bytes in base64."""
+        return encode({
+            "blocks": {cid: base64.b64encode(data).decode() for cid, data in self.blocks.items()},
+            "claims": [base64.b64encode(claim.to_bytes()).decode() for claim in self.claims],
+            "documents": [base64.b64encode(document).decode() for document in self.documents],
+            "format": _FORMAT,
+            "keys": {cid: base64.b64encode(key).decode() for cid, key in self.keys.items()},
+        })
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Parcel:
+        """Read a parcel strictly, every block against its CID. Raises BadInput."""
+        blocks, claims, documents, format_, keys = take(
+            decode_object(data), blocks=dict, claims=list, documents=list, format=str, keys=dict)
+        if format_ != _FORMAT:
+            raise BadInput("not a parcel", expected=_FORMAT, actual=format_)
+        found = cls(tuple(map(_bytes, documents)), tuple(Envelope.from_bytes(_bytes(claim)) for claim in claims),
+                    {cid: _bytes(block) for cid, block in blocks.items()},
+                    {cid: _bytes(key) for cid, key in keys.items()})
+        for name, block in found.blocks.items():
+            cid = Cid.parse(name)
+            if Cid.of(block, cid.codec) != cid:
+                raise BadInput("a block that is not what its CID names", expected=name)
+        for name in found.keys:
+            Cid.parse(name)
+        return found
+
+
+class FolderExchange:
+    """Mailboxes in one shared folder: one subfolder an addressee, one file a parcel, taken in name order.
+
+    Raises OutsideFailed where the folder cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _box(self, did: str) -> Path:
+        return self.path / hashlib.sha256(did.encode()).hexdigest()[:32]
+
+    def send(self, to: str, parcel: Parcel, number: int) -> Path:
+        """Put a parcel into a mailbox whole or not at all. ``number``: the sender's own count, which orders them."""
+        data = parcel.to_bytes()
+        if len(data) > MAX_PARCEL:
+            raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual=len(data))
+        box = self._box(to)
+        try:
+            box.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutsideFailed(f"the exchange folder {self.path} cannot be used", actual=error.strerror) from None
+        path = box / f"{number:012d}-{hashlib.sha256(data).hexdigest()[:16]}.parcel"
+        with replacing(path) as out:
+            out.write(data)
+        return path
+
+    def waiting(self, did: str) -> Iterator[Path]:
+        """Parcels in this party's mailbox, oldest first."""
+        box = self._box(did)
+        yield from sorted(box.glob("*.parcel")) if box.is_dir() else ()
+
+    @staticmethod
+    def open(path: Path) -> Parcel:
+        """Read one parcel. Raises BadInput for one that is too large or malformed, OutsideFailed from the disk."""
+        try:
+            if path.stat().st_size > MAX_PARCEL:
+                raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual=path.stat().st_size)
+            return Parcel.from_bytes(path.read_bytes())
+        except OSError as error:
+            raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+
+    @staticmethod
+    def done(path: Path, *, refused: bool = False) -> None:
+        """Take a parcel out of the mailbox; one that was refused is kept beside, out of the way."""
+        if refused:
+            os.replace(path, path.with_suffix(".refused"))
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _bytes(value: Any) -> bytes:
+    if type(value) is not str:
+        raise BadInput("unexpected JSON in a parcel", expected="base64 text", actual=type(value).__name__)
+    return from_base64(value)
