@@ -24,7 +24,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from troth.core.deals_terms import MAX_ANSWER, MAX_DATA, MAX_SLASHED, MAX_VALUES, benches, fee_rung
+from troth.core.deals_terms import (
+    MAX_ANSWER,
+    MAX_DATA,
+    MAX_SLASHED,
+    MAX_VALUES,
+    benches,
+    check_account,
+    check_number,
+    fee_rung,
+)
 from troth.core.errors import ActRefused, BadInput
 from troth.core.payouts import proves
 from troth.core.settlement import Credit, Kept, Settled, settle
@@ -243,8 +252,8 @@ def _check_result(deal: Deal, found: Result) -> None:
 
 
 def depositors(deal: Deal) -> frozenset[Account]:
-    """Every account that deposited a pot so far, challengers of rungs with fee pots among them."""
-    return frozenset(holder for holder in holders(deal) if holder is not None)
+    """Every account that deposited a pot with ``join``. A fee pot is no stake: its challenger is not among them."""
+    return frozenset(deal.terms.pots[index].depositor for index in deal.joined)
 
 
 def holders(deal: Deal) -> tuple[Account | None, ...]:
@@ -325,6 +334,9 @@ def collect(deal: Deal, chain_id: int, book: Account, pot: int, leaf: tuple[int,
     """Section 9: pay leaf (index, account, amount) of the root kept for ``pot``. Raises ActRefused."""
     place, kept = _kept(deal, pot)
     index, account, amount = leaf
+    check_number(index, 256)
+    check_account(account)
+    check_number(amount, 128)
     if now >= kept.ends:
         raise ActRefused("TooLate", "the time to collect is over", expected=f"before {kept.ends}", actual=now)
     if index in kept.collected:

@@ -30,8 +30,10 @@ MAX_POTS = 32
 MAX_RUNGS = 4
 MAX_ASKS = 4
 MAX_WHO = 32
+MAX_SEATS = 64
 MAX_SLOTS = 8
 MAX_PAYEES = 32
+MAX_PAID = 128
 MAX_RULES = 8
 MAX_VALUES = 64
 MAX_SLASHED = 64
@@ -56,9 +58,9 @@ def benches(terms: Terms) -> frozenset[Account]:
 
 def readable(terms: Terms) -> None:
     """Refuse terms that have no ABI form: BadInput for a wrong width, a negative or too large number, a bad name."""
-    _account(terms.token)
-    _account(terms.wrong_bonds)
-    _number(terms.fund_by, 64)
+    check_account(terms.token)
+    check_account(terms.wrong_bonds)
+    check_number(terms.fund_by, 64)
     for pot in terms.pots:
         _pot(pot)
     for rung in terms.rungs:
@@ -79,12 +81,14 @@ def check(terms: Terms, now: int) -> None:
     _benches(terms)
 
 
-def _account(account: Account) -> None:
+def check_account(account: Account) -> None:
+    """Refuse anything but 20 bytes. Raises BadInput."""
     if type(account) is not bytes or len(account) != 20:
         raise BadInput("not an account", expected="20 bytes", actual=repr(account))
 
 
-def _number(number: int, bits: int) -> None:
+def check_number(number: int, bits: int) -> None:
+    """Refuse anything but an integer of 0 to 2^bits - 1. Raises BadInput."""
     if type(number) is not int or not 0 <= number < 1 << bits:
         raise BadInput("not a number the Book can hold", expected=f"an integer of 0 to 2^{bits} - 1",
                        actual=repr(number))
@@ -92,38 +96,38 @@ def _number(number: int, bits: int) -> None:
 
 def _pot(pot: Pot) -> None:
     label(pot.name)
-    _account(pot.depositor)
-    _account(pot.residual)
-    _number(pot.amount, 128)
+    check_account(pot.depositor)
+    check_account(pot.residual)
+    check_number(pot.amount, 128)
     for outcome, rule in pot.pays.items():
-        _number(outcome, 8)
+        check_number(outcome, 8)
         if isinstance(rule, Answered):
-            _number(rule.rung, 8)
+            check_number(rule.rung, 8)
         elif isinstance(rule, Root):
-            _number(rule.term, 32)
+            check_number(rule.term, 32)
         else:
             if rule.amounts is not None and rule.weights is not None:
                 raise BadInput("a split by amounts and by weights", expected="one of them", do="Leave the other None.")
             for payee in rule.payees:
-                _account(payee)
+                check_account(payee)
             for number in rule.amounts or rule.weights or ():
-                _number(number, 128)
+                check_number(number, 128)
 
 
 def _rung(rung: Rung) -> None:
-    _account(rung.policy)
+    check_account(rung.policy)
     if type(rung.codehash) is not bytes or len(rung.codehash) != 32:
         raise BadInput("not a code hash", expected="32 bytes", actual=repr(rung.codehash))
-    _number(rung.verdict_period, 32)
-    _number(rung.window, 32)
-    _number(rung.bond, 128)
-    _number(rung.silent, 8)
+    check_number(rung.verdict_period, 32)
+    check_number(rung.window, 32)
+    check_number(rung.bond, 128)
+    check_number(rung.silent, 8)
     for ask in rung.asks:
         label(ask.kind)
-        _number(ask.period, 32)
-        _number(ask.slots, 8)
+        check_number(ask.period, 32)
+        check_number(ask.slots, 8)
         for account in ask.who or ():
-            _account(account)
+            check_account(account)
 
 
 def _within(code: str, what: str, found: int, least: int, most: int) -> None:
@@ -146,6 +150,11 @@ def _shape(terms: Terms) -> None:
             # An empty `who` repeats the ask before it, so the first cannot be empty.
             _within("BadShape", f"accounts of ask {ask.kind!r}", len(ask.who or ()), 0 if index else 1, MAX_WHO)
             _within("BadShape", f"slots of ask {ask.kind!r}", ask.slots, 1, MAX_SLOTS)
+    # The longest history and the widest close must each fit one transaction.
+    seats = sum(len(rung.asked(index)) * ask.slots for rung in terms.rungs for index, ask in enumerate(rung.asks))
+    _within("BadShape", "accounts × slots over all asks", seats, 1, MAX_SEATS)
+    paid = sum(len(rule.payees) for pot in terms.pots for rule in pot.pays.values() if isinstance(rule, Split))
+    _within("BadShape", "payees over all rules", paid, 0, MAX_PAID)
     if all(fee_rung(pot, len(terms.rungs)) is not None for pot in terms.pots):
         raise ActRefused("BadShape", "every pot is a challenger's fee pot, so nobody could ever join",
                          expected="at least one pot with a depositor of its own")

@@ -1,0 +1,281 @@
+"""The Book in memory: the executable specification of docs/reference/deals.md, beside the contract ``Book``.
+
+The rules are ``troth.core.deals``; here are the money, the clock, the registers of tokens and policies that a chain
+has as code, and atomicity: an act computes everything first and writes last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from troth.core import deals, deals_terms
+from troth.core.deals import Deal, Question
+from troth.core.errors import ActRefused, BadInput, TrothError
+from troth.core.ports import Clock
+from troth.core.settlement import Credit
+from troth.core.terms import Account, DealState, Result, Rung, Terms, deal_id
+from troth.core.typed_data import join_digest
+from troth.identity.keys import recover_account
+
+UNLIMITED = 2**256 - 1
+
+
+class RungPolicy(Protocol):
+    """A policy of a rung, as section 11 has it: pure, without money, owner or storage that changes."""
+
+    def accepts(self, rung: Rung) -> bool:
+        """Whether this policy can judge such a rung; asked at ``open``."""
+        ...
+
+    def tick(self) -> int:
+        """By how much two values must differ to be different."""
+        ...
+
+    def judge(self, question: Question) -> bytes | None:
+        """The encoded Result, or None (or no bytes) for no verdict. Any TrothError counts as a failing policy."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy in a Book's register, with the hash that stands for its code."""
+
+    codehash: bytes
+    code: RungPolicy
+
+
+class MemoryToken:
+    """One token's balances and allowances, in its smallest unit, with an ERC-20's refusals.
+
+    fee: what every transfer loses on its way, to mirror fee-on-transfer tokens. failing: accounts that transfers
+    to or from fail for, to mirror tokens with a block list.
+    """
+
+    def __init__(self, *, fee: int = 0) -> None:
+        self.fee = fee
+        self.failing: set[Account] = set()
+        self._balances: dict[Account, int] = {}
+        self._allowances: dict[tuple[Account, Account], int] = {}
+
+    def balance_of(self, account: Account) -> int:
+        """What the account holds."""
+        return self._balances.get(account, 0)
+
+    def mint(self, account: Account, amount: int) -> None:
+        """Create ``amount`` for ``account``."""
+        self._balances[account] = self.balance_of(account) + amount
+
+    def approve(self, owner: Account, spender: Account, amount: int) -> None:
+        """Let ``spender`` take up to ``amount`` from ``owner``."""
+        self._allowances[owner, spender] = amount
+
+    def allowance(self, owner: Account, spender: Account) -> int:
+        """What ``spender`` may still take from ``owner``."""
+        return self._allowances.get((owner, spender), 0)
+
+    def transfer(self, sender: Account, to: Account, amount: int) -> None:
+        """Move the sender's own money. Raises ActRefused TransferFailed and moves nothing."""
+        if sender in self.failing or to in self.failing:
+            raise ActRefused("TransferFailed", "the token refuses this account", actual=to.hex())
+        if self.balance_of(sender) < amount:
+            raise ActRefused("TransferFailed", "not enough of the token", expected=amount,
+                             actual=self.balance_of(sender), do="Bring the amount to this account first.")
+        self._balances[sender] = self.balance_of(sender) - amount
+        self.mint(to, max(0, amount - self.fee))
+
+    def transfer_from(self, spender: Account, owner: Account, to: Account, amount: int) -> None:
+        """Move another's money within its allowance. Raises ActRefused TransferFailed and moves nothing."""
+        allowed = self.allowance(owner, spender)
+        if allowed < amount:
+            raise ActRefused("TransferFailed", "the Book may not take this much", expected=amount, actual=allowed,
+                             do="Approve the Book for the amount first.")
+        self.transfer(owner, to, amount)
+        if allowed != UNLIMITED:
+            self._allowances[owner, spender] = allowed - amount
+
+
+class MemoryBook:
+    """Implements the port ``troth.core.ports.Book``. tokens and policies: what has code, by address.
+
+    chain_id, address, owner: as the contract would have them; they enter ids and signatures.
+    """
+
+    def __init__(self, clock: Clock, *, chain_id: int, address: Account, owner: Account) -> None:
+        self.chain_id = chain_id
+        self.address = address
+        self.owner = owner
+        self.tokens: dict[Account, MemoryToken] = {}
+        self.policies: dict[Account, Policy] = {}
+        self._clock = clock
+        self._deals: dict[bytes, Deal] = {}
+        self._credits: dict[tuple[Account, Account], int] = {}
+        self._stopped = False
+
+    def open(self, by: Account, terms: Terms, salt: bytes) -> bytes:
+        """Section 2. Raises ActRefused; BadInput for values that no contract could be given."""
+        if len(salt) != 32:
+            raise BadInput("not a salt", expected="32 bytes", actual=f"{len(salt)} bytes")
+        deals_terms.readable(terms)
+        self._going()
+        deals_terms.check(terms, self._clock.now())
+        if terms.token not in self.tokens:
+            raise ActRefused("BadToken", "there is no such token", actual=terms.token.hex())
+        for index, rung in enumerate(terms.rungs):
+            policy = self.policies.get(rung.policy)
+            if policy is None or policy.codehash != rung.codehash or not self._accepts(policy, rung):
+                raise ActRefused("BadPolicy", f"the policy of rung {index} is not there, is other code, or does not "
+                                 "accept the rung", expected=rung.codehash.hex(),
+                                 actual=policy.codehash.hex() if policy else "no code")
+        deal = deal_id(self.chain_id, self.address, by, salt, terms.hash())
+        if deal in self._deals:
+            raise ActRefused("Exists", "this deal is open already", actual=deal.hex(), do="Use another salt.")
+        self._deals[deal] = deals.opened(deal, terms)
+        return deal
+
+    def join(self, by: Account, deal: bytes, pot: int) -> None:
+        """Section 3, by the depositor. Raises ActRefused."""
+        found = self._deal(deal)
+        self._going()
+        deals.check_join(found, by, pot, self._clock.now())
+        self._enter(found, pot, by)
+
+    def join_with_consent(self, by: Account, deal: bytes, pot: int, expiry: int, signature: bytes) -> None:
+        """Section 3, by anybody with the depositor's EIP-712 consent. Raises ActRefused."""
+        found = self._deal(deal)
+        self._going()
+        now = self._clock.now()
+        deals.check_join(found, by, pot, now, consented=True)
+        terms = found.terms
+        digest = join_digest(self.chain_id, self.address, deal, pot, terms.token, terms.pots[pot].amount, expiry)
+        if now > expiry or recover_account(digest, signature) != terms.pots[pot].depositor:
+            raise ActRefused("BadConsent", "the depositor did not consent to this, or no longer", actual=f"time {now}",
+                             expected=f"{terms.pots[pot].depositor.hex()}'s signature, good until {expiry}")
+        self._enter(found, pot, terms.pots[pot].depositor)
+
+    def submit(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
+        """Section 4. Raises ActRefused."""
+        self._deals[deal] = deals.submit(self._deal(deal), by, ask, slot, claim, data, self._clock.now())
+
+    def judge(self, by: Account, deal: bytes) -> Result:
+        """Section 5. Raises ActRefused."""
+        judged = self._judged(by, self._deal(deal))
+        self._deals[deal] = judged
+        return Result.from_bytes(judged.history[-1].data)
+
+    def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """``submit`` and ``judge``, both or nothing. Raises ActRefused."""
+        submitted = deals.submit(self._deal(deal), by, ask, slot, claim, data, self._clock.now())
+        judged = self._judged(by, submitted)
+        self._deals[deal] = judged
+        return Result.from_bytes(judged.history[-1].data)
+
+    def challenge(self, by: Account, deal: bytes) -> None:
+        """Section 7. Raises ActRefused."""
+        found = self._deal(deal)
+        climbed = deals.challenge(found, by, self._clock.now())
+        self._take(found.terms.token, by, deals.entry_cost(found.terms, found.rung))
+        self._deals[deal] = climbed
+
+    def close(self, by: Account, deal: bytes) -> None:
+        """Section 8. The deal is closed before any transfer. Raises ActRefused."""
+        found = self._deal(deal)
+        closed, credits = deals.close(found, by, self._clock.now(), lambda rung: self._tick(found.terms.rungs[rung]))
+        self._deals[deal] = closed
+        for credit in credits:
+            self._pay(found.terms.token, credit)
+
+    def collect(self, by: Account, deal: bytes, pot: int, leaf: tuple[int, Account, int],
+                proof: tuple[bytes, ...]) -> None:
+        """Section 9. Raises ActRefused."""
+        found, credit = deals.collect(self._deal(deal), self.chain_id, self.address, pot, leaf, proof,
+                                      self._clock.now())
+        self._deals[deal] = found
+        self._pay(found.terms.token, credit)
+
+    def sweep(self, by: Account, deal: bytes, pot: int) -> None:
+        """Section 9. Raises ActRefused."""
+        found, credit = deals.sweep(self._deal(deal), pot, self._clock.now())
+        self._deals[deal] = found
+        self._pay(found.terms.token, credit)
+
+    def withdraw(self, by: Account, token: Account) -> None:
+        """Section 9. Raises ActRefused."""
+        amount = self.credit(token, by)
+        if not amount:
+            raise ActRefused("Nothing", "nothing waits for you", expected="a credit from a failed transfer")
+        self.tokens[token].transfer(self.address, by, amount)
+        del self._credits[token, by]
+
+    def stop(self, by: Account, stopped: bool) -> None:
+        """Section 10. Raises ActRefused."""
+        if by != self.owner:
+            raise ActRefused("NotOwner", "you may not stop this Book", expected=self.owner.hex(), actual=by.hex())
+        self._stopped = stopped
+
+    def state(self, deal: bytes) -> DealState:
+        """Where the deal stands. Raises ActRefused for an unknown one."""
+        return self._deal(deal).state()
+
+    def credit(self, token: Account, account: Account) -> int:
+        """What waits for ``withdraw``."""
+        return self._credits.get((token, account), 0)
+
+    def _deal(self, deal: bytes) -> Deal:
+        found = self._deals.get(deal)
+        if found is None:
+            raise ActRefused("Unknown", "there is no such deal", actual=deal.hex())
+        return found
+
+    def _going(self) -> None:
+        if self._stopped:
+            raise ActRefused("Stopped", "the Book opens and joins nothing at present",
+                             do="Acts of running deals go on.")
+
+    def _enter(self, found: Deal, pot: int, depositor: Account) -> None:
+        self._take(found.terms.token, depositor, found.terms.pots[pot].amount)
+        self._deals[found.id] = deals.join(found, pot, self._clock.now())
+
+    def _judged(self, by: Account, found: Deal) -> Deal:
+        question = deals.question(found, self._clock.now())
+        policy = self.policies[question.terms.policy]
+        if policy.codehash != question.terms.codehash:
+            raise ActRefused("PolicyFailed", "the policy's code is no longer what the deal pinned",
+                             expected=question.terms.codehash.hex(), actual=policy.codehash.hex())
+        try:
+            answer = policy.code.judge(question)
+        except TrothError as error:
+            raise ActRefused("PolicyFailed", "the policy fails", actual=error) from None
+        return deals.record(found, by, answer, self._clock.now())
+
+    def _accepts(self, policy: Policy, rung: Rung) -> bool:
+        try:
+            return policy.code.accepts(rung)
+        except TrothError:
+            return False
+
+    def _tick(self, rung: Rung) -> int:
+        try:
+            return self.policies[rung.policy].code.tick()
+        except TrothError:
+            return 0  # no policy can hold a deal open
+
+    def _take(self, token: Account, owner: Account, amount: int) -> None:
+        """Bring exactly ``amount`` in, or raise TransferFailed with nothing moved."""
+        ledger = self.tokens[token]
+        if ledger.fee and amount:
+            raise ActRefused("TransferFailed", "the Book would not receive the whole amount", expected=amount,
+                             actual=max(0, amount - ledger.fee), do="Use a token without transfer fees.")
+        ledger.transfer_from(self.address, owner, self.address, amount)
+
+    def _pay(self, token: Account, credit: Credit) -> None:
+        """One transfer; one that fails stays to be withdrawn."""
+        if not credit.amount:
+            return
+        try:
+            self.tokens[token].transfer(self.address, credit.account, credit.amount)
+        except ActRefused:
+            key = (token, credit.account)
+            self._credits[key] = self._credits.get(key, 0) + credit.amount
+
+

@@ -1,0 +1,53 @@
+"""Rerun(k): k of n named verifiers re-executed and say the same bytes. Twin of contracts' ``Rerun``.
+
+They commit before they reveal, so that nobody can repeat another's answer without having done the work (or been told).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from troth.core.deals import Question
+from troth.core.terms import Account, Rung
+from troth.verify.policies.voices import REVEAL, commit_data, elect, read, read_result, submissions
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """``k`` is how many voices must agree, more than half of the bench."""
+
+    k: int
+
+    def accepts(self, rung: Rung) -> bool:
+        """Whether the last two asks are *commit* and *reveal*, of one bench of n < 2k, k ≤ n, one slot each."""
+        if len(rung.asks) < 2:
+            return False
+        commit, reveal = rung.asks[-2:]
+        bench = rung.bench
+        return ((commit.kind, reveal.kind) == ("commit", "reveal") and commit.slots == reveal.slots == 1
+                and rung.asked(len(rung.asks) - 2) == bench and self.k <= len(bench) < 2 * self.k)
+
+    def tick(self) -> int:
+        """Re-execution is exact: values differ if they differ at all."""
+        return 0
+
+    def judge(self, question: Question) -> bytes | None:
+        """The result k voices share, with everybody who revealed anything else slashed; None without k voices."""
+        last = len(question.terms.asks) - 1
+        commits, reveals = submissions(question, last - 1), submissions(question, last)
+        voices: dict[Account, bytes] = {}
+        for account, reveal in reveals.items():
+            opened = read(REVEAL, reveal.data)
+            if opened is None or account not in commits:
+                continue
+            result, salt = opened
+            assert isinstance(result, bytes)
+            assert isinstance(salt, bytes)
+            if commits[account].data == commit_data(question.deal, question.rung, account, result, salt):
+                voices[account] = result
+        said = elect(voices, self.k)
+        found = read_result(said) if said is not None else None
+        if found is None:
+            return None
+        off = {account for account in reveals if voices.get(account) != said}
+        return replace(found, slashed=found.slashed | off).to_bytes()
