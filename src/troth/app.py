@@ -22,7 +22,7 @@ import os
 import secrets
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,15 +31,18 @@ from typing import TYPE_CHECKING, Any, Self
 from troth.core.claims import Envelope, Evidence, Ref, Statement, Subject
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
-from troth.core.ports import Clock
+from troth.core.ports import Clock, Recheck
 from troth.core.terms import Account
+from troth.core.verdicts import Report
 from troth.identity import keystore
 from troth.identity.binding import BINDING, bind, read_binding
 from troth.identity.documents import IDENTITY, signature_pairs
 from troth.identity.hybrid import HybridIdentity, Recipient
 from troth.identity.keybook import KeyBook
 from troth.identity.signers import attest as sign_statement
-from troth.ledger.checkpoints import NoteSigner
+from troth.ledger.anchors import call_data
+from troth.ledger.bundling import write_bundle
+from troth.ledger.checkpoints import NoteSigner, Verifier
 from troth.ledger.exchange import FolderExchange, Parcel
 from troth.ledger.log import Log
 from troth.store import unixfs
@@ -48,6 +51,9 @@ from troth.store.commitments import commit, new_listing_key
 from troth.store.files import FileBlobs, replacing
 from troth.store.sealing import seal, unseal
 from troth.store.wrapping import RecipientKey, RecipientPublic, unwrap, wrap
+from troth.verify.bundle import verify
+from troth.verify.trace import ERASURE, Graph, trace
+from troth.verify.trust import ChainPin, LogPin, Trust, Witnesses
 
 if TYPE_CHECKING:
     from troth.ledger.chains import Chain
@@ -56,7 +62,7 @@ if TYPE_CHECKING:
     from troth.ledger.sending import Sender
 
 FOLDER = ".troth"
-MAX_PUBLIC = 1 << 20
+MAX_PUBLIC = 1 << 20  # a bundle embeds public evidence of one block
 
 
 class SystemTime:
@@ -137,7 +143,6 @@ class Troth:
         self._by_kind: dict[str, list[bytes]] = {}
         self._statements: dict[bytes, Statement] = {}
         self._scanned = 0
-        self._sent = sum(1 for _ in (root / "documents").iterdir())
         self._learn_documents()
 
     # Life
@@ -213,6 +218,10 @@ class Troth:
     def account(self) -> Account:
         """The party's chain account."""
         return self.identity.account.public.account
+
+    def log_owner(self) -> LogOwner:
+        """What a trust file says of this party's log."""
+        return LogOwner(self.log.origin, self.log.key, self.account)
 
     def known(self, did: str) -> bool:
         """Whether this party's document is known here."""
@@ -322,7 +331,7 @@ class Troth:
                 wrapped.unlink()
             for cid in self._cids(item.cid):
                 self.blobs.delete(cid)
-        return self.attest("erasure", subjects, body, refs=[Ref("listing", listing)])
+        return self.attest(ERASURE, subjects, body, refs=[Ref("listing", listing)])
 
     # Others
 
@@ -353,8 +362,7 @@ class Troth:
         for did in to:
             paths = {item.cid: self._wrap_path(item.cid, did) for item in items if item.sealed}
             keys = {cid: path.read_bytes() for cid, path in paths.items() if path.exists()}
-            self._sent += 1
-            self.exchange.send(did, Parcel(documents, (*rotations, *envelopes), blocks, keys), time.time_ns())
+            self.exchange.send(did, Parcel(documents, (*rotations, *envelopes), blocks, keys))
 
     def receive(self) -> tuple[bytes, ...]:
         """Take in every waiting parcel after checking it; ids of new claims. Bad ones are set aside in ``refused``."""
@@ -444,6 +452,64 @@ class Troth:
 
         return EvmBook(self.chain, self.contracts.book, {self.account: self.sender})
 
+    # Proof
+
+    def anchor(self) -> bytes:
+        """Put the log's newest checkpoint on chain; the transaction's hash."""
+        self._anchored = self.sender.send(self.contracts.anchor, call_data(self.log.checkpoint())).tx_hash
+        with replacing(self.root / "anchor") as out:
+            out.write(self._anchored)
+        return self._anchored
+
+    def bundle(self, target: bytes, path: Path, *, block: int | None = None) -> int:
+        """Write the bundle of a claim to ``path``, with public evidence and the last anchor; how many claims it holds.
+
+        block: the block that trust files pin; the newest by default. Raises Undecidable where something the target
+        rests on is not here.
+        """
+        receipt = None
+        anchored = self.root / "anchor"
+        if anchored.exists():
+            # Imported here: only proofs of receipts need the chain's libraries.
+            from troth.ledger.receipts import prove_receipt
+
+            web3 = self.chain.web3
+            receipt = prove_receipt(web3, anchored.read_bytes(), web3.eth.block_number if block is None else block)
+        with replacing(path) as out:
+            return write_bundle(out, target, log=self.log, keys=self.keybook, receipt=receipt, embed=self._public_block)
+
+    def trust(self, roles: Mapping[str, Sequence[str]], log: LogOwner, policy: Mapping[str, Any]) -> Trust:
+        """A trust file from what this party knows: issuers by role, their newest documents, a log, the chain as it is.
+
+        log: the party whose log bundles will come from. The caller vouches for all of it by handing it on.
+        """
+        web3 = self.chain.web3
+        genesis, block = web3.eth.get_block(0), web3.eth.get_block("latest")
+        dids = sorted({did for members in roles.values() for did in members})
+        return Trust(
+            {role: tuple(members) for role, members in roles.items()},
+            {did: self.keybook.head(did)[1] for did in dids},
+            LogPin(log.origin, log.key, log.account), Witnesses(),
+            ChainPin(self.book.chain_id, bytes(genesis["hash"]), block["number"], bytes(block["hash"]),
+                     {"anchor": self.contracts.anchor, "book": self.contracts.book}),
+            dict(policy))
+
+    def trace(self, target: bytes) -> Graph:
+        """What a claim rests on, and what of it is stale because data was erased."""
+        return trace(self, target, [statement for _, statement in self.claims(ERASURE)])
+
+    def recheck(self) -> Recheck:
+        """Executes again, with this party's keys, what evidence handed to it allows."""
+        return _recheck(self.read)
+
+    def _public_block(self, cid: str) -> bytes | None:
+        """A public block that is small enough to travel in a bundle."""
+        try:
+            data = self.blobs.get(cid)
+        except Undecidable:
+            return None
+        return data if len(data) <= MAX_PUBLIC else None
+
     # Inside
 
     def _learn_documents(self) -> None:
@@ -482,6 +548,38 @@ class Troth:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with replacing(path, 0o600) as out:
             out.write(wrapped)
+
+
+@dataclass(frozen=True, slots=True)
+class LogOwner:
+    """Whose log bundles come from: its origin, its key, and the account that anchors it."""
+
+    origin: str
+    key: Verifier
+    account: Account
+
+
+def verify_bundle(path: Path, trust: Trust | None, as_party: Troth | None = None) -> Report:
+    """Verify a bundle file under a trust file; with a workspace, what is sealed to its owner is executed again.
+
+    Raises BadInput where the file cannot be read, OutsideFailed where the disk fails.
+    """
+    # Imported here: the policies need numpy, which the command line's start-up should not pay for.
+    from troth.learn.lineage import POLICY, FederatedModel
+
+    try:
+        with path.open("rb") as file:
+            return verify(file, trust, policies={POLICY: FederatedModel()},
+                          recheck=as_party.recheck() if as_party else _recheck(None))
+    except OSError as error:
+        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+
+
+def _recheck(open_: Callable[[Evidence], bytes] | None) -> Recheck:
+    # Imported here for the same reason.
+    from troth.learn.recheck import RecheckRounds
+
+    return RecheckRounds(open_)
 
 
 def find(directory: Path) -> Path:

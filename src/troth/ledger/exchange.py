@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,8 +78,8 @@ class FolderExchange:
     def _box(self, did: str) -> Path:
         return self.path / hashlib.sha256(did.encode()).hexdigest()[:32]
 
-    def send(self, to: str, parcel: Parcel, number: int) -> Path:
-        """Put a parcel into a mailbox whole or not at all. ``number``: the sender's own count, which orders them."""
+    def send(self, to: str, parcel: Parcel) -> Path:
+        """Put a parcel into a mailbox, whole or not at all."""
         data = parcel.to_bytes()
         if len(data) > MAX_PARCEL:
             raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual=len(data))
@@ -87,7 +88,8 @@ class FolderExchange:
             box.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutsideFailed(f"the exchange folder {self.path} cannot be used", actual=error.strerror) from None
-        path = box / f"{number:012d}-{hashlib.sha256(data).hexdigest()[:16]}.parcel"
+        # The clock only orders a mailbox; a parcel taken in out of order is taken in all the same.
+        path = box / f"{time.time_ns():020d}-{hashlib.sha256(data).hexdigest()[:16]}.parcel"
         with replacing(path) as out:
             out.write(data)
         return path
