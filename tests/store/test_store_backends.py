@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -154,6 +155,33 @@ def test_a_killed_writer_leaves_no_blob_and_no_rubbish(tmp_path: Path) -> None:
     os.utime(leftover[0], (long_ago, long_ago))
     FileBlobs(tmp_path)
     assert files_under(tmp_path) == []
+
+
+def test_synced_before_it_is_visible_and_its_directory_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut cannot be had in a test; the order of the calls that survive one can."""
+    acts: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def recorded_fsync(descriptor: int) -> None:
+        acts.append("sync directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+        fsync(descriptor)
+
+    def recorded_replace(source: Path, target: Path) -> None:
+        acts.append("rename")
+        replace(source, target)
+
+    blobs = FileBlobs(tmp_path)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    blobs.put("note", b"text")
+    assert acts == ["sync directory", "sync file", "rename", "sync directory"]  # the first: a new shard
+    acts.clear()
+    blobs.delete("note")
+    assert acts == ["sync directory"]
+    acts.clear()
+    with replacing(tmp_path / "file") as out:
+        out.write(b"text")
+    assert acts == ["sync file", "rename", "sync directory"]
 
 
 def test_open_store(tmp_path: Path) -> None:

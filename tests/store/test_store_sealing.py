@@ -93,6 +93,47 @@ def test_a_stored_sealing_still_opens() -> None:
     assert opened(bytes.fromhex(PINNED)) == b"a record of 2026"
 
 
+class Dribble(io.RawIOBase):
+    """Gives a few bytes at a time, as pipes do; with or without ``readinto``."""
+
+    def __init__(self, data: bytes) -> None:
+        self.inner = io.BytesIO(data)
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        return self.inner.readinto(memoryview(buffer)[:70_001])  # RawIOBase.read passes a bytearray
+
+
+class OnlyRead:
+    def __init__(self, data: bytes) -> None:
+        self.inner = io.BytesIO(data)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self.inner.read(min(size, 70_001))
+
+
+@pytest.mark.parametrize("stream", [Dribble, OnlyRead])
+def test_how_a_stream_is_cut_does_not_matter(stream: type[Dribble] | type[OnlyRead]) -> None:
+    data = os.urandom(FIRST + NEXT + 10)
+    blobs = MemoryBlobs()
+    done = seal(stream(data), blobs, KEY)  # type: ignore[arg-type]
+    out = io.BytesIO()
+    unseal(done.cid, KEY, blobs, out)
+    assert out.getvalue() == data
+    out = io.BytesIO()
+    unseal_stream(stream(b"".join(unixfs.blocks(done.cid, blobs))), KEY, out)  # type: ignore[arg-type]
+    assert out.getvalue() == data
+
+
+class Failing(io.RawIOBase):
+    def readinto(self, buffer: object, /) -> int:
+        raise OSError(5, "Input/output error")
+
+
+def test_a_failing_input_names_no_file() -> None:
+    with pytest.raises(OutsideFailed, match="reading the input failed"):
+        seal(Failing(), MemoryBlobs())  # type: ignore[arg-type]
+
+
 def test_each_sealing_is_new() -> None:
     blobs = MemoryBlobs()
     one, two = (seal(io.BytesIO(b"text"), blobs) for _ in range(2))

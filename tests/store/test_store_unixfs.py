@@ -295,6 +295,46 @@ def test_other_shapes_are_refused() -> None:
         read(blobs, leaf(blobs, b"abcde"))
 
 
+def test_a_node_under_a_raw_cid_is_a_chunk() -> None:
+    """The same block has two CIDs, by codec; only one of them may stand for a node."""
+    blobs = MemoryBlobs()
+    cid = put(blobs, bytes(range(16)))
+    top = unixfs._decode_node(cid, blobs.get(str(cid)))
+    disguised = []
+    for link in top.links:
+        raw = Cid(Codec.RAW, link.cid.digest)
+        blobs.put(str(raw), blobs.get(str(link.cid)))
+        disguised.append((raw, link.size, link.tsize))
+    with pytest.raises(BadInput, match="has a chunk where"):
+        read(blobs, node(blobs, disguised))
+
+
+def test_links_and_sizes_must_be_as_many() -> None:
+    blobs = MemoryBlobs()
+    cid = put(blobs, bytes(range(8)))
+    block = blobs.get(str(cid))
+    for sizes in (b"\x20\x08", b"\x20\x04\x20\x04\x20\x00", b""):
+        data = b"\x08\x02\x18\x08" + sizes
+        bad = block[:-10] + b"\x0a" + bytes([len(data)]) + data
+        root = Cid.of(bad, Codec.DAG_PB)
+        blobs.put(str(root), bad)
+        with pytest.raises(BadInput, match="expected 2 sizes"):
+            read(blobs, root)
+
+
+def test_bytes_in_between_are_refused() -> None:
+    blobs = MemoryBlobs()
+    cid = put(blobs, bytes(range(8)))
+    block = blobs.get(str(cid))
+    assert block[:2] == b"\x12\x2a"
+    for bad in (block + b"\0", block + b"\x1a\0", b"\x12\x2c" + block[2:44] + b"\x20\x01" + block[44:],
+                block[:-9] + b"\x0a" + block[-8:] + b"\x28\x01"):
+        root = Cid.of(bad, Codec.DAG_PB)
+        blobs.put(str(root), bad)
+        with pytest.raises(BadInput, match="not a UnixFS file node"):
+            read(blobs, root)
+
+
 def test_nesting_bomb() -> None:
     """A thousand nodes that each wrap the next: refused at the first that the size does not need."""
     blobs = MemoryBlobs()

@@ -189,9 +189,7 @@ def _decrypt(frames: Iterator[bytes], data_key: bytes, out: BinaryIO) -> int:
         following = next(frames, b"")
         last = not following
         size = len(sealed) - TAG_LENGTH
-        try:
-            if size < 0:
-                raise InvalidTag
+        try:  # fewer bytes than a tag do not authenticate either
             cipher.decrypt_into(_nonce(index, last), sealed, _associated(associated, index, last), plain[:size])
         except InvalidTag:
             raise Refuted(f"frame {index} of the sealed file does not authenticate" + (" as the last" if last else ""),
