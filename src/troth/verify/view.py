@@ -72,12 +72,12 @@ class IdTable:
 class BundleView:
     """``troth.core.ports.ClaimView`` over an open bundle. Filled by the verification, read by policies."""
 
-    __slots__ = ("_blobs", "_kinds", "_names", "_offsets", "_positions", "_reader", "ids_here", "target")
+    __slots__ = ("_blobs", "_kinds", "_names", "_offsets", "_positions", "_reader", "table", "target")
 
     def __init__(self, reader: BundleReader) -> None:
         self._reader = reader
         self.target = reader.target
-        self.ids_here = IdTable()
+        self.table = IdTable()
         self._positions = array("Q")
         self._offsets = array("Q")
         self._kinds = array("I")
@@ -89,7 +89,7 @@ class BundleView:
         self._positions.append(position)
         self._offsets.append(offset)
         self._kinds.append(self._names.setdefault(kind, len(self._names)))
-        return self.ids_here.add(claim)
+        return self.table.add(claim)
 
     def add_blob(self, digest: bytes, offset: int) -> None:
         """Take in embedded evidence. ``offset``: of its length field."""
@@ -101,11 +101,11 @@ class BundleView:
 
     def ids(self) -> Iterator[bytes]:
         """Every claim's id, in log order."""
-        return map(self.ids_here.at, range(self.ids_here.count))
+        return map(self.table.at, range(self.table.count))
 
     def has(self, claim: bytes) -> bool:
         """Whether the claim is here."""
-        return self.ids_here.find(claim) >= 0
+        return self.table.find(claim) >= 0
 
     def statement(self, claim: bytes) -> Statement:
         """What the claim says. Raises Undecidable if it is not here."""
@@ -120,7 +120,7 @@ class BundleView:
         wanted = None if kind is None else self._names.get(kind, -1)
         for number, found in enumerate(self._kinds):
             if wanted is None or found == wanted:
-                yield self.ids_here.at(number), self._statement(number)
+                yield self.table.at(number), self._statement(number)
 
     def blob(self, cid: str) -> bytes | None:
         """Embedded public evidence by CID, or None if the bundle does not hold it."""
@@ -128,7 +128,7 @@ class BundleView:
         return None if found is None else self._reader.bytes_at(found[0])
 
     def _number(self, claim: bytes) -> int:
-        number = self.ids_here.find(claim)
+        number = self.table.find(claim)
         if number < 0:
             raise Undecidable("this claim is not in the bundle", expected=claim.hex(),
                               do="Ask for a bundle that holds it.")

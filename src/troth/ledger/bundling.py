@@ -1,0 +1,180 @@
+"""Make a bundle: collect what a claim rests on from a log, and write it in the format of docs/reference/bundle.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from troth.core import merkle
+from troth.core.claims import Batch, Statement
+from troth.core.errors import BadInput, Misuse, Undecidable
+from troth.identity import did as dids
+from troth.identity.keybook import KeyBook
+from troth.ledger import bundle
+from troth.ledger.anchors import AnchorEvent, event_topic, origin_hash
+from troth.ledger.chains.blocks import Receipt
+from troth.ledger.journal import Entry
+from troth.ledger.log import Log
+from troth.ledger.receipts import ReceiptProof
+
+Embed = Callable[[str], bytes | None]
+
+
+def write_bundle(out: BinaryIO, target: bytes, *, log: Log, keys: KeyBook, receipt: ReceiptProof | None = None,
+                 embed: Embed | None = None) -> int:
+    """Write the bundle of claim ``target`` (id, 32 bytes) to ``out``; how many claims it holds.
+
+    out: a new seekable binary file; the caller renames it into place and removes it after an error. receipt: proof,
+    up to the block that trust files will pin, of the transaction that anchored the log; without one the bundle is
+    undecidable to everybody. embed: bytes of public evidence by CID where they shall travel along (one raw block, at
+    most 1 MiB), None where not. Asked only for evidence that is not sealed.
+
+    Raises Undecidable if the target, something it refers to, or a body is not in the log; Misuse if a known change of
+    documents is not in the log, or the receipt anchors another log; OutsideFailed if the disk fails.
+    """
+    found = _Closure(log, keys).collect(target)
+    checkpoint, positions = log.checkpoint(), sorted(found.positions)
+    writer = bundle.BundleWriter(out, target)
+    writer.section(b"IDEN", bundle.list_of(_documents(keys, found.issuers)))
+    writer.section(b"NOTE", [log.note()])
+    writer.section(b"CLMS", _claims(log, positions, found.batches))
+    writer.section(b"TREE", merkle.multi_proof(positions, checkpoint.size, log.node(checkpoint.size)))
+    writer.section(b"BTCH", (bundle.hashes_of(_members_proof(log, batch, found.batches[batch]))
+                             for batch in sorted(found.batches)))
+    writer.section(b"ANCH", [] if receipt is None else bundle.anchor_parts(_anchor(log, receipt)))
+    blobs = [] if embed is None else [blob for cid in sorted(found.public) if (blob := embed(cid)) is not None]
+    writer.section(b"BLOB", bundle.blob_parts(blobs))
+    return len(positions)
+
+
+@dataclass(slots=True)
+class _Closure:
+    """What a target rests on. ``batches``: position of a batch's claim -> (place in the batch, position) of members."""
+
+    log: Log
+    keys: KeyBook
+    positions: set[int] = field(default_factory=set)
+    issuers: set[str] = field(default_factory=set)
+    batches: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    public: set[str] = field(default_factory=set)
+
+    def collect(self, target: bytes) -> _Closure:
+        """Follow references, batches and changes of documents from the target until nothing is new."""
+        todo: list[tuple[bytes, bytes | None]] = [(target, None)]
+        seen: set[bytes] = {target}
+        while todo:
+            claim, by = todo.pop()
+            entry = self.log.find(claim)
+            if entry is None or entry.payload is None:
+                raise Undecidable("a claim is not in this log" if entry is None else "a claim's body was forgotten",
+                                  expected=f"{claim.hex()}" + (f", referred to by {by.hex()}" if by else ""),
+                                  do="Pull it from whoever made it, then bundle again.")
+            for wanted in self._wanted(entry, entry.payload):
+                if wanted not in seen:
+                    seen.add(wanted)
+                    todo.append((wanted, claim))
+        return self
+
+    def _wanted(self, entry: Entry, payload: bytes) -> Iterator[bytes]:
+        """Take in one claim; the ids it needs."""
+        statement = Statement.from_bytes(payload)
+        self.positions.add(entry.position)
+        self.public.update(item.cid for item in statement.evidence if not item.sealed)
+        for ref in statement.refs:
+            yield ref.claim
+        if entry.batch is not None and entry.index is not None:
+            batch = self.log.find(entry.batch)
+            if batch is None:
+                raise Undecidable("a member's batch is not in this log", expected=entry.batch.hex())
+            self.batches.setdefault(batch.position, []).append((entry.index, entry.position))
+            yield entry.batch
+        if statement.issuer not in self.issuers:
+            self.issuers.add(statement.issuer)
+            yield from self._rotations(statement.issuer)
+
+    def _rotations(self, did: str) -> Iterator[bytes]:
+        if did.startswith(dids.KEY):
+            return
+        for rotation in self.keys.history(did).rotations:
+            if self.log.find(rotation.id) is None:
+                raise Misuse("a change of an issuer's documents is not in this log", expected=rotation.id.hex(),
+                             do="Append it to the log, then bundle again.")
+            yield rotation.id
+
+
+def _documents(keys: KeyBook, issuers: set[str]) -> list[bytes]:
+    """First documents of the issuers that need one, ascending by identifier."""
+    return [keys.history(did).documents[0].to_bytes() for did in sorted(issuers) if not did.startswith(dids.KEY)]
+
+
+def _claims(log: Log, positions: Sequence[int], batches: Container[int]) -> Iterator[bytes]:
+    """Section CLMS, streaming. ``batches``: positions of the batch claims that have members here."""
+    yield len(positions).to_bytes(4, "big")
+    numbers: dict[bytes, int] = {}
+    for number, position in enumerate(positions):
+        entry = log.entry(position)
+        if entry.payload is None:
+            raise Undecidable("a claim's body was forgotten while the bundle was made", actual=entry.id.hex())
+        if entry.batch is not None and entry.index is not None:
+            yield bundle.member_record(position, numbers[entry.batch], entry.index, entry.payload)
+        else:
+            if position in batches:
+                numbers[entry.id] = number
+            yield bundle.signed_record(position, [item.value for item in entry.signatures], entry.payload)
+
+
+def _members_proof(log: Log, batch: int, members: Sequence[tuple[int, int]]) -> list[bytes]:
+    """The multi-proof of these members in the batch whose claim is at position ``batch``."""
+    members = sorted(members)
+    entries = [log.entry(position) for _, position in members]
+    if any(entry.path is None for entry in entries):
+        size, node = log.batch_tree(batch)
+        return merkle.multi_proof([place for place, _ in members], size, node)
+    size = Batch.of(log.entry(batch).envelope().statement()).size
+    paths = {place: entry.path or () for (place, _), entry in zip(members, entries, strict=True)}
+    return proof_from_paths(size, paths)
+
+
+def proof_from_paths(size: int, paths: Mapping[int, Sequence[bytes]]) -> list[bytes]:
+    """The multi-proof of some leaves of a tree of ``size`` from each one's audit path (leaf to root).
+
+    What a multi-proof needs is the siblings on those paths that hold none of the leaves. Raises BadInput for a path
+    of the wrong length.
+    """
+    siblings: dict[tuple[int, int], bytes] = {}
+    for index, path in paths.items():
+        low, high, rest = 0, size, list(path)
+        while high - low > 1:
+            if not rest:
+                raise BadInput("an audit path that is too short", actual=len(path))
+            middle = low + merkle.split(high - low)
+            if index < middle:
+                siblings[middle, high] = rest.pop()
+                high = middle
+            else:
+                siblings[low, middle] = rest.pop()
+                low = middle
+        if rest:
+            raise BadInput("an audit path that is too long", actual=len(path))
+    proof, stack = [], [(0, size, sorted(paths))]
+    while stack:
+        low, high, inside = stack.pop()
+        if not inside:
+            proof.append(siblings[low, high])
+        elif len(inside) < high - low:
+            middle = low + merkle.split(high - low)
+            stack.append((middle, high, [index for index in inside if index >= middle]))
+            stack.append((low, middle, [index for index in inside if index < middle]))
+    return proof
+
+
+def _anchor(log: Log, receipt: ReceiptProof) -> bundle.RawAnchor:
+    """The anchor of this log that the receipt holds, with the consistency proof up to now."""
+    origin = origin_hash(log.origin)
+    events = [AnchorEvent.decode(item.address, item.topics, item.data) for item in Receipt.decode(receipt.receipt).logs
+              if item.topics[:1] == (event_topic(),)]
+    sizes = [event.size for event in events if event.origin == origin]
+    if len(sizes) != 1:
+        raise Misuse("this receipt does not anchor this log", expected=f"one anchor of {log.origin}", actual=len(sizes))
+    return bundle.RawAnchor(tuple(log.consistency(sizes[0])), receipt)
