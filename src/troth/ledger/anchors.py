@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from troth.core import merkle
 from troth.core.encoding import keccak256
@@ -19,6 +19,7 @@ from troth.ledger.checkpoints import Checkpoint
 EVENT = "Anchored(address,bytes32,uint64,bytes32)"
 CALL = "anchor(bytes32,uint64,bytes32)"
 MAX_SIZE = 2**64 - 1
+Sent = TypeVar("Sent", covariant=True)
 
 
 def origin_hash(origin: str) -> bytes:
@@ -31,11 +32,11 @@ def event_topic() -> bytes:
     return keccak256(EVENT.encode())
 
 
-class Sender(Protocol):
-    """Sends a transaction from one account."""
+class Sender(Protocol[Sent]):
+    """Sends transactions from one account (``troth.ledger.sending.Sender`` is one)."""
 
-    def call(self, to: bytes, data: bytes) -> bytes:
-        """Send ``data`` to the contract ``to`` (20 bytes); the transaction's hash, 32 bytes."""
+    def send(self, to: bytes, data: bytes) -> Sent:
+        """Send ``data`` to the contract ``to`` (20 bytes); what came of it."""
         ...
 
 
@@ -69,11 +70,11 @@ def call_data(checkpoint: Checkpoint) -> bytes:
             + checkpoint.root)
 
 
-def anchor(sender: Sender, contract: bytes, checkpoint: Checkpoint) -> bytes:
-    """Put a checkpoint on the chain from the sender's account; the transaction's hash. ``contract``: 20 bytes."""
+def anchor(sender: Sender[Sent], contract: bytes, checkpoint: Checkpoint) -> Sent:
+    """Put a checkpoint on the chain from the sender's account; what the sender returns. ``contract``: 20 bytes."""
     if len(contract) != 20:
         raise Misuse("not a contract's address", expected="20 bytes", actual=len(contract))
-    return sender.call(contract, call_data(checkpoint))
+    return sender.send(contract, call_data(checkpoint))
 
 
 def check_anchor(event: AnchorEvent, presented: Checkpoint, path: Sequence[bytes], *, contract: bytes,
