@@ -142,7 +142,7 @@ def _walk_trie(nodes: Sequence[bytes], root: bytes, key: bytes) -> bytes:
     at, expected, waiting = 0, root, list(nodes)
     while True:
         if not waiting:
-            raise Refuted("step 3: the trie's nodes end before the receipt", expected=f"a node of hash {expected.hex()}")
+            raise Refuted("step 3: the trie nodes end before the receipt", expected=f"a node of hash {expected.hex()}")
         raw = waiting.pop(0)
         digest = bytes(keccak(raw))
         if digest != expected:

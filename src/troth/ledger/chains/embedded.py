@@ -55,6 +55,7 @@ BASE_FEE = 0
 NO_REQUESTS_HASH = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 """SHA-256 of nothing: the requests hash of a block without requests (EIP-7685)."""
 BLOCK_HASH_DEPTH = 256
+WRITE_SPARE = 2_301
 
 
 class EmbeddedChain:
@@ -279,26 +280,27 @@ class EmbeddedChain:
         return outcome
 
     def estimate(self, tx: Transaction, at: Block | None = None) -> tuple[int, Outcome]:
-        """The gas limit ``tx`` needs, and what it did at the limit of a block (where it failed, the limit is moot).
+        """A gas limit that ``tx`` succeeds with, and what it did at the limit of a block (where it failed, no other
+        limit helps).
 
-        Without inner calls the gas used is the limit. With them, the 63/64 rule (EIP-150) may ask for more: the guess
-        is run, and raised by bisection until it suffices.
+        A limit must cover more than what is used: a write asks for 2,300 units to spare (EIP-2200), and an inner
+        call gets at most 63/64 of what is left (EIP-150). The guess is run before it is given; if it falls short, the
+        limit is found by bisection to within 1/64.
         """
         cap = min(tx.gas or GAS_LIMIT, GAS_LIMIT)
         full = self.call(replace(tx, gas=cap), at)
-        if full.error is not None or not full.nested:
+        if full.error is not None:
             return full.gas, full
         low, high = full.gas - 1, cap
-        guess = full.gas
-        while high - low > max(1, full.gas >> 10):
-            guess = min(guess, high)
-            if self.call(replace(tx, gas=guess), at).error is None:
-                high = guess
-                if guess == full.gas:
-                    break
-            else:
+        guess = min(cap, full.gas + WRITE_SPARE + (full.gas // 32 if full.nested else 0))
+        while high - low > max(1, high >> 6):
+            if self.call(replace(tx, gas=guess), at).error is not None:
                 low = guess
-            guess = min((low + high) // 2, low + low // 32 + 2_500)
+            elif low < full.gas:
+                return guess, full
+            else:
+                high = guess
+            guess = (low + high) // 2
         return high, full
 
     def _next_context(self, head: Block) -> Context:
