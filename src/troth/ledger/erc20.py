@@ -1,0 +1,64 @@
+"""The few calls of an ERC-20 token (EIP-20) that parties make themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from troth.core.errors import BadInput, Refuted
+from troth.core.terms import Account
+from troth.ledger.sending import Sender, call
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+_BALANCE_OF = bytes.fromhex("70a08231")
+_TRANSFER = bytes.fromhex("a9059cbb")
+_APPROVE = bytes.fromhex("095ea7b3")
+_TOTAL_SUPPLY = bytes.fromhex("18160ddd")
+
+
+@dataclass(frozen=True, slots=True)
+class Erc20:
+    """A token at an address. Amounts in its smallest unit."""
+
+    web3: Web3
+    address: Account
+
+    def balance(self, account: Account) -> int:
+        """What the account holds."""
+        return self._number(_BALANCE_OF + _word(account))
+
+    def total(self) -> int:
+        """The token's whole supply."""
+        return self._number(_TOTAL_SUPPLY)
+
+    def approve(self, sender: Sender, spender: Account, amount: int) -> None:
+        """Let ``spender`` take up to ``amount`` from the sender's account."""
+        self._act(sender, _APPROVE + _word(spender) + _uint(amount))
+
+    def transfer(self, sender: Sender, to: Account, amount: int) -> None:
+        """Pay. Raises ActRefused where the token refuses."""
+        self._act(sender, _TRANSFER + _word(to) + _uint(amount))
+
+    def _act(self, sender: Sender, data: bytes) -> None:
+        answer = call(self.web3, self.address, data, sender=sender.account)
+        if answer and int.from_bytes(answer, "big") != 1:  # some tokens answer nothing, some false
+            raise Refuted("the token refuses", expected="true", actual=answer.hex())
+        sender.send(self.address, data)
+
+    def _number(self, data: bytes) -> int:
+        answer = call(self.web3, self.address, data)
+        if len(answer) != 32:
+            raise BadInput("no token at this address", expected="32 bytes", actual=answer.hex() or "nothing")
+        return int.from_bytes(answer, "big")
+
+
+def _word(account: Account) -> bytes:
+    return account.rjust(32, b"\x00")
+
+
+def _uint(amount: int) -> bytes:
+    if not 0 <= amount < 1 << 256:
+        raise BadInput("not an amount", expected="0 to 2**256 - 1", actual=amount)
+    return amount.to_bytes(32, "big")
