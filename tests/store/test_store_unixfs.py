@@ -335,6 +335,14 @@ def test_bytes_in_between_are_refused() -> None:
             read(blobs, root)
 
 
+def test_sizes_beyond_63_bits_are_refused() -> None:
+    blobs = MemoryBlobs()
+    chunk = leaf(blobs, b"abcd")
+    for size, tsize in ((1 << 63, 4), (4, 1 << 63)):
+        with pytest.raises(BadInput, match="a number below"):
+            read(blobs, node(blobs, [(chunk, size, tsize), (chunk, 4, 4)]))
+
+
 def test_nesting_bomb() -> None:
     """A thousand nodes that each wrap the next: refused at the first that the size does not need."""
     blobs = MemoryBlobs()
