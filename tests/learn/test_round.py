@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from troth.core.errors import BadInput
-from troth.fixed.numbers import INT64_MAX, LIMIT, ONE, IntArray
+from troth.fixed.numbers import INT64_MAX, ONE, IntArray
 from troth.learn import model, site
 from troth.learn.aggregate import MAX_EXAMPLES, RULES, Update
 from troth.learn.arrays import State, encode, equal, flatten
 from troth.learn.data import Consortium, Part, Scaling, consortium, scaling
 from troth.learn.draws import seed_of
-from troth.learn.round import RoundInput, run_round
+from troth.learn.round import MAX_CLIP, RoundInput, run_round
 from troth.learn.training import Run, seats_of, train
 
 SEATS = seats_of(4)
@@ -151,6 +151,25 @@ def test_norm_is_admitted_at_the_bound_and_rejected_one_above(four: Consortium) 
         assert run_round(with_delta(given, 0, model.state_of(delta))).rejected == expected
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("sites", [4, 10, 16])
+def test_no_admitted_update_can_stop_a_round(four: Consortium, rule: str, sites: int) -> None:
+    """The widest bound, the largest claims, a base near the model's limit: every sum still fits."""
+    seats = seats_of(sites)
+    rng = np.random.default_rng(sites)
+    edge = model.PARAMETER_LIMIT
+    base = model.state_of(rng.choice(np.array([-edge, edge]), 31))
+    updates = []
+    for seat in seats:
+        delta = np.zeros(31, np.int64)
+        delta[rng.integers(31)] = rng.choice([-MAX_CLIP, MAX_CLIP])
+        updates.append(Update(seat, MAX_EXAMPLES, model.state_of(delta)))
+    given = RoundInput(base, seats, tuple(updates), four.validation, seed_of(1), 10, rule=rule, clip=MAX_CLIP)
+    found = run_round(given)
+    assert found.rejected == ()
+    model.check(found.params)
+
+
 def test_strangers_and_double_submissions_do_not_count(four: Consortium) -> None:
     given = honest_round(four)
     stranger = dataclasses.replace(given.updates[0], site="zzz")
@@ -168,8 +187,8 @@ def test_no_updates_leave_the_model_as_it_is(four: Consortium) -> None:
 
 @pytest.mark.parametrize("changes", [
     {"seats": SEATS[::-1]}, {"seats": (*SEATS, SEATS[0])}, {"seats": ()}, {"rule": "krum"}, {"seed": b""},
-    {"reward": -1}, {"clip": 0}, {"clip": LIMIT + 1}, {"base": {"weights": np.ones(30, np.int64)}},
-    {"base": model.state_of(np.full(31, LIMIT + 1, np.int64))},
+    {"reward": -1}, {"clip": 0}, {"clip": MAX_CLIP + 1}, {"base": {"weights": np.ones(30, np.int64)}},
+    {"base": model.state_of(np.full(31, model.PARAMETER_LIMIT + 1, np.int64))},
 ])
 def test_a_malformed_round_is_refused(four: Consortium, changes: dict[str, object]) -> None:
     with pytest.raises(BadInput):

@@ -96,13 +96,28 @@ def test_sampled_is_repeatable_close_to_exact_and_cheaper(validation: Inputs) ->
     assert float(np.corrcoef(one.values, whole.values)[0, 1]) > 0.9
 
 
-def test_worth_enumerates_up_to_five_and_samples_above(validation: Inputs) -> None:
-    assert worth(BASE, rows_from(7, 5), validation, SEED).evaluations == 31
-    assert worth(BASE, rows_from(7, 6), validation, SEED) == sampled(BASE, rows_from(7, 6), validation, SEED)
+@pytest.mark.parametrize("count", [2, 3])
+def test_sampling_a_small_game_visits_every_order_and_is_exact(count: int, validation: Inputs) -> None:
+    """Rotations and reversals of up to three players are all orders, so only truncation can differ."""
+    rows = rows_from(11, count)
+    one, other = sampled(BASE, rows, validation, SEED), exact(BASE, rows, validation)
+    assert all(abs(a - b) <= abs(sum(other.values)) // 500 + 1 for a, b in zip(one.values, other.values, strict=True))
+
+
+def test_sampling_is_exact_in_an_additive_game_and_for_twins(validation: Inputs) -> None:
+    rows = rows_from(12, 10)
+    rows[:] = rows[0]
+    found = sampled(BASE, rows, validation, SEED)
+    assert len(set(found.values)) == 1
+
+
+def test_worth_enumerates_up_to_ten_and_samples_above(validation: Inputs) -> None:
+    assert worth(BASE, rows_from(7, 10), validation, SEED).evaluations == 1023
+    assert worth(BASE, rows_from(7, 11), validation, SEED) == sampled(BASE, rows_from(7, 11), validation, SEED)
     with pytest.raises(BadInput):
         worth(BASE, rows_from(7, 2), validation, b"short")
     with pytest.raises(BadInput):
-        exact(BASE, rows_from(7, 17), validation)
+        exact(BASE, rows_from(7, 13), validation)
     with pytest.raises(BadInput):
         worth(BASE, rows_from(7, 2), Inputs(validation.features[:0], validation.labels[:0]), SEED)
 

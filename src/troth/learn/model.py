@@ -11,12 +11,14 @@ import numpy as np
 
 from troth.core.errors import BadInput
 from troth.fixed.functions import log_loss, sigmoid
-from troth.fixed.numbers import LIMIT, ONE, IntArray, add, divide_int, magnitude, matmul, shift_round
+from troth.fixed.numbers import ONE, IntArray, add, divide_int, magnitude, matmul, shift_round
 from troth.learn.arrays import Layout, State, layout, unflatten
 from troth.learn.data import COLUMNS, Part, Scaling
 
 LAYOUT: Layout = (("bias", (1,)), ("weights", (len(COLUMNS),)))
 PPM = 1_000_000
+PARAMETER_LIMIT = 1 << 24
+"""Largest magnitude of a parameter at 2**16: 256.0. Features are standardised; real weights stay near 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,11 +40,12 @@ def zeros() -> dict[str, IntArray]:
 
 
 def check(state: State) -> None:
-    """Raises BadInput unless ``state`` is this model's: its names, shapes, and magnitudes up to LIMIT."""
+    """Raises BadInput unless ``state`` is this model's: its names, shapes, and magnitudes up to PARAMETER_LIMIT."""
     if layout(state) != LAYOUT:
         raise BadInput("not a state of this model", expected=LAYOUT, actual=layout(state))
-    if max(magnitude(array) for array in state.values()) > LIMIT:
-        raise BadInput("a parameter is out of range", expected=f"magnitude at most {LIMIT}")
+    if max(magnitude(array) for array in state.values()) > PARAMETER_LIMIT:
+        raise BadInput("a parameter is out of range", expected=f"magnitude at most {PARAMETER_LIMIT}",
+                       actual=max(magnitude(array) for array in state.values()))
 
 
 def logits(vectors: IntArray, features: IntArray) -> IntArray:

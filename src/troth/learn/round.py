@@ -17,12 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from troth.core.errors import BadInput
-from troth.fixed.numbers import LIMIT, ONE, IntArray, add, divide_int, norm, stack
+from troth.fixed.numbers import ONE, IntArray, add, divide_int, norm, stack
 from troth.learn import model
 from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, RULES, Update, aggregate
 from troth.learn.arrays import State, digest, flatten, layout
 from troth.learn.data import Part, scaling
 from troth.learn.worth import MAX_PLAYERS, Record, Worth, evidence, pay, smooth, worth
+
+MAX_CLIP = 1 << 24
+"""Largest norm bound of a round, at 2**16: 256.0. Below it no rule's sums or distances can overflow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +50,14 @@ class RoundInput:
     def __post_init__(self) -> None:
         model.check(self.base)
         if list(self.seats) != sorted(set(self.seats)) or not 1 <= len(self.seats) <= MAX_PLAYERS:
-            raise BadInput("seats are 1 to 256 distinct keys in ascending order", actual=self.seats)
+            raise BadInput("seats are distinct keys in ascending order",
+                           expected=f"1 to {MAX_PLAYERS}", actual=self.seats)
         if self.rule not in RULES:
             raise BadInput("unknown aggregation rule", expected=", ".join(RULES), actual=self.rule)
-        if len(self.seed) != 32 or self.reward < 0 or not 1 <= self.clip <= LIMIT:
-            raise BadInput("a round takes a 32-byte seed, a reward of at least 0 and a norm bound above 0")
+        if len(self.seed) != 32 or self.reward < 0 or not 1 <= self.clip <= MAX_CLIP:
+            raise BadInput("a round's seed, reward or norm bound is out of range",
+                           expected=f"32 bytes, at least 0, 1 to {MAX_CLIP}",
+                           actual=f"{len(self.seed)} bytes, {self.reward}, {self.clip}")
         if any(len(record.values) != len(self.seats) for record in self.history):
             raise BadInput("an earlier round had other seats", expected=f"{len(self.seats)} seats")
 
@@ -142,8 +148,8 @@ def _record(seats: tuple[str, ...], groups: list[list[Update]], found: Worth) ->
 def run_round(given: RoundInput) -> RoundOutput:
     """Judge the updates, aggregate those that count, value them, and say who is paid and who is slashed.
 
-    Without any update that counts the model stays as it is. Raises BadInput only where the input as a whole is
-    malformed or the aggregated model would leave the model's range; a bad update alone never stops the round.
+    Without any update that counts the model stays as it is. Parameters are clamped to the model's range, by definition
+    of the function. Raises BadInput only for a validation part without records: updates alone never stop a round.
     """
     counted, rejected = _sort_out(given)
     data = model.inputs(given.validation, scaling(given.validation))
@@ -153,8 +159,8 @@ def run_round(given: RoundInput) -> RoundOutput:
     found = Worth((), (), 0)
     if groups:
         single = [Update(group[0].site, max(one.examples for one in group), group[0].delta) for group in groups]
-        params = model.state_of(add(base, flatten(aggregate(given.rule, single))))
-        model.check(params)
+        moved = add(base, flatten(aggregate(given.rule, single)))
+        params = model.state_of(np.clip(moved, -model.PARAMETER_LIMIT, model.PARAMETER_LIMIT))
         rows: IntArray = stack([np.ascontiguousarray(flatten(update.delta)) for update in single])
         found = worth(base, rows, data, given.seed)
     record = _record(given.seats, groups, found)

@@ -2,13 +2,15 @@
 
 **Worth.** The Shapley value of each update in the game whose players are the updates and whose value is the fall in
 validation log-loss when the plain mean of a coalition's updates is added to the base model (GTG-Shapley, Liu et al.,
-2022: models of coalitions are rebuilt from the updates, never retrained). Up to five players every coalition is
-evaluated; above that, permutations drawn from the round's seed, each player leading in turn, cut short once the rest
-of a permutation can no longer matter. Claimed numbers of examples are ignored, so they cannot be inflated for pay.
+2022: models of coalitions are rebuilt from the updates, never retrained). Up to ten players every coalition is
+evaluated. Above that, permutations drawn from the round's seed, each walked from every starting point in both
+directions, so that each player takes every place equally often and stands before each other player as often as after;
+a walk is cut short once the rest of it can no longer matter. Claimed numbers of examples are ignored, so they cannot be
+inflated for pay.
 
 The value is computed for every validation record and summed, because the Shapley value is linear in the utility. The
 spread over records then gives a one-sided bound for the sum: with records drawn anew, a harmless update's *ceiling*
-(sum + 3 standard deviations of the sum) is below zero with a chance near 0.13 % in one round. Above five players the
+(sum + 3 standard deviations of the sum) is below zero with a chance near 0.13 % in one round. Above ten players the
 sampling of permutations adds an error that the ceiling does not cover; each round draws anew.
 
 **Evidence.** `evidence` never slashes on one round; see its rule.
@@ -17,7 +19,7 @@ sampling of permutations adds an error that the ceiling does not cover; each rou
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +29,14 @@ from troth.fixed.numbers import IntArray, add, divide_int, divide_round, matmul,
 from troth.learn.draws import permutation
 from troth.learn.model import Inputs, row_losses
 
-EXACT_PLAYERS = 5
-PERMUTATIONS_PER_PLAYER = 4
-TRUNCATION = 50
-"""A permutation is cut short when what is left to gain is under 1/50 of what all players gain together."""
+EXACT_PLAYERS = 10
+"""Up to here enumerating costs hardly more time than sampling (`benchmarks/learn.py`), and no sum can overflow."""
+PERMUTATIONS = 4
+TRUNCATION = 1000
+"""A walk is cut short when what is left to gain is under 1/1000 of what all players gain together."""
 DEVIATIONS = 3
-MAX_PLAYERS = 256
+MAX_PLAYERS = 64
+"""With parameters at the model's limit, no sum over 64 sampled players can pass int64: no update can stop a round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,13 @@ class _Game:
 
 
 def exact(base: IntArray, rows: IntArray, data: Inputs) -> Worth:
-    """Shapley values by evaluating every coalition. base (d,), rows (n, d), n at most 16 or BadInput."""
+    """Shapley values by evaluating every coalition. base (d,), rows (n, d), n at most 12 or BadInput.
+
+    Above EXACT_PLAYERS it may also raise BadInput for losses so large that a weighted sum could overflow.
+    """
     count = len(rows)
-    if not 1 <= count <= 16:
-        raise BadInput("exact values take 1 to 16 players", actual=count)
+    if not 1 <= count <= 12:
+        raise BadInput("exact values take 1 to 12 players", actual=count)
     game = _Game(base, rows, data)
     game.evaluate(range(1, 1 << count))
     weights: list[dict[int, int]] = [{} for _ in range(count)]
@@ -108,7 +115,10 @@ def exact(base: IntArray, rows: IntArray, data: Inputs) -> Worth:
 
 
 def sampled(base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
-    """Shapley values from 4 n permutations drawn from ``seed``, truncated. base (d,), rows (n, d), n at most 256."""
+    """Shapley values from PERMUTATIONS permutations drawn from ``seed``, each walked 2 n ways, truncated.
+
+    base (d,), rows (n, d), n at most 64. At most PERMUTATIONS * (n * (n - 1) + 1) evaluations.
+    """
     count = len(rows)
     if not 1 <= count <= MAX_PLAYERS:
         raise BadInput("number of players out of range", expected=f"1 to {MAX_PLAYERS}", actual=count)
@@ -116,12 +126,10 @@ def sampled(base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
     everyone = (1 << count) - 1
     whole = game.gain(everyone)
     weights: list[dict[int, int]] = [{} for _ in range(count)]
-    runs = PERMUTATIONS_PER_PLAYER * count
-    for run in range(runs):
-        lead = run % count
-        order = [lead, *(k for k in permutation(seed, f"shapley {run}", count) if k != lead)]
+    walks = list(_walks(seed, count))
+    for walk in walks:
         mask = 0
-        for player in order:
+        for player in walk:
             if mask and abs(whole - game.gain(mask)) * TRUNCATION < abs(whole):
                 break
             joined = mask | 1 << player
@@ -129,7 +137,16 @@ def sampled(base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
             weights[player][joined] = weights[player].get(joined, 0) + 1
             weights[player][mask] = weights[player].get(mask, 0) - 1
             mask = joined
-    return game.combine(weights, runs)
+    return game.combine(weights, len(walks))
+
+
+def _walks(seed: bytes, count: int) -> Iterator[tuple[int, ...]]:
+    """Every rotation of each permutation and of its reverse. Rotations of one permutation share their coalitions."""
+    for number in range(PERMUTATIONS):
+        order = permutation(seed, f"shapley {number}", count)
+        for directed in (order, order[::-1]):
+            for start in range(count):
+                yield directed[start:] + directed[:start]
 
 
 def worth(base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:

@@ -1,0 +1,126 @@
+"""What bit-exactness costs: an integer round against plain federated averaging in floats, and sampled Shapley values
+against exact ones, in the same run."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from troth.fixed.numbers import ONE, FloatArray, dequantise
+from troth.learn import model, site
+from troth.learn.aggregate import DEFAULT_RULE, Update, aggregate
+from troth.learn.arrays import encode, flatten
+from troth.learn.data import Consortium, breast_cancer, consortium, scaling
+from troth.learn.draws import seed_of
+from troth.learn.round import RoundInput, run_round
+from troth.learn.training import Run, seats_of, train
+from troth.learn.worth import exact, sampled
+
+
+def _median_seconds(action: Callable[[], object], repeats: int) -> float:
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def _round(split: Consortium, repeats: int) -> dict[str, float]:
+    """One round of four sites, by its parts, against float averaging of the same updates and its float loss."""
+    by, base, plan = scaling(split.validation), model.zeros(), site.Plan()
+    updates = tuple(Update(seat, len(part), site.train(base, part, by, plan))
+                    for seat, part in zip(seats_of(len(split.sites)), split.sites, strict=True))
+    given = RoundInput(base, seats_of(len(split.sites)), updates, split.validation, seed_of(1), 10**18)
+    data = model.inputs(split.validation, by)
+    features, labels = data.features / ONE, data.labels
+    rows = np.stack([dequantise(flatten(update.delta)) for update in updates])
+    weights = np.array([update.examples for update in updates], dtype=float)
+
+    def float_averaging() -> float:
+        vector = weights @ rows / weights.sum()
+        found: FloatArray = features @ vector[1:] + vector[0]
+        return float(np.logaddexp(0, np.where(labels == 1, -found, found)).mean())
+
+    floats = _median_seconds(float_averaging, repeats * 5)
+    whole = _median_seconds(lambda: run_round(given), repeats)
+    rule = _median_seconds(lambda: aggregate(DEFAULT_RULE, updates), repeats)
+    local = _median_seconds(lambda: site.train(base, split.sites[0], by, plan), repeats)
+    return {"float_averaging_ms": floats * 1e3, "integer_round_ms": whole * 1e3, "aggregate_ms": rule * 1e3,
+            "local_training_ms": local * 1e3, "round_over_float_averaging": whole / floats,
+            "round_over_one_sites_training": whole / local}
+
+
+def _shapley(runs: int) -> dict[str, float]:
+    """Ten sites, one of them poisoning, eight rounds: sampled values against exact ones for the same updates.
+
+    The error is the honest sites' largest, over their mean value; within a round, and for the sum over the rounds,
+    which is what is paid.
+    """
+    records, rounds = breast_cancer(), 8
+    correlations, errors, sum_errors, evaluations, times = [], [], [], [], []
+    for seed in range(1, runs + 1):
+        split, bad = consortium(seed, 10, records), seed % 10
+        by, base = scaling(split.validation), flatten(model.zeros())
+        data = model.inputs(split.validation, by)
+        truths, guesses = [], []
+        for number in range(rounds):
+            state = model.state_of(base)
+            deltas = [(site.poisoned if k == bad else site.train)(state, part, by, site.Plan())
+                      for k, part in enumerate(split.sites)]
+            rows = np.stack([flatten(delta) for delta in deltas])
+            start = time.perf_counter()
+            truth = exact(base, rows, data)
+            middle = time.perf_counter()
+            guess = sampled(base, rows, data, seed_of(100 * seed + number))
+            times.append((time.perf_counter() - middle) / (middle - start))
+            truths.append(truth.values)
+            guesses.append(guess.values)
+            evaluations.append(guess.evaluations)
+            correlations.append(float(np.corrcoef(truth.values, guess.values)[0, 1]))
+            errors.append(_error(truths[-1:], guesses[-1:], bad))
+            base = base + flatten(aggregate(DEFAULT_RULE, [Update(f"{k:02d}", 1, d) for k, d in enumerate(deltas)]))
+        sum_errors.append(_error(truths, guesses, bad))
+    return {"correlation_median": statistics.median(correlations), "correlation_worst": min(correlations),
+            "largest_error_in_a_round_median": statistics.median(errors),
+            "largest_error_of_the_sum_median": statistics.median(sum_errors),
+            "evaluations_mean": statistics.fmean(evaluations), "evaluations_exact": 2**10 - 1,
+            "evaluations_over_exact": statistics.fmean(evaluations) / (2**10 - 1),
+            "time_over_exact_median": statistics.median(times)}
+
+
+def _error(truths: list[tuple[int, ...]], guesses: list[tuple[int, ...]], bad: int) -> float:
+    """The honest sites' largest error of the summed values, over their mean summed value."""
+    honest = [k for k in range(len(truths[0])) if k != bad]
+    whole, found = ([sum(row[k] for row in table) for k in honest] for table in (truths, guesses))
+    return max(abs(a - b) for a, b in zip(whole, found, strict=True)) / statistics.fmean(whole)
+
+
+def _fidelity(split: Consortium) -> dict[str, float]:
+    """How far the integer model is from the same parameters in floats, on the test part."""
+    state = train(split, Run())[-1].params
+    data = model.inputs(split.test, scaling(split.validation))
+    found = data.features / ONE @ dequantise(state["weights"]) + float(dequantise(state["bias"])[0])
+    loss = float(np.logaddexp(0, np.where(data.labels == 1, -found, found)).mean())
+    return {"labels_that_differ": int((model.predict(state, data) != (found > 0)).sum()), "records": len(data.labels),
+            "loss_relative_error": abs(model.loss(state, data) / ONE - loss) / loss, "model_bytes": len(encode(state))}
+
+
+def run(quick: bool = False) -> dict[str, object]:
+    """All figures; ratios compare within this run."""
+    split = consortium(1)
+    eight = _median_seconds(lambda: train(split, Run(attacks={2: site.poisoned})), 1 if quick else 5)
+    found: dict[str, dict[str, float]] = {
+        "round_of_4": _round(split, 10 if quick else 100), "shapley_of_10": _shapley(2 if quick else 12),
+        "fidelity": _fidelity(split), "training": {"eight_rounds_s": eight, "of_3_s_limit": eight / 3}}
+    return {name: {key: value if isinstance(value, int) else float(f"{value:.{4}g}")
+                   for key, value in part.items() if math.isfinite(value)} for name, part in found.items()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(), indent=1))
