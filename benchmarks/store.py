@@ -90,6 +90,15 @@ def gcm_and_sha256_alone(path: Path) -> None:
     digest.digest()
 
 
+def copy_synced_once(path: Path, target: Path) -> None:
+    """Write the file's bytes elsewhere on the same disk and sync at the end."""
+    with open(path, "rb", buffering=0) as file, open(target, "wb") as out:
+        while data := file.read(MIB):
+            out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+
+
 def store(path: Path, blobs: Blobs) -> None:
     """What ``troth add`` does."""
     with open(path, "rb", buffering=0) as file:
@@ -152,8 +161,9 @@ def run(quick: bool = False) -> dict[str, object]:
             repeats, lambda: sha256_alone(path), lambda: store(path, drop),
             lambda: gcm_and_sha256_alone(path), lambda: store_sealed(path, drop))
         fresh = iter(range(10**9))
-        disk, disk_sealed = seconds(
-            1 if quick else 3, lambda: store(path, FileBlobs(f"{directory}/{next(fresh)}")),
+        copied, disk, disk_sealed = seconds(
+            1 if quick else 3, lambda: copy_synced_once(path, Path(f"{directory}/{next(fresh)}")),
+            lambda: store(path, FileBlobs(f"{directory}/{next(fresh)}")),
             lambda: store_sealed(path, FileBlobs(f"{directory}/{next(fresh)}")))
         reading, unsealing = read_times(path, repeats)
     return {
@@ -165,8 +175,9 @@ def run(quick: bool = False) -> dict[str, object]:
                                               "gb_s": gigabytes(size, sealed)},
         "export_over_sha256": {"ratio": ratio(sha, reading), "gb_s": gigabytes(size, reading)},
         "unseal_over_gcm_and_sha256": {"ratio": ratio(gcm, unsealing), "gb_s": gigabytes(size, unsealing)},
-        "store_files_synced_gb_s": gigabytes(size, disk),
-        "seal_files_synced_gb_s": gigabytes(size, disk_sealed),
+        # The peer syncs once, the store twice a block (the file, its directory): each block survives on its own.
+        "store_files_over_copy_synced_once": {"ratio": ratio(copied, disk), "gb_s": gigabytes(size, disk)},
+        "seal_files_over_copy_synced_once": {"ratio": ratio(copied, disk_sealed), "gb_s": gigabytes(size, disk_sealed)},
         "peak_memory": {"bytes": long, "store": peak_memory(long, False), "seal": peak_memory(long, True),
                         "store_16_mib": peak_memory(16 * MIB, False), "seal_16_mib": peak_memory(16 * MIB, True)},
     }
