@@ -195,12 +195,12 @@ class Checkpoint:
             origin, size, root, *extensions = text.decode().removesuffix("\n").split("\n")
         except ValueError:
             raise BadInput("not a checkpoint", expected="origin, size and root on three lines") from None
-        number = int(size) if size.isascii() and size.isdecimal() and len(size) < 20 else -1
+        plain = size.isascii() and size.isdecimal() and len(size) < 20 and str(int(size)) == size
         digest = from_base64(root)
-        if str(number) != size or number > MAX_SIZE or len(digest) != 32 or not origin or not all(extensions):
+        if not plain or int(size) > MAX_SIZE or len(digest) != 32 or not all((origin, *extensions, text[-1:] == b"\n")):
             raise BadInput("not a checkpoint", expected="origin, decimal size, base64 root of 32 bytes",
                            actual=text[:120])
-        return cls(origin, number, digest, tuple(extensions))
+        return cls(origin, int(size), digest, tuple(extensions))
 
     def sign(self, signer: NoteSigner) -> bytes:
         """The signed note. Raises Misuse if the signer is not named as the origin."""
