@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -171,9 +172,22 @@ def test_jcs_refuses(data: bytes) -> None:
         encoding.jcs(data)
 
 
+def test_deep_nesting_is_refused_whatever_the_recursion_limit() -> None:
+    """Libraries raise the limit on import; the standard parser then overruns the C stack instead of raising."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**6)
+    try:
+        for data in (b"[" * 10**6, b'{"a":' * 10**6, b"[" * 10**6 + b"]" * 10**6):
+            for read in (encoding.jcs, encoding.decode, encoding.decode_for_reader):
+                with pytest.raises(BadInput):
+                    read(data)
+    finally:
+        sys.setrecursionlimit(before)
+
+
 def test_take_wants_exactly_the_fields_and_types() -> None:
     assert encoding.take({"b": 1, "a": "x"}, a=str, b=int) == ["x", 1]
-    for wrong in ({"a": "x"}, {"a": "x", "b": 1, "c": 1}, {"a": "x", "b": True}, {"a": 1, "b": 1}):
+    for wrong in ([], "ab", None, {"a": "x"}, {"a": "x", "b": 1, "c": 1}, {"a": "x", "b": True}, {"a": 1, "b": 1}):
         with pytest.raises(BadInput):
             encoding.take(wrong, a=str, b=int)
 

@@ -206,7 +206,7 @@ class Envelope:
             raise BadInput("foreign payload", expected=PAYLOAD_TYPE, actual=payload_type)
         found = []
         for item in signatures:
-            keyid, sig = take(_object(item), keyid=str, sig=str)
+            keyid, sig = take(item, keyid=str, sig=str)
             found.append(Signature(keyid, from_base64(sig)))
         return cls(from_base64(payload), tuple(found))
 
@@ -279,19 +279,15 @@ def from_base64(text: str) -> bytes:
     return data
 
 
-def _object(value: Any) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise BadInput("unexpected JSON", expected="an object", actual=type(value).__name__)
-    return value
-
-
 def _frame(value: Any) -> tuple[tuple[str, int], list[Any], tuple[dict[str, Any], list[Any], int, str, list[Any]]]:
     """((kind, version), subjects, members of the predicate) of a statement.
 
     Like every reader below it wants exactly the known members, each of exactly its type. Counting members and asking
     for each by name is what ``take`` does, at a third of its cost.
     """
-    get = _object(value).get
+    if type(value) is not dict:
+        raise BadInput("unexpected JSON", expected="an object", actual=type(value).__name__)
+    get = value.get
     kind, predicate, predicate_type, subjects = get("_type"), get("predicate"), get("predicateType"), get("subject")
     if (len(value) != 4 or type(kind) is not str or type(predicate) is not dict or type(predicate_type) is not str
             or type(subjects) is not list):

@@ -92,6 +92,9 @@ def jcs(data: bytes) -> bytes:
 
     Raises BadInput where the text is not JSON or holds numbers that RFC 8785 cannot write exactly.
     """
+    # First a parser that bounds nesting by itself: the standard one recurses as deep as the interpreter's limit, which
+    # libraries raise until the process dies of it.
+    _loads(data)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
         return rfc8785.dumps(value)
@@ -99,12 +102,14 @@ def jcs(data: bytes) -> bytes:
         raise BadInput("this document has no canonical form", actual=error) from None
 
 
-def take(source: dict[str, Any], /, **fields: type) -> list[Any]:
+def take(source: Any, /, **fields: type) -> list[Any]:
     """The values of exactly these fields of ``source``, each of exactly this type, in the order asked for.
 
-    Raises BadInput for a missing, surplus or mistyped field: a reader that ignores what it does not know would let
-    two different documents mean the same.
+    Raises BadInput for anything but an object and for a missing, surplus or mistyped field: a reader that ignores
+    what it does not know would let two different documents mean the same.
     """
+    if type(source) is not dict:
+        raise BadInput("unexpected JSON", expected="an object", actual=type(source).__name__)
     if source.keys() != fields.keys():
         raise BadInput("wrong fields", expected=sorted(fields), actual=sorted(map(str, source)))
     for name, kind in fields.items():

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Refuted
@@ -124,8 +125,8 @@ def peer4_document(did: str) -> dict[str, Any]:
     """
     short, data = read_peer4(did)
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
         raise BadInput("did:peer:4 that holds no JSON", expected="a JSON object") from None
     if type(document) is not dict or "id" in document or type(document.get("verificationMethod", [])) is not list:
         raise BadInput("not a did:peer:4 input document", expected="an object without id")

@@ -114,6 +114,8 @@ class HybridIdentity:
             raise BadInput("not a hybrid identity's secrets", expected="hybrid", actual=kind)
         history = DocumentHistory.start(genesis.encode())
         for rotation in rotations:
+            if type(rotation) is not str:
+                raise BadInput("unreadable rotation", expected="an envelope as text", actual=type(rotation).__name__)
             history = history.extend(Envelope.from_bytes(rotation.encode()))
         pairs = _pairs(current)
         if _public(pairs) != history.head.keys:
