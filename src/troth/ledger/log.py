@@ -111,25 +111,25 @@ class Log:
 
     def node(self, size: int | None = None) -> merkle.Node:
         """``node(level, index)`` of the tree at ``size`` (now by default), for proofs by ``troth.core.merkle``."""
-        return self._files.tiles.node(self._size(size))
+        self._size(size)
+        return self._files.tiles.node(self.size)  # complete subtrees stay what they are, and these tiles are here
 
     def root(self, size: int | None = None) -> bytes:
         """The root of the first ``size`` claims."""
         size = self._size(size)
-        return merkle.root_at(size, self._files.tiles.node(size))
+        return merkle.root_at(size, self.node(size))
 
     def inclusion(self, position: int, size: int | None = None) -> list[bytes]:
         """Path of a position to the root at ``size``, checked before it is given out."""
         size = self._size(size)
-        node = self._files.tiles.node(size)
-        path = merkle.inclusion_proof(position, size, node)
+        path = merkle.inclusion_proof(position, size, self.node(size))
         merkle.verify_inclusion(merkle.leaf_hash(self.leaf(position)), position, size, path, self.root(size))
         return path
 
     def consistency(self, old: int, new: int | None = None) -> list[bytes]:
         """Proof that the log of ``old`` claims is a prefix of that of ``new``, checked before it is given out."""
         new = self._size(new)
-        path = merkle.consistency_proof(old, new, self._files.tiles.node(new))
+        path = merkle.consistency_proof(old, new, self.node(new))
         merkle.verify_consistency(old, new, self.root(old), self.root(new), path)
         return path
 
