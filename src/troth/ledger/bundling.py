@@ -14,6 +14,7 @@ from troth.identity.keybook import KeyBook
 from troth.ledger import bundle
 from troth.ledger.anchors import AnchorEvent, event_topic, origin_hash
 from troth.ledger.chains.blocks import Receipt
+from troth.ledger.checkpoints import Checkpoint
 from troth.ledger.journal import Entry
 from troth.ledger.log import Log
 from troth.ledger.receipts import ReceiptProof
@@ -34,15 +35,16 @@ def write_bundle(out: BinaryIO, target: bytes, *, log: Log, keys: KeyBook, recei
     documents is not in the log, or the receipt anchors another log; OutsideFailed if the disk fails.
     """
     found = _Closure(log, keys).collect(target)
-    checkpoint, positions = log.checkpoint(), sorted(found.positions)
+    note = log.note()  # read once: another process may append while this one writes
+    checkpoint, positions = Checkpoint.open(note, log.key), sorted(found.positions)
     writer = bundle.BundleWriter(out, target)
     writer.section(b"IDEN", bundle.list_of(_documents(keys, found.issuers)))
-    writer.section(b"NOTE", [log.note()])
+    writer.section(b"NOTE", [note])
     writer.section(b"CLMS", _claims(log, positions, found.batches))
     writer.section(b"TREE", merkle.multi_proof(positions, checkpoint.size, log.node(checkpoint.size)))
     writer.section(b"BTCH", (bundle.hashes_of(_members_proof(log, batch, found.batches[batch]))
                              for batch in sorted(found.batches)))
-    writer.section(b"ANCH", [] if receipt is None else bundle.anchor_parts(_anchor(log, receipt)))
+    writer.section(b"ANCH", [] if receipt is None else bundle.anchor_parts(_anchor(log, checkpoint.size, receipt)))
     blobs = [] if embed is None else [blob for cid in sorted(found.public) if (blob := embed(cid)) is not None]
     writer.section(b"BLOB", bundle.blob_parts(blobs))
     return len(positions)
@@ -169,12 +171,12 @@ def proof_from_paths(size: int, paths: Mapping[int, Sequence[bytes]]) -> list[by
     return proof
 
 
-def _anchor(log: Log, receipt: ReceiptProof) -> bundle.RawAnchor:
-    """The anchor of this log that the receipt holds, with the consistency proof up to now."""
+def _anchor(log: Log, size: int, receipt: ReceiptProof) -> bundle.RawAnchor:
+    """The anchor of this log that the receipt holds, with the consistency proof up to ``size``."""
     origin = origin_hash(log.origin)
     events = [AnchorEvent.decode(item.address, item.topics, item.data) for item in Receipt.decode(receipt.receipt).logs
               if item.topics[:1] == (event_topic(),)]
     sizes = [event.size for event in events if event.origin == origin]
     if len(sizes) != 1:
         raise Misuse("this receipt does not anchor this log", expected=f"one anchor of {log.origin}", actual=len(sizes))
-    return bundle.RawAnchor(tuple(log.consistency(sizes[0])), receipt)
+    return bundle.RawAnchor(tuple(merkle.consistency_proof(sizes[0], size, log.node(size))), receipt)
