@@ -1,3 +1,28 @@
-"""Troth: check what was done with AI, and hold people to what they promised."""
+"""Troth: check what was done with AI, and hold people to what they promised.
+
+``troth.Troth`` is a party's workspace; ``troth.verify_bundle`` checks a bundle; ``troth.core.errors`` is the error tree.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from troth.app import Settings as Settings
+    from troth.app import Troth as Troth
+    from troth.app import verify_bundle as verify_bundle
+    from troth.core.errors import TrothError as TrothError
+    from troth.verify.trust import Trust as Trust
 
 __version__ = "0.1.0"
+__all__ = ["Settings", "Troth", "TrothError", "Trust", "verify_bundle"]
+
+_PLACES = {"Settings": "troth.app", "Troth": "troth.app", "verify_bundle": "troth.app",
+           "TrothError": "troth.core.errors", "Trust": "troth.verify.trust"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used: importing one room must not load all of them."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'troth' has no attribute {name!r}")
+    from importlib import import_module  # with its reason above
+
+    return getattr(import_module(_PLACES[name]), name)

@@ -320,18 +320,39 @@ class Troth:
         unseal(cid, self._unwrap(path.read_bytes(), cid), self.blobs, out)
         return out.getvalue()
 
-    def erase(self, listing: bytes, body: Mapping[str, Any], subjects: Sequence[Subject]) -> bytes:
-        """Destroy a listing's ciphertext and every key to it here, and attest that; the erasure claim's id."""
+    def get(self, cid: str) -> bytes:
+        """The bytes of a CID, unsealed where a key for it is here. Raises Undecidable."""
+        sealed = (self.root / "wraps" / str(Cid.parse(cid))).is_dir()
+        return self.read(Evidence("", cid, unixfs.PROFILE.name, sealed))
+
+    def attest_files(self, kind: str, files: Iterable[tuple[str, bytes]], body: Mapping[str, Any],
+                     refs: Iterable[Ref] = ()) -> bytes:
+        """Attest something about files by their SHA-256: (name, bytes) each; the claim's id."""
+        subjects = [Subject(name, {"sha256": hashlib.sha256(data).hexdigest()}) for name, data in files]
+        return self.attest(kind, subjects, body, refs=refs)
+
+    def evidence_here(self, claims: Iterable[bytes]) -> tuple[Evidence, ...]:
+        """The evidence of these claims that is in this party's store."""
+        return tuple(item for claim in claims for item in self.statement(claim).evidence if self.blobs.has(item.cid))
+
+    def erase(self, listing: bytes) -> bytes:
+        """Destroy a listing's ciphertext and every key to it here, and attest that; the erasure claim's id.
+
+        Raises Misuse for anybody else's claim, or one that is no listing.
+        """
         statement = self.statement(listing)
-        if statement.issuer != self.did:
-            raise Misuse("only whoever listed data can erase it", expected=self.did, actual=statement.issuer)
+        if statement.issuer != self.did or statement.kind != "listing":
+            raise Misuse("only whoever listed data can erase it", expected=f"a listing of {self.did}",
+                         actual=f"a {statement.kind} of {statement.issuer}")
         for item in statement.evidence:
             # Keys first: without them what is left of the ciphertext says nothing.
             for wrapped in sorted((self.root / "wraps" / item.cid).glob("*")):
                 wrapped.unlink()
             for cid in self._cids(item.cid):
                 self.blobs.delete(cid)
-        return self.attest(ERASURE, subjects, body, refs=[Ref("listing", listing)])
+        body = {"destroyed": ["ciphertext", "data key", "listing key"],
+                "cids": [item.cid for item in statement.evidence]}
+        return self.attest(ERASURE, statement.subjects, body, refs=[Ref("listing", listing)])
 
     # Others
 

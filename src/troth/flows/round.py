@@ -52,7 +52,7 @@ from troth.learn.data import Part, scaling, schema
 from troth.learn.lineage import RoundStep
 from troth.learn.recheck import Replay, the_evidence
 from troth.learn.round import RoundOutput
-from troth.verify.policies.rerun import commit_data, reveal_data
+from troth.verify.policies.voices import commit_data, reveal_data
 
 AGGREGATE_ASK, EVIDENCE_ASK, COMMIT_ASK, REVEAL_ASK = "aggregate", "evidence", "commit", "reveal"
 RISE = 65_536 // 20  # a loss on the public records that rises by 0.05 nats makes a site call the verifiers

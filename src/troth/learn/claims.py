@@ -15,7 +15,7 @@ from troth.core.encoding import from_hex, take
 from troth.core.errors import BadInput
 
 LISTING, PLAN, UPDATE, AGGREGATE = "listing", "plan", "update", "aggregate"
-DELIVERY, VERDICT, MODEL, ERASURE = "delivery", "verdict", "model", "erasure"
+DELIVERY, VERDICT, MODEL = "delivery", "verdict", "model"
 
 #: Deal outcome beyond upheld (1) and refuted (2): the result stands without the updates whose evidence was withheld.
 WITHHELD = 3
@@ -219,16 +219,6 @@ class ModelClaim:
         accuracy, loss, params, rounds = take(
             body_of(statement, MODEL), accuracy_ppm=int, loss=int, params=str, rounds=int)
         return cls(from_hex(params, 32), rounds, accuracy, loss)
-
-
-@dataclass(frozen=True, slots=True)
-class ErasureClaim:
-    """Data and its keys were destroyed by whoever held them. It cannot say that nobody kept a copy."""
-
-    cid: str
-
-    def body(self) -> dict[str, Any]:
-        return {"cid": self.cid, "destroyed": ["ciphertext", "data key", "listing key"]}
 
 
 def amount(text: str) -> int:

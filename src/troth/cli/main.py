@@ -1,0 +1,298 @@
+"""The command line. A command parses, calls one method of ``troth.Troth`` and prints; the design lists the surface.
+
+Exit status: 0 done or upheld, 1 refuted, 2 misuse or bad input, 3 undecidable, 4 pending, 5 something outside failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from troth.core.errors import BadInput, Misuse, OutsideFailed, TrothError
+
+if TYPE_CHECKING:
+    from troth.app import Troth
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+                  help="Check what was done with AI, and hold people to what they promised.")
+id_app = typer.Typer(no_args_is_help=True, help="This party's identity.")
+log_app = typer.Typer(no_args_is_help=True, help="This party's log of claims.")
+deal_app = typer.Typer(no_args_is_help=True, help="Deals on the chain.")
+chain_app = typer.Typer(no_args_is_help=True, help="The chain of this workspace.")
+for name, group in (("id", id_app), ("log", log_app), ("deal", deal_app), ("chain", chain_app)):
+    app.add_typer(group, name=name)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Where = Annotated[Path | None, typer.Option("--home", help="The workspace; the nearest one by default.")]
+Believed = Annotated[Path | None, typer.Option("--trust", help="What you believe.")]
+Opener = Annotated[Path | None, typer.Option("--as", help="A workspace whose keys open evidence.")]
+
+
+def passphrase() -> str:
+    """From TROTH_PASSPHRASE, or asked for at a terminal; never from the command line. Raises Misuse."""
+    found = os.environ.get("TROTH_PASSPHRASE")
+    if found:
+        return found
+    if not sys.stdin.isatty():
+        raise Misuse("no passphrase", do="Set TROTH_PASSPHRASE, or run this at a terminal.")
+    return str(typer.prompt("Passphrase", hide_input=True, err=True))
+
+
+def workspace(home: Path | None) -> Troth:
+    """Open the workspace that a command works in."""
+    # Imported here and in the commands: start-up of --help must not load stores, chains and numpy.
+    from troth.app import Troth
+
+    return Troth.open(home or Path.cwd(), passphrase())
+
+
+def show(value: dict[str, Any], as_json: bool, text: Callable[[], str] | None = None) -> None:
+    """Print a result: as JSON, or as its lines."""
+    if as_json:
+        typer.echo(json.dumps(value, ensure_ascii=False, sort_keys=True))
+    else:
+        typer.echo(text() if text else "\n".join(f"{key}: {item}" for key, item in value.items()))
+
+
+@app.command()
+def init(directory: Annotated[Path, typer.Argument(help="Where; here by default.")] = Path(),
+         as_json: Json = False) -> None:
+    """Make a workspace with a new hybrid identity."""
+    from troth.app import Troth  # start-up time, as above
+
+    with Troth.init(directory, passphrase()) as party:
+        show({"workspace": str(party.root), "did": party.did, "account": "0x" + party.account.hex()}, as_json)
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option("--out", help="Where its results go.")] = Path("out"),
+         cheat: Annotated[str, typer.Option("--cheat", help="aggregator, hospital, verifier or none.")] = "aggregator",
+         seed: Annotated[int, typer.Option("--seed", help="Which split of the records.")] = 1,
+         study: Annotated[bool, typer.Option("--study", help="Only the 20-split table of accuracies.")] = False,
+         as_json: Json = False) -> None:
+    """Four hospitals train a model; anyone can check it; everyone is paid."""
+    from rich.console import Console  # start-up time, as above
+
+    from troth.cli import demo as demos
+
+    console = Console(stderr=as_json)
+    summary = demos.study(console) if study else demos.tell(out, cheat, console, seed)
+    if as_json:
+        show(summary, True)
+
+
+@id_app.command("show")
+def id_show(home: Where = None, as_json: Json = False) -> None:
+    """Who this party is."""
+    with workspace(home) as party:
+        version, digest = party.keybook.head(party.did)
+        show({"name": party.name, "did": party.did, "account": "0x" + party.account.hex(), "document": digest.hex(),
+              "version": version, "log": party.log.key.vkey()}, as_json)
+
+
+@app.command()
+def add(path: Path, seal: Annotated[bool, typer.Option("--seal", help="Seal it to this party.")] = False,
+        to: Annotated[list[str] | None, typer.Option("--to", help="And to this DID.")] = None,
+        home: Where = None, as_json: Json = False) -> None:
+    """Keep a file's bytes by CID."""
+    with workspace(home) as party:
+        found = party.add(path.name, _read(path), tuple(to or ()) if seal or to else None)
+        show(found.json(), as_json, lambda: found.cid)
+
+
+@app.command()
+def get(cid: str, output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
+        as_json: Json = False) -> None:
+    """Write the bytes of a CID to a file, unsealed where this party may."""
+    with workspace(home) as party:
+        data = party.get(cid)
+        _write(output, data)
+        show({"cid": cid, "bytes": len(data), "output": str(output)}, as_json)
+
+
+@app.command()
+def erase(listing: str, home: Where = None, as_json: Json = False) -> None:
+    """Destroy the data of a listing of this party, and attest that."""
+    with workspace(home) as party:
+        show({"claim": party.erase(_claim(listing)).hex()}, as_json)
+
+
+@app.command()
+def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", help="A file the claim is about.")],
+           body: Annotated[str, typer.Option("--body", help="JSON, or @FILE.")] = "{}",
+           ref: Annotated[list[str] | None, typer.Option("--ref", help="ROLE=CLAIM.")] = None,
+           home: Where = None, as_json: Json = False) -> None:
+    """Sign a claim about files and append it to the log."""
+    from troth.core.claims import Ref  # start-up time, as above
+
+    text = _read(Path(body[1:])).decode() if body.startswith("@") else body
+    try:
+        said = json.loads(text)
+    except ValueError as error:
+        raise BadInput("the body is not JSON", actual=error) from None
+    if not isinstance(said, dict):
+        raise BadInput("the body is not an object", expected="{…}", actual=type(said).__name__)
+    refs = [Ref(*_role_claim(item)) for item in ref or ()]
+    with workspace(home) as party:
+        claim = party.attest_files(kind, [(path.name, _read(path)) for path in subject], said, refs)
+        show({"claim": claim.hex()}, as_json, claim.hex)
+
+
+@log_app.command("checkpoint")
+def log_checkpoint(home: Where = None, as_json: Json = False) -> None:
+    """The newest signed checkpoint."""
+    with workspace(home) as party:
+        note = party.log.note().decode()
+        show({"checkpoint": note}, as_json, lambda: note.rstrip("\n"))
+
+
+@log_app.command("anchor")
+def log_anchor(home: Where = None, as_json: Json = False) -> None:
+    """Put the newest checkpoint on chain."""
+    with workspace(home) as party:
+        show({"transaction": "0x" + party.anchor().hex(), "size": party.log.size}, as_json)
+
+
+@log_app.command("verify")
+def log_verify(directory: Path, key: Annotated[str, typer.Option("--key", help="The log's verifier key (vkey).")],
+               as_json: Json = False) -> None:
+    """Check a whole log from disk: hashes, tiles and the signed checkpoint."""
+    from troth.ledger.audit import audit  # start-up time, as above
+    from troth.ledger.checkpoints import Verifier
+
+    found = audit(directory, Verifier.from_vkey(key))
+    show({"origin": found.origin, "size": found.size, "root": found.root.hex()}, as_json)
+
+
+@app.command()
+def push(peer: Annotated[str, typer.Argument(help="The peer's DID.")],
+         claim: Annotated[list[str], typer.Argument(help="Claims to hand over, with their evidence.")],
+         home: Where = None, as_json: Json = False) -> None:
+    """Hand claims and their evidence to a peer, through the exchange folder."""
+    with workspace(home) as party:
+        claims = [_claim(item) for item in claim]
+        party.send([peer], claims, party.evidence_here(claims))
+        show({"sent": len(claims), "to": peer}, as_json)
+
+
+@app.command()
+def pull(home: Where = None, as_json: Json = False) -> None:
+    """Take in what others handed over, after checking it."""
+    with workspace(home) as party:
+        new = party.receive()
+        refused = [f"{path.name}: {error}" for path, error in party.refused]
+        show({"new": [claim.hex() for claim in new], "refused": refused}, as_json,
+             lambda: "\n".join([f"{len(new)} new claims", *refused]))
+
+
+@app.command()
+def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
+           as_json: Json = False) -> None:
+    """Write a claim, what it rests on and the proofs into one file."""
+    with workspace(home) as party:
+        show({"claims": party.bundle(_claim(target), output), "output": str(output)}, as_json)
+
+
+@app.command()
+def verify(file: Path, trust: Believed = None, as_party: Opener = None,
+           offline: Annotated[bool, typer.Option("--offline", help="Reach for nothing outside the file.")] = False,
+           as_json: Json = False) -> None:
+    """Check a bundle: numbered steps, and one of upheld, refuted, undecidable, pending."""
+    from rich.console import Console  # start-up time, as above
+
+    from troth.app import verify_bundle
+    from troth.cli.show import report_table
+    from troth.verify.trust import Trust
+
+    if offline and as_party:
+        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as or --offline.")
+    believed = None if trust is None else Trust.from_bytes(_read(trust))
+    party = None if as_party is None else workspace(as_party)
+    report = verify_bundle(file, believed, party)
+    if as_json:
+        show(report.json(), True)
+    else:
+        Console().print(report_table(report))
+    raise typer.Exit(report.outcome.exit_status)
+
+
+@app.command()
+def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help="Also as a page.")] = None,
+          home: Where = None, as_json: Json = False) -> None:
+    """What a claim rests on, and what of it is stale because data was erased."""
+    from troth.web.graph import trace_page  # start-up time, as above
+
+    with workspace(home) as party:
+        graph = party.trace(_claim(target))
+        if html is not None:
+            _write(html, trace_page(graph.json()).encode())
+        show(graph.json(), as_json, lambda: "\n".join(
+            f"{'  ' * node.depth}{node.statement.kind if node.statement else '(not here)'} {node.id.hex()[:16]}"
+            f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
+
+
+@deal_app.command("show")
+def deal_show(deal: str, home: Where = None, as_json: Json = False) -> None:
+    """Where a deal stands."""
+    with workspace(home) as party:
+        state = party.book.state(_claim(deal))
+        pots = [{"name": pot.name, "amount": str(pot.amount), "joined": index in state.joined}
+                for index, pot in enumerate(state.terms.pots)]
+        show({"status": state.status, "rung": state.rung, "entries": len(state.history), "pots": pots,
+              "outcome": state.final.outcome if state.final else None}, as_json)
+
+
+@chain_app.command("status")
+def chain_status(home: Where = None, as_json: Json = False) -> None:
+    """Which chain, and how far it is."""
+    with workspace(home) as party:
+        web3 = party.chain.web3
+        block = web3.eth.get_block("latest")
+        show({"id": web3.eth.chain_id, "block": block["number"], "hash": block["hash"].hex(),
+              "time": block["timestamp"]}, as_json)
+
+
+def _claim(text: str) -> bytes:
+    from troth.core.encoding import from_hex  # start-up time, as above
+
+    return from_hex(text.removeprefix("0x"), 32)
+
+
+def _role_claim(text: str) -> tuple[str, bytes]:
+    role, equals, claim = text.partition("=")
+    if not equals:
+        raise Misuse("a reference needs a role", expected="ROLE=CLAIM", actual=text)
+    return role, _claim(claim)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    from troth.store.files import replacing  # start-up time, as above
+
+    with replacing(path) as out:
+        out.write(data)
+
+
+def main() -> None:
+    """Run a command; errors go to stderr with what to do next, and set the exit status."""
+    try:
+        app()
+    except TrothError as error:
+        typer.echo(f"troth: {error}", err=True)
+        raise SystemExit(error.exit_status) from None
+
+
+if __name__ == "__main__":
+    main()
