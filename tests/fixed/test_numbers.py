@@ -99,6 +99,19 @@ def test_the_order_of_accumulation_cannot_matter(pairs: list[tuple[int, int]], r
     assert fx.dot(left, right) == fx.dot(other_left, other_right) == sum(a * b for a, b in pairs)
 
 
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    row, grid = ints(1, 2), np.ones((2, 2), np.int64)
+    for left, right in ((row, grid), (grid, row), (grid, grid), (row, ints(1))):
+        with pytest.raises(BadInput):
+            fx.dot(left, right)
+    for left, right in ((row, ints(1, 2, 3)), (grid.reshape(2, 2, 1), row), (ints(1), grid.reshape(1, 2, 2))):
+        with pytest.raises(BadInput):
+            fx.matmul(left, right)
+    for rows in ([], [row, ints(1)], [grid]):
+        with pytest.raises(BadInput):
+            fx.stack(rows)
+
+
 @given(vectors(INT64), st.data())
 def test_sums_differences_and_products_equal_or_are_refused(values: list[int], data: st.DataObject) -> None:
     others = data.draw(st.lists(st.one_of(INT64, st.integers(-8, 8)), min_size=len(values), max_size=len(values)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections import Counter
 
@@ -110,6 +111,21 @@ def test_permutations_are_permutations_pinned_and_separated() -> None:
     assert permutation(seed, "pinned", 8) == PINNED
     with pytest.raises(BadInput):
         permutation(b"short", "x", 3)
+
+
+def digest_of(split: Consortium) -> str:
+    return hashlib.sha256(b"".join(p.to_bytes() for p in (*split.sites, split.validation, split.test))).hexdigest()
+
+
+def test_splits_are_pinned(records: Part, four: Consortium) -> None:
+    """A listing commits to these bytes: another machine or version must cut the records the same way."""
+    assert [len(part) for part in (*four.sites, four.validation, four.test)] == [86, 76, 64, 59, 113, 171]
+    assert digest_of(four) == "64cdc9b74309b0f9f899ef136b1e0d59cb31a93a24fef8891f0994609bf0ae00"
+    assert digest_of(consortium(1, 10, records)) == "f81a675853f5be6d53c38012e59f1583c3c236d067ba4cef15c70d05730d4a96"
+    assert seed_of(0).hex() == "30a59cdcc29b0711468bdf5dafd5123327ab94cff89c17d3a0650d06780b6c77"
+    for number in (-1, 1 << 64):
+        with pytest.raises(BadInput):
+            seed_of(number)
 
 
 PINNED = (6, 7, 3, 4, 0, 1, 2, 5)

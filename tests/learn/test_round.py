@@ -20,7 +20,7 @@ from troth.learn.arrays import State, encode, equal, flatten
 from troth.learn.data import Consortium, Part, Scaling, consortium, scaling
 from troth.learn.draws import seed_of
 from troth.learn.round import MAX_CLIP, RoundInput, run_round
-from troth.learn.training import Run, seats_of, train
+from troth.learn.training import Attack, Run, seats_of, train
 
 SEATS = seats_of(4)
 PLAN = site.Plan()
@@ -145,6 +145,7 @@ def test_a_bad_update_is_rejected_by_name_and_the_round_goes_on(
 
 def test_norm_is_admitted_at_the_bound_and_rejected_one_above(four: Consortium) -> None:
     given = honest_round(four)
+    assert run_round(dataclasses.replace(given, clip=1)).rejected == tuple((seat, "norm") for seat in SEATS)
     for value, expected in ((PLAN.clip, ()), (PLAN.clip + 1, ((SEATS[0], "norm"),))):
         delta = np.zeros(31, np.int64)
         delta[5] = value
@@ -224,10 +225,10 @@ def flipped(base: State, part: Part, by: Scaling, plan: site.Plan) -> State:
 @pytest.mark.parametrize("attack", [sign_flip, scaled, flipped, site.poisoned])
 @pytest.mark.parametrize("attacker", range(4))
 def test_an_attacker_earns_nothing_is_slashed_and_hardly_hurts(
-        four: Consortium, attacker: int, attack: object) -> None:
+        four: Consortium, attacker: int, attack: Attack) -> None:
     test = model.inputs(four.test, scaling(four.validation))
     clean = model.accuracy(train(four, Run())[-1].params, test)
-    last = train(four, Run(attacks={attacker: attack}))[-1]  # type: ignore[dict-item]
+    last = train(four, Run(attacks={attacker: attack}))[-1]
     assert last.slashed == (attacker,) or (attack is sign_flip and last.slashed == ())  # weak harm may stay unslashed
     assert last.payments[attacker] == 0
     assert sum(last.payments) == Run().reward
@@ -278,6 +279,22 @@ def test_poisoners_are_slashed_and_honest_sites_are_not_over_many_splits(records
     assert wronged == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("attack", "least"), [(sign_flip, 40), (scaled, 55), (flipped, 60), (free_rider, 45)])
+def test_other_attacks_over_many_splits(records: Part, attack: Attack, least: int) -> None:
+    caught = wronged = paid = 0
+    for seed in range(300, 360):
+        attacker = seed % 4
+        last = train(consortium(seed, records=records), Run(attacks={attacker: attack}))[-1]
+        caught += attacker in last.slashed
+        wronged += len(set(last.slashed) - {attacker})
+        paid += last.payments[attacker]
+    print(f"{attack.__name__}: slashed {caught} of 60, honest slashed {wronged} of 180, paid {paid}")
+    assert caught >= least
+    assert wronged == 0
+    assert paid == 0
+
+
 def test_ten_sites_with_three_poisoners(records: Part) -> None:
     split = consortium(3, 10, records)
     last = train(split, Run(attacks=dict.fromkeys((1, 4, 8), site.poisoned)))[-1]
@@ -285,10 +302,11 @@ def test_ten_sites_with_three_poisoners(records: Part) -> None:
     assert model.accuracy(last.params, model.inputs(split.test, scaling(split.validation))) > 930_000
 
 
-def test_integer_model_agrees_with_the_float_model(four: Consortium) -> None:
-    by = scaling(four.validation)
-    state = train(four, Run())[-1].params
-    data = model.inputs(four.test, by)
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_integer_model_agrees_with_the_float_model(records: Part, seed: int) -> None:
+    split = consortium(seed, records=records)
+    state = train(split, Run())[-1].params
+    data = model.inputs(split.test, scaling(split.validation))
     real = data.features / ONE @ (state["weights"] / ONE) + state["bias"][0] / ONE
     assert (model.predict(state, data) == (real > 0)).mean() > 0.999
     assert np.abs(model.probabilities(state, data) / ONE - 1 / (1 + np.exp(-real))).max() < 1e-4
