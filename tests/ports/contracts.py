@@ -31,12 +31,12 @@ def assemble(text: str) -> bytes:
     return bytes(code)
 
 
-def creation(text: str) -> bytes:
-    """Creation code that deploys the assembled runtime (shorter than 256 bytes)."""
+def creation(text: str, constructor: str = "") -> bytes:
+    """Creation code that runs ``constructor`` and deploys the assembled runtime (shorter than 256 bytes)."""
     runtime = assemble(text)
-    size = len(runtime)
-    head = len(assemble(f"{size} 1 0 CODECOPY {size} 0 RETURN"))
-    return assemble(f"{size} {head} 0 CODECOPY {size} 0 RETURN") + runtime
+    size, first = len(runtime), assemble(constructor)
+    offset = len(first) + len(assemble(f"{size} 1 0 CODECOPY {size} 0 RETURN"))
+    return first + assemble(f"{size} {offset} 0 CODECOPY {size} 0 RETURN") + runtime
 
 
 def words(*values: int) -> bytes:
@@ -70,6 +70,18 @@ FORWARD = creation(
 )
 """(account, rest): calls the account with the rest of the calldata, and reverts as it does."""
 
+
+
+SUPPLY = 10**24
+TOKEN = creation(
+    "CALLER 0 MSTORE 64 0 SHA3 DUP1 SLOAD 36 CALLDATALOAD DUP1 DUP3 LT @poor JUMPI"
+    " DUP1 SWAP2 SUB SWAP1 SWAP2 SSTORE"
+    " 4 CALLDATALOAD 0 MSTORE 64 0 SHA3 DUP1 SLOAD DUP3 ADD SWAP1 SSTORE"
+    " 0 MSTORE 4 CALLDATALOAD CALLER 0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef 32 0 LOG3"
+    " 1 0 MSTORE 32 0 RETURN poor: 0 0 REVERT",
+    constructor=f"CALLER 0 MSTORE 64 0 SHA3 {SUPPLY} SWAP1 SSTORE",
+)
+"""An ERC-20's ``transfer(to, amount)``, with its balances by keccak and its event; the deployer holds the supply."""
 
 
 def emitter(topics: int) -> bytes:

@@ -41,7 +41,13 @@ from troth.ledger.chains.blocks import (
 from troth.ledger.chains.clocks import SystemClock
 from troth.ledger.chains.engine import ZERO_ACCOUNT, Account, Context, Engine, Outcome
 from troth.ledger.chains.store import Block, BlockStore
-from troth.ledger.chains.transactions import MAX_INITCODE, Rejected, Transaction, decode_transaction
+from troth.ledger.chains.transactions import (
+    MAX_INITCODE,
+    Rejected,
+    Transaction,
+    contract_address,
+    decode_transaction,
+)
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -332,11 +338,6 @@ class EmbeddedChain:
         """A storage slot of ``account`` after ``at`` (None: the head)."""
         with self._lock:
             return self._engine.storage((at or self.head()).header.state_root, account, slot)
-
-
-def contract_address(sender: bytes, nonce: int) -> bytes:
-    """The account of the contract that ``sender``'s transaction ``nonce`` creates (yellow paper, section 7)."""
-    return bytes(keccak(rlp.encode((sender, rlp.integer(nonce))))[12:])
 
 
 def _accounts_text(accounts: Mapping[bytes, int]) -> str:

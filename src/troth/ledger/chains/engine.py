@@ -1,62 +1,91 @@
 """Running transactions and calls on py-evm's Prague rules, over the embedded chain's table of trie nodes.
 
-This is the only module that imports py-evm. What it adds to py-evm: our own transaction type straight into the
-executor, the block context given by the caller, and no system contracts (EIP-4788 and EIP-2935 need a beacon chain
+What it adds to py-evm: our own transaction type straight into the executor, our own accounts and tries below it, the
+block context given by the caller, and no system contracts (EIP-4788 and EIP-2935 need a beacon chain
 and a hard-coded deployment; the embedded chain has neither).
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from eth.abc import AtomicWriteBatchAPI, ComputationAPI, SignedTransactionAPI
-from eth.db.backends.base import BaseAtomicDB
-from eth.exceptions import Revert
+from eth.abc import AtomicDatabaseAPI, ComputationAPI, MessageAPI, SignedTransactionAPI
+from eth.exceptions import Revert, VMError
+from eth.typing import JournalDBCheckpoint
 from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.prague.state import PragueState, PragueTransactionExecutor
+from eth.vm.message import Message
 from eth_typing import Address, BlockNumber, Hash32
 
+from troth.ledger.chains.accounts import Backing, FlatAccounts
 from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Log
 from troth.ledger.chains.store import BlockStore
-from troth.ledger.chains.transactions import Transaction
+from troth.ledger.chains.transactions import Transaction, contract_address
 
 ZERO_ACCOUNT = bytes(20)
 
 
-class _Nodes(BaseAtomicDB):
-    """The state tries' view of the block store. Atomicity is the store's: one SQLite transaction per block."""
+class _Executor(PragueTransactionExecutor):
+    """Prague's, without py-evm's debug lines, which cost as much as a token transfer's own instructions."""
 
-    def __init__(self, store: BlockStore) -> None:
-        self._store = store
-
-    def __getitem__(self, key: bytes) -> bytes:
-        value = self._store.node(key)
-        if value is None:
-            raise KeyError(key)
-        return value
-
-    def __setitem__(self, key: bytes, value: bytes) -> None:
-        self._store.put_node(key, value)
-
-    def __delitem__(self, key: bytes) -> None:
-        raise KeyError(key)  # past states stay readable: nothing is ever deleted
-
-    def _exists(self, key: bytes) -> bool:
-        return self._store.node(key) is not None
-
-    @contextlib.contextmanager
-    def atomic_batch(self) -> Iterator[AtomicWriteBatchAPI]:
-        yield cast(AtomicWriteBatchAPI, self)
+    def build_evm_message(self, transaction: SignedTransactionAPI) -> MessageAPI:
+        """Charge the sender, raise its nonce, and make the message."""
+        state, sender = self.vm_state, transaction.sender
+        fee = transaction.gas * state.get_gas_price(transaction)
+        if fee:
+            state.delta_balance(sender, -fee)
+        state.increment_nonce(sender)
+        gas = transaction.gas - transaction.intrinsic_gas
+        if transaction.to:
+            code, delegate = self.get_code_at_address(transaction.to)
+            created, data, delegated = None, transaction.data, delegate is not None
+        else:
+            created = Address(contract_address(sender, state.get_nonce(sender) - 1))
+            code, data, delegated = transaction.data, b"", False
+        return Message(
+            gas=gas,
+            to=transaction.to,
+            sender=sender,
+            value=transaction.value,
+            data=data,
+            code=code,
+            create_address=cast(Address, created),  # None is what py-evm expects for a call
+            is_delegation=delegated,
+        )
 
 
 class _State(PragueState):
-    """Prague's state without system contracts."""
+    """Prague's state over flat accounts, without system contracts."""
+
+    account_db_class = FlatAccounts
+    transaction_executor_class = _Executor
 
     def set_system_contracts(self) -> None:
         """None: see the module."""
+
+    @property
+    def accounts(self) -> FlatAccounts:
+        return cast(FlatAccounts, self._account_db)
+
+    def get_transient_storage(self, address: Address, slot: int) -> bytes:
+        return self.accounts.get_transient(address, slot)
+
+    def set_transient_storage(self, address: Address, slot: int, value: bytes) -> None:
+        self.accounts.set_transient(address, slot, value)
+
+    def clear_transient_storage(self) -> None:
+        """Cleared with the rest when the next transaction begins."""
+
+    def snapshot(self) -> tuple[Hash32, JournalDBCheckpoint]:
+        return self.state_root, self.accounts.record()
+
+    def revert(self, snapshot: tuple[Hash32, JournalDBCheckpoint]) -> None:
+        self.accounts.discard(snapshot[1])
+
+    def commit(self, snapshot: tuple[Hash32, JournalDBCheckpoint]) -> None:
+        self.accounts.commit(snapshot[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +156,28 @@ class Engine:
     """Prague's rules over one store. It keeps the state at the head warm between transactions."""
 
     def __init__(self, store: BlockStore) -> None:
-        self._nodes = _Nodes(store)
-        self._warm: tuple[bytes, _State] | None = None
+        self._backing = Backing(store)
+        self._head: _State | None = None
 
     def forget(self) -> None:
         """Drop the warm state, after a transaction that was not committed."""
-        self._warm = None
+        self._head = self._backing.head = None
 
     def _state(self, root: bytes, context: Context = NOWHERE) -> _State:
-        return _State(self._nodes, context.evm(), Hash32(root))
+        return _State(cast(AtomicDatabaseAPI, self._backing), context.evm(), Hash32(root))
+
+    def _look(self, root: bytes) -> FlatAccounts:
+        head = self._backing.head
+        return head if head is not None and head.state_root == root else FlatAccounts(self._backing, Hash32(root))
 
     def account(self, root: bytes, account: bytes) -> Account:
         """``account`` in the state at ``root``."""
-        state, address = self._warm[1] if self._warm and self._warm[0] == root else self._state(root), Address(account)
-        return Account(state.get_nonce(address), state.get_balance(address), state.get_code(address))
+        accounts, address = self._look(root), Address(account)
+        return Account(accounts.get_nonce(address), accounts.get_balance(address), accounts.get_code(address))
 
     def storage(self, root: bytes, account: bytes, slot: int) -> int:
         """A storage slot of ``account`` in the state at ``root``."""
-        return self._state(root).get_storage(Address(account), slot)
+        return self._look(root).slot(account, slot)
 
     def genesis(self, accounts: Mapping[bytes, int]) -> bytes:
         """The root of a state in which ``accounts`` hold their wei."""
@@ -155,23 +188,25 @@ class Engine:
         return bytes(state.state_root)
 
     def apply(self, root: bytes, context: Context, tx: Transaction) -> tuple[bytes, Outcome]:
-        """Run a transaction that the caller has checked; the new root and what it did. Writes nodes to the store."""
-        if self._warm and self._warm[0] == root:
-            state = self._warm[1]
+        """Run a transaction that the caller has checked; the new root and what it did. Writes nodes to the store.
+
+        Whoever does not commit the store afterwards calls :meth:`forget`.
+        """
+        state = self._head
+        if state is not None and state.state_root == root:
             state.execution_context = context.evm()
         else:
             state = self._state(root, context)
-        self._warm = None
+        self.forget()
         state.lock_changes()
         executor, computation = _run(state, tx)
         used = tx.gas - computation.get_gas_remaining()
         refund = executor.calculate_gas_refund(computation, used)
         executor.finalize_computation(_signed(tx), computation)
-        state.clear_transient_storage()
         state.persist()
-        new_root = bytes(state.state_root)
-        self._warm = (new_root, state)
-        return new_root, _outcome(computation, used - refund + executor.calc_data_floor_gas(_signed(tx), used, refund))
+        self._head, self._backing.head = state, state.accounts
+        gas = used - refund + executor.calc_data_floor_gas(_signed(tx), used, refund)
+        return bytes(state.state_root), _outcome(computation, gas)
 
     def call(self, root: bytes, context: Context, tx: Transaction) -> Outcome:
         """Run an unsigned transaction on a throw-away state: no nonce or balance check, no fee, nothing written.
@@ -180,7 +215,10 @@ class Engine:
         """
         state = self._state(root, context)
         free = replace(tx, nonce=state.get_nonce(Address(tx.sender)), max_fee_per_gas=0, max_priority_fee_per_gas=0)
-        _, computation = _run(state, free)
+        try:
+            _, computation = _run(state, free)
+        except VMError as error:  # a value the sender does not have: nothing ran
+            return Outcome(tx.gas, b"", (), type(error).__name__, False)
         return _outcome(computation, max(tx.gas - computation.get_gas_remaining(), tx.floor_gas))
 
 

@@ -111,6 +111,11 @@ def account_of(public_key: coincurve.PublicKey) -> bytes:
     return bytes(keccak(public_key.format(compressed=False)[1:])[12:])
 
 
+def contract_address(sender: bytes, nonce: int) -> bytes:
+    """The account of the contract that ``sender``'s transaction ``nonce`` creates (yellow paper, section 7)."""
+    return bytes(keccak(rlp.encode((sender, rlp.integer(nonce))))[12:])
+
+
 def decode_transaction(raw: bytes) -> Transaction:
     """The signed transaction whose bytes are ``raw``, with its sender recovered.
 

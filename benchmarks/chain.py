@@ -1,0 +1,171 @@
+"""The embedded chain against web3.py's eth-tester (py-evm backend), in the same run and through the same web3.py calls.
+
+Both get the same signed transactions (gas and fees preset, signing not counted) and each receipt is read back.
+eth-tester's ``get_logs`` grows faster than the number of events: it is measured on few, and ``logs_at_goal`` compares
+our time for all events with the peer's grown only in proportion, which flatters the peer.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import coincurve
+
+from ports.contracts import STORE, TOKEN, creation, words
+from troth.ledger.chains.embedded import EmbeddedChain
+from troth.ledger.chains.rpc import get_logs, request
+from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction, account_of
+
+KEY = coincurve.PrivateKey(b"\1" * 32)
+ACCOUNT = account_of(KEY.public_key)
+ETHER = 10**18
+TRANSFER = bytes.fromhex("a9059cbb")
+PER_BLOCK = 50
+BURST = creation(f"{PER_BLOCK} next: 7 32 0 LOG1 1 SWAP1 SUB DUP1 @next JUMPI")
+"""Emits PER_BLOCK logs."""
+COLD = "from troth.ledger.chains.embedded import EmbeddedChain; EmbeddedChain(None).web3.eth.chain_id"
+COLD_PEER = "from web3 import Web3, EthereumTesterProvider; Web3(EthereumTesterProvider()).eth.chain_id"
+
+
+class Subject:
+    """A chain under measurement, behind web3.py."""
+
+    def __init__(self, web3: Any) -> None:
+        self.web3 = web3
+        self.chain_id = web3.eth.chain_id
+        self.nonce = 0
+
+    def signed(self, to: bytes, data: bytes, gas: int = 3_000_000) -> bytes:
+        """The next transaction's bytes."""
+        tx = Transaction(DYNAMIC_FEE, self.chain_id, self.nonce, 10**9, 10**10, gas, to, 0, data)
+        self.nonce += 1
+        return tx.signed(KEY, ACCOUNT).encode()
+
+    def send(self, raw: bytes) -> Any:
+        """Send and read the receipt."""
+        return self.web3.eth.get_transaction_receipt(self.web3.eth.send_raw_transaction(raw))
+
+    def deploy(self, code: bytes) -> bytes:
+        """The new contract's account."""
+        return bytes.fromhex(self.send(self.signed(b"", code))["contractAddress"][2:])
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """CPU seconds that ``work`` takes."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def rate(subject: Subject, contract: bytes, payloads: list[bytes]) -> float:
+    """Transactions per CPU second."""
+    raws = [subject.signed(contract, payload, 200_000) for payload in payloads]
+
+    def work() -> None:
+        for raw in raws:
+            assert subject.send(raw)["status"] == 1
+
+    return len(raws) / cpu(work)
+
+
+def embedded(path: Path | None) -> EmbeddedChain:
+    return EmbeddedChain(path, accounts={ACCOUNT: 10**6 * ETHER})
+
+
+def peer() -> Subject:
+    """eth-tester on py-evm, its first account's ether moved to ours."""
+    from eth_tester import EthereumTester, PyEVMBackend
+    from web3 import EthereumTesterProvider, Web3
+
+    web3 = Web3(EthereumTesterProvider(EthereumTester(PyEVMBackend())))
+    to = web3.to_checksum_address(ACCOUNT)
+    web3.eth.send_transaction({"from": web3.eth.accounts[0], "to": to, "value": web3.to_wei(1_000, "ether")})
+    return Subject(web3)
+
+
+def transactions(subject: Subject, count: int) -> dict[str, float]:
+    """Transactions per CPU second: token transfers to new and known holders, and writes to fresh slots."""
+    token, store = subject.deploy(TOKEN), subject.deploy(STORE)
+    holders = [int.from_bytes(bytes((at % 97 + 1,)) * 20, "big") for at in range(count)]
+    return {
+        "transfer": rate(subject, token, [TRANSFER + words(holder, 5) for holder in holders]),
+        "slot": rate(subject, store, [words(at, at + 1) for at in range(count)]),
+    }
+
+
+def events(subject: Subject, count: int) -> None:
+    """Make ``count`` events, PER_BLOCK a block."""
+    contract = subject.deploy(BURST)
+    for _ in range(count // PER_BLOCK):
+        assert subject.send(subject.signed(contract, b""))["status"] == 1
+
+
+def log_seconds(subject: Subject, expected: int) -> float:
+    """CPU seconds of one ``get_logs`` over all events through web3.py."""
+    return cpu(lambda: _check(len(subject.web3.eth.get_logs({"fromBlock": 0, "toBlock": "latest"})), expected))
+
+
+def _check(found: int, expected: int) -> None:
+    if found != expected:
+        raise AssertionError(f"{found} events, expected {expected}")
+
+
+def cold_seconds(source: str) -> float:
+    """CPU seconds (user and system) from nothing to the first answer, in a new process; the least of three."""
+    script = f"{source}; import os; print(sum(os.times()[:2]))"
+    return min(float(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout) for _ in "123")
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Figures of the embedded chain on a file and in memory, of eth-tester, and their ratios; goals beside them."""
+    count, goal_events, peer_events = (60, 1_000, 50) if quick else (400, 10_000, 200)
+    with tempfile.TemporaryDirectory() as folder, embedded(Path(folder) / "chain") as on_file, embedded(None) as in_memory:
+        ours = Subject(on_file.web3)
+        file_rates = transactions(ours, count)
+        memory_rates = transactions(Subject(in_memory.web3), count)
+        with embedded(Path(folder) / "logs") as logs, embedded(Path(folder) / "few") as few:
+            many, same = Subject(logs.web3), Subject(few.web3)
+            events(many, goal_events)
+            events(same, peer_events)
+            our_goal, our_same = log_seconds(many, goal_events), log_seconds(same, peer_events)
+            typed = cpu(lambda: _check(len(get_logs(logs.web3)), goal_events))
+            raw = cpu(lambda: _check(len(request(logs.web3, "eth_getLogs", {"fromBlock": "0x0"})), goal_events))
+        size = (Path(folder) / "chain").stat().st_size
+    other = peer()
+    peer_rates = transactions(other, count)
+    other = peer()
+    events(other, peer_events)
+    peer_logs = log_seconds(other, peer_events)
+    cold, cold_peer = cold_seconds(COLD), cold_seconds(COLD_PEER)
+    return {
+        "tx_per_cpu_second": {"file": file_rates, "memory": memory_rates, "eth_tester": peer_rates},
+        "tx_ratio": {name: file_rates[name] / peer_rates[name] for name in peer_rates},
+        "tx_ratio_goal": 2,
+        "logs": {
+            "events": goal_events,
+            "web3_seconds": our_goal,
+            "typed_seconds": typed,
+            "raw_seconds": raw,
+            "peer_events": peer_events,
+            "peer_seconds": peer_logs,
+            "ours_at_peer_events_seconds": our_same,
+        },
+        "logs_ratio_same_events": peer_logs / our_same,
+        "logs_at_goal": peer_logs * goal_events / peer_events / our_goal,
+        "logs_ratio_goal": 100,
+        "cold_start_seconds": {"embedded": cold, "eth_tester": cold_peer},
+        "file_bytes_per_transaction": size / (2 * count + 2),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run("--quick" in sys.argv), indent=2))
