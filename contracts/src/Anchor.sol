@@ -24,7 +24,7 @@ contract Anchor is ERC2771Context {
 
     constructor(address forwarder) ERC2771Context(forwarder) {}
 
-    /// @notice Anchors the caller's checkpoint of the log with this origin (its SHA-256).
+    /// @notice Anchors the caller's checkpoint of the log with this origin (the Keccak-256 of its origin line).
     function anchor(bytes32 origin, uint64 size, bytes32 root) external {
         if (root == 0) revert NoRoot();
         Checkpoint storage checkpoint = latest[_msgSender()][origin];

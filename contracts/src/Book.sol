@@ -20,7 +20,6 @@ import {TermsLib} from "./libraries/TermsLib.sol";
 /// @notice Holds the deposits and bonds of every deal. A deal stores only the hash of its terms and of its history;
 /// acts bring what they need of either. To stop the Book, its owner calls `stop(true)`: no deal can then be opened or
 /// joined, and every deal that exists runs on, closes and pays.
-/// @custom:security-contact see SECURITY in the repository's docs/security/contracts.md
 contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     uint8 private constant FUNDING = 1;
     uint8 private constant RUNNING = 2;
@@ -29,6 +28,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
 
     uint256 private constant MAX_DATA = 4_096;
     uint256 private constant MAX_ANSWER = 8_192;
+    uint256 private constant MAX_LIST = 64; // values of a result, and slashed
     bytes32 private constant JOIN =
         keccak256("Join(bytes32 deal,uint8 pot,address token,uint128 amount,uint64 expiry)");
 
@@ -277,6 +277,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     function _check(Terms calldata terms, bytes memory answer) private pure {
         (bool ok, Result memory result) = Results.decode(answer);
         if (!ok || result.outcome == 0 || (result.root == 0) != (result.total == 0)) revert BadResult();
+        if (result.values.length > MAX_LIST || result.slashed.length > MAX_LIST) revert BadResult();
         for (uint256 i; i < result.slashed.length; ++i) {
             address account = result.slashed[i];
             if (!TermsLib.deposits(terms, account) && !TermsLib.onBench(terms, 1, account)) revert BadResult();

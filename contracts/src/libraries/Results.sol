@@ -7,21 +7,19 @@ import {Result} from "../interfaces/Types.sol";
 /// @dev `abi.decode` reverts on malformed bytes and takes several byte strings for one value. A malformed answer must
 /// be an absent answer, and one value must have one form, so every offset, length and unused bit is checked here.
 library Results {
-    uint256 internal constant MOST = 64; // values, and slashed (section 1)
-
-    /// @return ok Whether `data` is exactly `abi.encode(result)` with slashed strictly ascending and no limit passed.
+    /// @return ok Whether `data` is exactly `abi.encode(result)` with slashed strictly ascending.
     function decode(bytes memory data) internal pure returns (bool ok, Result memory result) {
         // tuple offset | outcome, offset of values, offset of slashed, root, total | n, values | m, slashed
         if (data.length < 256 || _word(data, 0) != 32) return (false, result);
         uint256 outcome = _word(data, 32);
         uint256 total = _word(data, 160);
         uint256 n = _word(data, 192);
-        if (outcome > type(uint8).max || total > type(uint128).max || n > MOST) return (false, result);
+        if (outcome > type(uint8).max || total > type(uint128).max || n > data.length / 32) return (false, result);
         if (_word(data, 64) != 160 || _word(data, 96) != 192 + 32 * n || data.length < 256 + 32 * n) {
             return (false, result);
         }
         uint256 m = _word(data, 224 + 32 * n);
-        if (m > MOST || data.length != 256 + 32 * (n + m)) return (false, result);
+        if (m > data.length / 32 || data.length != 256 + 32 * (n + m)) return (false, result);
         result.outcome = uint8(outcome);
         result.root = bytes32(_word(data, 128));
         result.total = uint128(total);

@@ -213,7 +213,7 @@ library Settle {
         (bool found, Rule calldata rule) = _rule(pot, c.run.last.outcome, _blocked(c, depositor));
         if (found) {
             if (rule.kind < 3) left = _split(terms, c, pot, rule, depositor);
-            else if (rule.kind == 3) left = _answered(terms, c, pot.amount, rule.rung, last);
+            else if (rule.kind == 3) left = _answered(terms, c, pot.amount, rule.rung);
             else if (c.run.last.root != 0) {
                 c.kept[index] = c.run.last.total < left ? c.run.last.total : left;
                 c.terms[index] = rule.term;
@@ -291,8 +291,9 @@ library Settle {
         paid += _give(c, c.closer, part - half);
     }
 
-    /// @dev Equal seats to those of the bench that answered everything asked of them, if the rung gave a verdict.
-    function _answered(Terms calldata terms, Context memory c, uint256 amount, uint256 r, uint256 last)
+    /// @dev Equal seats to those of the bench that answered, if the rung gave a verdict. Whoever left a slot empty in a
+    /// rung reached is among the final slashed (section 6), so blocked.
+    function _answered(Terms calldata terms, Context memory c, uint256 amount, uint256 r)
         private
         pure
         returns (uint256 left)
@@ -302,24 +303,8 @@ library Settle {
         address[] calldata bench = TermsLib.bench(terms.rungs[r]);
         uint256 seat = amount / bench.length;
         for (uint256 i; i < bench.length; ++i) {
-            if (_answeredAll(terms, c.run, bench[i], last)) left -= _give(c, bench[i], seat);
+            left -= _give(c, bench[i], seat);
         }
-    }
-
-    function _answeredAll(Terms calldata terms, Run memory run, address account, uint256 last)
-        private
-        pure
-        returns (bool)
-    {
-        for (uint256 r; r <= last; ++r) {
-            Rung calldata rung = terms.rungs[r];
-            for (uint256 a; a < rung.asks.length; ++a) {
-                uint256 place = TermsLib.place(TermsLib.asked(rung, a), account);
-                if (place == type(uint256).max) continue;
-                if (!_full(run.filled[4 * r + a], rung.asks[a].slots, place)) return false;
-            }
-        }
-        return true;
     }
 
     // --- payments

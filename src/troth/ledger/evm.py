@@ -1,0 +1,280 @@
+"""The Book as a contract on a chain of the Ethereum family: the same port and the same refusals as ``MemoryBook``.
+
+Terms and histories are read from the contract's events alone, and checked against the hashes that it stores, so an
+incomplete or lying answer of a node is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from troth.core.deals_terms import readable
+from troth.core.errors import ActRefused, BadInput, OutsideFailed
+from troth.core.terms import ENTRY, RESULT, TERMS, Account, DealState, Entry, Result, Terms, deal_id, history_hash
+from troth.ledger.artefacts import artefact
+from troth.ledger.chains.rpc import Event, get_logs
+from troth.ledger.evmcodec import (
+    CLOSED,
+    DEAL,
+    JOINED,
+    LEAF_COLLECTED,
+    OPENED,
+    RECORDED,
+    ROOT_SWEPT,
+    calldata,
+    decode,
+    entry_of,
+    result_of,
+    terms_of,
+)
+from troth.ledger.sending import Receipt, Sender, call
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+GAS = 15_000_000
+"""The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, and a
+transaction may have 2^24 (EIP-7825)."""
+
+Status = Literal["funding", "running", "closed", "void"]
+_STATUS: tuple[Status | None, ...] = (None, "funding", "running", "closed", "void")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a deal's events have said so far. last: the newest event, to ask for newer ones and to notice a re-org."""
+
+    terms: Terms
+    hash: bytes
+    last: Event
+    history: list[Entry] = field(default_factory=list)
+    final: Result | None = None
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the contract stores of a deal."""
+
+    terms: bytes
+    history: bytes
+    status: Status
+    rung: int
+    ask: int
+    start: int
+    joined: frozenset[int]
+
+
+class EvmBook:
+    """``troth.core.ports.Book`` over a deployed contract.
+
+    senders: the Sender of an account that acts (Misuse or KeyError is the caller's business). first_block: where the
+    Book's events begin. gas: the limit of every act; None asks the node for an estimate.
+    """
+
+    def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Sender], *, chain_id: int,
+                 first_block: int = 0, gas: int | None = GAS) -> None:
+        self.web3 = web3
+        self.address = address
+        self.chain_id = chain_id
+        self._senders = senders
+        self._first = first_block
+        self._gas = gas
+        self._seen: dict[bytes, _Seen] = {}
+        self._errors = artefact("Book").errors
+
+    # -- acts ------------------------------------------------------------------------------------------------------
+
+    def open(self, by: Account, terms: Terms, salt: bytes) -> bytes:
+        """Section 2. Raises ActRefused; BadInput for values that no contract could be given."""
+        if len(salt) != 32:
+            raise BadInput("not a salt", expected="32 bytes", actual=f"{len(salt)} bytes")
+        readable(terms)
+        self._send(by, calldata("open", terms.abi(), salt))
+        return deal_id(self.chain_id, self.address, by, salt, terms.hash())
+
+    def join(self, by: Account, deal: bytes, pot: int) -> None:
+        """Section 3, by the depositor. Raises ActRefused."""
+        self._send(by, calldata("join", deal, *self._pot(deal, pot)))
+
+    def join_with_consent(self, by: Account, deal: bytes, pot: int, expiry: int, signature: bytes) -> None:
+        """Section 3, by anybody with the depositor's signature over ``typed_data.join_digest``. Raises ActRefused."""
+        self._send(by, calldata("joinWithConsent", deal, *self._pot(deal, pot), expiry, signature))
+
+    def submit(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
+        """Section 4. Raises ActRefused."""
+        terms = self._terms(deal)
+        rung = terms.rungs[self._stored(deal).rung]
+        self._send(by, calldata("submit", deal, terms.head(), rung.abi(), ask, slot, _claim(claim), data))
+
+    def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """``submit`` and ``judge``, both or nothing. Raises ActRefused."""
+        terms, history = self._whole(deal)
+        sent = self._send(by, calldata("submitAndJudge", deal, terms, history, ask, slot, _claim(claim), data))
+        return _verdict(sent)
+
+    def judge(self, by: Account, deal: bytes) -> Result:
+        """Section 5. Raises ActRefused."""
+        return _verdict(self._send(by, calldata("judge", deal, *self._whole(deal))))
+
+    def challenge(self, by: Account, deal: bytes) -> None:
+        """Section 7. Raises ActRefused."""
+        self._send(by, calldata("challenge", deal, self._terms(deal).abi()))
+
+    def close(self, by: Account, deal: bytes) -> None:
+        """Section 8. Raises ActRefused."""
+        self._send(by, calldata("close", deal, *self._whole(deal)))
+
+    def collect(self, by: Account, deal: bytes, pot: int, leaf: tuple[int, Account, int],
+                proof: tuple[bytes, ...]) -> None:
+        """Section 9. Raises ActRefused."""
+        self._send(by, calldata("collect", deal, _byte(pot), *leaf, proof))
+
+    def sweep(self, by: Account, deal: bytes, pot: int) -> None:
+        """Section 9. Raises ActRefused."""
+        self._send(by, calldata("sweep", deal, _byte(pot)))
+
+    def withdraw(self, by: Account, token: Account) -> None:
+        """Section 9. Raises ActRefused."""
+        self._send(by, calldata("withdraw", token))
+
+    def stop(self, by: Account, stopped: bool) -> None:
+        """Section 10. Raises ActRefused."""
+        self._send(by, calldata("stop", stopped))
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def state(self, deal: bytes) -> DealState:
+        """Where the deal stands. Raises ActRefused for an unknown one, OutsideFailed if the node's events do not lead
+        to what the contract stores.
+        """
+        # Twice: a block between the two questions is no contradiction.
+        for again in (True, False):
+            seen = self._read(deal)
+            stored = self._stored(deal)
+            if stored.terms == seen.hash and stored.history == seen.digest:
+                return DealState(seen.terms, stored.status, stored.joined, stored.rung, stored.ask, stored.start,
+                                 tuple(seen.history), seen.final)
+            if not again:
+                break
+        self._seen.pop(deal, None)
+        raise OutsideFailed("the node's events do not lead to the deal that the Book stores",
+                            expected=stored.history.hex(), actual=seen.digest.hex(),
+                            do="Ask another node, or one that keeps all events.")
+
+    def credit(self, token: Account, account: Account) -> int:
+        """What waits for ``withdraw``, in the token's smallest unit."""
+        return int.from_bytes(call(self.web3, self.address, calldata("credit", token, account)), "big")
+
+    def opened(self) -> tuple[bytes, ...]:
+        """The ids of every deal of this Book, oldest first."""
+        events = get_logs(self.web3, addresses=(self.address,), topics=(OPENED,), first=self._first)
+        return tuple(event.log.topics[1] for event in events)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _send(self, by: Account, data: bytes) -> Receipt:
+        """Run the act on the present state, so that a refusal costs nothing, then send it."""
+        if self._gas is not None:
+            call(self.web3, self.address, data, sender=by, errors=self._errors)
+        return self._senders(by).send(self.address, data, gas=self._gas)
+
+    def _stored(self, deal: bytes) -> _Stored:
+        values = decode(DEAL, call(self.web3, self.address, calldata("deals", deal)))
+        terms, history, _, status, _, rung, ask, start, _, joined = values
+        if not 0 <= status < len(_STATUS):
+            raise OutsideFailed("not a Book", expected="a status of 0 to 4", actual=status)
+        known = _STATUS[status]
+        if known is None:
+            raise ActRefused("Unknown", "there is no such deal", actual=deal.hex())
+        pots = frozenset(index for index in range(32) if joined >> index & 1)
+        return _Stored(bytes(terms), bytes(history), known, rung, ask, start, pots)
+
+    def _terms(self, deal: bytes) -> Terms:
+        found = self._seen.get(deal)
+        return found.terms if found is not None else self._read(deal).terms
+
+    def _whole(self, deal: bytes) -> tuple[Any, list[Any]]:
+        """The deal's terms and history in the form that acts bring them."""
+        seen = self._read(deal)
+        return seen.terms.abi(), [entry.abi() for entry in seen.history]
+
+    def _pot(self, deal: bytes, pot: int) -> tuple[int, Any, Any]:
+        terms = self._terms(deal)
+        # The contract refuses an index beyond the pots as BadTerms, whatever pot comes with it.
+        known = 0 <= pot < len(terms.pots)
+        return (pot if known else 255), terms.head(), terms.pots[pot if known else 0].abi()
+
+    def _read(self, deal: bytes) -> _Seen:
+        """The deal's events up to now, added to those already seen; from the start again after a re-organisation."""
+        seen = self._seen.get(deal)
+        first = self._first if seen is None else seen.last.block_number
+        events = get_logs(self.web3, addresses=(self.address,), topics=(None, deal), first=first)
+        if seen is not None and seen.last not in events:
+            del self._seen[deal]
+            return self._read(deal)
+        if seen is not None:
+            events = events[events.index(seen.last) + 1 :]
+        for event in events:
+            seen = _after(seen, deal, event)
+        if seen is None:
+            raise ActRefused("Unknown", "there is no such deal", actual=deal.hex())
+        self._seen[deal] = seen
+        return seen
+
+
+def senders_of(known: Mapping[Account, Sender]) -> Callable[[Account], Sender]:
+    """The Sender of an account among ``known``; what it returns raises BadInput for any other account."""
+
+    def find(account: Account) -> Sender:
+        found = known.get(account)
+        if found is None:
+            raise BadInput("no key for this account here", actual=account.hex(),
+                           expected=", ".join(sorted(one.hex() for one in known)))
+        return found
+
+    return find
+
+
+def _after(seen: _Seen | None, deal: bytes, event: Event) -> _Seen:
+    """What is known after one more event of the deal."""
+    topic, data = event.log.topics[0], event.log.data
+    if topic == OPENED:
+        _, value = decode(("bytes32", TERMS), data)
+        terms = terms_of(value)
+        return _Seen(terms, terms.hash(), event, digest=deal)
+    if seen is None:
+        raise OutsideFailed("the deal's first event is missing", actual=f"block {event.block_number}",
+                            do="Give the block at which the Book was deployed, and a node that keeps its events.")
+    seen.last = event
+    if topic == RECORDED:
+        (value,) = decode((ENTRY,), data)
+        entry = entry_of(value)
+        seen.history.append(entry)
+        seen.digest = history_hash(seen.digest, entry)
+    elif topic == CLOSED:
+        status, value = decode(("uint8", RESULT), data)
+        seen.final = result_of(value) if _STATUS[status] == "closed" else None
+    elif topic not in (JOINED, LEAF_COLLECTED, ROOT_SWEPT):
+        raise OutsideFailed("an event that no Book emits", actual=topic.hex(), do="Check the Book's address.")
+    return seen
+
+
+def _verdict(receipt: Receipt) -> Result:
+    """The result that an act recorded."""
+    recorded = [event for event in receipt.logs if event.log.topics[0] == RECORDED]
+    (value,) = decode((ENTRY,), recorded[-1].log.data)
+    return Result.from_bytes(entry_of(value).data)
+
+
+def _claim(claim: bytes) -> bytes:
+    if len(claim) != 32:
+        raise BadInput("not a claim id", expected="32 bytes", actual=f"{len(claim)} bytes")
+    return claim
+
+
+def _byte(pot: int) -> int:
+    """A pot's index as the contract takes one; no deal has a pot 255."""
+    return pot if 0 <= pot < 255 else 255
