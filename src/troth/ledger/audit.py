@@ -94,12 +94,13 @@ class Tree:
                 self._bundle = []
         self.extend([_sha256(b"\x00" + entry).digest() for entry in entries])
 
-    def finish(self) -> None:
-        """Compare the partial tiles of the right edge."""
+    def compare_edge(self, final: int) -> None:
+        """Compare the partial tiles of the right edge that are not full in the log of ``final`` leaves."""
         for level, row in enumerate(self._rows):
-            if row:
-                self._same(level, self.size >> 8 * (level + 1), b"".join(row), len(row))
-        if self._bundle:
+            index = self.size >> 8 * (level + 1)
+            if row and tile_width(final, level, index) < WIDTH:
+                self._same(level, index, b"".join(row), len(row))
+        if self._bundle and tile_width(final, 0, self.size // WIDTH) < WIDTH:
             self._same(ENTRIES, self.size // WIDTH, bundle(self._bundle), len(self._bundle))
 
     def root(self) -> bytes:
@@ -266,6 +267,7 @@ class _Pass:
         if (before.size, before.root) != (self.tree.size, self.tree.root()):
             raise Refuted("a checkpoint in the journal signs another tree", expected=f"size {self.tree.size}",
                           actual=f"size {before.size}", do="Restore the log's directory.")
+        self.tree.compare_edge(self._size)
 
     def _end_run(self) -> None:
         """The batch that was passing is over: nobody or all of its members must have passed."""
@@ -308,7 +310,7 @@ def check_tiles(directory: Path, key: Verifier, note: bytes | None = None) -> Au
     tree, size = Tree(files), checkpoint.size
     for index in range((size + WIDTH - 1) // WIDTH):
         tree.entries(files.entries(index, tile_width(size, 0, index)))
-    tree.finish()
+    tree.compare_edge(size)
     _same_root(checkpoint, tree)
     return Audit(checkpoint, size)
 
@@ -328,7 +330,6 @@ def check_log(directory: Path, key: Verifier, check: Check | None = None) -> Aud
             pass_.run(journal.scan_raw(file, len(journal.MAGIC), os.fstat(file.fileno()).st_size))
     except OSError as error:
         raise OutsideFailed("the journal cannot be read", actual=error) from None
-    pass_.tree.finish()
     _same_root(checkpoint, pass_.tree)
     return Audit(checkpoint, pass_.tree.size, pass_.signed, pass_.members, pass_.forgotten, pass_.orphans)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from troth.core.errors import OutsideFailed
@@ -24,9 +25,19 @@ class Index:
     """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
-        """Open the table; ``sqlite3.Error`` if that cannot be done. A writable one is created where it is missing."""
+        """Open the table; ``sqlite3.Error`` if that cannot be done. A writable one is created where it is missing.
+
+        SQLite reads what was cut off the file as zeros, so its length is checked here.
+        """
+        logged = Path(f"{path}-wal")
+        whole = not (logged.exists() and logged.stat().st_size)
         mode = "rwc" if writable else "ro"
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        found = path.stat().st_size
+        page, pages = (int(self._db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_size", "page_count"))
+        if found % page or (whole and found < page * pages):
+            self._db.close()
+            raise sqlite3.DatabaseError("the file was cut short")
         if writable:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -35,6 +46,12 @@ class Index:
     def count(self) -> int:
         """How many of the log's first positions are in the table."""
         return int(self._db.execute("SELECT count FROM state").fetchone()[0])
+
+    def check(self) -> bool:
+        """Whether the table is sound and has a row for each position it says it has. Raises ``sqlite3.Error``."""
+        rows = self._db.execute("SELECT (SELECT count(*) FROM ids) + (SELECT count(*) FROM more)").fetchone()[0]
+        sound = self._db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+        return sound and int(rows) == self.count()
 
     def candidates(self, claim: bytes) -> list[int]:
         """Positions whose claim id may be this one: the caller compares."""
@@ -47,7 +64,7 @@ class Index:
         """Add the ids of positions ``first`` and following; False, and nothing is added, if a key is there already.
 
         ``shared``: the ids are known to be new, so a key that is there belongs to another id; keep both.
-        Raises OutsideFailed if the table cannot be written.
+        Raises OutsideFailed if the disk fails, ``sqlite3.DatabaseError`` if the table is damaged.
         """
         rows = list(zip(_keys(ids), range(first, first + len(ids)), strict=True))
         try:
@@ -60,20 +77,23 @@ class Index:
                 self._db.executemany("INSERT OR IGNORE INTO more SELECT ?1, ?2 WHERE NOT EXISTS "
                                      "(SELECT 1 FROM ids WHERE key = ?1 AND position = ?2)", rows)
             self._db.execute("UPDATE state SET count = ?", (first + len(ids),))
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             self.rollback()
-            raise OutsideFailed("the log's index cannot be written", actual=error,
-                                do="Free some disk space, or delete the file: it is rebuilt.") from None
+            raise OutsideFailed("the log's index cannot be written", actual=error, do="Free some disk space.") from None
         return True
 
     def commit(self) -> None:
-        """Keep what was inserted. Raises ``sqlite3.Error``."""
-        self._db.execute("COMMIT")
+        """Keep what was inserted. Where that fails the table stays behind, and is caught up later."""
+        try:
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self.rollback()
 
     def rollback(self) -> None:
         """Drop what was inserted since the last commit."""
         if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # a table that cannot even do this is rebuilt when it is next looked at
+                self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the table."""

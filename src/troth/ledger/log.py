@@ -37,7 +37,7 @@ from troth.ledger.checkpoints import Checkpoint, Note, NoteSigner, Verifier, wit
 from troth.ledger.files import LogFiles, disk
 from troth.ledger.index import Index
 from troth.ledger.journal import Entry
-from troth.ledger.recovery import recover
+from troth.ledger.recovery import rebuild, recover
 from troth.ledger.tiles import Edge
 
 
@@ -183,9 +183,24 @@ class Log:
     def verify(self, check: Check | None = None) -> Audit:
         """Check the whole log from disk (``troth.ledger.audit``). ``check(position, envelope, statement)`` is called
         for each signed claim and raises if its signatures do not verify."""
+        index = self._table()
+        try:
+            sound = index is None or index.check()
+        except sqlite3.Error:
+            sound = False
+        if not sound:
+            raise Refuted("the log's index is damaged", do="Repair the log: the index is made again.")
         return check_log(self._files.directory, self.key, check)
 
     # Writing
+
+    def repair(self) -> None:
+        """Make tiles, offsets and index again from the journal, as after damage that ``verify`` found."""
+        with self._writing():
+            self._close_index()
+            self._edge, self._end = rebuild(self._files, self.key)
+            self._known = None
+            self._seen = self._files.stamp()
 
     def append(self, items: Iterable[Envelope | Member]) -> list[int]:
         """Append signed claims, and single members of batches whose claim is in the log or earlier among the items.
@@ -338,11 +353,11 @@ class Log:
             self._index.close()
             self._index = None
 
-    def _catch_up(self) -> Index:
+    def _catch_up(self, *, fresh: bool = False) -> Index:
         """The index, containing all positions; rebuilt if it is damaged or of another log. The lock is held."""
         size = self._edge.size
-        for fresh in (False, True):
-            if fresh:
+        for again in (fresh, True):
+            if again:
                 self._close_index()
                 self._files.drop_index()
             index = self._table()
@@ -385,8 +400,7 @@ class Log:
         edge, tiles = old.grow(entries)
         note = Checkpoint(self.origin, edge.size, edge.root()).sign(signer)
         lengths = list(map(len, records))
-        index = self._index
-        if index is None or not index.insert([entry[:32] for entry in entries], old.size, shared=shared):
+        if not self._insert([entry[:32] for entry in entries], shared=shared):
             return False
         records.append(journal.record(journal.COMMIT, note))
         data = b"".join(records)
@@ -400,15 +414,25 @@ class Log:
             done = True
         finally:
             if not done:
-                index.rollback()
+                self._close_index()  # and its open transaction with it
                 files.cut(end)
         self._edge, self._end = edge, end + len(data)
-        files.publish(staged)
+        if self._index is not None:
+            self._index.commit()
+        with disk("the claims are safe, but the checkpoint could not be renamed into place"):
+            files.publish(staged)
         files.drop_partials(old.size, edge.size)
         self._known = None
         self._seen = files.stamp()
-        try:
-            index.commit()
-        except sqlite3.Error:  # the table is behind now, and caught up at the next append
-            index.rollback()
         return True
+
+    def _insert(self, ids: list[bytes], *, shared: bool) -> bool:
+        """Add ids to the index, uncommitted; a damaged index is rebuilt first."""
+        for again in (False, True):
+            index = self._catch_up(fresh=again)
+            try:
+                return index.insert(ids, self._edge.size, shared=shared)
+            except sqlite3.DatabaseError:
+                continue
+        raise OutsideFailed("the log's index cannot be written", actual=self._files.index_path,
+                            do="Check the disk and the directory's permissions.")

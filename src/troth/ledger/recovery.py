@@ -35,6 +35,13 @@ def recover(files: LogFiles, key: Verifier) -> tuple[Edge, int]:
         return _replay(files, key, None, None)
 
 
+def rebuild(files: LogFiles, key: Verifier) -> tuple[Edge, int]:
+    """Write everything that is derived from the journal again. As ``recover``."""
+    published = _published(files, key)
+    with disk("the log cannot be rebuilt"):
+        return _replay(files, key, None, None if published is None else published.size)
+
+
 def _published(files: LogFiles, key: Verifier) -> Checkpoint | None:
     """The checkpoint, None if it is missing or unreadable. One of another log or key is refused."""
     try:
