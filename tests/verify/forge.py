@@ -157,8 +157,8 @@ class Chain:
         parent = keccak256(self.headers[-1]) if self.headers else bytes(32)
         number = len(self.headers)
         fields = (parent, bytes(32), bytes(20), bytes(32), bytes(32), single_root(receipt), bytes(256), b"",
-                  rlp.integer(number), rlp.integer(30_000_000), rlp.integer(21_000), rlp.integer(1_700_000_000 + number),
-                  self._extra, bytes(32), bytes(8))
+                  rlp.integer(number), rlp.integer(30_000_000), rlp.integer(21_000),
+                  rlp.integer(1_700_000_000 + number), self._extra, bytes(32), bytes(8))
         self.headers.append(Header(fields).encode())
         self.receipts.append(receipt)
         return number
@@ -202,7 +202,8 @@ class Ledger:
         return [rec.id for rec in self.entries].index(claim)
 
     def parts(self, target: bytes, claims: list[bytes], documents: list[bytes], *, anchored_size: int, size: int,
-              chain: Chain | None = None, blobs: list[bytes] | None = None, owner: bytes = OWNER) -> tuple[Parts, Chain]:
+              chain: Chain | None = None, blobs: list[bytes] | None = None,
+              owner: bytes = OWNER) -> tuple[Parts, Chain]:
         """The bundle of these claims. The chain gets the anchor's block and two more."""
         positions = sorted(map(self.position, claims))
         recs = [self.entries[position] for position in positions]
@@ -210,7 +211,7 @@ class Ledger:
         rows = [(position, rec, numbers[rec.batch[0]] if rec.batch else -1)
                 for position, rec in zip(positions, recs, strict=True)]
         proofs = []
-        for number, rec in enumerate(recs):
+        for rec in recs:
             places = sorted(one.batch[1] for one in recs if one.batch and one.batch[0] == rec.id)
             if places:
                 whole = {one.batch[1]: one.id for one in self.entries if one.batch and one.batch[0] == rec.id}

@@ -34,7 +34,7 @@ Made = tuple[bytes, Trust]
 
 @dataclass(frozen=True)
 class Case:
-    """An attack: the step that must stop it and how. ``recheck``: what this verifier's re-execution finds, if it can."""
+    """An attack: the step that must stop it and how. ``recheck``: what this verifier's re-execution finds."""
 
     name: str
     step: int
@@ -500,7 +500,8 @@ def a_batch_proof_too_many() -> Made:
 
 @case(7, REFUTED)
 def a_signed_claim_that_was_never_logged() -> Made:
-    other = say(party("lab").signer(), "model", {"sum": 2}, [("aggregate", HONEST.names["aggregate"])], at=1_800_000_000)
+    refs = [("aggregate", HONEST.names["aggregate"])]
+    other = say(party("lab").signer(), "model", {"sum": 2}, refs, at=1_800_000_000)
 
     def act(parts: Parts) -> None:
         parts.claims[-1] = (parts.claims[-1][0], other, -1)
@@ -897,7 +898,8 @@ def small() -> Story:
     ledger, signer = Ledger(), outsider()
     listing = ledger.add(say(signer, "listing", {"rows": 2}, evidence=[
         forge.Evidence("listing", forge.raw_cid(forge.sha256(b"a,b\n")), "raw", False)]))
-    payloads = [forge.statement(signer.did, "update", {"value": n}, [("data", listing.id)]).to_bytes() for n in range(3)]
+    payloads = [forge.statement(signer.did, "update", {"value": n}, [("data", listing.id)]).to_bytes()
+                for n in range(3)]
     head = forge.batch_statement(signer.did, 1, list(map(forge.claim_id, payloads))).to_bytes()
     batch = ledger.add(sign(signer, head))
     members = [ledger.add(Rec(payload, None, (batch.id, n))) for n, payload in enumerate(payloads)]
@@ -906,7 +908,8 @@ def small() -> Story:
     ledger.add(say(signer, "noise", {}))
     wanted = [listing.id, batch.id, members[1].id, aggregate.id, model.id]
     parts, chain = ledger.parts(model.id, wanted, [], anchored_size=7, size=8, blobs=[b"a,b\n"])
-    trust = replace(forge.trust_for(chain), documents={}, roles={"aggregator": (signer.did,), "hospital": (signer.did,)})
+    roles = {"aggregator": (signer.did,), "hospital": (signer.did,)}
+    trust = replace(forge.trust_for(chain), documents={}, roles=roles)
     return Story(ledger, chain, parts, trust, {"model": model.id})
 
 

@@ -39,7 +39,7 @@ def keybook() -> KeyBook:
     return keys
 
 
-@pytest.fixture()
+@pytest.fixture
 def log(tmp_path: Path) -> Log:
     return Log.create(tmp_path / "log", NoteSigner(ORIGIN, seed("log")))
 

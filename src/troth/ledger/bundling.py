@@ -20,6 +20,7 @@ from troth.ledger.log import Log
 from troth.ledger.receipts import ReceiptProof
 
 Embed = Callable[[str], bytes | None]
+_Place = tuple[int, tuple[bytes, ...] | None]
 
 
 def write_bundle(out: BinaryIO, target: bytes, *, log: Log, keys: KeyBook, receipt: ReceiptProof | None = None,
@@ -52,13 +53,15 @@ def write_bundle(out: BinaryIO, target: bytes, *, log: Log, keys: KeyBook, recei
 
 @dataclass(slots=True)
 class _Closure:
-    """What a target rests on. ``batches``: position of a batch's claim -> (place in the batch, position) of members."""
+    """What a target rests on. ``batches``: position of a batch's claim -> (place in it, path or None) of its members;
+    None where the log holds the batch whole."""
 
     log: Log
     keys: KeyBook
     positions: set[int] = field(default_factory=set)
     issuers: set[str] = field(default_factory=set)
-    batches: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    batches: dict[int, list[_Place]] = field(default_factory=dict)
+    heads: dict[bytes, int] = field(default_factory=dict)
     public: set[str] = field(default_factory=set)
 
     def collect(self, target: bytes) -> _Closure:
@@ -86,11 +89,13 @@ class _Closure:
         for ref in statement.refs:
             yield ref.claim
         if entry.batch is not None and entry.index is not None:
-            batch = self.log.find(entry.batch)
-            if batch is None:
-                raise Undecidable("a member's batch is not in this log", expected=entry.batch.hex())
-            self.batches.setdefault(batch.position, []).append((entry.index, entry.position))
-            yield entry.batch
+            if entry.batch not in self.heads:
+                batch = self.log.find(entry.batch)
+                if batch is None:
+                    raise Undecidable("a member's batch is not in this log", expected=entry.batch.hex())
+                self.heads[entry.batch] = batch.position
+                yield entry.batch
+            self.batches.setdefault(self.heads[entry.batch], []).append((entry.index, entry.path))
         if statement.issuer not in self.issuers:
             self.issuers.add(statement.issuer)
             yield from self._rotations(statement.issuer)
@@ -114,27 +119,33 @@ def _claims(log: Log, positions: Sequence[int], batches: Container[int]) -> Iter
     """Section CLMS, streaming. ``batches``: positions of the batch claims that have members here."""
     yield len(positions).to_bytes(4, "big")
     numbers: dict[bytes, int] = {}
-    for number, position in enumerate(positions):
-        entry = log.entry(position)
+    for number, entry in enumerate(_entries(log, positions)):
         if entry.payload is None:
             raise Undecidable("a claim's body was forgotten while the bundle was made", actual=entry.id.hex())
         if entry.batch is not None and entry.index is not None:
-            yield bundle.member_record(position, numbers[entry.batch], entry.index, entry.payload)
+            yield bundle.member_record(entry.position, numbers[entry.batch], entry.index, entry.payload)
         else:
-            if position in batches:
+            if entry.position in batches:
                 numbers[entry.id] = number
-            yield bundle.signed_record(position, [item.value for item in entry.signatures], entry.payload)
+            yield bundle.signed_record(entry.position, [item.value for item in entry.signatures], entry.payload)
 
 
-def _members_proof(log: Log, batch: int, members: Sequence[tuple[int, int]]) -> list[bytes]:
+def _entries(log: Log, positions: Sequence[int]) -> Iterator[Entry]:
+    """The claims at these ascending positions, in as few sweeps over the log as there are gaps."""
+    start = 0
+    for stop in range(1, len(positions) + 1):
+        if stop == len(positions) or positions[stop] != positions[stop - 1] + 1:
+            yield from log.iterate(positions[start], positions[stop - 1] + 1)
+            start = stop
+
+
+def _members_proof(log: Log, batch: int, members: Sequence[_Place]) -> list[bytes]:
     """The multi-proof of these members in the batch whose claim is at position ``batch``."""
-    members = sorted(members)
-    entries = [log.entry(position) for _, position in members]
-    if any(entry.path is None for entry in entries):
+    paths = {place: path for place, path in members if path is not None}
+    if len(paths) < len(members):
         size, node = log.batch_tree(batch)
-        return merkle.multi_proof([place for place, _ in members], size, node)
+        return merkle.multi_proof(sorted(place for place, _ in members), size, node)
     size = Batch.of(log.entry(batch).envelope().statement()).size
-    paths = {place: entry.path or () for (place, _), entry in zip(members, entries, strict=True)}
     return proof_from_paths(size, paths)
 
 
