@@ -143,6 +143,7 @@ class Troth:
         self._by_kind: dict[str, list[bytes]] = {}
         self._statements: dict[bytes, Statement] = {}
         self._scanned = 0
+        self._met: set[bytes] = set()
         self._learn_documents()
 
     # Life
@@ -229,7 +230,7 @@ class Troth:
 
     def bind_account(self) -> bytes:
         """Attest that this identity and its chain account belong together, both ways; the claim's id."""
-        envelope = bind(self._signer, self.identity.account, self.book.chain_id, self.clock.now())
+        envelope = bind(self._signer, self.identity.account, self.contracts.chain_id, self.clock.now())
         self.log.append([envelope])
         return envelope.id
 
@@ -401,7 +402,7 @@ class Troth:
     def _take_in(self, parcel: Parcel) -> tuple[bytes, ...]:
         """Check everything, then keep everything."""
         book = KeyBook(self.keybook.history(did) for did in self.keybook.dids())
-        met = [(book.learn(document), document) for document in parcel.documents]
+        met = {document: book.learn(document) for document in parcel.documents if document not in self._met}
         fresh = []
         for envelope in parcel.claims:
             statement = envelope.statement()
@@ -411,7 +412,7 @@ class Troth:
                 book.verify(statement.issuer, envelope.signed_bytes(), signature_pairs(envelope))
             if self.log.find(envelope.id) is None:
                 fresh.append(envelope)
-        for did, document in met:
+        for document, did in met.items():
             path = self.root / "documents" / _short(did)
             if not path.exists():
                 with replacing(path) as out:
@@ -423,6 +424,7 @@ class Troth:
         if fresh:
             self.log.append(fresh)
         self.keybook = book
+        self._met |= met.keys()
         return tuple(envelope.id for envelope in fresh)
 
     # Chain
@@ -443,10 +445,10 @@ class Troth:
     def sender(self) -> Sender:
         """Sends this party's transactions."""
         # Imported here for the same reason.
-        from troth.ledger.evm import ERRORS
+        from troth.ledger.artefacts import artefact
         from troth.ledger.sending import Sender
 
-        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=ERRORS)
+        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors)
 
     @cached_property
     def contracts(self) -> Contracts:
@@ -455,29 +457,32 @@ class Troth:
         from troth.ledger.deploy import Contracts
 
         try:
-            return Contracts.from_bytes((self.root / "contracts.json").read_bytes())
+            return Contracts.decode((self.root / "contracts.json").read_bytes())
         except FileNotFoundError:
             raise Undecidable("this workspace knows no contracts", do="Take them from whoever deployed them.") from None
 
     def use_contracts(self, contracts: Contracts) -> None:
         """Remember which contracts to use."""
         with replacing(self.root / "contracts.json") as out:
-            out.write(contracts.to_bytes())
-        self.__dict__.pop("contracts", None)
+            out.write(contracts.encode())
+        for name in ("contracts", "book"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def book(self) -> EvmBook:
         """The deals."""
         # Imported here for the same reason.
-        from troth.ledger.evm import EvmBook
+        from troth.ledger.evm import EvmBook, senders_of
 
-        return EvmBook(self.chain, self.contracts.book, {self.account: self.sender})
+        contracts = self.contracts
+        return EvmBook(self.chain.web3, contracts["book"].address, senders_of({self.account: self.sender}),
+                       chain_id=contracts.chain_id, first_block=contracts.block)
 
     # Proof
 
     def anchor(self) -> bytes:
         """Put the log's newest checkpoint on chain; the transaction's hash."""
-        self._anchored = self.sender.send(self.contracts.anchor, call_data(self.log.checkpoint())).tx_hash
+        self._anchored = self.sender.send(self.contracts["anchor"].address, call_data(self.log.checkpoint())).tx_hash
         with replacing(self.root / "anchor") as out:
             out.write(self._anchored)
         return self._anchored
@@ -511,8 +516,8 @@ class Troth:
             {role: tuple(members) for role, members in roles.items()},
             {did: self.keybook.head(did)[1] for did in dids},
             LogPin(log.origin, log.key, log.account), Witnesses(),
-            ChainPin(self.book.chain_id, bytes(genesis["hash"]), block["number"], bytes(block["hash"]),
-                     {"anchor": self.contracts.anchor, "book": self.contracts.book}),
+            ChainPin(self.contracts.chain_id, bytes(genesis["hash"]), block["number"], bytes(block["hash"]),
+                     {name: self.contracts[name].address for name in ("anchor", "book")}),
             dict(policy))
 
     def trace(self, target: bytes) -> Graph:
@@ -535,7 +540,9 @@ class Troth:
 
     def _learn_documents(self) -> None:
         for path in sorted((self.root / "documents").iterdir()):
-            self.keybook.learn(path.read_bytes())
+            document = path.read_bytes()
+            self.keybook.learn(document)
+            self._met.add(document)
         for rotation in self.identity.history.rotations:
             self.keybook.learn_rotation(rotation)
         for claim, _ in self.claims(IDENTITY):

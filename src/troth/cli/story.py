@@ -39,6 +39,7 @@ HOSPITALS, VERIFIERS, ROUNDS, CHEAT_ROUND, ERASER = 4, 3, 8, 5, 1
 MONEY = flow.Money(reward=300 * UNIT, fee=20 * UNIT, keeper=5 * UNIT, site_stake=200 * UNIT,
                    aggregator_stake=700 * UNIT, verifier_stake=100 * UNIT, verifier_fee=30 * UNIT, bond=50 * UNIT)
 PURSE = 10_000 * UNIT
+QUORUM = VERIFIERS // 2 + 1
 
 
 class Teller(Protocol):
@@ -127,13 +128,13 @@ class Story:
                                 str((self.out / "exchange").resolve()))
             self.parties[name] = Troth.init(self.out / "parties" / name, PASSPHRASE, settings, cost=MIN_COST,
                                             clock=clock, chain=self.chain)
-        contracts = deploy(self["sponsor"].sender, quorum=VERIFIERS // 2 + 1, supply=PURSE * len(names))
-        self.token = Erc20(self.chain.web3, contracts.token)
+        contracts = deploy(self["sponsor"].sender, reruns=(QUORUM,), signed=(), supply=PURSE * len(names))
+        self.token = Erc20(self.chain.web3, contracts["token"].address)
         for party in self.parties.values():
             party.use_contracts(contracts)
             if party.name != "sponsor":
                 self.token.transfer(self["sponsor"].sender, party.account, PURSE)
-            self.token.approve(party.sender, contracts.book, PURSE * len(names))
+            self.token.approve(party.sender, contracts["book"].address, PURSE * len(names))
             party.bind_account()
         for party in self.parties.values():
             for other in self.parties.values():
@@ -201,16 +202,15 @@ class Story:
         self.aggregator = flow.Aggregator(self["aggregator"], self.plan_id)
         self.verifiers = {name: flow.Verifier(self[name], self.plan_id) for name in self.names("verifier")}
         self.sponsor = flow.Seat(sponsor, self.plan_id)
-        contracts = sponsor.contracts
-        self.words = flow.Words(
-            contracts.token, sponsor.account, commons(), flow.Pin(contracts.assumed, contracts.codehash("assumed")),
-            flow.Pin(contracts.rerun, contracts.codehash("rerun")), MONEY)
+        assumed, rerun = (flow.Pin(found.address, found.codehash) for found in (
+            sponsor.contracts["assumed"], sponsor.contracts[f"rerun:{QUORUM}"]))
+        self.words = flow.Words(self.token.address, sponsor.account, commons(), assumed, rerun, MONEY)
         self.before = self.balances()
 
     def balances(self) -> dict[str, int]:
         """Everybody's tokens, the Book's and the commons' included."""
         accounts = {name: party.account for name, party in self.parties.items()}
-        accounts |= {"commons": commons(), "Book": self["sponsor"].contracts.book}
+        accounts |= {"commons": commons(), "Book": self["sponsor"].contracts["book"].address}
         return {name: self.token.balance(account) for name, account in accounts.items()}
 
     @property
@@ -366,8 +366,7 @@ class Story:
 
     def gas(self) -> list[dict[str, Any]]:
         """Gas of every act so far, dearest in all first."""
-        contracts = self["sponsor"].contracts
-        named = {contracts.book: "Book", contracts.anchor: "Anchor", contracts.token: "Credits"}
+        named = {one.address: one.contract for one in self["sponsor"].contracts.named.values()}
         return [asdict(row) for row in gas_by_act(self.chain.web3, named)]
 
     def close(self) -> None:

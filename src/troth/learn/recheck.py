@@ -169,7 +169,7 @@ class RecheckRounds:
         except Undecidable as error:
             return Finding(name, None, f"not re-executed: {error.message}")
         if found.withheld:
-            return Finding(name, None, "not re-executed: updates are sealed to the aggregator and the verifiers")
+            return Finding(name, None, "not re-executed: sealed to the aggregator and the verifiers")
         if found.false or output.to_json() != dict(step.claim.result):
             return Finding(name, Outcome.REFUTED, f"re-execution gives {output.digest.hex()[:16]}…, "
                            f"the claim says {step.claim.params.hex()[:16]}…")
