@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from identities import counted, make
 
-from troth.core.claims import Envelope, Signature, Statement, Subject
+from troth.core.claims import Envelope, Evidence, Ref, Signature, Statement, Subject
 from troth.core.encoding import decode_object, encode, sha256
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
 from troth.identity import did as dids
@@ -390,6 +390,7 @@ def test_another_identitys_rotation_is_refused(alice: HybridIdentity, mallory: H
 @pytest.mark.parametrize("change", [
     {"kind": "listing"}, {"version": 2}, {"subjects": (Subject("x", {"sha256": "ab" * 32}),)}, {"body": {}},
     {"body": {"document": "{}", "version": 1}}, {"body": {"document": 1, "version": 1}},
+    {"refs": (Ref("a", bytes(32)),)}, {"evidence": (Evidence("a", "b", "c", False),)},
 ])
 def test_a_rotation_claim_has_one_form(change: dict[str, Any], alice: HybridIdentity, book: KeyBook) -> None:
     statement = replace(rotation_statement(alice.did, next_document(alice), 10), **change)
