@@ -190,6 +190,7 @@ def edits() -> dict[str, Any]:
         "nobody asserts": change(assertionMethod=[]), "another context": change(**{"@context": []}),
         "no context": lambda value: value.pop("@context"), "version 1 without previous": own(version=1),
         "version as text": own(version="0"), "version true": own(version=True), "negative version": own(version=-1),
+        "negative version with previous": own(version=-1, previous="ab" * 32),
         "previous on version 0": own(previous="ab" * 32), "previous of wrong size": own(previous="ab"),
         "next not a list": own(next="ab"), "one commitment": lambda value: value["troth"]["next"].pop(),
         "commitment in capitals": lambda value: value["troth"]["next"].__setitem__(0, "AB" * 32),
