@@ -20,6 +20,8 @@ from troth.verify.policies.signed import Signed
 START = 1_700_000_000
 MINT = 10**9
 UNREADABLE = 2**128 - 1
+KEYS: dict[Account, Secp256k1KeyPair] = {}
+"""The key of every account that was asked for by name, for worlds that must sign."""
 
 
 @cache
@@ -31,7 +33,9 @@ def key(name: str) -> Secp256k1KeyPair:
 @cache
 def account(name: str) -> Account:
     """The account of a test's actor, by name."""
-    return key(name).public.account
+    found = key(name).public.account
+    KEYS[found] = key(name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
