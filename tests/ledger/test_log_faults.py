@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_parts import LOG_SIGNER, batch, claim
+from log_parts import LOG_SIGNER, SITE, OneKey, batch, claim, statement
 
 from troth.core import merkle
+from troth.core.claims import batch_statement, claim_id
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
+from troth.identity.signers import attest
 from troth.ledger.audit import check_log, check_tiles
+from troth.ledger.batches import WholeBatch
 from troth.ledger.checkpoints import Checkpoint
 from troth.ledger.log import Log
 
@@ -369,3 +372,88 @@ def test_errors_name_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TrothError) as caught:
         Log(tmp_path, LOG_SIGNER)
     assert caught.value.do
+
+
+def test_nothing_is_published_before_the_disk_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = fill(tmp_path / "log")
+    seen: list[str] = []
+    journal = os.stat(tmp_path / "log" / "journal").st_ino
+    real_write, real_sync, real_replace = os.pwrite, os.fdatasync, os.replace
+
+    def name(descriptor: int) -> str:
+        return "journal" if os.fstat(descriptor).st_ino == journal else "note"
+
+    def write(descriptor: int, data: bytes, at: int) -> int:
+        seen.append(f"write {name(descriptor)}")
+        return real_write(descriptor, bytes(data)[:5000], at)  # a short write is not an error
+
+    def sync(descriptor: int) -> None:
+        seen.append(f"sync {name(descriptor)}")
+        real_sync(descriptor)
+
+    def rename(old: Path, new: Path) -> None:
+        seen.append("publish")
+        real_replace(old, new)
+
+    monkeypatch.setattr(os, "pwrite", write)
+    monkeypatch.setattr(os, "fdatasync", sync)
+    monkeypatch.setattr(os, "replace", rename)
+    log.append_batch(batch(70_000, 30))
+    assert seen[0] == "sync note"
+    assert len(seen) > 4
+    assert set(seen[1:-2]) == {"write journal"}
+    assert seen[-2:] == ["sync journal", "publish"]
+    assert log.verify().claims == log.size
+
+
+def commits(directory: Path) -> list[tuple[int, bytes]]:
+    """(offset of the note, note) of every commit in a journal."""
+    data, found, at = (directory / "journal").read_bytes(), [], len(b"troth journal v1\n")
+    while at < len(data):
+        length = int.from_bytes(data[at + 1:at + 5], "big")
+        if data[at:at + 1] == b"C":
+            found.append((at + 5, data[at + 5:at + 5 + length]))
+        at += 5 + length
+    return found
+
+
+def test_a_fork_signed_in_the_past_is_found(tmp_path: Path) -> None:
+    """The log's own key signed another tree of the same size once: its journal shows it."""
+    log = Log.create(tmp_path / "log", LOG_SIGNER)
+    log.append([claim(1)])
+    log.append([claim(2)])
+    at, note = commits(tmp_path / "log")[1]
+    other = Checkpoint(LOG_SIGNER.verifier.name, 1, merkle.root([b"x"])).sign(LOG_SIGNER)
+    assert len(other) == len(note)
+    data = bytearray((tmp_path / "log" / "journal").read_bytes())
+    data[at:at + len(note)] = other
+    (tmp_path / "log" / "journal").write_bytes(data)
+    with pytest.raises(Refuted, match="signs another tree"):
+        log.verify()
+
+
+@pytest.mark.parametrize("case", ["issuer", "root", "size", "inner", "unread"])
+def test_a_batch_that_does_not_speak_for_its_members_is_found(tmp_path: Path, case: str) -> None:
+    """Its keeper wrote what ``build`` and ``gather`` refuse, and signed the log over it."""
+    good, other = batch(0, 3), batch(0, 3, OneKey("other", b"\x04" * 32))
+    payloads = list(good.payloads)
+    if case == "issuer":
+        payloads[1] = other.payloads[1]
+    elif case == "root":
+        payloads[1] = statement(99).to_bytes()
+    elif case == "inner":
+        payloads[1] = batch(50, 1).envelope.payload
+    elif case == "unread":
+        payloads[1] = b'{"a": 1}'
+    ids = [claim_id(one) for one in payloads]
+    said = [claim_id(one) for one in good.payloads] if case == "root" else ids
+    if case == "size":
+        payloads, ids = payloads[:2], ids[:2]
+    envelope = attest(batch_statement(SITE.did, 7, said), SITE)
+    log = Log.create(tmp_path / "log", LOG_SIGNER)
+    log.append_batch(WholeBatch(envelope, tuple(payloads), tuple(ids)))
+    with pytest.raises((Refuted, BadInput)):
+        log.verify()
+    log.append([claim(7)])
+    with pytest.raises((Refuted, BadInput)):
+        log.verify()
