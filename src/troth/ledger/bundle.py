@@ -197,9 +197,7 @@ class BundleReader:
         size_of_head = _MEMBER.size
         for number in range(count):
             buffer, at = stream.window(size_of_head)
-            if len(buffer) - at < size_of_head:
-                stream.short()
-            if buffer[at + 8] == MEMBER:
+            if len(buffer) - at >= size_of_head and buffer[at + 8] == MEMBER:
                 position, _, batch, index, size = _MEMBER.unpack_from(buffer, at)
                 if batch >= number or index > MAX_INT:
                     raise BadInput("a member of no earlier claim", expected=f"a batch below {number}", actual=batch)
@@ -267,6 +265,8 @@ class BundleReader:
 def _signed(stream: _Stream) -> tuple[int, tuple[bytes, ...]]:
     """Position and signatures of a claim of form 0."""
     position, form = _CLAIM.unpack(stream.take(_CLAIM.size))
+    if form == MEMBER:  # too near the section's end for a member's fields
+        stream.short()
     if form != SIGNED:
         raise BadInput("unknown form of claim", expected="0 (signed) or 1 (member)", actual=form)
     count = stream.take(1)[0]
