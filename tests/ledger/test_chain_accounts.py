@@ -8,11 +8,11 @@ import pytest
 from eth.db.atomic import AtomicDB
 from eth.vm.forks.prague.state import PragueState
 from eth_hash.auto import keccak
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trie import HexaryTrie
 
-from ports.contracts import assemble, creation
+from ports.contracts import creation
 from troth.core.errors import OutsideFailed
 from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT
 from troth.ledger.chains.embedded import GAS_LIMIT
@@ -48,7 +48,8 @@ def test_tries_equal_the_usual_packages(batches: list[dict[int, int]], length: i
 
 def test_a_missing_node_is_told() -> None:
     table: dict[bytes, bytes] = {}
-    root = Tries(table.get, table.__setitem__).update(EMPTY_TRIE_ROOT, {keccak(b"a"): b"1" * 40, keccak(b"b"): b"2" * 40})
+    changes = {keccak(b"a"): b"1" * 40, keccak(b"b"): b"2" * 40}
+    root = Tries(table.get, table.__setitem__).update(EMPTY_TRIE_ROOT, changes)
     del table[root]
     with pytest.raises(OutsideFailed, match="lacks node"):
         Tries(table.get, table.__setitem__).get(root, keccak(b"a"))
@@ -57,8 +58,7 @@ def test_a_missing_node_is_told() -> None:
 # -- accounts --------------------------------------------------------------------------------------------------------
 
 ACTORS = [bytes((at,)) * 20 for at in range(1, 4)]
-FIRST = {actor: [contract_address(actor, nonce) for nonce in range(3)] for actor in ACTORS}
-CONTRACTS = [account for accounts in FIRST.values() for account in accounts]
+CONTRACTS = [contract_address(ACTORS[0], nonce) for nonce in range(3)]
 SLOT, VALUE = st.integers(0, 2), st.integers(0, 2)
 
 
@@ -87,22 +87,28 @@ SNIPPETS = st.one_of(
     st.just("0 0 REVERT"),
     st.just("INVALID"),
 )
-RUNTIMES = st.lists(SNIPPETS, max_size=5).map(" ".join)
+RUNTIMES = st.lists(SNIPPETS, min_size=1, max_size=5).map(" ".join)
 STEPS = st.tuples(
     st.sampled_from(ACTORS),
-    st.one_of(st.none(), st.sampled_from(CONTRACTS), st.sampled_from([*ACTORS, b"\x66" * 20, bytes(19) + b"\2"])),
-    RUNTIMES,
-    st.booleans(),
+    st.sampled_from([*CONTRACTS, *CONTRACTS, ACTORS[0], b"\x66" * 20]),
     st.integers(0, 3),
     st.sampled_from((60_000, 200_000, 2_000_000)),
     st.sampled_from((0, 0, 7)),
 )
 
 
-@settings(deadline=None, max_examples=150)
-@given(steps=st.lists(STEPS, min_size=1, max_size=12), restart=st.integers(0, 12))
-def test_every_transaction_leaves_py_evms_own_state(steps: list[Any], restart: int) -> None:
-    """Deployments, calls between contracts, reverts, refunds, creations, destructions, transient storage, tips.
+@settings(deadline=None, max_examples=60)
+@given(runtimes=st.lists(RUNTIMES, min_size=3, max_size=3), steps=st.lists(STEPS, max_size=8), restart=st.integers(0, 12))
+@example(["1 0 SSTORE 0 0 SSTORE 2 0 SSTORE", "0 0 SSTORE 1 0 SSTORE", "2 1 SSTORE"],
+         [(ACTORS[1], CONTRACTS[at % 2], 0, 200_000, 0) for at in range(6)], 5)
+@example(["1 0 TSTORE 0 TLOAD 1 SSTORE", _call("CALL", CONTRACTS[2], 0) + " " + _call("CALL", CONTRACTS[2], 0),
+          "0 TLOAD 0 SSTORE 1 0 TSTORE 0 0 REVERT"],
+         [(ACTORS[1], CONTRACTS[at % 2], 0, 200_000, 0) for at in range(4)], 0)
+@example([f"2 SLOAD 3 SSTORE {_call('DELEGATECALL', CONTRACTS[1], 0)} 0 TLOAD 4 SSTORE 1 SLOAD 5 SSTORE",
+          "1 SLOAD 2 SSTORE 7 0 TSTORE 0 0 REVERT", "STOP"],
+         [(ACTORS[1], CONTRACTS[0], 0, 200_000, 0) for _ in range(2)], 0)
+def test_every_transaction_leaves_py_evms_own_state(runtimes: list[str], steps: list[Any], restart: int) -> None:
+    """Calls between contracts, reverts, refunds, creations, destructions, transient storage, tips.
 
     The peer is py-evm's executor over its own account database, one fresh state a transaction. ``restart`` is where
     our engine loses its warm state.
@@ -116,11 +122,9 @@ def test_every_transaction_leaves_py_evms_own_state(steps: list[Any], restart: i
     theirs.persist()
     root, nonces = engine.genesis(balances), dict.fromkeys(ACTORS, 0)
     assert root == theirs.state_root
-    for number, (sender, to, runtime, bare, value, gas, tip) in enumerate(steps, 1):
-        data = assemble(runtime) if bare else creation(runtime)
-        tx = Transaction(2, 1, nonces[sender], tip, tip, gas, to or b"", value, b"" if to else data, (), 0, 1, 1, sender)
-        if tx.gas < max(tx.intrinsic_gas, tx.floor_gas):
-            continue
+    deployments = [(ACTORS[0], b"", 0, 2_000_000, 0, creation(runtime)) for runtime in runtimes]
+    for number, (sender, to, value, gas, tip, data) in enumerate([*deployments, *((*step, b"") for step in steps)], 1):
+        tx = Transaction(2, 1, nonces[sender], tip, tip, gas, to, value, data, (), 0, 1, 1, sender)
         nonces[sender] += 1
         context = Context(1, number, 1_000 + number, GAS_LIMIT, bytes(20), bytes(32), 0, tuple)
         if number == restart:
