@@ -190,6 +190,8 @@ def edits() -> dict[str, Any]:
         "nobody asserts": change(assertionMethod=[]), "another context": change(**{"@context": []}),
         "no context": lambda value: value.pop("@context"), "version 1 without previous": own(version=1),
         "version as text": own(version="0"), "version true": own(version=True), "negative version": own(version=-1),
+        "text version with previous": own(version="1", previous="ab" * 32), "no commitments": own(next=None),
+        "true version with previous": own(version=True, previous="ab" * 32),
         "negative version with previous": own(version=-1, previous="ab" * 32),
         "previous on version 0": own(previous="ab" * 32), "previous of wrong size": own(previous="ab"),
         "next not a list": own(next="ab"), "one commitment": lambda value: value["troth"]["next"].pop(),
@@ -214,6 +216,8 @@ def test_a_document_has_one_form(name: str, alice: HybridIdentity) -> None:
     edits()[name](value)
     with pytest.raises((BadInput, Refuted)):
         KeyBook().learn(encode(value))
+    with pytest.raises((BadInput, Refuted)):
+        Document.from_bytes(encode(value))
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff", b"{" * 100_000])

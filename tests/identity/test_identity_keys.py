@@ -41,6 +41,7 @@ def test_what_one_key_signs_only_it_verifies(suite: str) -> None:
     assert keys.public_key(suite, pair.public.raw) == pair.public
     assert keys.from_multikey(pair.public.multikey) == pair.public
     assert pair.public != other.public
+    assert pair.public != pair.public.raw
     assert hash(keys.from_multikey(pair.public.multikey)) == hash(pair.public)
     assert pair.reveal_seed() == SEED
 
