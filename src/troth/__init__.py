@@ -1,6 +1,6 @@
 """Troth: check what was done with AI, and hold people to what they promised.
 
-``troth.Troth`` is a party's workspace; ``troth.verify_bundle`` checks a bundle; ``troth.core.errors`` is the error tree.
+``troth.Troth`` is a workspace of one party; ``troth.verify_bundle`` checks a bundle; ``TrothError`` roots the errors.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from troth.app import Settings as Settings
     from troth.app import Troth as Troth
+    from troth.app import file_subject as file_subject
     from troth.app import verify_bundle as verify_bundle
     from troth.core.errors import TrothError as TrothError
     from troth.verify.trust import Trust as Trust
 
 __version__ = "0.1.0"
-__all__ = ["Settings", "Troth", "TrothError", "Trust", "verify_bundle"]
+__all__ = ["Settings", "Troth", "TrothError", "Trust", "file_subject", "verify_bundle"]
 
-_PLACES = {"Settings": "troth.app", "Troth": "troth.app", "verify_bundle": "troth.app",
+_PLACES = {"Settings": "troth.app", "Troth": "troth.app", "file_subject": "troth.app", "verify_bundle": "troth.app",
            "TrothError": "troth.core.errors", "Trust": "troth.verify.trust"}
 
 

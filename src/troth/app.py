@@ -42,7 +42,7 @@ from troth.identity.keybook import KeyBook
 from troth.identity.signers import attest as sign_statement
 from troth.ledger.anchors import call_data
 from troth.ledger.bundling import write_bundle
-from troth.ledger.checkpoints import NoteSigner, Verifier
+from troth.ledger.checkpoints import NoteSigner
 from troth.ledger.exchange import FolderExchange, Parcel
 from troth.ledger.log import Log
 from troth.store import unixfs
@@ -220,9 +220,9 @@ class Troth:
         """The party's chain account."""
         return self.identity.account.public.account
 
-    def log_owner(self) -> LogOwner:
-        """What a trust file says of this party's log."""
-        return LogOwner(self.log.origin, self.log.key, self.account)
+    def log_pin(self) -> LogPin:
+        """What a trust file says of this party's log: origin, key, and the account that anchors it."""
+        return LogPin(self.log.origin, self.log.key, self.account)
 
     def known(self, did: str) -> bool:
         """Whether this party's document is known here."""
@@ -329,8 +329,7 @@ class Troth:
     def attest_files(self, kind: str, files: Iterable[tuple[str, bytes]], body: Mapping[str, Any],
                      refs: Iterable[Ref] = ()) -> bytes:
         """Attest something about files by their SHA-256: (name, bytes) each; the claim's id."""
-        subjects = [Subject(name, {"sha256": hashlib.sha256(data).hexdigest()}) for name, data in files]
-        return self.attest(kind, subjects, body, refs=refs)
+        return self.attest(kind, [file_subject(name, data) for name, data in files], body, refs=refs)
 
     def evidence_here(self, claims: Iterable[bytes]) -> tuple[Evidence, ...]:
         """The evidence of these claims that is in this party's store."""
@@ -504,7 +503,7 @@ class Troth:
         with replacing(path) as out:
             return write_bundle(out, target, log=self.log, keys=self.keybook, receipt=receipt, embed=self._public_block)
 
-    def trust(self, roles: Mapping[str, Sequence[str]], log: LogOwner, policy: Mapping[str, Any]) -> Trust:
+    def trust(self, roles: Mapping[str, Sequence[str]], log: LogPin, policy: Mapping[str, Any]) -> Trust:
         """A trust file from what this party knows: issuers by role, their newest documents, a log, the chain as it is.
 
         log: the party whose log bundles will come from. The caller vouches for all of it by handing it on.
@@ -515,7 +514,7 @@ class Troth:
         return Trust(
             {role: tuple(members) for role, members in roles.items()},
             {did: self.keybook.head(did)[1] for did in dids},
-            LogPin(log.origin, log.key, log.account), Witnesses(),
+            log, Witnesses(),
             ChainPin(self.contracts.chain_id, bytes(genesis["hash"]), block["number"], bytes(block["hash"]),
                      {name: self.contracts[name].address for name in ("anchor", "book")}),
             dict(policy))
@@ -578,15 +577,6 @@ class Troth:
             out.write(wrapped)
 
 
-@dataclass(frozen=True, slots=True)
-class LogOwner:
-    """Whose log bundles come from: its origin, its key, and the account that anchors it."""
-
-    origin: str
-    key: Verifier
-    account: Account
-
-
 def verify_bundle(path: Path, trust: Trust | None, as_party: Troth | None = None) -> Report:
     """Verify a bundle file under a trust file; with a workspace, what is sealed to its owner is executed again.
 
@@ -608,6 +598,11 @@ def _recheck(open_: Callable[[Evidence], bytes] | None) -> Recheck:
     from troth.learn.recheck import RecheckRounds
 
     return RecheckRounds(open_)
+
+
+def file_subject(name: str, data: bytes) -> Subject:
+    """A file as a claim's subject, by its SHA-256."""
+    return Subject(name, {"sha256": hashlib.sha256(data).hexdigest()})
 
 
 def find(directory: Path) -> Path:

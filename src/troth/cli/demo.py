@@ -77,7 +77,8 @@ def tell(out: Path, cheat: str, console: Console, seed: int = 1) -> dict[str, An
         (out / "summary.json").write_bytes(encode({**summary, "seconds": str(summary["seconds"])}))
         screen.say(f"{out / 'report.html'} holds the graph, curves, payouts and gas, and checks bundles by itself")
     told.close()
-    console.print(_next(out, summary["seconds"]))
+    for line in _next(out, told.model.hex(), summary["seconds"]):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return summary
 
 
@@ -112,11 +113,6 @@ def _judgement(told: telling.Story, screen: Screen) -> None:
             screen.say(f"caught in round {record.round}: {', '.join(caught['slashed']) or 'nobody'}, in the verifiers' "
                        f"re-execution (rung 1, Rerun 2 of 3: {OUTCOMES[caught['outcome']]}), called by "
                        f"{caught['challenger']}; training went on from what they found")
-    poisoners = {(record.round, told.name_of(told.plan.keys[index]))
-                 for record in told.rounds for index in record.output.slashed
-                 if told.plan.keys[index] in told.seated(record.deal)}
-    for round_, name in sorted(poisoners):
-        screen.say(f"round {round_}: {name} did harm round after round; its stake is forfeited")
 
 
 def _balances(told: telling.Story) -> Table:
@@ -197,11 +193,15 @@ def study(console: Console) -> dict[str, Any]:
     return found
 
 
-def _next(out: Path, seconds: float) -> Table:
-    table = Table("next", "what it shows", title=f"Done in {seconds} s. Try:")
-    table.add_row(f"troth verify {out}/model.troth --trust {out}/trust.json --offline", "the numbered steps; upheld")
-    table.add_row(f"TROTH_PASSPHRASE={telling.PASSPHRASE} troth verify {out}/model.troth --trust {out}/trust.json "
-                  f"--as {out}/parties/verifier-1", "a verifier executes the rounds again")
-    table.add_row(f"TROTH_HOME={out}/parties/sponsor TROTH_PASSPHRASE={telling.PASSPHRASE} troth trace TARGET",
-                  "lineage, with what is stale")
-    return table
+def _next(out: Path, model: str, seconds: float) -> list[str]:
+    """The closing lines: what to try next, each to be copied as it is."""
+    password = f"TROTH_PASSPHRASE={telling.PASSPHRASE}"
+    return [
+        f"\nDone in {seconds} s. Try next:\n",
+        "  the numbered steps, offline; upheld",
+        f"    troth verify {out}/model.troth --trust {out}/trust.json --offline",
+        "  a verifier executes the rounds again",
+        f"    {password} troth verify {out}/model.troth --trust {out}/trust.json --as {out}/parties/verifier-1",
+        "  where the model comes from, and what is stale",
+        f"    {password} troth trace {model} --home {out}/parties/sponsor --html {out}/trace.html",
+    ]

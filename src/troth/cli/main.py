@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,7 +104,7 @@ def add(path: Path, seal: Annotated[bool, typer.Option("--seal", help="Seal it t
     """Keep a file's bytes by CID."""
     with workspace(home) as party:
         found = party.add(path.name, _read(path), tuple(to or ()) if seal or to else None)
-        show(found.json(), as_json, lambda: found.cid)
+        show(asdict(found), as_json, lambda: found.cid)
 
 
 @app.command()
@@ -163,11 +164,13 @@ def log_anchor(home: Where = None, as_json: Json = False) -> None:
 def log_verify(directory: Path, key: Annotated[str, typer.Option("--key", help="The log's verifier key (vkey).")],
                as_json: Json = False) -> None:
     """Check a whole log from disk: hashes, tiles and the signed checkpoint."""
-    from troth.ledger.audit import audit  # start-up time, as above
+    from troth.ledger.audit import check_log, check_tiles  # start-up time, as above
     from troth.ledger.checkpoints import Verifier
 
-    found = audit(directory, Verifier.from_vkey(key))
-    show({"origin": found.origin, "size": found.size, "root": found.root.hex()}, as_json)
+    check = check_log if (directory / "journal").exists() else check_tiles  # another's log has tiles alone
+    found = check(directory, Verifier.from_vkey(key))
+    show({"origin": found.checkpoint.origin, "size": found.checkpoint.size, "root": found.checkpoint.root.hex(),
+          "claims": found.claims}, as_json)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.table import Table
 
 from troth.core.verdicts import Outcome, Report
@@ -13,7 +14,7 @@ def report_table(report: Report) -> Table:
     """A verification's numbered steps and its answer."""
     as_of = f", as of {report.as_of}" if report.as_of else ""
     table = Table("step", "what", "outcome", "detail", title=f"{report.outcome}{as_of}",
-                  title_style=_STYLE[report.outcome])
+                  title_style=_STYLE[report.outcome], box=box.SIMPLE)
     for step in report.steps:
         outcome = step.outcome.value if step.outcome else "skipped"
         style = _STYLE[step.outcome] if step.outcome else "dim"

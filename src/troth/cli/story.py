@@ -228,6 +228,10 @@ class Story:
                 seat.last = record.corrected or record.aggregate
             self.teller.step(number, ROUNDS, f"round {number}: loss {record.output.loss / 65536:.4f}, "
                              f"accuracy {record.output.accuracy / 10_000:.2f} %")
+            for index in record.output.slashed:
+                if self.plan.sites[index].account in record.final.slashed:
+                    self.teller.say(f"round {number}: {self.name_of(self.plan.keys[index])} did harm round after round "
+                                    "on the public records; its stake is forfeited")
 
     def round(self, number: int) -> RoundRecord:
         """One round: open, join, update, aggregate, perhaps challenge, close."""
@@ -350,7 +354,7 @@ class Story:
         regulator.receive()
         roles = {"hospital": [self[name].did for name in self.names("hospital")], "sponsor": [sponsor.did],
                  "aggregator": [self["aggregator"].did], "verifier": [self[name].did for name in self.verifiers]}
-        trust = regulator.trust(roles, sponsor.log_owner(), {"name": "federated-model"})
+        trust = regulator.trust(roles, sponsor.log_pin(), {"name": "federated-model"})
         paths = self.out / "model.troth", self.out / "trust.json"
         paths[1].write_bytes(trust.to_bytes())
         sponsor.bundle(self.model, paths[0])

@@ -18,7 +18,7 @@ from troth.core.verdicts import Outcome
 from troth.learn import arrays, model
 from troth.learn.aggregate import Update
 from troth.learn.arrays import State
-from troth.learn.claims import WITHHELD, AggregateClaim, Listing, ModelClaim, Plan, UpdateClaim
+from troth.learn.claims import MODEL, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim
 from troth.learn.data import Part
 from troth.learn.lineage import RoundStep, Statements, path
 from troth.learn.round import RoundInput, RoundOutput, run_round
@@ -147,9 +147,13 @@ class RecheckRounds:
         self._open = open_
 
     def recheck(self, view: ClaimView) -> tuple[Finding, ...]:
-        """One finding a round: upheld, refuted, or None where the evidence is sealed to others."""
+        """One finding a round: upheld, refuted, or None where the evidence is sealed to others.
+
+        None at all for a target that is no model: nothing of it can be executed.
+        """
         target = view.statement(view.target)
-        ModelClaim.of(target)
+        if target.kind != MODEL:
+            return ()
         replay = Replay(view, target.ref("plan"), lambda evidence: self._bytes(view, evidence))
         return tuple(self._round(replay, step) for step in path(view, target.ref("aggregate")))
 

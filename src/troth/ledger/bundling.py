@@ -20,6 +20,8 @@ from troth.ledger.log import Log
 from troth.ledger.receipts import ReceiptProof
 
 Embed = Callable[[str], bytes | None]
+_SWEEP = 32
+"""How many claims a sweep over the log reads in the time that finding one by its id takes, about."""
 _Place = tuple[int, tuple[bytes, ...] | None]
 
 
@@ -66,20 +68,30 @@ class _Closure:
 
     def collect(self, target: bytes) -> _Closure:
         """Follow references, batches and changes of documents from the target until nothing is new."""
-        todo: list[tuple[bytes, bytes | None]] = [(target, None)]
+        wave: dict[bytes, bytes | None] = {target: None}
         seen: set[bytes] = {target}
-        while todo:
-            claim, by = todo.pop()
-            entry = self.log.find(claim)
-            if entry is None or entry.payload is None:
-                raise Undecidable("a claim is not in this log" if entry is None else "a claim's body was forgotten",
-                                  expected=f"{claim.hex()}" + (f", referred to by {by.hex()}" if by else ""),
-                                  do="Pull it from whoever made it, then bundle again.")
-            for wanted in self._wanted(entry, entry.payload):
-                if wanted not in seen:
-                    seen.add(wanted)
-                    todo.append((wanted, claim))
+        while wave:
+            following: dict[bytes, bytes | None] = {}
+            for entry in self._entries(wave):
+                if entry.payload is None:
+                    raise _absent("a claim's body was forgotten", entry.id, wave[entry.id])
+                for wanted in self._wanted(entry, entry.payload):
+                    if wanted not in seen:
+                        seen.add(wanted)
+                        following[wanted] = entry.id
+            wave = following
         return self
+
+    def _entries(self, wave: Mapping[bytes, bytes | None]) -> Iterator[Entry]:
+        """The claims with these ids: one by one, or by one sweep over the log where that reads less."""
+        missing = set(wave)
+        sweep = len(wave) * _SWEEP > self.log.size
+        for entry in self.log.iterate() if sweep else map(self.log.find, wave):
+            if entry is not None and entry.id in missing:
+                missing.remove(entry.id)
+                yield entry
+        for claim in missing:
+            raise _absent("a claim is not in this log", claim, wave[claim])
 
     def _wanted(self, entry: Entry, payload: bytes) -> Iterator[bytes]:
         """Take in one claim; the ids it needs."""
@@ -108,6 +120,11 @@ class _Closure:
                 raise Misuse("a change of an issuer's documents is not in this log", expected=rotation.id.hex(),
                              do="Append it to the log, then bundle again.")
             yield rotation.id
+
+
+def _absent(what: str, claim: bytes, by: bytes | None) -> Undecidable:
+    return Undecidable(what, expected=claim.hex() + (f", referred to by {by.hex()}" if by else ""),
+                       do="Pull it from whoever made it, then bundle again.")
 
 
 def _documents(keys: KeyBook, issuers: set[str]) -> list[bytes]:
