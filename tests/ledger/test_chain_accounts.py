@@ -98,7 +98,7 @@ STEPS = st.tuples(
 
 
 @settings(deadline=None, max_examples=60)
-@given(runtimes=st.lists(RUNTIMES, min_size=3, max_size=3), steps=st.lists(STEPS, max_size=8), restart=st.integers(0, 12))
+@given(st.lists(RUNTIMES, min_size=3, max_size=3), st.lists(STEPS, max_size=8), st.integers(0, 12))
 @example(["1 0 SSTORE 0 0 SSTORE 2 0 SSTORE", "0 0 SSTORE 1 0 SSTORE", "2 1 SSTORE"],
          [(ACTORS[1], CONTRACTS[at % 2], 0, 200_000, 0) for at in range(6)], 5)
 @example(["1 0 TSTORE 0 TLOAD 1 SSTORE", _call("CALL", CONTRACTS[2], 0) + " " + _call("CALL", CONTRACTS[2], 0),

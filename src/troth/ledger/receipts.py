@@ -27,8 +27,9 @@ from eth_hash.auto import keccak
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
 from troth.ledger.chains import rlpcodec as rlp
-from troth.ledger.chains.blocks import Header, Log, Receipt, hex_bytes, quantity
+from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Header, Log, Receipt, hex_bytes, quantity
 from troth.ledger.chains.rpc import event_of, request
+from troth.ledger.chains.tries import Tries
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -226,12 +227,7 @@ def _encoded(entry: Mapping[str, Any]) -> bytes:
 
 def _branch(values: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """The trie nodes from the root of ``values`` by their index to the one at ``index``."""
-    if len(values) == 1:
-        return (rlp.encode((b"\x20\x80", values[0])),)
-    from trie.hexary import HexaryTrie  # slow to import, and needed only for blocks of several transactions
-
-    trie: Any = HexaryTrie({})
-    for at, value in enumerate(values):
-        trie[rlp.encode(rlp.integer(at))] = value
-    encoded = [rlp.encode(node) for node in trie.get_proof(rlp.encode(rlp.integer(index)))]
-    return tuple(raw for at, raw in enumerate(encoded) if at == 0 or len(raw) >= 32)
+    table: dict[bytes, bytes] = {}
+    tries = Tries(table.get, table.__setitem__)
+    keyed = {rlp.encode(rlp.integer(at)): value for at, value in enumerate(values)}
+    return tries.prove(tries.update(EMPTY_TRIE_ROOT, keyed), rlp.encode(rlp.integer(index)))
