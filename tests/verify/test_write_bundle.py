@@ -19,7 +19,7 @@ from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, Undecidable
 from troth.core.verdicts import Outcome
 from troth.identity.keybook import KeyBook
-from troth.ledger import batches
+from troth.ledger import batches, bundling
 from troth.ledger.bundling import proof_from_paths, write_bundle
 from troth.ledger.checkpoints import WITNESS_KEY, NoteSigner, cosign
 from troth.ledger.log import Log
@@ -58,8 +58,11 @@ def fill(log: Log, story: forge.Story, *, whole: bool) -> None:
     log.append([envelope(rec) for rec in entries[batch + 1 + len(members):]])
 
 
+@pytest.mark.parametrize("sweep", [0, 32], ids=["found one by one", "found by sweeps"])
 @pytest.mark.parametrize("whole", [True, False], ids=["batch made here", "members received one by one"])
-def test_a_log_gives_the_bundle_that_the_format_says(log: Log, whole: bool) -> None:
+def test_a_log_gives_the_bundle_that_the_format_says(log: Log, whole: bool, sweep: int,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundling, "_SWEEP", sweep)
     story = forge.story()
     fill(log, story, whole=whole)
     log.cosign(cosign(log.note(), NoteSigner("witness.example", seed("witness"), WITNESS_KEY), 1_700_000_500),
