@@ -51,6 +51,8 @@ from troth.store.commitments import commit, new_listing_key
 from troth.store.files import FileBlobs, replacing
 from troth.store.sealing import seal, unseal
 from troth.store.wrapping import RecipientKey, RecipientPublic, unwrap, wrap
+from troth.verify.attested import POLICY as ATTESTED
+from troth.verify.attested import Attested
 from troth.verify.bundle import verify
 from troth.verify.trace import ERASURE, Graph, trace
 from troth.verify.trust import ChainPin, LogPin, Trust, Witnesses
@@ -460,6 +462,18 @@ class Troth:
         except FileNotFoundError:
             raise Undecidable("this workspace knows no contracts", do="Take them from whoever deployed them.") from None
 
+    def deploy(self, *, quorum: int = 2, supply: int | None = None) -> Contracts:
+        """Put the contracts on this workspace's chain and use them: a private beginning.
+
+        quorum: how many verifiers must agree in the Rerun policy. supply: units of a demonstration token, paid to this
+        party; None for no token.
+        """
+        # Imported here for the same reason.
+        from troth.ledger.deploy import deploy
+
+        self.use_contracts(deploy(self.sender, reruns=(quorum,), signed=(quorum,), supply=supply))
+        return self.contracts
+
     def use_contracts(self, contracts: Contracts) -> None:
         """Remember which contracts to use."""
         with replacing(self.root / "contracts.json") as out:
@@ -587,7 +601,7 @@ def verify_bundle(path: Path, trust: Trust | None, as_party: Troth | None = None
 
     try:
         with path.open("rb") as file:
-            return verify(file, trust, policies={POLICY: FederatedModel()},
+            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested()},
                           recheck=as_party.recheck() if as_party else _recheck(None))
     except OSError as error:
         raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None

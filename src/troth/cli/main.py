@@ -261,6 +261,14 @@ def chain_status(home: Where = None, as_json: Json = False) -> None:
               "time": block["timestamp"]}, as_json)
 
 
+@chain_app.command("deploy")
+def chain_deploy(home: Where = None, as_json: Json = False) -> None:
+    """Put the contracts on this workspace's chain, and use them."""
+    with workspace(home) as party:
+        named = party.deploy().named
+        show({name: "0x" + one.address.hex() for name, one in named.items()}, as_json)
+
+
 def _claim(text: str) -> bytes:
     from troth.core.encoding import from_hex  # start-up time, as above
 

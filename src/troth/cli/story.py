@@ -27,7 +27,6 @@ from troth.learn.data import Consortium, consortium, scaling
 from troth.learn.round import RoundOutput
 from troth.learn.study import POISONER
 from troth.ledger.chains.embedded import EmbeddedChain
-from troth.ledger.deploy import deploy
 from troth.ledger.erc20 import Erc20
 from troth.ledger.usage import gas_by_act
 
@@ -128,7 +127,7 @@ class Story:
                                 str((self.out / "exchange").resolve()))
             self.parties[name] = Troth.init(self.out / "parties" / name, PASSPHRASE, settings, cost=MIN_COST,
                                             clock=clock, chain=self.chain)
-        contracts = deploy(self["sponsor"].sender, reruns=(QUORUM,), signed=(), supply=PURSE * len(names))
+        contracts = self["sponsor"].deploy(quorum=QUORUM, supply=PURSE * len(names))
         self.token = Erc20(self.chain.web3, contracts["token"].address)
         for party in self.parties.values():
             party.use_contracts(contracts)
