@@ -14,11 +14,11 @@ from ports.evm_world import EvmWorld
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvmWorld]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> EvmWorld:
     """A chain with everything deployed, to copy."""
     world = EvmWorld(tmp_path_factory.mktemp("deployed") / "chain")
     world.close()
-    yield world
+    return world
 
 
 @pytest.fixture
@@ -26,5 +26,13 @@ def world(deployed: EvmWorld, tmp_path: Path) -> Iterator[EvmWorld]:
     """A fresh copy of the deployed chain."""
     copy = EvmWorld(tmp_path / "chain", origin=deployed)
     copy.forwarder = deployed.forwarder
+    yield copy
+    copy.close()
+
+
+@pytest.fixture(scope="session")
+def probing(deployed: EvmWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvmWorld]:
+    """A copy that many tests ask and none changes what another sees."""
+    copy = EvmWorld(tmp_path_factory.mktemp("probing") / "chain", origin=deployed)
     yield copy
     copy.close()
