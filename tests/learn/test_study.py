@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-from pathlib import Path
 
 import pytest
 
 from troth.core.errors import BadInput
 from troth.learn.study import PLAIN, POISONER, POOLED, TROTH, TROTH_HONEST, Row, alone, why_join
+from troth.learn.study import stored as stored_study
 
-STORED = json.loads((Path(__file__).parents[2] / "docs" / "data" / "why-join.json").read_text())
+STORED = stored_study()
 
 
 def test_a_fresh_run_gives_the_stored_numbers() -> None:

@@ -17,7 +17,7 @@ from troth.core.encoding import encode
 from troth.core.errors import BadInput
 from troth.core.verdicts import Outcome, Report
 from troth.learn.claims import WITHHELD
-from troth.learn.study import why_join
+from troth.learn.study import stored, why_join
 from troth.verify.trust import Trust
 from troth.web.report import write_report
 
@@ -58,9 +58,11 @@ def tell(out: Path, cheat: str, console: Console, seed: int = 1) -> dict[str, An
     told = telling.Story(out, screen, cheat, seed)
     with screen.progress:
         _who_to_settlement(told, screen)
-        screen.chapter(7, "Why join (this run's split; unseen test records)")
-        study = why_join([seed])
-        console.print(_study_table(study.to_json()))
+        screen.chapter(7, "Why join: accuracy on records that nobody trained on")
+        study, here = stored(), why_join([seed]).to_json()
+        console.print(_study_table(study, here))
+        screen.say(f"this split was computed now; the {len(study['seeds'])} splits are stored, made by "
+                   f"`{study['command']}`")
         screen.chapter(8, "Check")
         bundle, trust = told.publish()
         reports = _checks(told, screen, bundle, trust)
@@ -71,7 +73,7 @@ def tell(out: Path, cheat: str, console: Console, seed: int = 1) -> dict[str, An
         screen.say(f"hospital-{telling.ERASER + 1} erased its records and keys: the model and {len(stale) - 1} claims "
                    "below it are stale")
         screen.chapter(10, "See")
-        summary = _summary(told, study.to_json(), reports, graph.json(), bundle, trust)
+        summary = _summary(told, study, here, reports, graph.json(), bundle, trust)
         summary["seconds"] = round(time.monotonic() - started, 1)
         write_report(out / "report.html", summary)
         (out / "summary.json").write_bytes(encode({**summary, "seconds": str(summary["seconds"])}))
@@ -131,11 +133,15 @@ def _tokens(amount: int, *, sign: bool = False) -> str:
     return f"{mark}{whole:,}.{rest * 100 // telling.UNIT:02d}"
 
 
-def _study_table(study: dict[str, Any]) -> Table:
-    table = Table("trained as", "accuracy", title=f"{len(study['seeds'])} split(s); all 20: {study['command']}")
+def _study_table(study: dict[str, Any], here: dict[str, Any] | None = None) -> Table:
+    """Accuracy by way of training: over the study's splits, and on this run's own split."""
+    table = Table("trained as", f"{len(study['seeds'])} splits, mean and 95 % interval")
+    if here:
+        table.add_column("this split")
     for row in study["rows"]:
-        margin = f" ± {row['margin_ppm'] / 10_000:.2f}" if row["margin_ppm"] else ""
-        table.add_row(row["name"], f"{row['mean_ppm'] / 10_000:.2f} %{margin}")
+        cells = [row["name"], f"{row['mean_ppm'] / 10_000:.2f} % ± {row['margin_ppm'] / 10_000:.2f}"]
+        own = [found["mean_ppm"] for found in here["rows"] if found["name"] == row["name"]] if here else []
+        table.add_row(*cells, *(f"{found / 10_000:.2f} %" for found in own))
     return table
 
 
@@ -164,8 +170,8 @@ def _checks(told: telling.Story, screen: Screen, bundle: Path, trust_path: Path)
     return {"upheld": upheld, "again": again, "alone": alone}
 
 
-def _summary(told: telling.Story, study: dict[str, Any], reports: dict[str, Any], graph: dict[str, Any],
-             bundle: Path, trust: Path) -> dict[str, Any]:
+def _summary(told: telling.Story, study: dict[str, Any], here: dict[str, Any], reports: dict[str, Any],
+             graph: dict[str, Any], bundle: Path, trust: Path) -> dict[str, Any]:
     names = {party.did: name for name, party in told.parties.items()}
     return {
         "model": told.model.hex(), "cheat": told.cheat, "seed": told.seed, "names": names,
@@ -179,7 +185,7 @@ def _summary(told: telling.Story, study: dict[str, Any], reports: dict[str, Any]
                     "slashed": [told.account_name(account) for account in sorted(record.final.slashed)]}
                    for record in told.rounds],
         "balances": {name: {"before": str(told.before[name]), "after": str(told.after[name])} for name in told.before},
-        "study": study, "gas": told.gas(), "trace": graph,
+        "study": study, "split": here, "gas": told.gas(), "trace": graph,
         "verify": {name: report.json() for name, report in reports.items()},
     }
 

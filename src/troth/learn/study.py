@@ -7,10 +7,13 @@ clips it to the norm bound so that it is admitted. Each hospital *alone* is hone
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
+from typing import Any
 
 from troth.core.errors import BadInput
 from troth.learn import model, site
@@ -117,6 +120,12 @@ def _split(split: Consortium, run: Run) -> tuple[dict[str, int], tuple[int, ...]
     found[TROTH_HONEST] = _accuracy(split, train_run(split, Run(run.rounds, run.plan, run.rule))[-1].params)
     found[PLAIN] = _accuracy(split, train_run(split, Run(run.rounds, run.plan, "mean", attacks))[-1].params)
     return found, troth.slashed
+
+
+def stored() -> dict[str, Any]:
+    """The study over all 20 splits as it was stored, with the command that makes it."""
+    found: dict[str, Any] = json.loads(resources.files("troth.learn").joinpath("why-join.json").read_text())
+    return found
 
 
 def why_join(seeds: Sequence[int] = tuple(range(1, 21)), rounds: int = 8, rule: str = DEFAULT_RULE,
