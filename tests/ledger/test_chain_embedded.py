@@ -342,3 +342,20 @@ def test_a_key_never_shows() -> None:
         with pytest.raises(BadInput) as caught:
             Sender(chain.web3, b"\xff" * 32)
         assert "ff" * 8 not in repr(caught.value) + repr(caught.value.__cause__)
+
+
+def test_a_value_nobody_has_is_not_sent() -> None:
+    with fresh(None) as chain:
+        with pytest.raises(OutsideFailed, match="InsufficientFunds"):
+            Sender(chain.web3, BOB_KEY).send(ALICE, value=1)
+        assert chain.head().number == 0
+
+
+def test_wei_beyond_256_bits_is_refused() -> None:
+    for wei in (-1, 1 << 256):
+        with pytest.raises(BadInput, match="wei"):
+            EmbeddedChain(None, accounts={ALICE: wei})
+    with pytest.raises(BadInput, match="wei"):
+        EmbeddedChain(None, accounts={ALICE: 1 << 255, BOB: 1 << 255})
+    with pytest.raises(BadInput, match="20 bytes"):
+        EmbeddedChain(None, accounts={b"short": 1})

@@ -102,6 +102,10 @@ class EmbeddedChain:
             raise
 
     def _create(self, genesis_time: int, accounts: Mapping[bytes, int]) -> None:
+        if any(len(account) != 20 for account in accounts):
+            raise BadInput("a genesis account has the wrong length", expected="20 bytes")
+        if any(wei < 0 for wei in accounts.values()) or sum(accounts.values()) >= 1 << 256:
+            raise BadInput("genesis wei is negative or does not fit 256 bits", actual=sum(accounts.values()))
         root = self._engine.genesis(accounts)
         header = _header(bytes(32), root, 0, genesis_time, None)
         raw = header.encode()

@@ -128,7 +128,7 @@ class _Lazy:
         self._source = source
 
     def __iter__(self) -> Iterator[Hash32]:
-        return map(Hash32, self._source())
+        yield from map(Hash32, self._source())  # a generator: py-evm calls iter() at once
 
 
 @dataclass(frozen=True, slots=True)
