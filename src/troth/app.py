@@ -157,11 +157,13 @@ class Troth:
 
         Raises Misuse if there is one already, OutsideFailed if the disk refuses.
         """
+        directory = directory.resolve()  # the settings below must not depend on where one stands
         root = directory / FOLDER
         if root.exists():
             raise Misuse(f"there is a workspace already: {root}", do="Use it, or choose another directory.")
-        settings = settings or Settings(directory.name or "me", f"embedded:{root / 'chain.sqlite'}",
-                                        str(directory / "exchange"))
+        whole = directory.resolve()
+        settings = settings or Settings(whole.name or "me", f"embedded:{whole / FOLDER / 'chain.sqlite'}",
+                                        str(whole / "exchange"))
         key = RecipientKey.generate()
         identity = HybridIdentity.create(Recipient(key.public().data, key.seed))
         seed = secrets.token_bytes(32)
@@ -325,13 +327,13 @@ class Troth:
 
     def get(self, cid: str) -> bytes:
         """The bytes of a CID, unsealed where a key for it is here. Raises Undecidable."""
-        sealed = (self.root / "wraps" / str(Cid.parse(cid))).is_dir()
-        return self.read(Evidence("", cid, unixfs.PROFILE.name, sealed))
+        return self.read(self.stored(cid))
 
-    def attest_files(self, kind: str, files: Iterable[tuple[str, bytes]], body: Mapping[str, Any],
-                     refs: Iterable[Ref] = ()) -> bytes:
-        """Attest something about files by their SHA-256: (name, bytes) each; the claim's id."""
-        return self.attest(kind, [file_subject(name, data) for name, data in files], body, refs=refs)
+    def stored(self, cid: str, name: str = "file") -> Evidence:
+        """Bytes in this party's store as evidence for a claim. Raises Undecidable if they are not here."""
+        if not self.blobs.has(str(Cid.parse(cid))):
+            raise Undecidable("these bytes are not here", actual=cid, do="Add or pull them first.")
+        return Evidence(name, cid, unixfs.PROFILE.name, (self.root / "wraps" / cid).is_dir())
 
     def evidence_here(self, claims: Iterable[bytes]) -> tuple[Evidence, ...]:
         """The evidence of these claims that is in this party's store."""
@@ -370,6 +372,10 @@ class Troth:
         bindings = [claim for claim, statement in self.claims(BINDING) if statement.issuer == self.did]
         return Parcel((self.identity.genesis,), (*self.identity.history.rotations,
                                                  *(self.envelope(claim) for claim in bindings[-1:])))
+
+    def introduce(self, did: str) -> None:
+        """Put this party's introduction into another's mailbox."""
+        self.exchange.send(did, self.introduction())
 
     def meet(self, parcel: Parcel) -> tuple[bytes, ...]:
         """Take in documents and claims handed over in person; the ids of new claims."""

@@ -70,13 +70,15 @@ def test_the_cheater_is_named_and_ends_poorer(told: Told) -> None:
     caught = told.story.challenge
     if cheater is None:
         assert caught is None
-        assert told.gain("aggregator") == telling.ROUNDS * telling.MONEY.fee
+        # The aggregator has each round judged, and the keeper's half for that.
+        assert told.gain("aggregator") == telling.ROUNDS * (telling.MONEY.fee + telling.MONEY.keeper // 2)
         return
     assert caught is not None
     assert cheater in caught["slashed"]
     stake = {"aggregator": telling.MONEY.aggregator_stake, "hospital-1": telling.MONEY.site_stake,
              "verifier-3": telling.MONEY.verifier_stake}[cheater]
-    others = {"aggregator": telling.ROUNDS * telling.MONEY.fee, "verifier-3": 0}
+    most = telling.ROUNDS * (telling.MONEY.fee + telling.MONEY.keeper)
+    others = {"aggregator": most, "verifier-3": 0}
     if cheater in others:
         assert told.gain(cheater) <= others[cheater] - stake
     else:  # a withholding hospital still earns in the rounds where it is honest, and loses more than the round's pay

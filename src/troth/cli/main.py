@@ -97,6 +97,15 @@ def id_show(home: Where = None, as_json: Json = False) -> None:
               "version": version, "log": party.log.key.vkey()}, as_json)
 
 
+@id_app.command("introduce")
+def id_introduce(to: Annotated[str, typer.Argument(help="Whom to: a DID.")], home: Where = None,
+                 as_json: Json = False) -> None:
+    """Hand this party's documents to another, so that it can check claims and seal data for this party."""
+    with workspace(home) as party:
+        party.introduce(to)
+        show({"introduced": party.did, "to": to}, as_json)
+
+
 @app.command()
 def add(path: Path, seal: Annotated[bool, typer.Option("--seal", help="Seal it to this party.")] = False,
         to: Annotated[list[str] | None, typer.Option("--to", help="And to this DID.")] = None,
@@ -128,9 +137,11 @@ def erase(listing: str, home: Where = None, as_json: Json = False) -> None:
 def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", help="A file the claim is about.")],
            body: Annotated[str, typer.Option("--body", help="JSON, or @FILE.")] = "{}",
            ref: Annotated[list[str] | None, typer.Option("--ref", help="ROLE=CLAIM.")] = None,
+           evidence: Annotated[list[str] | None, typer.Option("--evidence", help="A CID in the store.")] = None,
            home: Where = None, as_json: Json = False) -> None:
     """Sign a claim about files and append it to the log."""
-    from troth.core.claims import Ref  # start-up time, as above
+    from troth.app import file_subject  # start-up time, as above
+    from troth.core.claims import Ref
 
     text = _read(Path(body[1:])).decode() if body.startswith("@") else body
     try:
@@ -141,7 +152,8 @@ def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", h
         raise BadInput("the body is not an object", expected="{…}", actual=type(said).__name__)
     refs = [Ref(*_role_claim(item)) for item in ref or ()]
     with workspace(home) as party:
-        claim = party.attest_files(kind, [(path.name, _read(path)) for path in subject], said, refs)
+        claim = party.attest(kind, [file_subject(path.name, _read(path)) for path in subject], said, refs=refs,
+                             evidence=[party.stored(cid) for cid in evidence or ()])
         show({"claim": claim.hex()}, as_json, claim.hex)
 
 
@@ -223,6 +235,23 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
     else:
         Console().print(report_table(report))
     raise typer.Exit(report.outcome.exit_status)
+
+
+@app.command("trust")
+def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID, for each issuer you believe.")],
+                policy: Annotated[str, typer.Option("--policy", help="attested or federated-model.")],
+                output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
+                as_json: Json = False) -> None:
+    """Write a trust file: these issuers, their documents as known here, this log, this chain as it is now."""
+    roles: dict[str, list[str]] = {}
+    for item in role:
+        name, equals, did = item.partition("=")
+        if not equals:
+            raise Misuse("a role needs a DID", expected="ROLE=DID", actual=item)
+        roles.setdefault(name, []).append(did)
+    with workspace(home) as party:
+        _write(output, party.trust(roles, party.log_pin(), {"name": policy}).to_bytes())
+        show({"output": str(output)}, as_json)
 
 
 @app.command()

@@ -1,0 +1,113 @@
+"""The command line as a person uses it: two workspaces by hand, exit statuses, and nothing secret on the screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PASSPHRASE = "correct horse"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run `troth` in a folder as its own process."""
+    def command(*words: str, at: str = ".", status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        settings = {key: value for key, value in os.environ.items() if not key.startswith("TROTH_")}
+        settings |= {"TROTH_PASSPHRASE": PASSPHRASE, "TROTH_EXCHANGE_PATH": str(tmp_path / "exchange"), **environment}
+        done = subprocess.run([sys.executable, "-m", "troth.cli.main", *words], cwd=tmp_path / at, env=settings,
+                              capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+        assert done.returncode == status, (words, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert PASSPHRASE not in done.stdout + done.stderr
+        return done
+    return command
+
+
+def read(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_claim_travels_from_one_party_to_another(run: Run, tmp_path: Path) -> None:
+    for name in ("alice", "bob"):
+        run("init", name)
+    alice, bob = (read(run("id", "show", "--json", at=name)) for name in ("alice", "bob"))
+    for name, other in (("alice", bob), ("bob", alice)):
+        run("id", "introduce", str(other["did"]), at=name)
+    for name in ("alice", "bob"):
+        assert "0 new claims" in run("pull", at=name).stdout
+
+    (tmp_path / "alice" / "rows.csv").write_text("age,score\n41,7\n")
+    cid = run("add", "rows.csv", "--to", str(bob["did"]), at="alice").stdout.strip()
+    claim = run("attest", "dataset", "--subject", "rows.csv", "--body", '{"rows":1}', "--evidence", cid,
+                at="alice").stdout.strip()
+    run("push", str(bob["did"]), claim, at="alice")
+    assert read(run("pull", "--json", at="bob"))["new"] == [claim]
+    run("get", cid, "-o", "got.csv", at="bob")
+    assert (tmp_path / "bob" / "got.csv").read_text() == "age,score\n41,7\n"
+
+    run("chain", "deploy", at="bob")
+    run("log", "anchor", at="bob")
+    run("bundle", claim, "-o", "claim.troth", at="bob")
+    found = read(run("verify", "bob/claim.troth", "--json", status=3))
+    assert found["outcome"] == "undecidable"
+    run("trust", "--role", f"owner={alice['did']}", "--policy", "attested", "-o", "trust.json", at="bob")
+    assert "upheld" in run("verify", "bob/claim.troth", "--trust", "bob/trust.json", "--offline").stdout
+    data = bytearray((tmp_path / "bob" / "claim.troth").read_bytes())
+    at = data.index(b'"rows":1') + 7
+    data[at] = ord("2")
+    (tmp_path / "bob" / "claim.troth").write_bytes(data)
+    changed = read(run("verify", "bob/claim.troth", "--trust", "bob/trust.json", "--json", status=1))
+    steps = changed["steps"]
+    assert isinstance(steps, list)
+    assert next(step["name"] for step in steps if step["outcome"] == "refuted") == "signatures"
+    (tmp_path / "bob" / "claim.troth").write_bytes(data[:-1])
+    run("verify", "bob/claim.troth", "--trust", "bob/trust.json", status=2)
+    assert "dataset" in run("trace", claim, "--html", "trace.html", at="bob").stdout
+    run("log", "verify", ".troth/log", "--key", str(bob["log"]), at="bob")
+    run("log", "verify", ".troth/log", "--key", str(alice["log"]), at="bob", status=3)
+    assert read(run("chain", "status", "--json", at="bob"))["id"] == 7407
+    assert "troth.log/" in run("log", "checkpoint", at="bob").stdout
+
+
+def test_misuse_is_told_apart(run: Run, tmp_path: Path) -> None:
+    assert "troth init" in run("id", "show", status=3).stderr
+    run("init", "alice")
+    assert "already" in run("init", "alice", status=2).stderr
+    assert "passphrase" in run("id", "show", at="alice", status=2, TROTH_PASSPHRASE="wrong").stderr
+    assert "TROTH_PASSPHRASE" in run("id", "show", at="alice", status=2, TROTH_PASSPHRASE="").stderr
+    run("get", "not-a-cid", "-o", "x", at="alice", status=2)
+    assert not (tmp_path / "alice" / "x").exists()
+    run("bundle", "00" * 32, "-o", "x.troth", at="alice", status=3)
+    assert not (tmp_path / "alice" / "x.troth").exists()
+    run("attest", "dataset", "--subject", "missing", at="alice", status=5)
+    (tmp_path / "alice" / "f").write_text("x")
+    run("attest", "dataset", "--subject", "f", "--body", '{"share":0.5}', at="alice", status=2)
+    run("attest", "dataset", "--subject", "f", "--body", "[", at="alice", status=2)
+    (tmp_path / "alice" / ".troth" / "troth.toml").write_text("[chain]\nurl = 5\n")
+    assert "[chain] url" in run("id", "show", at="alice", status=2).stderr
+    run("verify", "missing.troth", status=5)
+    (tmp_path / "garbage.troth").write_bytes(b"\xff" * 100)
+    run("verify", "garbage.troth", status=2)
+
+
+def test_a_demo_replaces_only_an_earlier_demo(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    run("demo", "--out", "mine", status=2)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    run("demo", "--out", "other", "--cheat", "everybody", status=2)
+
+
+def test_help_starts_fast_because_it_loads_little() -> None:
+    heavy = "import sys, troth.cli.main; bad = {'numpy', 'web3', 'eth', 'eth_abi', 'sklearn', 'cryptography'}; " \
+            "sys.exit(', '.join(bad & sys.modules.keys()) or 0)"
+    assert subprocess.run([sys.executable, "-c", heavy], check=False, capture_output=True).returncode == 0
