@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 from dataclasses import replace
@@ -72,7 +73,7 @@ def test_the_id_is_the_hash_of_the_dsse_pre_authentication_encoding() -> None:
 
 def _edited(**changes: Any) -> bytes:
     """The sample with members changed; a dotted path reaches inside, ``...`` removes."""
-    value = plain(SAMPLE)
+    value = copy.deepcopy(plain(SAMPLE))
     for path, change in changes.items():
         *outer, last = path.split("__")
         place: Any = value
@@ -127,6 +128,7 @@ def test_the_reader_refuses(changes: dict[str, Any]) -> None:
     {"evidence": (Evidence("a", None, "c", True),)}, {"evidence": (Evidence(1.5, "b", "c", True),)},
 ])
 def test_the_writer_refuses_what_the_reader_would(change: dict[str, Any]) -> None:
+    assert SAMPLE.to_bytes()
     with pytest.raises(BadInput):
         replace(SAMPLE, **change).to_bytes()
 
