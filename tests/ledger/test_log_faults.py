@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from log_parts import LOG_SIGNER, SITE, OneKey, batch, claim, statement
 
 from troth.core import merkle
-from troth.core.claims import batch_statement, claim_id
+from troth.core.claims import batch_statement, claim_id, seal_of_member, seal_of_signatures
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
 from troth.identity.signers import attest
+from troth.ledger import journal
 from troth.ledger.audit import check_log, check_tiles
 from troth.ledger.batches import WholeBatch
 from troth.ledger.checkpoints import Checkpoint
@@ -231,7 +232,7 @@ def test_power_lost_during_an_append(tmp_path_factory: pytest.TempPathFactory, d
 @pytest.mark.parametrize("name", ["checkpoint.new", "offsets"])
 def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, name: str) -> None:
     log = fill(tmp_path / "log")
-    before, journal = log.note(), (tmp_path / "log" / "journal").read_bytes()
+    before, kept_journal = log.note(), (tmp_path / "log" / "journal").read_bytes()
     path = tmp_path / "log" / name
     kept = path.read_bytes() if path.exists() else None
     path.unlink(missing_ok=True)
@@ -239,7 +240,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, name: str) -> None
     for act in (lambda: log.append([claim(9)]), lambda: log.append_batch(batch(9000, 300))):
         with pytest.raises(OutsideFailed, match="No space left"):
             act()
-        assert (log.note(), (tmp_path / "log" / "journal").read_bytes()) == (before, journal)
+        assert (log.note(), (tmp_path / "log" / "journal").read_bytes()) == (before, kept_journal)
         assert log.find(claim(9).id) is None
     path.unlink()
     if kept is not None:
@@ -257,9 +258,9 @@ from log_parts import LOG_SIGNER, batch, claim
 from troth.core.errors import OutsideFailed
 from troth.ledger.log import Log
 log = Log(Path({directory!r}), LOG_SIGNER)
-failed = 0
+failed, path = 0, Path({directory!r}) / "journal"
 for limit in range(0, {most}, {step}):
-    note, size = log.note(), log.size
+    note, size, length = log.note(), log.size, path.stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         log.append_batch(batch(10_000, 300))
@@ -269,7 +270,7 @@ for limit in range(0, {most}, {step}):
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     if log.size > size:
         break
-    assert log.note() == note, limit
+    assert (log.note(), path.stat().st_size) == (note, length), limit
     assert log.verify().claims == size, limit
 assert log.verify().claims == log.size
 assert log.append([claim(31337)]) == [log.size - 1]
@@ -377,11 +378,11 @@ def test_errors_name_what_to_do(tmp_path: Path) -> None:
 def test_nothing_is_published_before_the_disk_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = fill(tmp_path / "log")
     seen: list[str] = []
-    journal = os.stat(tmp_path / "log" / "journal").st_ino
+    inode = os.stat(tmp_path / "log" / "journal").st_ino
     real_write, real_sync, real_replace = os.pwrite, os.fdatasync, os.replace
 
     def name(descriptor: int) -> str:
-        return "journal" if os.fstat(descriptor).st_ino == journal else "note"
+        return "journal" if os.fstat(descriptor).st_ino == inode else "note"
 
     def write(descriptor: int, data: bytes, at: int) -> int:
         seen.append(f"write {name(descriptor)}")
@@ -456,4 +457,42 @@ def test_a_batch_that_does_not_speak_for_its_members_is_found(tmp_path: Path, ca
         log.verify()
     log.append([claim(7)])
     with pytest.raises((Refuted, BadInput)):
+        log.verify()
+
+
+def test_two_writers_take_turns(tmp_path: Path) -> None:
+    one = fill(tmp_path / "log")
+    two = Log(tmp_path / "log", LOG_SIGNER)
+    size = one.size
+    for n in range(6):
+        assert (one, two)[n % 2].append([claim(40_000 + n)]) == [size + n]
+    assert one.append([claim(40_001)]) == two.append([claim(40_001)]) == [size + 1]
+    assert one.verify().claims == two.verify().claims == size + 6
+
+
+@pytest.mark.parametrize("less", [1, 4000, 4097, 9000])
+def test_an_index_cut_short_lets_no_claim_in_twice(filled: Path, tmp_path: Path, less: int) -> None:
+    directory = tmp_path / "log"
+    shutil.copytree(filled, directory)
+    path = directory / "index.sqlite"
+    os.truncate(path, path.stat().st_size - less)
+    with Log(directory, LOG_SIGNER) as log:
+        assert log.append([claim(n) for n in range(3)]) == [0, 1, 2]
+        assert [log.find(entry.id) for entry in log.iterate()] == list(log.iterate())
+
+
+@pytest.mark.parametrize("member", [False, True])
+def test_a_seal_that_the_body_does_not_give_is_found(tmp_path: Path, member: bool) -> None:
+    """The keeper signs a leaf for other signatures, or another membership, than it keeps."""
+    log = Log.create(tmp_path / "log", LOG_SIGNER)
+    whole = batch(0, 2)
+    entries = [whole.envelope.id + seal_of_signatures(whole.envelope.signatures),
+               whole.ids[0] + seal_of_member(whole.envelope.id, 0), whole.ids[1] + seal_of_member(whole.envelope.id, 1)]
+    entries[1 if member else 0] = entries[1 if member else 0][:32] + bytes(32)
+    records = [journal.signed_record(whole.envelope, entries[0])] + [
+        journal.record(journal.MEMBER, entry + bytes(8) + payload)
+        for entry, payload in zip(entries[1:], whole.payloads, strict=True)]
+    with log._writing() as signer:
+        log._commit(signer, entries, records, shared=True)
+    with pytest.raises(Refuted):
         log.verify()
