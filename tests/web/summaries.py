@@ -78,20 +78,25 @@ def summary() -> dict[str, Any]:
     balances = {name: {"before": str(10_000 * UNIT), "after": str((10_000 + change.get(name, 0)) * UNIT)}
                 for name in [*PARTIES, "commons"]}
     study = [("hospital 1 alone", 954_093, 7_956), ("hospital 2 alone", 951_169, 6_100),
-             ("hospital 3 alone", 921_052, 14_000), ("hospital 4 alone", 940_643, 8_000), ("pooled data", 974_269, 4_500),
+             ("hospital 3 alone", 921_052, 14_000), ("hospital 4 alone", 940_643, 8_000),
+             ("pooled data", 974_269, 4_500),
              ("Troth, one hospital poisoning", 969_883, 4_800), ("Troth, all honest", 971_930, 4_700),
              ("plain averaging, one hospital poisoning", 812_573, 31_000)]
     return {
         "model": claim("model"), "cheat": "aggregator", "seed": 1, "names": {did(name): name for name in PARTIES},
         "bundle": "out/model.troth", "trust": "out/trust.json", "rounds": rounds, "balances": balances,
-        "study": {"command": "troth demo --study", "data": "Wisconsin Diagnostic Breast Cancer, 569 records",
-                  "rule": "nnm+trimmed_mean", "rounds": 8, "seeds": list(range(1, 21)), "poisoner": 2,
-                  "poisoner_slashed": 20, "honest_slashed": 0,
-                  "rows": [{"name": name, "mean_ppm": mean, "margin_ppm": margin, "low_ppm": mean - margin,
-                            "high_ppm": mean + margin, "accuracies_ppm": [mean] * 20} for name, mean, margin in study]},
-        "gas": [{"contract": "Book", "act": "join", "count": 72, "gas": 5_400_000, "each": 75_000},
-                {"contract": "Book", "act": "open", "count": 8, "gas": 9_600_000, "each": 1_200_000},
-                {"contract": "Anchor", "act": "anchor", "count": 1, "gas": 71_000, "each": 71_000}],
+        "study": rows(study, list(range(1, 21))), "split": rows([(name, at - 3_000, 0) for name, at, _ in study], [1]),
+        "gas": [{"act": "Book.join", "count": 72, "least": 71_000, "most": 92_000, "total": 5_400_000},
+                {"act": "Book.open", "count": 8, "least": 1_100_000, "most": 1_300_000, "total": 9_600_000},
+                {"act": "Anchor.anchor", "count": 1, "least": 71_000, "most": 71_000, "total": 71_000}],
         "trace": trace(), "verify": {"upheld": steps(), "again": steps(), "alone": steps("undecidable")},
         "seconds": 41.3,
     }
+
+
+def rows(found: list[tuple[str, int, int]], seeds: list[int]) -> dict[str, Any]:
+    return {"command": "troth demo --study", "data": "Wisconsin Diagnostic Breast Cancer, 569 records",
+            "rule": "nnm+trimmed_mean", "rounds": 8, "seeds": seeds, "poisoner": 2, "poisoner_slashed": len(seeds),
+            "honest_slashed": 0, "rows": [
+                {"name": name, "mean_ppm": mean, "margin_ppm": margin, "low_ppm": mean - margin,
+                 "high_ppm": mean + margin, "accuracies_ppm": [mean] * len(seeds)} for name, mean, margin in found]}

@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 460, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 16, 34
 
 
-def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
+def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round values that cover low to high: steps of 1, 2 or 5 times a power of ten. A flat range gets one step."""
     span = high - low or abs(high) or 1.0
     raw = span / wanted

@@ -13,7 +13,9 @@ from troth.web.page import listed, page, percent, table, text, tokens
 
 NATS = 65536
 """Losses are nats at this scale."""
-SCRIPTS = ("graph.js",)
+VERIFIER = ("codec.js", "keccak.js", "mldsa.js", "identity.js", "ledger.js", "trust.js", "container.js", "verifier.js")
+"""The second verifier, in the order in which its parts build on one another; it also runs under Node."""
+SCRIPTS = ("graph.js", *VERIFIER, "drop.js")
 _FOUND = {1: "upheld what it challenged", 2: "refuted it", 3: "upheld it without the update that was withheld"}
 _NUMBERS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine", 10: "Ten"}
 
@@ -33,7 +35,8 @@ def write_report(path: Path, summary: Mapping[str, Any]) -> None:
 def report(summary: Mapping[str, Any]) -> str:
     """The report's HTML."""
     parts = [_headline(summary), _lineage(summary), _curves(summary), _contributions(summary), _money(summary),
-             _study(summary["study"]), _gas(summary["gas"]), _verified(summary["verify"])]
+             _study(summary["study"], summary.get("split")), _gas(summary["gas"]), _verified(summary["verify"]),
+             _check_here()]
     return page("Troth: what happened, and who says so", f"<main>{''.join(parts)}</main>", SCRIPTS)
 
 
@@ -135,7 +138,7 @@ def _contributions(summary: Mapping[str, Any]) -> str:
     figures = range(1, len(head))
     return ("<h2>Contributions</h2><p>How much each hospital\u2019s update lowered the validation loss (its Shapley "
             "value, in nats summed over the validation records). Below the line, an update did harm.</p>"
-            f"<figure>{chart}{charts.legend(names)}</figure><details><summary>As a table</summary>"
+            f"<figure class=wide>{chart}{charts.legend(names)}</figure><details><summary>As a table</summary>"
             f"{table(head, worth, label='Contributions', numbers=figures)}</details>"
             f"<h3>Paid for it, in tokens</h3>{table(head, paid, label='Payments by round', numbers=figures)}")
 
@@ -153,24 +156,29 @@ def _money(summary: Mapping[str, Any]) -> str:
             + table(["account", "before", "after", "change"], rows, label="Balances", numbers=(1, 2, 3), total=total))
 
 
-def _study(study: Mapping[str, Any]) -> str:
+def _study(study: Mapping[str, Any], split: Mapping[str, Any] | None) -> str:
+    """Accuracy by way of training: over the study's splits and, where given, on this run's own split."""
     rows, splits = study["rows"], len(study["seeds"])
     low = min((row["low_ppm"] for row in rows), default=0)
     scale = (low - low % 10_000, 1_000_000)
+    here = {row["name"]: row["mean_ppm"] for row in split["rows"]} if split else {}
     cells = []
     for row in rows:
         strong = row["name"].startswith("Troth")
         span = f"{percent(row['low_ppm'])} to {percent(row['high_ppm'])}" if row["margin_ppm"] else "one split"
-        cells.append((f"<strong>{text(row['name'])}</strong>" if strong else text(row["name"]),
+        cells.append([f"<strong>{text(row['name'])}</strong>" if strong else text(row["name"]),
                       percent(row["mean_ppm"]), span,
                       charts.interval(row["low_ppm"], row["mean_ppm"], row["high_ppm"], scale,
-                                      f"{row['name']}: {percent(row['mean_ppm'])}", strong)))
-    interval = "95 % interval of the mean" if splits > 1 else "this run\u2019s split only, so no interval"
-    return (f"<h2>Why join</h2><p>Accuracy on records nobody trained on, {text(study['data'])}, over {splits} seeded "
-            f"split{'s' if splits > 1 else ''} ({interval}). Made by "
-            f"<code>{text(study['command'])}</code>.</p>"
-            + table(["trained as", "accuracy", "95 % interval", f"{percent(scale[0])} to 100 %"], cells,
-                    label="Accuracy by way of training", numbers=(1,)))
+                                      f"{row['name']}: {percent(row['mean_ppm'])}", strong),
+                      *([percent(here[row["name"]]) if row["name"] in here else "\u2013"] if split else [])])
+    says = f"Accuracy on records nobody trained on: {text(study['data'])}, {splits} seeded splits"
+    says += ", mean with the 95 % interval of the mean" if splits > 1 else ", so no interval"
+    source = f"The splits are stored results, made by <code>{text(study['command'])}</code>"
+    source += "; this run\u2019s own split was computed in this run." if split else "."
+    head = ["trained as", "accuracy", "95 % interval", f"{scale[0] // 10_000} % to 100 %"]
+    head += ["this run"] if split else []
+    return (f"<h2>Why join</h2><p>{says}. {source}</p>"
+            + table(head, cells, label="Accuracy by way of training", numbers=(1, 4)))
 
 
 def _gas(gas: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> str:
