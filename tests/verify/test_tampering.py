@@ -282,6 +282,15 @@ def a_change_of_documents_without_its_post_quantum_signature() -> Made:
     return told(story(instead("rotation", lambda rec: replace(rec, signatures=rec.signatures[:1]))))
 
 
+@case(3, REFUTED)
+def a_change_of_documents_by_a_bare_key_which_nobody_signed() -> Made:
+    """Changes of documents are judged in step 3 and not in step 4: a did:key must not slip through between them."""
+    ledger = Ledger()
+    rec = ledger.add(replace(say(outsider(), "identity", {}), signatures=[(outsider().did, bytes(64))]))
+    parts, chain = ledger.parts(rec.id, [rec.id], [], anchored_size=1, size=1)
+    return parts.to_bytes(), forge.trust_for(chain)
+
+
 # Step 4: signatures
 
 

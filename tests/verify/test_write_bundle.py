@@ -24,6 +24,7 @@ from troth.ledger.bundling import proof_from_paths, write_bundle
 from troth.ledger.checkpoints import WITNESS_KEY, NoteSigner, cosign
 from troth.ledger.log import Log
 from troth.verify.bundle import verify
+from troth.verify.trust import LogPin, Trust, Witnesses
 from troth.verify.view import raw_cid
 
 
@@ -73,6 +74,21 @@ def test_a_log_gives_the_bundle_that_the_format_says(log: Log, whole: bool, swee
     assert count == 7
     assert out.getvalue() == story.parts.to_bytes()
     assert verify(out, story.trust, policies=forge.POLICIES).outcome is Outcome.UPHELD
+
+
+def test_witnesses_are_written_in_one_order_each_once(log: Log) -> None:
+    """However they came: the log keeps cosignatures as it got them."""
+    rec = say(party("lab").signer(), "listing", {})
+    log.append([envelope(rec)])
+    witnesses = [NoteSigner(name, seed(name), WITNESS_KEY) for name in ("zoe.example", "ada.example")]
+    for number, witness in enumerate([*witnesses, witnesses[0]]):
+        known = [one.verifier for one in witnesses[: number + 1]]
+        log.cosign(cosign(log.note(), witness, 1_700_000_000 + number), known)
+    out = io.BytesIO()
+    write_bundle(out, rec.id, log=log, keys=keybook())
+    trust = Trust(log=LogPin(ORIGIN, log.key, OWNER), witnesses=Witnesses(2, tuple(one.verifier for one in witnesses)))
+    step = next(step for step in verify(out, trust).steps if step.n == 8)
+    assert (step.outcome, "seen by 2 witnesses" in step.detail) == (Outcome.UPHELD, True)
 
 
 def test_every_claim_of_the_log_can_be_a_target(log: Log) -> None:

@@ -14,7 +14,7 @@ from troth.identity.keybook import KeyBook
 from troth.ledger import bundle
 from troth.ledger.anchors import AnchorEvent, event_topic, origin_hash
 from troth.ledger.chains.blocks import Receipt
-from troth.ledger.checkpoints import Checkpoint
+from troth.ledger.checkpoints import Checkpoint, Note, Verifier
 from troth.ledger.journal import Entry
 from troth.ledger.log import Log
 from troth.ledger.receipts import ReceiptProof
@@ -42,7 +42,7 @@ def write_bundle(out: BinaryIO, target: bytes, *, log: Log, keys: KeyBook, recei
     checkpoint, positions = Checkpoint.open(note, log.key), sorted(found.positions)
     writer = bundle.BundleWriter(out, target)
     writer.section(b"IDEN", bundle.list_of(_documents(keys, found.issuers)))
-    writer.section(b"NOTE", [note])
+    writer.section(b"NOTE", [_canonical(Note.from_bytes(note), log.key)])
     writer.section(b"CLMS", _claims(log, positions, found.batches))
     writer.section(b"TREE", merkle.multi_proof(positions, checkpoint.size, log.node(checkpoint.size)))
     writer.section(b"BTCH", (bundle.hashes_of(_members_proof(log, batch, found.batches[batch]))
@@ -125,6 +125,13 @@ class _Closure:
 def _absent(what: str, claim: bytes, by: bytes | None) -> Undecidable:
     return Undecidable(what, expected=claim.hex() + (f", referred to by {by.hex()}" if by else ""),
                        do="Pull it from whoever made it, then bundle again.")
+
+
+def _canonical(note: Note, key: Verifier) -> bytes:
+    """The note with its lines in the bundle's order: the log's own, then each witness's newest, ascending by name."""
+    own = [line for line in note.signatures if (line.name, line.key_id) == (key.name, key.key_id)]
+    others = {line.name: line for line in note.signatures if line not in own}
+    return Note(note.text, (own[0], *(others[name] for name in sorted(others)))).to_bytes()
 
 
 def _documents(keys: KeyBook, issuers: set[str]) -> list[bytes]:
