@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
+
 from rich import box
 from rich.table import Table
 
@@ -11,12 +14,19 @@ _STYLE = {Outcome.UPHELD: "green", Outcome.REFUTED: "bold red", Outcome.UNDECIDA
 
 
 def report_table(report: Report) -> Table:
-    """A verification's numbered steps and its answer."""
-    as_of = f", as of {report.as_of}" if report.as_of else ""
+    """A verification's numbered steps and its answer; neighbours that say the same share a line."""
+    as_of = f", as of {_short(report.as_of)}" if report.as_of else ""
     table = Table("step", "what", "outcome", "detail", title=f"{report.outcome}{as_of}",
                   title_style=_STYLE[report.outcome], box=box.SIMPLE)
-    for step in report.steps:
-        outcome = step.outcome.value if step.outcome else "skipped"
-        style = _STYLE[step.outcome] if step.outcome else "dim"
-        table.add_row(str(step.n), step.name, f"[{style}]{outcome}[/{style}]", step.detail)
+    for _, alike in groupby(report.steps, key=lambda step: (step.n, step.outcome, step.detail)):
+        first, *others = alike
+        outcome = first.outcome.value if first.outcome else "skipped"
+        style = _STYLE[first.outcome] if first.outcome else "dim"
+        name = f"{first.name} to {others[-1].name.rpartition(' ')[2]}" if others else first.name
+        table.add_row(str(first.n), name, f"[{style}]{outcome}[/{style}]", _short(first.detail))
     return table
+
+
+def _short(text: str) -> str:
+    """Long digests cut for reading; ``--json`` has them whole."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", text)
