@@ -98,7 +98,7 @@ def test_the_sample_itself_is_read() -> None:
     {"subject": []}, {"subject": ...}, {"subject": {}}, {"subject__0": "x"}, {"subject__0__digest": {}},
     {"subject__0__digest__sha256": ""}, {"subject__0__digest__sha256": 1}, {"subject__0__name": None},
     {"subject__0__uri": "x"}, {"subject__0__name": ...}, {"subject__0__digest": [1]},
-    {"predicate": ...}, {"predicate": []}, {"predicate__issuer": 1}, {"predicate__issuer": ...},
+    {"predicate": ...}, {"predicate": []}, {"predicate": "abcde"}, {"predicate__issuer": 1}, {"predicate__issuer": ...},
     {"predicate__surplus": 1}, {"predicate__issued_at": -1}, {"predicate__issued_at": True},
     {"predicate__issued_at": "1"}, {"predicate__issued_at": 1.5}, {"predicate__body": []}, {"predicate__body": ...},
     {"predicate__body__rows": 1.5}, {"predicate__body__nested__deep__0": 0.25}, {"predicate__body__rows": 2**53},

@@ -352,7 +352,7 @@ def _text(value: str) -> bytes:
 
 
 def _check_digests(digests: dict[str, Any]) -> None:
-    if not digests or {*map(type, digests.values())} != {str} or not all(digests.values()):
+    if {*map(type, digests.values())} != {str} or not all(digests.values()):
         raise BadInput("subject without digests", expected="algorithm to hex", actual=digests)
 
 
