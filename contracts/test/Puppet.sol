@@ -40,7 +40,11 @@ contract Puppet is IPolicy {
             if (what == 0) return entry.data[1:];
             require(what != 1);
             if (what == 2) return "";
-            if (what == 3) while (true) what = 3;
+            if (what == 3) {
+                assembly {
+                    invalid()
+                }
+            }
             if (what == 4) return new bytes(8_193);
             return entry.data;
         }
