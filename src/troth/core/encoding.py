@@ -136,7 +136,8 @@ def check(value: Any, levels: int = MAX_DEPTH) -> bool:
 
     Returns whether every key is ASCII. The bound on nesting also bounds the recursion. Raises BadInput.
     """
-    ascii_keys, layer = True, [[value]]
+    ascii_keys = True
+    layer: list[Any] = [[value]]
     # Layer by layer instead of by recursion: it is faster, and no nesting can exhaust the stack.
     for _ in range(levels + 1):
         following: list[Any] = []
