@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from troth.web.page import text
 
-WIDTH, HEIGHT = 460, 230
+WIDTH, WIDE, HEIGHT = 460, 720, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 16, 34
 
 
@@ -28,11 +28,13 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 class _Frame:
     """Axes: maps values to the drawing, and draws ticks."""
 
-    def __init__(self, values: Sequence[float], rounds: Sequence[int], show: Callable[[float], str]) -> None:
+    def __init__(self, values: Sequence[float], rounds: Sequence[int], show: Callable[[float], str],
+                 width: int = WIDTH) -> None:
         self.marks = ticks(min(values), max(values))
         self.low, self.high = self.marks[0], self.marks[-1]
         self.rounds, self._show = rounds, show
-        self.slot = (WIDTH - _LEFT - _RIGHT) / max(1, len(rounds))
+        self.end = width - _RIGHT
+        self.slot = (self.end - _LEFT) / max(1, len(rounds))
 
     def x(self, at: int) -> float:
         """Middle of the round at this index."""
@@ -45,7 +47,7 @@ class _Frame:
         lines = []
         for mark in self.marks:
             y = self.y(mark)
-            lines.append(f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH - _RIGHT}" y2="{y:.1f}"/>'
+            lines.append(f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{self.end}" y2="{y:.1f}"/>'
                          f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
                          f"{text(self._show(mark))}</text>")
         for at, number in enumerate(self.rounds):
@@ -81,7 +83,7 @@ def bars(label: str, rounds: Sequence[int], series: Mapping[str, Sequence[float]
     every = [value for values in series.values() for value in values]
     if not every:
         return ""
-    frame = _Frame([*every, 0.0], rounds, show)
+    frame = _Frame([*every, 0.0], rounds, show, WIDE)
     width = frame.slot * 0.8 / max(1, len(series))
     zero = frame.y(0.0)
     shapes = []
@@ -92,8 +94,8 @@ def bars(label: str, rounds: Sequence[int], series: Mapping[str, Sequence[float]
             shapes.append(f'<rect class="bar s{number % 8}" x="{x:.1f}" y="{min(y, zero):.1f}" '
                           f'width="{max(1.0, width - 1):.1f}" height="{max(1.0, abs(y - zero)):.1f}">'
                           f"<title>{text(name)}, round {rounds[at]}: {text(show(value))}</title></rect>")
-    axis = f'<line class="zero" x1="{_LEFT}" y1="{zero:.1f}" x2="{WIDTH - _RIGHT}" y2="{zero:.1f}"/>'
-    return _svg(label, frame.axes() + "".join(shapes) + axis)
+    axis = f'<line class="zero" x1="{_LEFT}" y1="{zero:.1f}" x2="{frame.end}" y2="{zero:.1f}"/>'
+    return _svg(label, frame.axes() + "".join(shapes) + axis, WIDE)
 
 
 def interval(low: int, mean: int, high: int, scale: tuple[int, int], label: str, strong: bool) -> str:

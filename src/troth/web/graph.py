@@ -17,7 +17,7 @@ MOST_DRAWN = 1500
 """Claims beyond that, the farthest from the target, are counted and not drawn."""
 MOST_LANES = 24
 """With more issuers than that, lanes are kinds instead."""
-_COLUMN, _ROW, _RADIUS, _LABELS = 54, 40, 13, 118
+_COLUMN, _ROW, _RADIUS, _LABELS = 46, 38, 13, 108
 COLOURS = ("listing", "plan", "update", "aggregate", "verdict", "model", "erasure")
 """Kinds with a colour of their own; all others share the last one."""
 

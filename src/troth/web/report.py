@@ -55,7 +55,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
     count = _NUMBERS.get(len(hospitals), str(len(hospitals)))
     first = (f"{count} hospitals trained one model in {len(rounds)} rounds. No records left a hospital, and "
              f"everybody was paid by what was measured.")
-    lines = [line for row in rounds for line in _caught(summary, row)] + _poisoners(summary)
+    lines = [line for row in rounds for line in (*_caught(summary, row), *_poisoners(summary, row))]
     if not any(row["caught"] for row in rounds):
         lines.insert(0, "Nobody challenged a round.")
     stale = [row for row in summary["trace"]["nodes"] if row["stale"]]
@@ -66,8 +66,8 @@ def _headline(summary: Mapping[str, Any]) -> str:
                      f"{len(stale)} claims, now show as stale.")
     upheld = summary["verify"]["upheld"]
     facts = [(percent(rounds[-1]["accuracy_ppm"]), "accuracy on the validation records"),
-             (upheld["outcome"], "the model's bundle, for the regulator"),
-             (f"{len(summary['trace']['nodes'])}", "claims the model rests on"),
+             (upheld["outcome"], "what the regulator finds about the model"),
+             (f"{len(summary['trace']['nodes'])}", "claims in the model\u2019s lineage"),
              (f"{summary['seconds']} s", "for the whole run")]
     cards = "".join(f"<li><b>{text(value)}</b><span>{text(says)}</span></li>" for value, says in facts)
     story = "".join(f"<li>{line}</li>" for line in lines)
@@ -92,16 +92,12 @@ def _caught(summary: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
             f"Training went on from what they found."]
 
 
-def _poisoners(summary: Mapping[str, Any]) -> list[str]:
-    """Who lost a stake without a challenge: their updates did harm, measured round after round."""
-    lines = []
-    for row in summary["rounds"]:
-        for name in row["slashed"]:
-            if name not in (row["caught"] or {}).get("slashed", ()):
-                lines.append(f"Round {row['round']}: the updates of <strong>{text(name)}</strong> had done harm round "
-                             f"after round, by measured contribution; its stake was forfeited "
-                             f"({tokens(_change(summary, name), sign=True)} tokens over the run).")
-    return lines
+def _poisoners(summary: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """Who lost a stake in this round without a challenge: their updates did harm, measured round after round."""
+    known = (row["caught"] or {}).get("slashed", ())
+    return [f"Round {row['round']}: the updates of <strong>{text(name)}</strong> had done harm round after round, by "
+            f"measured contribution; its stake was forfeited ({tokens(_change(summary, name), sign=True)} tokens over "
+            "the run)." for name in row["slashed"] if name not in known]
 
 
 def _lineage(summary: Mapping[str, Any]) -> str:
@@ -116,7 +112,7 @@ def _curves(summary: Mapping[str, Any]) -> str:
     loss = charts.line("Validation loss by round, in nats", numbers, [row["loss"] / NATS for row in rows],
                        lambda value: f"{value:.3f}", flagged)
     accuracy = charts.line("Validation accuracy by round", numbers, [row["accuracy_ppm"] / 10_000 for row in rows],
-                           lambda value: f"{value:.4g} %", flagged)
+                           lambda value: f"{value:.1f} %", flagged)
     ring = " A ring marks a round that was challenged; its values are those the verifiers found." if flagged else ""
     cells = [(str(row["round"]), f"{row['loss'] / NATS:.4f}", percent(row["accuracy_ppm"])) for row in rows]
     return (f"<h2>The model, round by round</h2><p>Measured on the sponsor\u2019s public validation records.{ring}</p>"
