@@ -36,7 +36,7 @@ from troth.ledger.anchors import event_topic, origin_hash
 from troth.ledger.bundle import BundleReader, BundleWriter, RawAnchor
 from troth.ledger.chains import rlpcodec as rlp
 from troth.ledger.chains.blocks import Header, Log, Receipt, single_root
-from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, NoteSigner, cosign
+from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, Note, NoteSigner, cosign
 from troth.ledger.receipts import ReceiptProof
 from troth.verify.trust import ChainPin, LogPin, Trust, Witnesses
 from troth.verify.view import raw_cid
@@ -175,12 +175,13 @@ def anchored(origin: str, size: int, root: bytes, contract: bytes = CONTRACT, ow
 
 @dataclass
 class Ledger:
-    """A log in memory, and the chain that anchors it."""
+    """A log in memory. ``signed_as``: the name of the key that signs it, if that is not the origin."""
 
     origin: str = ORIGIN
     key: str = "log"
     entries: list[Rec] = field(default_factory=list)
     witness: str | None = "witness"
+    signed_as: str | None = None
 
     def add(self, rec: Rec) -> Rec:
         self.entries.append(rec)
@@ -193,7 +194,8 @@ class Ledger:
         return merkle.root_at(size, self.node(size))
 
     def note(self, size: int) -> bytes:
-        note = Checkpoint(self.origin, size, self.root(size)).sign(NoteSigner(self.origin, seed(self.key)))
+        text = Checkpoint(self.origin, size, self.root(size)).text()
+        note = Note(text, (NoteSigner(self.signed_as or self.origin, seed(self.key)).sign(text),)).to_bytes()
         if self.witness:
             note = cosign(note, NoteSigner("witness.example", seed(self.witness), WITNESS_KEY), 1_700_000_500)
         return note

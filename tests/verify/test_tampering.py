@@ -283,6 +283,17 @@ def a_change_of_documents_without_its_post_quantum_signature() -> Made:
 
 
 @case(3, REFUTED)
+def a_change_of_documents_that_changes_nothing() -> Made:
+    """The clinic says its second document twice: nothing here needs the second saying."""
+    value = decode(rotated("clinic")[1].payload)
+    value["predicate"]["issued_at"] += 1
+    again = sign(rotated("clinic")[0].signer(), encode(value))
+    one = story(after=lambda ledger: ledger.add(again))
+    named = replace(one, names={**one.names, "again": again.id})
+    return only(named, lambda found: True, ("again",)).to_bytes(), one.trust
+
+
+@case(3, REFUTED)
 def a_change_of_documents_by_a_bare_key_which_nobody_signed() -> Made:
     """Changes of documents are judged in step 3 and not in step 4: a did:key must not slip through between them."""
     ledger = Ledger()
@@ -567,6 +578,11 @@ def another_log() -> Made:
 
 
 @case(8, REFUTED)
+def the_pinned_key_signs_another_log() -> Made:
+    return told(story(ledger=Ledger(origin="lab.example/other", signed_as=forge.ORIGIN)))
+
+
+@case(8, REFUTED)
 def the_signature_is_another_checkpoints() -> Made:
     def act(parts: Parts) -> None:
         older = Note.from_bytes(HONEST.ledger.note(9))
@@ -618,6 +634,11 @@ def anchor_case(act: Callable[[RawAnchor], RawAnchor | None]) -> Made:
 @case(9, UNDECIDABLE)
 def no_anchor() -> Made:
     return anchor_case(lambda anchor: None)
+
+
+@case(9, MALFORMED)
+def an_anchor_without_headers() -> Made:
+    return anchor_case(lambda anchor: anchor._replace(receipt=replace(anchor.receipt, headers=())))
 
 
 @case(9, REFUTED)
