@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -202,12 +204,13 @@ def study(console: Console) -> dict[str, Any]:
 def _next(out: Path, model: str, seconds: float) -> list[str]:
     """The closing lines: what to try next, each to be copied as it is."""
     password = f"TROTH_PASSPHRASE={telling.PASSPHRASE}"
+    troth = "troth" if shutil.which("troth") else sys.argv[0]
     return [
         f"\nDone in {seconds} s. Try next:\n",
         "  the numbered steps, offline; upheld",
-        f"    troth verify {out}/model.troth --trust {out}/trust.json --offline",
+        f"    {troth} verify {out}/model.troth --trust {out}/trust.json --offline",
         "  a verifier executes the rounds again",
-        f"    {password} troth verify {out}/model.troth --trust {out}/trust.json --as {out}/parties/verifier-1",
+        f"    {password} {troth} verify {out}/model.troth --trust {out}/trust.json --as {out}/parties/verifier-1",
         "  where the model comes from, and what is stale",
-        f"    {password} troth trace {model} --home {out}/parties/sponsor --html {out}/trace.html",
+        f"    {password} {troth} trace {model} --home {out}/parties/sponsor --html {out}/trace.html",
     ]
