@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from troth.web.page import text
 
-WIDTH, WIDE, HEIGHT = 460, 720, 230
+WIDTH, WIDE, HEIGHT = 460, 560, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 16, 34
 
 

@@ -36,7 +36,8 @@ def graph_svg(graph: Mapping[str, Any], names: Mapping[str, str] | None = None) 
 
     graph: as ``troth.verify.trace.Graph.json`` gives it. names: DID to the name to show.
     """
-    rows = list(graph["nodes"])[:MOST_DRAWN]
+    replaced = {edge["to"] for edge in graph["edges"] if edge["role"] == "corrects"}
+    rows = [{**row, "replaced": row["claim"] in replaced} for row in list(graph["nodes"])[:MOST_DRAWN]]
     left_out = len(graph["nodes"]) - len(rows)
     known = {row["claim"] for row in rows}
     edges = [edge for edge in graph["edges"] if edge["from"] in known and edge["to"] in known]
@@ -156,22 +157,25 @@ def _edge(edge: Mapping[str, Any], places: Mapping[str, _Place], numbers: Mappin
             f'd="M{here.x} {here.y}C{here.x - bend} {here.y} {there.x + bend} {there.y} {there.x} {there.y}"/>')
 
 
-def _state(row: Mapping[str, Any]) -> str:
-    return "erased" if row["erased"] else "stale" if row["stale"] else "" if row["kind"] else "absent"
+def _states(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is to be said of a claim besides its kind: erased, or stale, or not here; and replaced."""
+    state = "erased" if row["erased"] else "stale" if row["stale"] else "" if row["kind"] else "absent"
+    return tuple(filter(None, ("replaced" if row["replaced"] else "", state)))
 
 
 def _node(at: int, place: _Place, target: str, names: Mapping[str, str]) -> str:
-    row, state = place.row, _state(place.row)
+    row, states = place.row, _states(place.row)
     kind, who = row["kind"] or "claim that is not here", _name(row["issuer"], names)
-    says = f"{kind} by {who}" if row["issuer"] else kind
+    says = ", ".join((f"{kind} by {who}" if row["issuer"] else kind, *states))
     letter = "?" if row["kind"] is None else row["kind"][:1].upper()
     ring = f'<circle class="target" r="{_RADIUS + 4}"/>' if row["claim"] == target else ""
     cross = f'<path class="cross" d="M-{_RADIUS} -{_RADIUS}L{_RADIUS} {_RADIUS}"/>' if row["erased"] else ""
-    return (f'<g class="node {_colour(row["kind"])} {state}" transform="translate({place.x} {place.y})" role="button" '
+    style = " ".join(("node", _colour(row["kind"]), *states))
+    return (f'<g class="{style}" transform="translate({place.x} {place.y})" role="button" '
             f'tabindex="{0 if at == 0 else -1}" data-at="{at}" data-claim="{text(row["claim"])}" '
             f'data-kind="{text(kind)}" data-who="{text(who)}" data-did="{text(row["issuer"] or "")}" '
-            f'data-state="{state}" aria-label="{text(says)}{", " + state if state else ""}">'
-            f'<title>{text(says)}{", " + state if state else ""}\n{text(row["claim"])}</title>'
+            f'data-state="{", ".join(states)}" aria-label="{text(says)}">'
+            f'<title>{text(says)}\n{text(row["claim"])}</title>'
             f'{ring}<circle r="{_RADIUS}"/>{cross}<text y="4.5">{text(letter)}</text></g>')
 
 
@@ -183,10 +187,10 @@ def _legend(rows: Sequence[Mapping[str, Any]]) -> str:
     kinds = sorted({row["kind"] for row in rows if row["kind"]},
                    key=lambda kind: (COLOURS.index(kind) if kind in COLOURS else 99, kind))
     items = [(f"node {_colour(kind)}", kind[:1].upper(), kind) for kind in kinds]
-    states = {_state(row) for row in rows}
+    states = {state for row in rows for state in _states(row)}
     items += [(f"node k7 {state}", "", says) for state, says in
-              (("erased", "data erased"), ("stale", "stale: rests on erased data"), ("absent", "not here"))
-              if state in states]
+              (("replaced", "refuted and replaced"), ("erased", "data erased"),
+               ("stale", "stale: rests on erased data"), ("absent", "not here")) if state in states]
     return "<p class=legend>" + "".join(
         f'<span><svg class="swatch round" viewBox="-15 -15 30 30" aria-hidden="true"><g class="{style}"><circle '
         f'r="12"/><text y="5">{text(letter)}</text></g></svg> {text(says)}</span>'
@@ -194,7 +198,7 @@ def _legend(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
-    cells = [(text(row["kind"] or "not here"), text(_name(row["issuer"], names)), text(_state(row) or "in force"),
-              f"<code>{text(row['claim'])}</code>") for row in rows]
+    cells = [(text(row["kind"] or "not here"), text(_name(row["issuer"], names)),
+              text(", ".join(_states(row)) or "in force"), f"<code>{text(row['claim'])}</code>") for row in rows]
     return (f"<details><summary>All {len(rows)} claims as a table</summary>"
             f"{table(['kind', 'issuer', 'state', 'claim'], cells, label='All claims')}</details>")
