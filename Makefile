@@ -38,7 +38,7 @@ contracts: contracts/node_modules   ## compile the contracts; the artefacts are 
 
 test: $(VENV)/dev contracts/node_modules chromium lint   ## everything that must hold, under ten minutes on two cores
 	cd contracts && node compile.mjs --check
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
 stateful: $(VENV)/dev contracts/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
