@@ -123,11 +123,12 @@ WRONG = {
     "a place beyond 2^53": patched(b"CLMS", TWO + signed() + bundle.member_record(1, 0, 2**53, b"x" * 40)),
     "a member cut in its head": patched(b"CLMS", TWO + signed() + bundle.member_record(1, 0, 0, b"")[:-1]),
     "a payload that does not end": patched(b"CLMS", ONE + signed()[:-1]),
+    "a payload too long": patched(b"CLMS", ONE + signed(payload=bytes(bundle.MAX_PAYLOAD + 1))),
     "a payload of 4 GB": patched(b"CLMS", ONE + signed()[:12] + b"\xff" * 4 + b"x" * 40),
     "a record cut in its head": patched(b"CLMS", ONE + signed()[:10]),
     "more documents than said": patched(b"IDEN", ONE + ONE + b"d" + b"d"),
     "fewer documents than said": patched(b"IDEN", TWO + ONE + b"d"),
-    "a document too long": patched(b"IDEN", ONE + (bundle.MAX_DOCUMENT + 1).to_bytes(4, "big") + bytes(70_000)),
+    "a document too long": patched(b"IDEN", ONE + (bundle.MAX_DOCUMENT + 1).to_bytes(4, "big") + bytes(bundle.MAX_DOCUMENT + 1)),
     "a batch proof cut off": patched(b"BTCH", TWO + bytes(32)),
     "an anchor cut off": patched(b"ANCH", bytes(11)),
     "an anchor with slack": patched(b"ANCH", bytes(21)),
@@ -213,6 +214,18 @@ class Shrinking(io.BytesIO):
 def test_a_file_that_shrinks_is_not_the_bundles_fault() -> None:
     with pytest.raises(OutsideFailed, match="shorter"):
         BundleReader(Shrinking(GOOD))
+
+
+class Failing(io.BytesIO):
+    """A disk that cannot be read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise OSError(5, os.strerror(5))
+
+
+def test_a_disk_that_fails_is_not_the_bundles_fault() -> None:
+    with pytest.raises(OutsideFailed, match="cannot be read"):
+        BundleReader(Failing(GOOD))
 
 
 def test_embedded_files_are_of_one_block() -> None:

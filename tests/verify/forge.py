@@ -26,7 +26,7 @@ from troth.core.claims import (
     seal_of_member,
     seal_of_signatures,
 )
-from troth.core.encoding import keccak256, sha256
+from troth.core.encoding import keccak256, sha256, take
 from troth.core.ports import Finding
 from troth.core.verdicts import Outcome
 from troth.identity.hybrid import HybridIdentity
@@ -306,10 +306,20 @@ class Sums:
 
     def judge(self, view, roles, settings):
         model = view.statement(view.target)
+        take(dict(model.body), sum=int)
         aggregate = view.statement(model.ref("aggregate"))
         total = sum(view.statement(claim).body["value"] for claim in aggregate.all_refs("update"))
         right = total == aggregate.body["sum"] == model.body["sum"]
         return (Finding("sums", Outcome.UPHELD if right else Outcome.REFUTED, f"updates sum to {total}"),)
+
+
+class Silent:
+    """A policy that has nothing to say."""
+
+    says: dict = {}  # noqa: RUF012
+
+    def judge(self, view, roles, settings):
+        return (Finding("silent", None, "no opinion"),)
 
 
 class Opens:
@@ -323,7 +333,7 @@ class Opens:
                      for claim, _ in view.statements("listing"))
 
 
-POLICIES = {"sums": Sums()}
+POLICIES = {"sums": Sums(), "silent": Silent()}
 
 
 def outsider() -> Ed25519Signer:

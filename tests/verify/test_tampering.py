@@ -24,7 +24,7 @@ from troth.ledger.bundle import RawAnchor
 from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, Note, NoteSigner, cosign
 from troth.verify import bundle as verifying
 from troth.verify import inside
-from troth.verify.trust import Trust
+from troth.verify.trust import Trust, Witnesses
 from troth.verify.view import BundleView
 
 UPHELD, REFUTED, UNDECIDABLE, PENDING = Outcome.UPHELD, Outcome.REFUTED, Outcome.UNDECIDABLE, Outcome.PENDING
@@ -591,6 +591,15 @@ def the_signature_is_another_checkpoints() -> Made:
     return changed(act)
 
 
+@case(8, REFUTED)
+def the_line_names_another_key() -> Made:
+    def act(parts: Parts) -> None:
+        own = Note.from_bytes(parts.note)
+        parts.note = Note(own.text, (replace(own.signatures[0], key_id=b"none"), own.signatures[1])).to_bytes()
+
+    return changed(act)
+
+
 @case(8, UNDECIDABLE)
 def no_witness_saw_it() -> Made:
     return changed(lambda parts: setattr(parts, "note", replace(HONEST.ledger, witness=None).note(11)))
@@ -794,6 +803,17 @@ def a_policy_unknown_here() -> Made:
     return HONEST.parts.to_bytes(), replace(HONEST.trust, policy={"name": "elsewhere"})
 
 
+@case(11, REFUTED)
+def a_model_whose_body_is_not_a_models() -> Made:
+    lab = party("lab").signer()
+    return told(story(instead("model", lambda rec: sign(lab, body_of(rec, bonus=1)))))
+
+
+@case(11, UNDECIDABLE)
+def a_policy_that_finds_nothing() -> Made:
+    return HONEST.parts.to_bytes(), replace(HONEST.trust, policy={"name": "silent"})
+
+
 @case(11, UNDECIDABLE)
 def no_policy() -> Made:
     return HONEST.parts.to_bytes(), replace(HONEST.trust, policy=None)
@@ -934,7 +954,7 @@ def test_no_mixture_with_another_genuine_bundle_is_upheld(name: str) -> None:
 
 def small() -> Story:
     """A bundle of a few kilobytes that has everything but hybrid signatures: for sweeps over every byte."""
-    ledger, signer = Ledger(), outsider()
+    ledger, signer = Ledger(witness=None), outsider()
     listing = ledger.add(say(signer, "listing", {"rows": 2}, evidence=[
         forge.Evidence("listing", forge.raw_cid(forge.sha256(b"a,b\n")), "raw", False)]))
     payloads = [forge.statement(signer.did, "update", {"value": n}, [("data", listing.id)]).to_bytes()
@@ -946,9 +966,12 @@ def small() -> Story:
     model = ledger.add(say(signer, "model", {"sum": 1}, [("aggregate", aggregate.id)]))
     ledger.add(say(signer, "noise", {}))
     wanted = [listing.id, batch.id, members[1].id, aggregate.id, model.id]
-    parts, chain = ledger.parts(model.id, wanted, [], anchored_size=7, size=8, blobs=[b"a,b\n"])
+    parts, _ = ledger.parts(model.id, wanted, [], anchored_size=7, size=8, blobs=[b"a,b\n"])
+    chain = Chain()
+    number = chain.mine((forge.anchored(forge.ORIGIN, 7, ledger.root(7)),))
+    parts = replace(parts, anchor=RawAnchor(parts.anchor.consistency, chain.prove(number)))
     roles = {"aggregator": (signer.did,), "hospital": (signer.did,)}
-    trust = replace(forge.trust_for(chain), documents={}, roles=roles)
+    trust = replace(forge.trust_for(chain), documents={}, roles=roles, witnesses=Witnesses())
     return Story(ledger, chain, parts, trust, {"model": model.id})
 
 
@@ -972,7 +995,7 @@ def test_no_byte_of_a_bundle_can_be_changed() -> None:
         changed_bytes[offset] = byte
 
 
-def test_no_fifth_byte_of_a_hybrid_bundle_can_be_changed() -> None:
+def test_no_seventh_byte_of_a_hybrid_bundle_can_be_changed() -> None:
     ledger, lab = Ledger(), party("lab")
     model = ledger.add(say(lab.signer(), "listing", {"rows": 1}))
     parts, chain = ledger.parts(model.id, [model.id], [lab.genesis], anchored_size=1, size=1)
@@ -981,7 +1004,7 @@ def test_no_fifth_byte_of_a_hybrid_bundle_can_be_changed() -> None:
     data = parts.to_bytes()
     assert verifying.verify(io.BytesIO(data), trust, policies=policy).outcome is UPHELD
     changed_bytes = bytearray(data)
-    for offset in range(0, len(data), 5):  # every byte of the format itself is flipped in the sweep above
+    for offset in range(0, len(data), 7):  # every byte of the format itself is flipped in the sweep above
         byte = data[offset]
         changed_bytes[offset] = byte ^ (1 << offset % 8)
         try:
