@@ -41,37 +41,32 @@ function read(path) {
 
 function compile() {
   const own = [...sources("src"), ...sources("test")];
-  const seen = new Map(own.map((path) => [path, read(path).contents]));
   const input = {
     language: "Solidity",
-    sources: Object.fromEntries(own.map((path) => [path, { content: seen.get(path) }])),
+    sources: Object.fromEntries(own.map((path) => [path, { content: read(path).contents }])),
     settings: SETTINGS,
   };
-  const load = (path) => {
-    const found = read(path);
-    if (found.contents !== undefined) seen.set(path, found.contents);
-    return found;
-  };
-  const output = JSON.parse(solc.compile(JSON.stringify(input), { import: load }));
+  const output = JSON.parse(solc.compile(JSON.stringify(input), { import: read }));
   const errors = (output.errors ?? []).filter((error) => error.severity === "error" || !error.sourceLocation?.file?.startsWith("@"));
   if (errors.length) {
     for (const error of errors) console.error(error.formattedMessage);
     process.exit(1);
   }
-  const shipped = new Map([...seen].filter(([path]) => !path.startsWith("test/")));
-  return { output, digests: { src: digest(shipped), test: digest(seen) } };
+  return output;
 }
 
-// One digest over every source that went in, ours and the libraries', in order of path.
-function digest(seen) {
+// Over all that decides the outcome: our sources, the pinned libraries and compiler, and this script. Python can
+// compute it too, so a changed source without new artefacts is noticed where there is no compiler.
+function digest(folders) {
   const hash = createHash("sha256");
-  for (const path of [...seen.keys()].sort()) {
-    hash.update(`${path}\0${createHash("sha256").update(seen.get(path)).digest("hex")}\n`);
+  for (const path of [...folders.flatMap(sources), "compile.mjs", "package-lock.json"]) {
+    hash.update(`${path}\0${createHash("sha256").update(readFileSync(join(HERE, path))).digest("hex")}\n`);
   }
   return hash.digest("hex");
 }
 
-function artefacts({ output, digests }) {
+function artefacts(output) {
+  const digests = { src: digest(["src"]), test: digest(["src", "test"]) };
   const files = new Map();
   for (const [path, contracts] of Object.entries(output.contracts)) {
     const kind = path.startsWith("src/") ? "src" : path.startsWith("test/") ? "test" : null;

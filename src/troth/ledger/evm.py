@@ -177,9 +177,10 @@ class EvmBook:
 
     def _send(self, by: Account, data: bytes) -> Receipt:
         """Run the act on the present state, so that a refusal costs nothing, then send it."""
+        sender = self._senders(by)
         if self._gas is not None:
             call(self.web3, self.address, data, sender=by, errors=self._errors)
-        return self._senders(by).send(self.address, data, gas=self._gas)
+        return sender.send(self.address, data, gas=self._gas)
 
     def _stored(self, deal: bytes) -> _Stored:
         values = decode(DEAL, call(self.web3, self.address, calldata("deals", deal)))

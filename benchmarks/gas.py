@@ -1,0 +1,280 @@
+"""Gas of every act of the Book and of an anchor, on the embedded chain (Prague rules), against benchmarks/gas.json.
+
+Money is already held and approvals are given beforehand: they are listed apart. "new" says that a payee held nothing
+of the token before, so its balance slot is written from zero; every slot is cold at the start of a transaction. Where
+an act depends on it, the name says how many depositors, payees, voices or entries there are. The peer is an ERC-20
+transfer to a holder in the same run.
+
+Run: python benchmarks/gas.py [--write]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from troth.core.encoding import keccak256
+from troth.core.payouts import PayoutTree
+from troth.core.terms import (
+    CHALLENGER,
+    KEEPER,
+    REFUTED,
+    SLASHED,
+    UPHELD,
+    Account,
+    Answered,
+    Ask,
+    Pot,
+    Result,
+    Root,
+    Rung,
+    Split,
+    Terms,
+    climber,
+    payout_leaf,
+)
+from troth.core.typed_data import join_digest
+from troth.identity.keys import Secp256k1KeyPair
+from troth.ledger.anchors import anchor
+from troth.ledger.artefacts import Artefact
+from troth.ledger.chains.clocks import ManualClock
+from troth.ledger.chains.embedded import EmbeddedChain
+from troth.ledger.checkpoints import Checkpoint
+from troth.ledger.deploy import create, deploy
+from troth.ledger.erc20 import Erc20
+from troth.ledger.evm import EvmBook
+from troth.ledger.sending import Receipt, Sender
+from troth.verify.policies.voices import commit_data, reveal_data
+
+HERE = Path(__file__).parent
+SNAPSHOT = HERE / "gas.json"
+MOODY = HERE.parent / "tests" / "contracts" / "artefacts" / "MoodyToken.json"
+START, HOUR = 1_700_000_000, 3600
+CLAIM = keccak256(b"claim")
+
+
+class Meter(Sender):
+    """Notes the gas of what it sends under the name that was set last."""
+
+    notes: dict[str, int]
+    name: str
+
+    def send(self, to: bytes | None, data: bytes = b"", *, value: int = 0, gas: int | None = None) -> Receipt:
+        receipt = super().send(to, data, value=value, gas=gas)
+        if self.name:
+            self.notes[self.name] = receipt.gas_used
+        return receipt
+
+
+class Bench:
+    """A chain with everything deployed, and actors by name."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(START)
+        self.chain = EmbeddedChain(None, clock=self.clock)
+        self.notes: dict[str, int] = {}
+        self.senders: dict[Account, Meter] = {}
+        self.keys: dict[Account, Secp256k1KeyPair] = {}
+        self.owner = self.actor("owner")
+        sender = self.senders[self.owner]
+        self.contracts = deploy(sender)
+        self.token = Erc20(self.chain.web3, self.contracts["token"].address)
+        self.book = EvmBook(self.chain.web3, self.contracts["book"].address, self.senders.__getitem__,
+                            chain_id=self.chain.chain_id)
+        self.deals = 0
+
+    def actor(self, name: str) -> Account:
+        """An account with a key of its own."""
+        pair = Secp256k1KeyPair(keccak256(b"gas " + name.encode()))
+        account = pair.public.account
+        if account not in self.senders:
+            meter = Meter(self.chain.web3, pair.reveal_seed())
+            meter.notes, meter.name = self.notes, ""
+            self.senders[account], self.keys[account] = meter, pair
+        return account
+
+    def holder(self, name: str) -> Account:
+        """An actor with money and an approval."""
+        account = self.actor(name)
+        self.token.transfer(self.senders[self.owner], account, 10**9)
+        self.token.approve(self.senders[account], self.book.address, 10**9)
+        return account
+
+    def act(self, name: str, by: Account, do: Callable[..., Any], *arguments: Any) -> Any:
+        """Do an act and note its gas; an empty name notes nothing."""
+        self.senders[by].name = name
+        done = do(by, *arguments)
+        self.senders[by].name = ""
+        return done
+
+    def open(self, name: str, by: Account, terms: Terms) -> bytes:
+        self.deals += 1
+        deal: bytes = self.act(name, by, self.book.open, terms, self.deals.to_bytes(32, "big"))
+        return deal
+
+    def join_all(self, deal: bytes, terms: Terms) -> None:
+        for index, pot in enumerate(terms.pots):
+            if pot.depositor in self.senders:
+                self.book.join(pot.depositor, deal, index)
+
+    def pinned(self, name: str) -> tuple[Account, bytes]:
+        return self.contracts[name].address, self.contracts[name].codehash
+
+
+def job(bench: Bench, client: Account, worker: Account, verifiers: tuple[Account, ...], court: Account) -> Terms:
+    """Two depositors; the worker's word, above it a re-execution by 2 of 3."""
+    pots = (
+        Pot("reward", client, 1000, {UPHELD: Split((worker, KEEPER), amounts=(990, 10))}),
+        Pot("stake", worker, 500, {SLASHED: Split((CHALLENGER, client), weights=(1, 1))}),
+        Pot("fee", climber(1), 60, {UPHELD: Answered(1), REFUTED: Answered(1)}),
+    )
+    rungs = (
+        Rung(*bench.pinned("assumed"), (Ask("result", (worker,), HOUR),), HOUR, HOUR, 100, REFUTED),
+        Rung(*bench.pinned("rerun:2"), (Ask("evidence", (worker,), HOUR), Ask("commit", verifiers, HOUR),
+                                        Ask("reveal", verifiers, HOUR)), HOUR),
+    )
+    return Terms(bench.token.address, pots, rungs, bench.chain.now() + HOUR, court)
+
+
+def two_party(bench: Bench) -> None:
+    """open, both forms of join, submit and judge apart and in one, close, and a void."""
+    client, worker = bench.holder("client"), bench.holder("worker")
+    verifiers = tuple(bench.actor(f"verifier {n}") for n in range(3))
+    keeper, court = bench.holder("keeper"), bench.actor("court")
+    terms = job(bench, client, worker, verifiers, court)
+    deal = bench.open("open: 3 pots, 2 rungs", client, terms)
+    bench.act("join: first of 2", client, bench.book.join, deal, 0)
+    bench.act("join: last of 2, starts the deal", worker, bench.book.join, deal, 1)
+    said = Result(UPHELD).to_bytes()
+    bench.act("submit: one seat", worker, bench.book.submit, deal, 0, 0, CLAIM, said)
+    bench.act("judge: Assumed, 1 entry", keeper, bench.book.judge, deal)
+    bench.clock.advance(HOUR)
+    bench.act("close: pays 2 holders, 2 entries", keeper, bench.book.close, deal)
+    terms = job(bench, client, worker, verifiers, court)
+    deal = bench.open("", client, terms)
+    bench.book.join(client, deal, 0)
+    expiry = bench.chain.now() + HOUR
+    digest = join_digest(bench.book.chain_id, bench.book.address, deal, 1, terms.token, 500, expiry)
+    bench.act("join with consent: last of 2, starts the deal", keeper, bench.book.join_with_consent, deal, 1, expiry,
+              bench.keys[worker].sign_digest(digest))
+    bench.act("submit and judge: Assumed", worker, bench.book.submit_and_judge, deal, 0, 0, CLAIM, said)
+    challenged(bench, deal, worker, verifiers, keeper)
+    terms = job(bench, client, worker, verifiers, court)
+    deal = bench.open("", client, terms)
+    bench.book.join(client, deal, 0)
+    bench.clock.advance(HOUR)
+    bench.act("close: void, 1 of 2 joined", keeper, bench.book.close, deal)
+
+
+def challenged(bench: Bench, deal: bytes, worker: Account, verifiers: tuple[Account, ...], keeper: Account) -> None:
+    """A right challenger, Rerun by 2 of 3, the verifiers paid for the first time."""
+    rival = bench.holder("rival")
+    bench.act("challenge: bond and fee", rival, bench.book.challenge, deal)
+    bench.act("submit: evidence of 100 bytes", worker, bench.book.submit, deal, 0, 0, CLAIM, bytes(range(1, 101)))
+    found = Result(REFUTED, slashed=frozenset({worker})).to_bytes()
+    for n, verifier in enumerate(verifiers):
+        data = commit_data(deal, 1, verifier, found, CLAIM)
+        bench.act(f"submit: commit {n + 1} of 3", verifier, bench.book.submit, deal, 1, 0, CLAIM, data)
+    for n, verifier in enumerate(verifiers):
+        data = reveal_data(found, CLAIM)
+        bench.act(f"submit: reveal {n + 1} of 3", verifier, bench.book.submit, deal, 2, 0, CLAIM, data)
+    bench.act("judge: Rerun 2 of 3, 10 entries", keeper, bench.book.judge, deal)
+    bench.act("close: challenger right, pays 2 holders and 3 new, 11 entries", keeper, bench.book.close, deal)
+
+
+def round_of_five(bench: Bench) -> None:
+    """Five trainers with stakes, paid by measured values."""
+    sponsor, keeper, court = bench.holder("sponsor"), bench.actor("keeper"), bench.actor("court")
+    trainers = tuple(bench.holder(f"trainer {n}") for n in range(5))
+    pots = (
+        Pot("reward", sponsor, 10_000, {UPHELD: Split(trainers)}),
+        *(Pot(f"stake {n}", one, 500, {SLASHED: Split((sponsor,), weights=(1,))}) for n, one in enumerate(trainers)),
+    )
+    rung = Rung(*bench.pinned("assumed"), (Ask("result", (sponsor,), HOUR),), HOUR, silent=REFUTED)
+    terms = Terms(bench.token.address, pots, (rung,), bench.chain.now() + HOUR, court)
+    deal = bench.open("open: 6 pots, 1 rung", sponsor, terms)
+    bench.join_all(deal, terms)
+    result = Result(UPHELD, values=(1500, 2500, 1000, 3000, 2000))
+    bench.act("submit and judge: Assumed, 5 values", sponsor, bench.book.submit_and_judge, deal, 0, 0, CLAIM,
+              result.to_bytes())
+    bench.act("close: 5 staked trainers, pays 5 holders", keeper, bench.book.close, deal)
+
+
+def payouts(bench: Bench) -> None:
+    """Ten thousand payees under one root."""
+    sponsor, keeper, court = bench.holder("sponsor"), bench.actor("keeper"), bench.actor("court")
+    rung = Rung(*bench.pinned("assumed"), (Ask("result", (sponsor,), HOUR),), HOUR, silent=REFUTED)
+    pots = (Pot("reward", sponsor, 20_000, {UPHELD: Root(HOUR)}),)
+    terms = Terms(bench.token.address, pots, (rung,), bench.chain.now() + HOUR, court)
+    deal = bench.open("open: 1 pot, 1 rung", sponsor, terms)
+    bench.join_all(deal, terms)
+    payees = [bench.actor("payee 0"), sponsor, *(keccak256(n.to_bytes(4, "big"))[:20] for n in range(9_998))]
+    leaves = [payout_leaf(bench.book.chain_id, bench.book.address, deal, 0, n, one, 2) for n, one in enumerate(payees)]
+    tree = PayoutTree(leaves)
+    said = Result(UPHELD, root=tree.root, total=20_000).to_bytes()
+    bench.book.submit_and_judge(sponsor, deal, 0, 0, CLAIM, said)
+    bench.act("close: root of 10,000 payees", keeper, bench.book.close, deal)
+    for n, name in ((0, "collect: 1 of 10,000, new holder, first of its word"), (1, "collect: 1 of 10,000, holder")):
+        bench.act(name, keeper, bench.book.collect, deal, 0, (n, payees[n], 2), tree.proof(n))
+    bench.clock.advance(HOUR)
+    bench.act("sweep: to a holder", keeper, bench.book.sweep, deal, 0)
+
+
+def others(bench: Bench) -> None:
+    """A failed payment and its withdrawal, stopping, anchors, and what a token costs by itself."""
+    client, payee, court = bench.holder("client"), bench.actor("blocked payee"), bench.actor("court")
+    moody, _ = create(bench.senders[bench.owner], Artefact.read(MOODY.read_text("utf-8")).bytecode)
+    owner = bench.senders[bench.owner]
+    owner.send(moody, keccak256(b"mint(address,uint256)")[:4] + client.rjust(32, b"\0") + (100).to_bytes(32, "big"))
+    Erc20(bench.chain.web3, moody).approve(bench.senders[client], bench.book.address, 100)
+    rung = Rung(*bench.pinned("assumed"), (Ask("result", (client,), HOUR),), HOUR, silent=REFUTED)
+    pots = (Pot("reward", client, 100, {UPHELD: Split((payee,), amounts=(100,))}),)
+    terms = Terms(moody, pots, (rung,), bench.chain.now() + HOUR, court)
+    deal = bench.open("", client, terms)
+    bench.join_all(deal, terms)
+    bench.book.submit_and_judge(client, deal, 0, 0, CLAIM, Result(UPHELD).to_bytes())
+    fail = keccak256(b"fail(address,bool)")[:4] + payee.rjust(32, b"\0")
+    owner.send(moody, fail + (1).to_bytes(32, "big"))
+    bench.act("close: 1 payment that fails", client, bench.book.close, deal)
+    owner.send(moody, fail + bytes(32))
+    bench.act("withdraw: new holder", payee, bench.book.withdraw, moody)
+    bench.act("stop", bench.owner, bench.book.stop, True)
+    bench.act("start again", bench.owner, bench.book.stop, False)
+    for size, name in ((10, "anchor: first of a log"), (20, "anchor: a later one")):
+        checkpoint = Checkpoint("example.org/log", size, keccak256(bytes([size])))
+        owner.name = name
+        anchor(owner, bench.contracts["anchor"].address, checkpoint)
+    owner.name = "apart: ERC-20 transfer to a holder"
+    bench.token.transfer(owner, client, 1)
+    owner.name = "apart: first approval"
+    bench.token.approve(owner, bench.book.address, 1)
+    owner.name = ""
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Gas by act, and each as a ratio to an ERC-20 transfer measured in the same run (``quick`` changes nothing)."""
+    bench = Bench()
+    for story in (two_party, round_of_five, payouts, others):
+        story(bench)
+    bench.chain.close()
+    peer = bench.notes["apart: ERC-20 transfer to a holder"]
+    return {"gas": bench.notes, "in ERC-20 transfers": {name: round(gas / peer, 2)
+                                                        for name, gas in bench.notes.items()}}
+
+
+def differences(found: dict[str, int]) -> dict[str, tuple[int | None, int | None]]:
+    """(committed, found) of every act whose gas is not the committed one."""
+    committed = json.loads(SNAPSHOT.read_text("utf-8"))
+    names = sorted(committed.keys() | found.keys())
+    return {name: (committed.get(name), found.get(name)) for name in names if committed.get(name) != found.get(name)}
+
+
+if __name__ == "__main__":
+    figures = run()
+    if "--write" in sys.argv:
+        SNAPSHOT.write_text(json.dumps(figures["gas"], indent=2) + "\n", "utf-8")
+    figures["differs from the snapshot"] = differences(figures["gas"])
+    print(json.dumps(figures, indent=2))
