@@ -116,7 +116,7 @@ WRONG = {
     "four billion claims": patched(b"CLMS", b"\xff" * 4 + signed()),
     "positions that do not ascend": patched(b"CLMS", TWO + signed(3) + signed(3)),
     "a position beyond 2^53": patched(b"CLMS", ONE + signed(2**53)),
-    "a form unknown": patched(b"CLMS", ONE + bytes(8) + b"\x02" + bytes(40)),
+    "a form unknown": patched(b"CLMS", ONE + bytes(8) + b"\x02" + signed()[9:]),
     "a claim without signatures": patched(b"CLMS", ONE + bytes(8) + b"\x00\x00" + bytes(40)),
     "a member of itself": patched(b"CLMS", ONE + bundle.member_record(0, 0, 0, b"x" * 40)),
     "a member of a later claim": patched(b"CLMS", TWO + bundle.member_record(0, 1, 0, b"x" * 40) + signed(1)),
@@ -128,7 +128,7 @@ WRONG = {
     "a record cut in its head": patched(b"CLMS", ONE + signed()[:10]),
     "more documents than said": patched(b"IDEN", ONE + ONE + b"d" + b"d"),
     "fewer documents than said": patched(b"IDEN", TWO + ONE + b"d"),
-    "a document too long": patched(b"IDEN", ONE + (bundle.MAX_DOCUMENT + 1).to_bytes(4, "big") + bytes(bundle.MAX_DOCUMENT + 1)),
+    "a document too long": patched(b"IDEN", b"".join(bundle.list_of([bytes(bundle.MAX_DOCUMENT + 1)]))),
     "a batch proof cut off": patched(b"BTCH", TWO + bytes(32)),
     "an anchor cut off": patched(b"ANCH", bytes(11)),
     "an anchor with slack": patched(b"ANCH", bytes(21)),
@@ -214,6 +214,14 @@ class Shrinking(io.BytesIO):
 def test_a_file_that_shrinks_is_not_the_bundles_fault() -> None:
     with pytest.raises(OutsideFailed, match="shorter"):
         BundleReader(Shrinking(GOOD))
+
+
+def test_an_anchor_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = patched(b"ANCH", bytes(20))  # no hashes, index 0, no headers, no nodes, an empty receipt
+    assert BundleReader(io.BytesIO(data)).anchor() is not None
+    monkeypatch.setattr(bundle, "MAX_ANCHOR", 19)
+    with pytest.raises(BadInput, match="anchor too long"):
+        BundleReader(io.BytesIO(data)).anchor()
 
 
 class Failing(io.BytesIO):
