@@ -110,6 +110,7 @@ def test_a_second_reader_sees_the_same(world: EvmWorld) -> None:
     assert other.state(deal) == world.book.state(deal)
     claims(world, deal)
     assert other.state(deal) == world.book.state(deal)
+    world.advance(HOUR)
     with pytest.raises(BadInput, match="no key"):
         other.close(RIVAL, deal)
     late = EvmBook(world.web3, world.addresses.book, senders_of({}), chain_id=world.chain.chain_id,

@@ -70,7 +70,7 @@ class _Stored:
 class EvmBook:
     """``troth.core.ports.Book`` over a deployed contract.
 
-    senders: the Sender of an account that acts (Misuse or KeyError is the caller's business). first_block: where the
+    senders: the Sender of an account that acts, asked for once the act is known not to be refused. first_block: where the
     Book's events begin. gas: the limit of every act; None asks the node for an estimate.
     """
 
@@ -177,10 +177,9 @@ class EvmBook:
 
     def _send(self, by: Account, data: bytes) -> Receipt:
         """Run the act on the present state, so that a refusal costs nothing, then send it."""
-        sender = self._senders(by)
         if self._gas is not None:
             call(self.web3, self.address, data, sender=by, errors=self._errors)
-        return sender.send(self.address, data, gas=self._gas)
+        return self._senders(by).send(self.address, data, gas=self._gas)
 
     def _stored(self, deal: bytes) -> _Stored:
         values = decode(DEAL, call(self.web3, self.address, calldata("deals", deal)))
