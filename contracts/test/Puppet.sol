@@ -32,8 +32,8 @@ contract Puppet is IPolicy {
         pure
         returns (bytes memory)
     {
-        for (uint256 i = history.length; i-- > 0;) {
-            Entry calldata entry = history[i];
+        for (uint256 i = history.length; i > 0; --i) {
+            Entry calldata entry = history[i - 1];
             if (entry.kind != SUBMISSION || entry.rung != rung) continue;
             if (entry.data.length == 0) return "";
             uint8 what = uint8(entry.data[0]);

@@ -92,10 +92,10 @@ class DealMachine(RuleBasedStateMachine):
         deal = arguments[0] if arguments and type(arguments[0]) is bytes else None
         old = before[0].get(deal) if deal else None
         told = perform(self.memory, name, who, arguments)
+        note(f"{self.memory.now()} {NAME_OF.get(who)} {name} {told} {arguments}")
         if self.twin is not None:
             assert perform(self.twin, name, who, arguments) == told
         what = {"submit_and_judge": "both", "join_with_consent": "consent"}.get(name, name)
-        note(f"{self.memory.now()} {NAME_OF.get(who)} {name} {told} {arguments}")
         if told[0] == "refused":
             COUNTS[f"{what} refused {told[1]}"] += 1
             assert self.snapshot() == before
