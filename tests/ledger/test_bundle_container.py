@@ -117,7 +117,7 @@ WRONG = {
     "positions that do not ascend": patched(b"CLMS", TWO + signed(3) + signed(3)),
     "a position beyond 2^53": patched(b"CLMS", ONE + signed(2**53)),
     "a form unknown": patched(b"CLMS", ONE + bytes(8) + b"\x02" + signed()[9:]),
-    "a claim without signatures": patched(b"CLMS", ONE + bytes(8) + b"\x00\x00" + bytes(40)),
+    "a claim without signatures": patched(b"CLMS", ONE + bundle.signed_record(0, [], b"x" * 40)),
     "a member of itself": patched(b"CLMS", ONE + bundle.member_record(0, 0, 0, b"x" * 40)),
     "a member of a later claim": patched(b"CLMS", TWO + bundle.member_record(0, 1, 0, b"x" * 40) + signed(1)),
     "a place beyond 2^53": patched(b"CLMS", TWO + signed() + bundle.member_record(1, 0, 2**53, b"x" * 40)),
