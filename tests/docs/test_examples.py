@@ -1,0 +1,69 @@
+"""The examples run as their first lines say, and end as they should."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("TROTH_")} | environment
+    return subprocess.run([sys.executable, *map(str, words)], env=settings, check=False, capture_output=True, text=True,
+                          timeout=300)
+
+
+def test_every_example_is_run_here() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "two_parties.py", "round_by_hand.py", "check_a_model.py"}
+
+
+def test_two_parties(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "two_parties.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "bob reads 20 bytes", "eve cannot: sealed, and no key for it was given to this party",
+        "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder that a round by hand leaves, and what it printed."""
+    folder = tmp_path_factory.mktemp("by_hand")
+    done = run(EXAMPLES / "round_by_hand.py", folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout.splitlines()
+
+
+def test_a_round_by_hand_pays_for_what_was_measured(by_hand: tuple[Path, list[str]]) -> None:
+    said = by_hand[1]
+    assert "doubts: [None, None, None]" in said
+    assert "the verifier finds the same bits: True outcome 1" in said
+    ends = {line.split()[0]: int(line.split()[-1]) for line in said if " ends with " in line}
+    assert len(ends) == 6
+    assert sum(ends.values()) == 6_000, "no token appears or vanishes"
+    # The aggregator submits, so the keeper's share of judging is its own; the sponsor closes, and keeps the rest.
+    assert ends["aggregator"] == 1_000 + 20 + 2
+    assert sum(ends[f"hospital-{n}"] for n in (1, 2, 3)) == 3_000 + 300
+    assert ends["sponsor"] == 1_000 - 300 - 20 - 5 + 3
+
+
+def test_checking_a_model(by_hand: tuple[Path, list[str]]) -> None:
+    folder = by_hand[0]
+    stranger = run(EXAMPLES / "check_a_model.py", folder)
+    assert stranger.returncode == 0, stranger.stderr
+    assert "12 re-execution: round 1: skipped: not re-executed: sealed" in stranger.stdout
+    for name, answer in (("verifier", "upheld: re-executed from 3 updates"), ("hospital-1", "skipped")):
+        party = run(EXAMPLES / "check_a_model.py", folder, folder / name, TROTH_PASSPHRASE="play money")
+        assert party.returncode == 0, party.stderr
+        assert f"12 re-execution: round 1: {answer}" in party.stdout
+    bundle = folder / "model.troth"
+    kept = bundle.read_bytes()
+    bundle.write_bytes(kept.replace(b'"rounds":1', b'"rounds":2'))
+    assert run(EXAMPLES / "check_a_model.py", folder).returncode == 1
+    bundle.write_bytes(kept)
