@@ -17,7 +17,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 16, 34
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round values that cover low to high: steps of 1, 2 or 5 times a power of ten. A flat range gets one step."""
-    span = high - low or abs(high) or 1.0
+    size = max(1.0, abs(low), abs(high))
+    span = high - low if high - low > 1e-9 * size else size
     raw = span / wanted
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
