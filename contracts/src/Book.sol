@@ -9,7 +9,7 @@ import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/Signa
 
 import {IBook} from "./interfaces/IBook.sol";
 import {IPolicy} from "./interfaces/IPolicy.sol";
-import {CHALLENGE, Ask, Entry, Head, Pot, Result, Rule, Rung, SUBMISSION, Terms, VERDICT} from "./interfaces/Types.sol";
+import {CHALLENGE, Entry, Head, Pot, Result, Rule, Rung, SUBMISSION, Terms, VERDICT} from "./interfaces/Types.sol";
 import {Calls} from "./libraries/Calls.sol";
 import {Results} from "./libraries/Results.sol";
 import {Settle} from "./libraries/Settle.sol";

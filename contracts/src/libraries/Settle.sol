@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {IPolicy} from "../interfaces/IPolicy.sol";
 import {
-    Ask,
     CHALLENGE,
     CHALLENGER,
     DEPOSITOR,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Ask, CLIMBER, Entry, Head, LAST_ROLE, Rung, Terms} from "../interfaces/Types.sol";
+import {CLIMBER, Entry, Head, LAST_ROLE, Rung, Terms} from "../interfaces/Types.sol";
 
 /// @title Hashes of terms and histories, and who is asked (sections 1 and 4)
 library TermsLib {

@@ -46,7 +46,7 @@ library Voices {
         return (true, data[start + 32:start + 32 + length], end);
     }
 
-    /// @notice Whether asks `first` and the last name the same accounts, one slot each, and `k` is a majority.
+    /// @notice Whether the last ask has one slot an account and `k` is a majority of its accounts.
     function majority(Rung calldata rung, uint256 k) internal pure returns (bool) {
         uint256 n = TermsLib.bench(rung).length;
         return 2 * k > n && k <= n && rung.asks[rung.asks.length - 1].slots == 1;

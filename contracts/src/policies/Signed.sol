@@ -6,7 +6,7 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 
 import {IPolicy} from "../interfaces/IPolicy.sol";
-import {Entry, Result, Rung, SUBMISSION} from "../interfaces/Types.sol";
+import {Entry, Rung, SUBMISSION} from "../interfaces/Types.sol";
 import {Results} from "../libraries/Results.sol";
 import {TermsLib} from "../libraries/TermsLib.sol";
 import {Voices} from "../libraries/Voices.sol";

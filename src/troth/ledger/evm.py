@@ -70,8 +70,8 @@ class _Stored:
 class EvmBook:
     """``troth.core.ports.Book`` over a deployed contract.
 
-    senders: the Sender of an account that acts, asked for once the act is known not to be refused. first_block: where the
-    Book's events begin. gas: the limit of every act; None asks the node for an estimate.
+    senders: the Sender of an account that acts, asked for once the act is known not to be refused. first_block: where
+    the Book's events begin. gas: the limit of every act; None asks the node for an estimate.
     """
 
     def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Sender], *, chain_id: int,
