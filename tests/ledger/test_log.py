@@ -1,7 +1,9 @@
 """The log: append, find, prove, forget, verify; one truth for writers, readers and a second process."""
 
+import random
 import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ from troth.core import merkle
 from troth.core.claims import Envelope, Membership, Signature, seal_of_member, seal_of_signatures
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.ledger import batches
+from troth.ledger import index as ledger_index
 from troth.ledger.audit import check_log, check_tiles
 from troth.ledger.batches import Member
 from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, NoteSigner, cosign, witnessed
+from troth.ledger.index import Index
 from troth.ledger.log import Log
 
 READER = LOG_SIGNER.verifier
@@ -239,18 +243,67 @@ def test_a_half_forgotten_body_is_named(log: Log, tmp_path: Path) -> None:
 
 
 def test_ids_that_share_their_first_bytes_are_all_kept(tmp_path: Path) -> None:
-    from troth.ledger.index import Index
-
+    """More of them than a chunk of the table holds, and other ids on both sides."""
     index = Index(tmp_path / "index.sqlite", writable=True)
-    ids = [b"\xff" * 8 + bytes([n]) * 24 for n in range(4)]
-    assert index.insert(ids[:1], 0)
-    index.commit()
-    assert not index.insert(ids[1:], 1)
-    assert index.count() == 1
-    assert index.insert(ids[1:], 1, shared=True)
-    index.commit()
-    assert sorted(index.candidates(ids[2])) == [0, 1, 2, 3]
-    assert index.count() == 4
+    alike = [b"\x77" * 8 + n.to_bytes(24, "big") for n in range(600)]
+    others = [bytes([n]) * 32 for n in range(256) if n != 0x77]
+    for first, ids in ((0, alike[:1]), (1, [*alike[1:], *others])):
+        index.insert(ids, first)
+        index.commit()
+    assert index.check()
+    assert index.count() == 855
+    assert sorted(index.candidates(alike[5])) == list(range(600))
+    assert index.candidates(bytes([0x78]) * 32) == [600 + 0x77]
+    index.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 9) | st.sampled_from([64, 300, 600]), max_size=60), st.integers(0, 2**32))
+def test_the_index_is_a_table_of_ids(tmp_path_factory: pytest.TempPathFactory, sizes: list[int],
+                                     seed: int) -> None:
+    """Whatever the appends' sizes, and whether they are kept: it finds what is there, and runs stay few."""
+    path = tmp_path_factory.mktemp("index") / "index.sqlite"
+    chance, index = random.Random(seed), Index(path, writable=True)
+    model: list[bytes] = []
+    for size in sizes:
+        ids = [chance.randbytes(32) for _ in range(size)]
+        if chance.random() < 0.5:
+            assert index.perhaps(model) == model
+            assert len(index.perhaps(ids)) <= 3 + size // 20
+        index.insert(ids, len(model))
+        if chance.random() < 0.2:
+            index.rollback()
+        else:
+            index.commit()
+            model += ids
+        if chance.random() < 0.1:
+            index.close()
+            index = Index(path, writable=True)
+        assert index.count() == len(model)
+    assert index.check()
+    assert index.perhaps(model) == model
+    for _ in range(min(20, len(model))):
+        at = chance.randrange(len(model))
+        assert index.candidates(model[at]) == [at]
+        assert index.candidates(chance.randbytes(32)) == []
+    assert len(index._runs()) <= 7 * 5
+    index.close()
+
+
+def test_a_large_run_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_index, "_LARGEST", 100)
+    index, at = Index(tmp_path / "index.sqlite", writable=True), 0
+    ids = [sha256(n.to_bytes(4, "big")).digest() for n in range(1500)]
+    for size in [30] * 20 + [1] * 30 + [200, 30] * 3:
+        index.insert(ids[at:at + size], at)
+        index.commit()
+        at += size
+    sizes = [stop - first for first, stop in index._runs()]
+    assert sum(sizes) == at
+    assert [size for size in sizes if size > 100] == [200] * 3
+    assert len(sizes) < 35
+    assert index.check()
+    assert all(index.candidates(ids[n]) == [n] for n in range(0, at, 7))
     index.close()
 
 

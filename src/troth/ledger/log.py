@@ -20,12 +20,13 @@ serves one thread.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256 as _sha256
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from troth.core import merkle
 from troth.core.claims import Batch, Envelope, Membership, claim_id, seal_of_member, seal_of_signatures
@@ -39,6 +40,8 @@ from troth.ledger.index import Index
 from troth.ledger.journal import Entry
 from troth.ledger.recovery import rebuild, recover
 from troth.ledger.tiles import Edge
+
+T = TypeVar("T")
 
 
 class Log:
@@ -238,7 +241,7 @@ class Log:
                                  do="Keep the first; signatures of a claim are not replaced.")
                 positions.append(at)
             if entries:
-                self._commit(signer, entries, records, shared=True)
+                self._commit(signer, entries, records)
             return positions
 
     def append_batch(self, batch: WholeBatch) -> range:
@@ -263,9 +266,10 @@ class Log:
             records = [journal.signed_record(batch.envelope, head)]
             records += [b"%b%b%b%b" % (pack(b"M", extra + len(payload)), entry, at_bytes, payload)
                         for entry, payload in zip(entries[1:], batch.payloads, strict=True)]
-            if not self._commit(signer, entries, records, shared=False):
+            if self._any_known([claim, *batch.ids]):
                 raise Misuse("a member of this batch is in the log already", actual=claim.hex(),
                              do="Append its members one by one, with their paths (troth.ledger.batches.member).")
+            self._commit(signer, entries, records)
             return range(size + 1, size + len(entries))
 
     def forget(self, position: int) -> None:
@@ -339,6 +343,13 @@ class Log:
                 return position
         return None
 
+    def _any_known(self, ids: Sequence[bytes]) -> bool:
+        """Whether one of these ids is in the log or stands twice among them. The lock is held."""
+        if len(set(ids)) != len(ids):
+            return True
+        few = self._indexed(lambda index: index.perhaps(ids))
+        return any(self._find(claim, self._edge.size) is not None for claim in few)
+
     def _table(self) -> Index | None:
         """The index; a reader goes without if it cannot be opened."""
         if self._index is None:
@@ -369,7 +380,7 @@ class Log:
                     continue
                 for start in range(seen, size, 4096):
                     stop = min(size, start + 4096)
-                    index.insert([self._files.leaf(at, size)[:32] for at in range(start, stop)], start, shared=True)
+                    index.insert([self._files.leaf(at, size)[:32] for at in range(start, stop)], start)
                     index.commit()
                 return index
             except sqlite3.Error:
@@ -390,8 +401,8 @@ class Log:
                 self._seen = self._files.stamp()
             yield self._signer
 
-    def _commit(self, signer: NoteSigner, entries: list[bytes], records: list[bytes], *, shared: bool) -> bool:
-        """Append these leaves and records; False, and nothing is done, if an id may be in the index already.
+    def _commit(self, signer: NoteSigner, entries: list[bytes], records: list[bytes]) -> None:
+        """Append these leaves and records.
 
         Order: the index's rows (uncommitted), tiles, offsets and the next checkpoint beside the present one; then the
         journal, whose fsync decides; then the checkpoint by rename. A failure before the fsync cuts the journal back.
@@ -400,8 +411,7 @@ class Log:
         edge, tiles = old.grow(entries)
         note = Checkpoint(self.origin, edge.size, edge.root()).sign(signer)
         lengths = list(map(len, records))
-        if not self._insert([entry[:32] for entry in entries], shared=shared):
-            return False
+        self._indexed(lambda index: index.insert([entry[:32] for entry in entries], old.size))
         records.append(journal.record(journal.COMMIT, note))
         data = b"".join(records)
         done = False
@@ -424,14 +434,13 @@ class Log:
         files.drop_partials(old.size, edge.size)
         self._known = None
         self._seen = files.stamp()
-        return True
 
-    def _insert(self, ids: list[bytes], *, shared: bool) -> bool:
-        """Add ids to the index, uncommitted; a damaged index is rebuilt first."""
+    def _indexed(self, act: Callable[[Index], T]) -> T:
+        """``act`` on the index, containing all positions; where it turns out to be damaged, on a new one."""
         for again in (False, True):
             index = self._catch_up(fresh=again)
             try:
-                return index.insert(ids, self._edge.size, shared=shared)
+                return act(index)
             except sqlite3.DatabaseError:
                 continue
         raise OutsideFailed("the log's index cannot be written", actual=self._files.index_path,
