@@ -1,6 +1,6 @@
 "use strict";
 // Bytes, texts and digests for the second verifier: strict readers that accept exactly what their writers make.
-// Written from docs/reference/bundle.md; shares no code with the Python verifier.
+// It follows docs/reference/bundle.md and shares no code with the Python verifier.
 (function (T) {
   // What cannot be read; what is contradicted; what is absent; what is not yet. Never confused.
   class Fault extends Error {}

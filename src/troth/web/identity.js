@@ -5,37 +5,12 @@
   const bad = (says) => { throw new T.Malformed(says); };
   const refute = (says) => { throw new T.Refuted(says); };
 
-  // Points of Curve25519: canonical, on the curve, not of small order (RFC 8032, 5.1.3).
-  const P = 2n ** 255n - 19n;
-  function power(base, exponent, modulus) {
-    let result = 1n;
-    base = ((base % modulus) + modulus) % modulus;
-    for (; exponent; exponent >>= 1n) {
-      if (exponent & 1n) result = result * base % modulus;
-      base = base * base % modulus;
-    }
-    return result;
-  }
-  const D = (P - 121665n) * power(121666n, P - 2n, P) % P;
-  const ORDER8 = T.bigint(T.fromHex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", 32).reverse());
-  const WEAK = [0n, 1n, P - 1n, ORDER8, P - ORDER8];
-  function goodEd25519(raw) {
-    const y = T.bigint(raw.slice().reverse()) & (2n ** 255n - 1n);
-    if (y >= P || WEAK.includes(y)) return false;
-    const x2 = (y * y - 1n) * power(D * y * y + 1n, P - 2n, P) % P;
-    return power(x2, (P - 1n) / 2n, P) <= 1n;
-  }
-  const Q = 2n ** 256n - 2n ** 32n - 977n;
-  function goodSecp256k1(raw) {
-    const x = T.bigint(raw.slice(1));
-    return (raw[0] === 2 || raw[0] === 3) && x < Q && power(x ** 3n + 7n, (Q - 1n) / 2n, Q) === 1n;
-  }
-
   // Each suite: multicodec prefix, sizes, whether bytes are a key, and `check`: true, false, or null (could not).
   T.SUITES = {
-    "ed25519": { prefix: [0xed, 0x01], size: 32, signature: 64, good: goodEd25519,
+    "ed25519": { prefix: [0xed, 0x01], size: 32, signature: 64, good: T.isEd25519Key,
       check: (key, message, value) => T.ed25519(key, message, value) },
-    "secp256k1": { prefix: [0xe7, 0x01], size: 33, signature: 64, good: goodSecp256k1, check: async () => null },
+    "secp256k1": { prefix: [0xe7, 0x01], size: 33, signature: 64, good: T.isSecp256k1Key,
+      check: (key, message, value) => T.secp256k1(key, message, value) },
     "ml-dsa-65": { prefix: [0x91, 0x24], size: 1952, signature: 3309, good: () => true,
       check: (key, message, value) => T.mlDsa65(key, message, value) },
   };

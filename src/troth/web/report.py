@@ -13,7 +13,8 @@ from troth.web.page import listed, page, percent, table, text, tokens
 
 NATS = 65536
 """Losses are nats at this scale."""
-VERIFIER = ("codec.js", "keccak.js", "mldsa.js", "identity.js", "ledger.js", "trust.js", "container.js", "verifier.js")
+VERIFIER = ("codec.js", "keccak.js", "curves.js", "mldsa.js", "identity.js", "ledger.js", "trust.js", "container.js",
+            "verifier.js")
 """The second verifier, in the order in which its parts build on one another; it also runs under Node."""
 SCRIPTS = ("graph.js", *VERIFIER, "drop.js")
 _FOUND = {1: "upheld what it challenged", 2: "refuted it", 3: "upheld it without the update that was withheld"}
@@ -216,8 +217,8 @@ def _mark(outcome: str) -> str:
 
 def _check_here() -> str:
     return (
-        '<h2 id="check-title">Check a bundle here, offline</h2><p>This page holds a second verifier, written in '
-        "JavaScript from the format\u2019s description alone. Nothing leaves the page. It checks the container, the "
+        '<h2 id="check-title">Check a bundle here, offline</h2><p>This page holds a second verifier, in '
+        "JavaScript, that shares no code with the first. Nothing leaves the page. It checks the container, the "
         "statements, identities, signatures, references, batches, the log, the checkpoint, the anchor and the roles. "
         "It does not apply the policy and executes nothing again, so its best answer says what is left to "
         "<code>troth verify</code>.</p>"
