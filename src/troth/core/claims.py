@@ -16,18 +16,24 @@ from functools import lru_cache
 from hashlib import sha256 as _sha256
 from typing import Any
 
-import orjson
-
 from troth.core import merkle
-from troth.core.encoding import MAX_DEPTH, MAX_INT, check, decode_for_reader, decode_object, encode, from_hex, take
+from troth.core.encoding import (
+    MAX_DEPTH,
+    MAX_INT,
+    check,
+    decode_for_reader,
+    decode_object,
+    encode,
+    encode_for_writer,
+    from_hex,
+    take,
+)
 from troth.core.errors import BadInput, Refuted
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 BATCH = "batch"
 _PREFIX = b"DSSEv1 %d %s " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode())
-_FRAME = (b'{"_type":"https://in-toto.io/Statement/v1","predicate":{"body":%b,"evidence":[%b],"issued_at":%d,'
-          b'"issuer":%b,"refs":[%b]},"predicateType":"%b","subject":[%b]}')
 _BODY_DEPTH = MAX_DEPTH - 2  # the body lies in the predicate, the predicate in the statement
 _KIND = re.compile(r"urn:troth:([a-z][a-z0-9-]{0,63}):v([1-9][0-9]{0,3})\Z")
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,63}\Z")
@@ -51,15 +57,11 @@ class Subject:
     name: str
     digests: Mapping[str, str]
 
-    def json(self) -> bytes:
-        """Canonical JSON. Raises BadInput without a digest or for anything but text."""
-        if len(self.digests) == 1:
-            [(algorithm, digest)] = self.digests.items()
-            if digest:
-                return b'{"digest":{%b:%b},"name":%b}' % (_text(algorithm), _text(digest), _text(self.name))
-        found = dict(self.digests)
-        _check_digests(found)
-        return b'{"digest":%b,"name":%b}' % (encode(found), _text(self.name))
+    def json(self) -> dict[str, Any]:
+        """As JSON. Raises BadInput without a digest or for anything but text."""
+        digests = self.digests if type(self.digests) is dict else dict(self.digests)
+        _check_digests(digests)
+        return {"digest": digests, "name": _text(self.name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,12 @@ class Ref:
     role: str
     claim: bytes
 
-    def json(self) -> bytes:
-        """Canonical JSON. Raises BadInput for an improper role or an id that is not 32 bytes."""
+    def json(self) -> dict[str, str]:
+        """As JSON. Raises BadInput for an improper role or an id that is not 32 bytes."""
         _check_role(self.role)
         if len(self.claim) != 32:
             raise BadInput("reference to no claim", expected="an id of 32 bytes", actual=len(self.claim))
-        return b'{"claim":"%b","role":"%b"}' % (self.claim.hex().encode(), self.role.encode())
+        return {"claim": self.claim.hex(), "role": self.role}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,12 @@ class Evidence:
     profile: str
     sealed: bool
 
-    def json(self) -> bytes:
-        """Canonical JSON. Raises BadInput for anything but text and a bool."""
+    def json(self) -> dict[str, str | bool]:
+        """As JSON. Raises BadInput for anything but text and a bool."""
         if type(self.sealed) is not bool:
             raise BadInput("evidence is sealed or not", expected="a bool", actual=self.sealed)
-        return b'{"cid":%b,"name":%b,"profile":%b,"sealed":%b}' % (
-            _text(self.cid), _text(self.name), _text(self.profile), b"true" if self.sealed else b"false")
+        return {"cid": _text(self.cid), "name": _text(self.name), "profile": _text(self.profile),
+                "sealed": self.sealed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,36 +110,34 @@ class Statement:
     version: int = 1
 
     def to_bytes(self) -> bytes:
-        """The canonical payload. Raises BadInput if a field cannot be said in a claim.
-
-        The frame is fixed, so it is written as it is and only the members are encoded: the result equals ``encode``
-        of the whole.
-        """
+        """The canonical payload. Raises BadInput if a field cannot be said in a claim."""
         predicate_type = _predicate_type(self.kind, self.version)
         if type(self.issued_at) is not int or not 0 <= self.issued_at <= MAX_INT:
             raise BadInput("improper time of issue", expected="Unix seconds since 1970", actual=self.issued_at)
-        body = self.body if type(self.body) is dict else dict(self.body)
-        return _FRAME % (
-            encode(body, _BODY_DEPTH), b",".join([item.json() for item in self.evidence]), self.issued_at,
-            _issuer_text(self.issuer), b",".join([ref.json() for ref in self.refs]), predicate_type,
-            b",".join([subject.json() for subject in self._some_subjects()]))
-
-    def _some_subjects(self) -> tuple[Subject, ...]:
         if not self.subjects:
             raise BadInput("statement about nothing", expected="a subject", actual="none")
-        return self.subjects
+        body = self.body if type(self.body) is dict else dict(self.body)
+        return encode_for_writer({
+            "_type": STATEMENT_TYPE,
+            "predicate": {
+                "body": body,
+                "evidence": [item.json() for item in self.evidence],
+                "issued_at": self.issued_at,
+                "issuer": _text(self.issuer),
+                "refs": [ref.json() for ref in self.refs],
+            },
+            "predicateType": predicate_type,
+            "subject": [subject.json() for subject in self.subjects],
+        }, body, _BODY_DEPTH)
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Statement:
         """Read a payload strictly. Raises BadInput for anything ``to_bytes`` would not write."""
-        value, checked = decode_for_reader(payload)
-        (kind, version), subjects, (body, evidence, issued_at, issuer, refs) = _frame(value)
-        if not checked:
-            check(body, _BODY_DEPTH)
-        if not subjects or issued_at < 0:
-            raise BadInput("incomplete statement", expected="a subject and a time since 1970")
-        return cls(kind, issuer, issued_at, tuple(map(_subject, subjects)), body, tuple(map(_ref, refs)),
-                   tuple(map(_evidence, evidence)), version)
+        kind, version, issuer, issued_at, subjects, body, refs, evidence = fields_of(payload)
+        return cls(kind, issuer, issued_at, tuple([Subject(item["name"], item["digest"]) for item in subjects]), body,
+                   tuple([Ref(role, claim) for role, claim in refs]),
+                   tuple([Evidence(item["name"], item["cid"], item["profile"], item["sealed"]) for item in evidence]),
+                   version)
 
     def ref(self, role: str) -> bytes:
         """The one claim referred to in this role. Raises Refuted if there is none or more than one."""
@@ -151,15 +151,26 @@ class Statement:
         return tuple(ref.claim for ref in self.refs if ref.role == role)
 
 
-def issuer_of(payload: bytes) -> str:
-    """Who issued a statement, for a reader of many that needs no more of it.
+Fields = tuple[str, int, str, int, list[dict[str, Any]], dict[str, Any], list[tuple[str, bytes]], list[dict[str, Any]]]
+"""(kind, version, issuer, issued_at, subjects, body, refs as (role, id), evidence); the rest as in the JSON."""
 
-    Checks that the payload is its own canonical form and has a statement's frame. It does not look into subjects,
-    body, references or evidence: read the statement before relying on those. Raises BadInput.
+
+def fields_of(payload: bytes) -> Fields:
+    """What a statement says, read strictly, for a reader of many that can do without a ``Statement``.
+
+    Raises BadInput for anything ``Statement.to_bytes`` would not write.
     """
-    value, _ = decode_for_reader(payload)
-    _, _, (_, _, _, issuer, _) = _frame(value)
-    return str(issuer)
+    value, checked = decode_for_reader(payload)
+    (kind, version), subjects, (body, evidence, issued_at, issuer, refs) = _frame(value)
+    if not checked:
+        check(body, _BODY_DEPTH)
+    if not subjects or issued_at < 0:
+        raise BadInput("incomplete statement", expected="a subject and a time since 1970")
+    for item in subjects:
+        _check_subject(item)
+    for item in evidence:
+        _check_evidence(item)
+    return kind, version, issuer, issued_at, subjects, body, [_ref(item) for item in refs], evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,10 +326,10 @@ def _shape(fields: dict[str, type]) -> str:
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _predicate_type(kind: str, version: int) -> bytes:
+def _predicate_type(kind: str, version: int) -> str:
     text = f"urn:troth:{kind}:v{version}"
     _read_predicate_type(text)
-    return text.encode()
+    return text
 
 
 @lru_cache(maxsize=1024)
@@ -335,48 +346,44 @@ def _check_role(role: str) -> None:
         raise BadInput("reference without a proper role", expected="lower case, digits, dashes", actual=role)
 
 
-@lru_cache(maxsize=1024)
-def _issuer_text(issuer: str) -> bytes:
-    # Kept: one issuer makes many claims.
-    return _text(issuer)
-
-
-def _text(value: str) -> bytes:
-    """Canonical JSON of a string. Raises BadInput for anything else, and for lone surrogates."""
+def _text(value: str) -> str:
     if type(value) is not str:
         raise BadInput("not text", expected="str", actual=type(value).__name__)
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError as error:
-        raise BadInput("text that is not well-formed Unicode", actual=error) from None
+    return value
 
 
 def _check_digests(digests: dict[str, Any]) -> None:
-    if {*map(type, digests.values())} != {str} or not all(digests.values()):
-        raise BadInput("subject without digests", expected="algorithm to hex", actual=digests)
+    for algorithm, digest in digests.items():
+        if type(algorithm) is not str or type(digest) is not str or not digest:
+            break
+    else:
+        if digests:
+            return
+    raise BadInput("subject without digests", expected="algorithm to hex", actual=digests)
 
 
-def _subject(value: Any) -> Subject:
+def _check_subject(value: Any) -> None:
     if type(value) is dict and len(value) == 2:
-        digest, name = value.get("digest"), value.get("name")
-        if type(digest) is dict and type(name) is str:
+        digest = value.get("digest")
+        if type(digest) is dict and type(value.get("name")) is str:
             _check_digests(digest)
-            return Subject(name, digest)
+            return
     raise _misread(value, digest=dict, name=str)
 
 
-def _ref(value: Any) -> Ref:
+def _ref(value: Any) -> tuple[str, bytes]:
     if type(value) is dict and len(value) == 2:
         claim, role = value.get("claim"), value.get("role")
         if type(claim) is str and type(role) is str:
             _check_role(role)
-            return Ref(role, from_hex(claim, 32))
+            return role, from_hex(claim, 32)
     raise _misread(value, claim=str, role=str)
 
 
-def _evidence(value: Any) -> Evidence:
+def _check_evidence(value: Any) -> None:
     if type(value) is dict and len(value) == 4:
-        cid, name, profile, sealed = value.get("cid"), value.get("name"), value.get("profile"), value.get("sealed")
-        if type(cid) is str and type(name) is str and type(profile) is str and type(sealed) is bool:
-            return Evidence(name, cid, profile, sealed)
+        get = value.get
+        if (type(get("cid")) is str and type(get("name")) is str and type(get("profile")) is str
+                and type(get("sealed")) is bool):
+            return
     raise _misread(value, cid=str, name=str, profile=str, sealed=bool)

@@ -48,6 +48,21 @@ def encode(value: Any, levels: int = MAX_DEPTH) -> bytes:
                        actual=error, do="Write larger integers as strings.") from None
 
 
+def encode_for_writer(value: Any, part: Any, levels: int) -> bytes:
+    """``encode`` of a value whose writer has named the exact type of each member of it, but for those of ``part``.
+
+    levels: how deep ``part`` may nest. Faster than ``encode`` where the result is ASCII, since the value is walked
+    once. Raises BadInput.
+    """
+    check(part, levels)
+    try:
+        data = orjson.dumps(value, option=_OPTIONS)
+    except orjson.JSONEncodeError:
+        return encode(value)  # it says what is wrong
+    # Where all is ASCII so are the keys, and code point order is UTF-16 order.
+    return data if data.isascii() else encode(value)
+
+
 def decode(data: bytes) -> Any:
     """Parse canonical bytes strictly: what ``encode`` would write for the result, byte for byte, or BadInput.
 
@@ -136,28 +151,22 @@ def check(value: Any, levels: int = MAX_DEPTH) -> bool:
 
     Returns whether every key is ASCII. The bound on nesting also bounds the recursion. Raises BadInput.
     """
-    ascii_keys = True
-    layer: list[Any] = [[value]]
-    # Layer by layer instead of by recursion: it is faster, and no nesting can exhaust the stack.
-    for _ in range(levels + 1):
-        following: list[Any] = []
-        for container in layer:
-            items: Any = container
-            if type(container) is dict:
-                ascii_keys = _check_keys(container) and ascii_keys
-                items = container.values()
-            for item in items:
-                kind = type(item)
-                if kind is str or kind is int or kind is bool or item is None:
-                    continue
-                if kind is not dict and kind is not list:
-                    raise BadInput("a value that claims cannot hold", expected="dict, list, str, int, bool or None",
-                                   actual=kind.__name__, do="Write amounts and fractions as integers or strings.")
-                following.append(item)
-        if not following:
-            return ascii_keys
-        layer = following
-    raise BadInput("nested too deeply", expected=f"at most {MAX_DEPTH} levels")
+    ascii_keys, items = True, value
+    if type(value) is dict:
+        ascii_keys, items = _check_keys(value), value.values()
+    elif type(value) is not list:
+        items = (value,)
+    for item in items:
+        kind = type(item)
+        if kind is str or kind is int or kind is bool or item is None:
+            continue
+        if kind is not dict and kind is not list:
+            raise BadInput("a value that claims cannot hold", expected="dict, list, str, int, bool or None",
+                           actual=kind.__name__, do="Write amounts and fractions as integers or strings.")
+        if levels <= 1:
+            raise BadInput("nested too deeply", expected=f"at most {MAX_DEPTH} levels")
+        ascii_keys = check(item, levels - 1) and ascii_keys
+    return ascii_keys
 
 
 def _check_keys(value: dict[Any, Any]) -> bool:
