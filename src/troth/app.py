@@ -19,10 +19,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import secrets
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +37,7 @@ from troth.core.terms import Account
 from troth.core.verdicts import Report
 from troth.identity import keystore
 from troth.identity.binding import BINDING, bind, read_binding
-from troth.identity.documents import IDENTITY, signature_pairs
+from troth.identity.documents import IDENTITY
 from troth.identity.hybrid import HybridIdentity, Recipient
 from troth.identity.keybook import KeyBook
 from troth.identity.signers import attest as sign_statement
@@ -44,13 +45,16 @@ from troth.ledger.anchors import call_data
 from troth.ledger.bundling import write_bundle
 from troth.ledger.checkpoints import NoteSigner
 from troth.ledger.exchange import FolderExchange, Parcel
+from troth.ledger.intake import check, check_kind
 from troth.ledger.log import Log
+from troth.place import FOLDER, SETTINGS, Settings, find, making, turn
 from troth.store import unixfs
 from troth.store.cid import Cid
 from troth.store.commitments import commit, new_listing_key
 from troth.store.files import FileBlobs, replacing
+from troth.store.keyring import Keyring
 from troth.store.sealing import seal, unseal
-from troth.store.wrapping import RecipientKey, RecipientPublic, unwrap, wrap
+from troth.store.wrapping import RecipientKey, RecipientPublic, wrap
 from troth.verify.attested import POLICY as ATTESTED
 from troth.verify.attested import Attested
 from troth.verify.bundle import verify
@@ -63,7 +67,8 @@ if TYPE_CHECKING:
     from troth.ledger.evm import EvmBook
     from troth.ledger.sending import Sender
 
-FOLDER = ".troth"
+TURN = 60.0  # seconds to wait for another process in this workspace
+_DOCUMENT = re.compile(r"[0-9a-f]{32}")
 MAX_PUBLIC = 1 << 20  # a bundle embeds public evidence of one block
 
 
@@ -73,46 +78,6 @@ class SystemTime:
     def now(self) -> int:
         """Unix time in seconds."""
         return int(time.time())
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
-
-    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through.
-    """
-
-    name: str = "me"
-    chain: str = ""
-    exchange: str = ""
-
-    @classmethod
-    def load(cls, path: Path, environment: Mapping[str, str]) -> Self:
-        """Read settings strictly. Raises BadInput for unknown ones, Undecidable if there is no workspace."""
-        try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise Undecidable("no workspace here", expected=path, do="Make one first: troth init.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadInput(f"{path} cannot be read", actual=error) from None
-        known = {("workspace", "name"): "name", ("chain", "url"): "chain", ("exchange", "path"): "exchange"}
-        found: dict[str, str] = {}
-        for section, values in given.items():
-            for name, value in values.items() if isinstance(values, dict) else (("", values),):
-                if (section, name) not in known or type(value) is not str:
-                    raise BadInput(f"unknown setting in {path}", actual=f"[{section}] {name}",
-                                   expected=", ".join(f"[{s}] {n}" for s, n in known))
-                found[known[section, name]] = value
-        for (section, name), attribute in known.items():
-            override = environment.get(f"TROTH_{section}_{name}".upper())
-            if override is not None:
-                found[attribute] = override
-        return cls(**found)
-
-    def text(self) -> str:
-        """The file's content."""
-        return "\n".join((f"[workspace]\nname = {_quoted(self.name)}\n", f"[chain]\nurl = {_quoted(self.chain)}\n",
-                          f"[exchange]\npath = {_quoted(self.exchange)}\n"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +104,18 @@ class Troth:
         self._signer = identity.signer()
         self.keybook = KeyBook()
         self._log_key = NoteSigner(log_origin(identity.did), log_seed)
-        log_path = root / "log"
-        self.log = Log(log_path, self._log_key) if log_path.exists() else Log.create(log_path, self._log_key)
+        if not (root / "log" / "journal").exists():
+            raise Undecidable("the log of this workspace is missing", expected=root / "log",
+                              do="Restore it from a backup: a new one would contradict what the old one signed.")
+        self.log = Log(root / "log", self._log_key)
         self.blobs = FileBlobs(root / "blocks")
+        self.keyring = Keyring(root / "wraps", [RecipientKey(item.secret) for item in identity.recipients])
+        self._in_turn = False
         self._by_kind: dict[str, list[bytes]] = {}
         self._statements: dict[bytes, Statement] = {}
         self._scanned = 0
         self._met: set[bytes] = set()
+        self._rotations: set[bytes] = set()
         self._learn_documents()
 
     # Life
@@ -155,28 +125,27 @@ class Troth:
              cost: int = keystore.DEFAULT_COST, clock: Clock | None = None, chain: Chain | None = None) -> Self:
         """Make a workspace with a new hybrid identity under ``directory``/.troth. cost: scrypt's n.
 
-        Raises Misuse if there is one already, OutsideFailed if the disk refuses.
+        The workspace appears whole or not at all. Raises Misuse if there is one already, OutsideFailed if the disk
+        refuses.
         """
         directory = directory.resolve()  # the settings below must not depend on where one stands
         root = directory / FOLDER
-        if root.exists():
-            raise Misuse(f"there is a workspace already: {root}", do="Use it, or choose another directory.")
-        whole = directory.resolve()
-        settings = settings or Settings(whole.name or "me", f"embedded:{whole / FOLDER / 'chain.sqlite'}",
-                                        str(whole / "exchange"))
-        key = RecipientKey.generate()
-        identity = HybridIdentity.create(Recipient(key.public().data, key.seed))
-        seed = secrets.token_bytes(32)
-        content = encode({"identity": decode_object(identity.to_secrets()), "log": seed.hex()})
-        try:
+        settings = settings or Settings(directory.name or "me", f"embedded:{root / 'chain.sqlite'}",
+                                        str(directory / "exchange"))
+        text = settings.text().encode()
+        with making(directory) as unfinished:
+            key = RecipientKey.generate()
+            identity = HybridIdentity.create(Recipient(key.public().data, key.seed))
+            seed = secrets.token_bytes(32)
+            content = encode({"identity": decode_object(identity.to_secrets()), "log": seed.hex()})
             for name in ("documents", "wraps"):
-                (root / name).mkdir(parents=True, mode=0o700)
-        except OSError as error:
-            raise OutsideFailed(f"cannot make a workspace in {directory}", actual=error.strerror) from None
-        keystore.save(root / "keys.json", content, passphrase, cost=cost)
-        (root / "documents" / _short(identity.did)).write_bytes(identity.genesis)
-        with replacing(root / "troth.toml") as out:  # last: a workspace without settings is no workspace
-            out.write(settings.text().encode())
+                (unfinished / name).mkdir(mode=0o700)
+            keystore.save(unfinished / "keys.json", content, passphrase, cost=cost)
+            for path, data in ((unfinished / "documents" / _short(identity.did), identity.genesis),
+                               (unfinished / SETTINGS, text)):
+                with replacing(path) as out:
+                    out.write(data)
+            Log.create(unfinished / "log", NoteSigner(log_origin(identity.did), seed)).close()
         return cls(root, settings, identity, seed, clock or SystemTime(), chain)
 
     @classmethod
@@ -187,7 +156,7 @@ class Troth:
         Raises Undecidable if there is none, Misuse for a wrong passphrase, BadInput for damaged files.
         """
         root = find(directory)
-        settings = Settings.load(root / "troth.toml", os.environ)
+        settings = Settings.load(root / SETTINGS, os.environ)
         identity, seed = take(decode_object(keystore.load(root / "keys.json", passphrase)), identity=dict, log=str)
         return cls(root, settings, HybridIdentity.from_secrets(encode(identity)), from_hex(seed, 32),
                    clock or SystemTime(), chain)
@@ -234,9 +203,7 @@ class Troth:
 
     def bind_account(self) -> bytes:
         """Attest that this identity and its chain account belong together, both ways; the claim's id."""
-        envelope = bind(self._signer, self.identity.account, self.contracts.chain_id, self.clock.now())
-        self.log.append([envelope])
-        return envelope.id
+        return self._say(bind(self._signer, self.identity.account, self.contracts.chain_id, self.clock.now()))
 
     def account_of(self, did: str) -> Account:
         """The account that a party bound itself to, by its newest binding here. Raises Undecidable without one."""
@@ -254,9 +221,15 @@ class Troth:
                evidence: Iterable[Evidence] = ()) -> bytes:
         """Sign a claim and append it to the log; its id. Attesting the same again in the same second is a no-op."""
         statement = Statement(kind, self.did, self.clock.now(), tuple(subjects), body, tuple(refs), tuple(evidence))
-        envelope = sign_statement(statement, self._signer)
-        if self.log.find(envelope.id) is None:  # ML-DSA signatures differ each time; the first one stays
-            self.log.append([envelope])
+        if kind == IDENTITY:
+            raise Misuse("an identity claim is a change of keys, signed by the keys it reveals", actual=kind)
+        check_kind(statement)
+        return self._say(sign_statement(statement, self._signer))
+
+    def _say(self, envelope: Envelope) -> bytes:
+        with self._turn():
+            if self.log.find(envelope.id) is None:  # ML-DSA signatures differ each time; the first one stays
+                self.log.append([envelope])
         return envelope.id
 
     def statement(self, claim: bytes) -> Statement:
@@ -294,13 +267,10 @@ class Troth:
         if seal_to is None:
             done = unixfs.import_stream(io.BytesIO(data), self.blobs)
             return Evidence(name, str(done.cid), done.profile, False)
+        publics = {did: self._public_of(did) for did in (self.did, *seal_to)}
         sealed = seal(io.BytesIO(data), self.blobs)
-        for did in (self.did, *seal_to):
-            public = self.keybook.history(did).head.recipient
-            if public is None:
-                raise Undecidable("nothing can be sealed to this party: its document names no key", actual=did)
-            wrapped = wrap(sealed.data_key, RecipientPublic(public), sealed.cid.encode())
-            self._keep_wrap(str(sealed.cid), did, wrapped)
+        for did, public in publics.items():
+            self.keyring.keep(str(sealed.cid), _short(did), wrap(sealed.data_key, public, sealed.cid.encode()))
         return Evidence(name, str(sealed.cid), sealed.profile, True)
 
     def seal_records(self, data: bytes, records: Iterable[bytes]) -> Sealing:
@@ -309,7 +279,7 @@ class Troth:
         key = new_listing_key()
         commitment = commit(key, records).root
         own = wrap(key, self._recipient_public(), b"listing " + evidence.cid.encode())
-        self._keep_wrap(evidence.cid, "listing", own)
+        self.keyring.keep(evidence.cid, _short("listing"), own)
         return Sealing(evidence, commitment, key)
 
     def read(self, evidence: Evidence) -> bytes:
@@ -318,12 +288,32 @@ class Troth:
         if not evidence.sealed:
             unixfs.export(cid, self.blobs, out)
             return out.getvalue()
-        path = self._wrap_path(evidence.cid, self.did)
-        if not path.exists():
+        wrapped = self.keyring.get(evidence.cid, _short(self.did))
+        if wrapped is None:
             raise Undecidable("sealed, and no key for it was given to this party", actual=evidence.cid,
                               do="Ask whoever sealed it to hand it over.")
-        unseal(cid, self._unwrap(path.read_bytes(), cid), self.blobs, out)
+        unseal(cid, self.keyring.open(cid, wrapped), self.blobs, out)
         return out.getvalue()
+
+    def share(self, evidence: Evidence, to: Iterable[str]) -> None:
+        """Wrap the key of sealed evidence that this party can open to others too, so that ``send`` hands it over.
+
+        Raises Undecidable where it is not here or not for this party, or where another's document is not known.
+        """
+        cid = Cid.parse(evidence.cid)
+        wrapped = self.keyring.get(evidence.cid, _short(self.did))
+        if wrapped is None:
+            raise Undecidable("sealed, and no key for it was given to this party", actual=evidence.cid)
+        key = self.keyring.open(cid, wrapped)
+        for did in to:
+            if self.keyring.get(evidence.cid, _short(did)) is None:
+                self.keyring.keep(evidence.cid, _short(did), wrap(key, self._public_of(did), cid.encode()))
+
+    def _public_of(self, did: str) -> RecipientPublic:
+        public = self.keybook.history(did).head.recipient
+        if public is None:
+            raise Undecidable("nothing can be sealed to this party: its document names no key", actual=did)
+        return RecipientPublic(public)
 
     def get(self, cid: str) -> bytes:
         """The bytes of a CID, unsealed where a key for it is here. Raises Undecidable."""
@@ -333,30 +323,50 @@ class Troth:
         """Bytes in this party's store as evidence for a claim. Raises Undecidable if they are not here."""
         if not self.blobs.has(str(Cid.parse(cid))):
             raise Undecidable("these bytes are not here", actual=cid, do="Add or pull them first.")
-        return Evidence(name, cid, unixfs.PROFILE.name, (self.root / "wraps" / cid).is_dir())
+        return Evidence(name, cid, unixfs.PROFILE.name, self.keyring.holds(cid))
 
     def evidence_here(self, claims: Iterable[bytes]) -> tuple[Evidence, ...]:
         """The evidence of these claims that is in this party's store."""
-        return tuple(item for claim in claims for item in self.statement(claim).evidence if self.blobs.has(item.cid))
+        return tuple(item for claim in claims for item in self.statement(claim).evidence
+                     if self.blobs.has(str(Cid.parse(item.cid))))
 
     def erase(self, listing: bytes) -> bytes:
         """Destroy a listing's ciphertext and every key to it here, and attest that; the erasure claim's id.
 
+        Doing it again gives the same claim; doing it again after a crash finishes it.
         Raises Misuse for anybody else's claim, or one that is no listing.
         """
         statement = self.statement(listing)
         if statement.issuer != self.did or statement.kind != "listing":
             raise Misuse("only whoever listed data can erase it", expected=f"a listing of {self.did}",
                          actual=f"a {statement.kind} of {statement.issuer}")
-        for item in statement.evidence:
-            # Keys first: without them what is left of the ciphertext says nothing.
-            for wrapped in sorted((self.root / "wraps" / item.cid).glob("*")):
-                wrapped.unlink()
-            for cid in self._cids(item.cid):
-                self.blobs.delete(cid)
-        body = {"destroyed": ["ciphertext", "data key", "listing key"],
-                "cids": [item.cid for item in statement.evidence]}
-        return self.attest(ERASURE, statement.subjects, body, refs=[Ref("listing", listing)])
+        with self._turn():
+            for claim, said in self.claims(ERASURE):
+                if said.issuer == self.did and listing in said.all_refs("listing"):
+                    return claim
+            for item in statement.evidence:
+                # Keys first: without them what is left of the ciphertext says nothing.
+                self.keyring.forget(item.cid)
+                self._destroy(Cid.parse(item.cid))
+            body = {"destroyed": ["ciphertext", "data key", "listing key"],
+                    "cids": [item.cid for item in statement.evidence]}
+            return self.attest(ERASURE, statement.subjects, body, refs=[Ref("listing", listing)])
+
+    def _destroy(self, cid: Cid) -> None:
+        """Delete a file's blocks. The list is written down first, so that one killed half way can be gone through."""
+        plan = self.root / f"erasing-{cid}"
+        try:
+            found = plan.read_text().split()
+        except FileNotFoundError:
+            try:
+                found = [str(one) for one in unixfs.cids(cid, self.blobs)]
+            except Undecidable:  # there is no such file here
+                return
+            with replacing(plan) as out:
+                out.write("\n".join(found).encode())
+        for name in found:
+            self.blobs.delete(name)
+        plan.unlink()
 
     # Others
 
@@ -383,56 +393,85 @@ class Troth:
 
     def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
         """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one."""
-        envelopes = tuple(self.envelope(claim) for claim in claims)
-        issuers = {envelope.statement().issuer for envelope in envelopes}
-        documents, rotations = self._documents_of(issuers)
+        envelopes = [self.envelope(claim) for claim in claims]
+        documents, rotations = self._documents_of({envelope.statement().issuer for envelope in envelopes})
+        # In the log's order: what was signed before a change of keys comes before it.
+        ordered = sorted({one.id: one for one in (*rotations, *envelopes)}.values(), key=self._position)
         items = tuple(evidence)
         blocks = {cid: self.blobs.get(cid) for item in items for cid in self._cids(item.cid)}
         for did in to:
-            paths = {item.cid: self._wrap_path(item.cid, did) for item in items if item.sealed}
-            keys = {cid: path.read_bytes() for cid, path in paths.items() if path.exists()}
-            self.exchange.send(did, Parcel(documents, (*rotations, *envelopes), blocks, keys))
+            wrapped = {item.cid: self.keyring.get(item.cid, _short(did)) for item in items if item.sealed}
+            keys = {cid: key for cid, key in wrapped.items() if key is not None}
+            self.exchange.send(did, Parcel(documents, tuple(ordered), blocks, keys))
+
+    def _position(self, envelope: Envelope) -> int:
+        found = self.log.find(envelope.id)
+        return -1 if found is None else found.position
 
     def receive(self) -> tuple[bytes, ...]:
-        """Take in every waiting parcel after checking it; ids of new claims. Bad ones are set aside in ``refused``."""
+        """Take in every waiting parcel after checking it; ids of new claims.
+
+        ``refused`` then lists the parcels that were not: bad ones are set aside, unreadable ones stay. Raises
+        OutsideFailed where this workspace's disk fails; what was not taken in waits.
+        """
         new: list[bytes] = []
+        self.refused = []
         for path in self.exchange.waiting(self.did):
             try:
-                new.extend(self._take_in(FolderExchange.open(path)))
-            except (BadInput, Refuted, Misuse, Undecidable) as error:
+                parcel = FolderExchange.open(path)
+            except OutsideFailed as error:
                 self.refused.append((path, error))
-                FolderExchange.done(path, refused=True)
+                continue
+            except BadInput as error:
+                self._refuse(path, error)
+                continue
+            if parcel is None:
+                continue
+            try:
+                new.extend(self._take_in(parcel))
+            except (Refuted, Misuse, Undecidable) as error:
+                self._refuse(path, error)
             else:
                 FolderExchange.done(path)
         return tuple(new)
 
+    def _refuse(self, path: Path, error: TrothError) -> None:
+        self.refused.append((path, error))
+        FolderExchange.done(path, refused=True)
+
     def _take_in(self, parcel: Parcel) -> tuple[bytes, ...]:
-        """Check everything, then keep everything."""
-        book = KeyBook(self.keybook.history(did) for did in self.keybook.dids())
-        met = {document: book.learn(document) for document in parcel.documents if document not in self._met}
-        fresh = []
-        for envelope in parcel.claims:
-            statement = envelope.statement()
-            if statement.kind == IDENTITY:
-                book.learn_rotation(envelope)
-            else:
-                book.verify(statement.issuer, envelope.signed_bytes(), signature_pairs(envelope))
-            if self.log.find(envelope.id) is None:
-                fresh.append(envelope)
-        for document, did in met.items():
-            path = self.root / "documents" / _short(did)
-            if not path.exists():
-                with replacing(path) as out:
-                    out.write(document)
-        for cid, block in parcel.blocks.items():
-            self.blobs.put(cid, block)
-        for cid, wrapped in parcel.keys.items():
-            self._keep_wrap(cid, self.did, wrapped)
-        if fresh:
-            self.log.append(fresh)
-        self.keybook = book
-        self._met |= met.keys()
-        return tuple(envelope.id for envelope in fresh)
+        """Check everything, then keep everything; each piece is whole, and keeping it again is a no-op."""
+        with self._turn():
+            self._learn_rotations()  # another process may have taken some in
+            checked = check(parcel, self.keybook, self._met, lambda claim: self.log.find(claim) is not None)
+            for document, did in checked.met.items():
+                path = self.root / "documents" / _short(did)
+                if not path.exists():
+                    with replacing(path) as out:
+                        out.write(document)
+            for cid, block in parcel.blocks.items():
+                self.blobs.put(cid, block)
+            for cid, wrapped in parcel.keys.items():
+                # One that does not fit is left out: the evidence stays sealed, and what came with it still counts.
+                self.keyring.offer(cid, _short(self.did), wrapped, self.blobs)
+            if checked.fresh:
+                self.log.append(checked.fresh)
+            self.keybook = checked.keys
+            self._met |= checked.met.keys()
+        return tuple(envelope.id for envelope in checked.fresh)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """What looks into the log and then writes holds the workspace's lock, so that two processes take turns."""
+        if self._in_turn:
+            yield
+            return
+        with turn(self.root / "turn", TURN):
+            self._in_turn = True
+            try:
+                yield
+            finally:
+                self._in_turn = False
 
     # Chain
 
@@ -540,7 +579,8 @@ class Troth:
             dict(policy))
 
     def trace(self, target: bytes) -> Graph:
-        """What a claim rests on, and what of it is stale because data was erased."""
+        """What a claim rests on, and what of it is stale because data was erased. Raises Undecidable if not here."""
+        self.statement(target)
         return trace(self, target, [statement for _, statement in self.claims(ERASURE)])
 
     def recheck(self) -> Recheck:
@@ -551,21 +591,38 @@ class Troth:
         """A public block that is small enough to travel in a bundle."""
         try:
             data = self.blobs.get(cid)
-        except Undecidable:
+        except (Undecidable, BadInput):  # not here, or no CID: a log may hold claims from before that was checked
             return None
         return data if len(data) <= MAX_PUBLIC else None
 
     # Inside
 
     def _learn_documents(self) -> None:
-        for path in sorted((self.root / "documents").iterdir()):
-            document = path.read_bytes()
-            self.keybook.learn(document)
+        folder = self.root / "documents"
+        try:
+            # Anything of another name is what a killed writer left.
+            paths = sorted(path for path in folder.iterdir() if _DOCUMENT.fullmatch(path.name))
+            documents = {path: path.read_bytes() for path in paths}
+        except OSError as error:
+            raise OutsideFailed(f"the documents in {folder} cannot be read", actual=error.strerror) from None
+        for path, document in documents.items():
+            try:
+                whole = _short(self.keybook.learn(document)) == path.name
+            except (BadInput, Refuted):
+                whole = False
+            if not whole:
+                raise BadInput(f"{path} is damaged", do="Delete it, and ask that party for its introduction again.")
             self._met.add(document)
+        self.keybook.learn(self.identity.genesis)
         for rotation in self.identity.history.rotations:
             self.keybook.learn_rotation(rotation)
+        self._learn_rotations()
+
+    def _learn_rotations(self) -> None:
         for claim, _ in self.claims(IDENTITY):
-            self.keybook.learn_rotation(self.envelope(claim))
+            if claim not in self._rotations:
+                self.keybook.learn_rotation(self.envelope(claim))
+                self._rotations.add(claim)
 
     def _documents_of(self, issuers: Iterable[str]) -> tuple[tuple[bytes, ...], tuple[Envelope, ...]]:
         histories = [self.keybook.history(did) for did in sorted(issuers) if self.known(did)]
@@ -577,24 +634,6 @@ class Troth:
 
     def _recipient_public(self) -> RecipientPublic:
         return RecipientPublic(self.identity.recipients[-1].public)
-
-    def _unwrap(self, wrapped: bytes, cid: Cid) -> bytes:
-        """Try this party's encryption keys, newest first: what was sealed before a rotation still opens."""
-        for recipient in reversed(self.identity.recipients):
-            try:
-                return unwrap(wrapped, RecipientKey(recipient.secret), cid.encode())
-            except Undecidable as error:
-                last = error
-        raise last
-
-    def _wrap_path(self, cid: str, did: str) -> Path:
-        return self.root / "wraps" / str(Cid.parse(cid)) / _short(did)
-
-    def _keep_wrap(self, cid: str, did: str, wrapped: bytes) -> None:
-        path = self._wrap_path(cid, did)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        with replacing(path, 0o600) as out:
-            out.write(wrapped)
 
 
 def verify_bundle(path: Path, trust: Trust | None, as_party: Troth | None = None) -> Report:
@@ -625,17 +664,6 @@ def file_subject(name: str, data: bytes) -> Subject:
     return Subject(name, {"sha256": hashlib.sha256(data).hexdigest()})
 
 
-def find(directory: Path) -> Path:
-    """The workspace folder at or above ``directory``, or ``TROTH_HOME``. Raises Undecidable."""
-    home = os.environ.get("TROTH_HOME")
-    for place in ([Path(home)] if home else [directory, *directory.resolve().parents]):
-        for root in (place / FOLDER, place):
-            if (root / "troth.toml").is_file():
-                return root
-    raise Undecidable("no workspace here or above", expected=f"a folder {FOLDER}", actual=home or directory,
-                      do="Make one: troth init. Or set TROTH_HOME.")
-
-
 def log_origin(did: str) -> str:
     """The origin of a party's log: no more than its DID says already."""
     return f"troth.log/{_short(did)}"
@@ -643,7 +671,3 @@ def log_origin(did: str) -> str:
 
 def _short(did: str) -> str:
     return hashlib.sha256(did.encode()).hexdigest()[:32]
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -49,6 +49,13 @@ class Party(Protocol):
         """The evidence's bytes, unsealed. Raises Undecidable where they are not here or not for this party."""
         ...
 
+    def share(self, evidence: Evidence, to: Iterable[str]) -> None:
+        """Wrap the key of sealed evidence that this party can open to others too, so that ``send`` hands it over.
+
+        Raises Undecidable where this party cannot open it.
+        """
+        ...
+
     def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
         """Hand claims and evidence to other parties."""
         ...

@@ -14,17 +14,19 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from troth.core.claims import Evidence, Ref, Statement
-from troth.core.errors import Misuse, Refuted
+from troth.core.claims import Evidence, Ref
+from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.terms import (
     CHALLENGER,
     KEEPER,
     REFUTED,
     SLASHED,
+    SUBMISSION,
     UPHELD,
     Account,
     Answered,
     Ask,
+    Entry,
     Pot,
     Result,
     Rule,
@@ -38,6 +40,7 @@ from troth.learn import arrays, model
 from troth.learn import claims as kinds
 from troth.learn.arrays import State
 from troth.learn.claims import (
+    OMITTED,
     WITHHELD,
     AggregateClaim,
     DeliveryClaim,
@@ -55,6 +58,7 @@ from troth.learn.round import RoundOutput
 from troth.verify.policies.voices import commit_data, reveal_data
 
 AGGREGATE_ASK, EVIDENCE_ASK, COMMIT_ASK, REVEAL_ASK = "aggregate", "evidence", "commit", "reveal"
+OUTCOMES = (UPHELD, REFUTED, WITHHELD, OMITTED)
 RISE = 65_536 // 20  # a loss on the public records that rises by 0.05 nats makes a site call the verifiers
 
 
@@ -138,16 +142,18 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
         return Pot(stake_pot(account), account, amount, {SLASHED: forfeited}, residual=account)
 
     fee = Split((plan.aggregator.account,), amounts=(money.fee,))
-    by_outcome: dict[int, Rule] = {UPHELD: shares, REFUTED: shares, WITHHELD: shares}
+    by_outcome: dict[int, Rule] = dict.fromkeys(OUTCOMES, shares)
     pots = (
         Pot("reward", words.sponsor, money.reward, by_outcome, residual=words.sponsor),
-        Pot("fee", words.sponsor, money.fee, {UPHELD: fee, WITHHELD: fee}, residual=words.sponsor),
+        # Whoever has an omitted update counted gets half of the fee that the aggregator does not: with a share of the
+        # reward at stake a site left out gains by calling, and nobody gains by sending to the verifiers alone.
+        Pot("fee", words.sponsor, money.fee, {UPHELD: fee, WITHHELD: fee, OMITTED: forfeited}, residual=words.sponsor),
         Pot("keeper", words.sponsor, money.keeper,
-            dict.fromkeys((UPHELD, REFUTED, WITHHELD), Split((KEEPER,), weights=(1,))), residual=words.sponsor),
+            dict.fromkeys(OUTCOMES, Split((KEEPER,), weights=(1,))), residual=words.sponsor),
         stake(plan.aggregator.account, money.aggregator_stake),
         *(stake(seat.account, money.site_stake) for seat in sites),
         *(stake(account, money.verifier_stake) for account in bench),
-        Pot("verifiers", climber(1), money.verifier_fee, dict.fromkeys((UPHELD, REFUTED, WITHHELD), Answered(1))),
+        Pot("verifiers", climber(1), money.verifier_fee, dict.fromkeys(OUTCOMES, Answered(1))),
     )
     evidence = (plan.aggregator.account, *(seat.account for seat in sites))
     rungs = (
@@ -218,13 +224,18 @@ class Seat:
         return RoundStep(claim, statement, AggregateClaim.of(statement))
 
     def updates(self, round_: int, deal: bytes) -> tuple[bytes, ...]:
-        """The update claims of a round in this party's log, by site; a site's later ones are ignored."""
-        found: dict[str, bytes] = {}
-        for claim, statement in self.party.claims(kinds.UPDATE):
-            said = UpdateClaim.of(statement)
-            if statement.ref("plan") == self.plan_id and (said.round, said.deal) == (round_, deal):
-                found.setdefault(statement.issuer, claim)
-        return tuple(found[did] for did in sorted(found) if did in self.plan.keys)
+        """The update claims of a round in this party's log that it may count, by site; a site's later ones are ignored.
+
+        What anybody else says, or a site says wrongly, is nobody's update and stops nobody.
+        """
+        claims = (claim for claim, _ in self.party.claims(kinds.UPDATE))
+        return self.replay.fit(claims, round_, deal, self.last, self.seated(deal))
+
+    def submitted(self, deal: bytes) -> Entry | None:
+        """What the aggregator put on chain: its answer to the first ask."""
+        account = self.plan.aggregator.account
+        return next((entry for entry in self.party.book.state(deal).history
+                     if (entry.kind, entry.rung, entry.by) == (SUBMISSION, 0, account)), None)
 
     def base(self) -> State:
         """The model that the next round starts from."""
@@ -238,14 +249,14 @@ class Seat:
         depositors = {pot.depositor for pot in self.party.book.state(deal).terms.pots}
         return frozenset(seat.did for seat in self.plan.sites if seat.account in depositors)
 
-    def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence]) -> bytes:
-        """Answer the evidence ask: hand the evidence to the verifiers and say so on chain."""
+    def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
+        """Answer the evidence ask: hand the evidence and its claims to the verifiers, and say so on chain."""
         items = tuple(evidence)
         verifiers = tuple(seat.did for seat in self.plan.verifiers)
         said = DeliveryClaim(deal, round_, tuple(item.cid for item in items), verifiers)
         claim = self.party.attest(kinds.DELIVERY, digest_subject("deal", deal), said.body(),
                                   refs=[Ref("plan", self.plan_id)])
-        self.party.send(verifiers, [claim], items)
+        self.party.send(verifiers, [*claims, claim], items)
         self.party.book.submit(self.party.account, deal, 0, 0, claim, b"")
         return claim
 
@@ -276,22 +287,35 @@ class Site(Seat):
         It computes the model's score on the public validation records again, and compares it with the claim's and
         with the model before.
         """
-        step, replay = self.step(aggregate), self.replay
         try:
-            state = arrays.decode(self.party.read(the_evidence(step.statement, "params")))
-        except Refuted as error:
-            return error.message
+            return self._doubt(self.step(aggregate))
+        except (Refuted, BadInput) as error:
+            return f"it cannot be what it says: {error.message}"
+        except Undecidable as error:
+            return f"it was not handed over: {error.message}"
+
+    def _doubt(self, step: RoundStep) -> str | None:
+        replay, claim = self.replay, step.claim
+        entry = self.submitted(claim.deal)
+        if entry is None or entry.claim != step.id:
+            return "the aggregator submitted another claim"
+        if Result.from_bytes(entry.data) != replay.promised(claim, self.seated(claim.deal)):
+            return "the aggregator submitted another result than its claim's"
+        if step.statement.all_refs("base") != ((self.last,) if self.last else ()):
+            return "it starts from another aggregate than the last"
+        state = arrays.decode(self.party.read(the_evidence(step.statement, "params")))
+        model.check(state)
         inputs = model.inputs(replay.validation, scaling(replay.validation))
         loss = model.loss(state, inputs)
         found = {"params": arrays.digest(state).hex(), "loss": loss, "accuracy_ppm": model.accuracy(state, inputs)}
         for name, value in found.items():
-            if step.claim.result.get(name) != value:
-                return f"its {name} is {value}, the claim says {step.claim.result.get(name)}"
+            if claim.result.get(name) != value:
+                return f"its {name} is {value}, the claim says {claim.result.get(name)}"
         before = model.loss(self.base(), inputs)
         if loss > before + RISE:
             return f"the loss on the public records rose from {before / 65536:.4f} to {loss / 65536:.4f}"
-        own = [claim for claim in self.updates(step.claim.round, step.claim.deal)
-               if self.party.statement(claim).issuer == self.party.did]
+        own = [found for found in self.updates(claim.round, claim.deal)
+               if self.party.statement(found).issuer == self.party.did]
         if own and own[0] not in step.statement.all_refs("update"):
             return "it leaves out this site's update"
         return None
@@ -300,6 +324,10 @@ class Site(Seat):
 @dataclass(slots=True)
 class Aggregator(Seat):
     """Combines the updates and says with what result."""
+
+    def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
+        """As every seat, with the update claims that arrived: no site can hide one from the verifiers that counts."""
+        return Seat.deliver(self, deal, round_, evidence, [*claims, *self.updates(round_, deal)])
 
     def aggregate(self, deal: bytes, round_: int) -> tuple[RoundOutput, tuple[bytes, ...]]:
         """The honest result over the updates that arrived and open, and the update claims it counts."""
@@ -331,11 +359,57 @@ class Aggregator(Seat):
 class Verifier(Seat):
     """Executes a challenged round again: commits to what it found, then reveals it."""
 
-    def find(self, aggregate: bytes) -> tuple[RoundOutput, Result]:
-        """The honest finding, from the updates that this verifier received."""
-        step = self.step(aggregate)
-        received = self.updates(step.claim.round, step.claim.deal)
-        return self.replay.judge(step, received, self.seated(step.claim.deal))
+    def share(self, deal: bytes, round_: int) -> None:
+        """Hand the round's updates that this verifier can open to the other verifiers and the aggregator.
+
+        Verifiers who reveal something else than the majority lose their stakes, so they must judge the same evidence: a
+        site that gave its update to some of them only must not be able to set them apart. Do this when the evidence ask
+        is over, take in the others' shares once, then find.
+        """
+        others = tuple(did for did in self.overseers())
+        claims = self.updates(round_, deal)
+        items = []
+        for claim in claims:
+            item = the_evidence(self.party.statement(claim), "update")
+            try:
+                self.party.share(item, others)
+            except Undecidable:  # not given to this verifier
+                continue
+            items.append(item)
+        self.party.send(others, claims, items)
+
+    def find(self, aggregate: bytes, deal: bytes | None = None, round_: int = 0) -> tuple[RoundOutput, Result]:
+        """The honest finding on what the aggregator submitted, from the updates that this verifier received.
+
+        deal, round_: needed where the claim was never handed over or cannot be read, which refutes it.
+        """
+        try:
+            step = self.step(aggregate)
+        except (Undecidable, BadInput):
+            if deal is None:
+                raise
+            return self._without(deal, round_)
+        deal = step.claim.deal if deal is None else deal
+        bases = step.statement.all_refs("base")
+        if step.claim.deal != deal or step.statement.issuer != self.plan.aggregator.did or (
+                bases != ((self.last,) if self.last else ())):
+            return self._without(deal, round_ or step.claim.round)
+        received = self.updates(step.claim.round, deal)
+        return self.replay.judge(step, received, self.seated(deal), self._result(aggregate, deal))
+
+    def _without(self, deal: bytes, round_: int) -> tuple[RoundOutput, Result]:
+        """The finding on an aggregate that is none: the round as the received updates give it."""
+        opened = self.replay.gather(self.updates(round_, deal))
+        output = self.replay.run(round_, self.last, opened.updates)
+        return output, self.replay.refuted(output, self.seated(deal))
+
+    def _result(self, aggregate: bytes, deal: bytes) -> Result | None:
+        """What the aggregator submitted with this claim; None for another claim or nothing readable."""
+        entry = self.submitted(deal)
+        try:
+            return Result.from_bytes(entry.data) if entry is not None and entry.claim == aggregate else None
+        except BadInput:
+            return None
 
     def missing(self, aggregate: bytes) -> tuple[str, ...]:
         """Sites whose update's evidence this verifier does not hold."""
@@ -365,23 +439,26 @@ def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, Verdi
 
     Raises Refuted where this aggregator's own re-execution does not give it.
     """
-    step = aggregator.step(wrong)
+    step, replay = aggregator.step(wrong), aggregator.replay
+    deal, round_ = step.claim.deal, step.claim.round
     agreeing = {claim: said for claim, said in verdicts.items() if said.result == result.to_bytes()}
     params = {said.params for said in agreeing.values()}
-    received = aggregator.updates(step.claim.round, step.claim.deal)
-    counted = [claim for claim in received
-               if _account(aggregator.plan, aggregator.party.statement(claim)) not in result.slashed
-               or result.outcome != WITHHELD]
-    output = aggregator.replay.run(step.claim.round, aggregator.last, aggregator.replay.gather(counted).updates)
+    named, others = replay.counted(step.statement.all_refs("update"), aggregator.updates(round_, deal), round_, deal,
+                                   aggregator.last, aggregator.seated(deal))
+    accounts = {seat.did: seat.account for seat in aggregator.plan.sites}
+    withheld = result.slashed if result.outcome == WITHHELD else frozenset()
+    counted = [claim for claim in (*named, *others)
+               if accounts[aggregator.party.statement(claim).issuer] not in withheld]
+    found = replay.gather(counted)
+    unopened = {*found.withheld, *found.false}
+    output = replay.run(round_, aggregator.last, found.updates)
     if params != {output.digest}:
         raise Refuted("the verifiers found another model", expected=sorted(found.hex() for found in params),
                       actual=output.digest.hex())
     refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]
-    return aggregator.publish(step.claim.deal, step.claim.round, output, counted, refs)
-
-
-def _account(plan: Plan, statement: Statement) -> Account:
-    return next(seat.account for seat in plan.sites if seat.did == statement.issuer)
+    return aggregator.publish(deal, round_, output,
+                              [claim for claim in counted if aggregator.party.statement(claim).issuer not in unopened],
+                              refs)
 
 
 def publish_model(sponsor: Seat) -> bytes:

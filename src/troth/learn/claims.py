@@ -19,6 +19,9 @@ DELIVERY, VERDICT, MODEL = "delivery", "verdict", "model"
 
 #: Deal outcome beyond upheld (1) and refuted (2): the result stands without the updates whose evidence was withheld.
 WITHHELD = 3
+#: It stands with updates that the verifiers hold and the aggregate leaves out. Nobody is slashed: whether the site did
+#: not send or the aggregator did not count, nobody else can tell.
+OMITTED = 4
 
 
 def digest_subject(name: str, digest: bytes) -> tuple[Subject, ...]:
@@ -103,6 +106,12 @@ class Plan:
         found = cls(tuple(map(Seat.read, sites)), Seat.read(aggregator), tuple(map(Seat.read, verifiers)), rounds,
                     amount(reward), rule, clip, from_hex(seed, 32), privacy)
         keys = found.keys
+        seats = (*found.sites, found.aggregator, *found.verifiers)
+        if len({seat.did for seat in seats}) != len(seats) or len({seat.account for seat in seats}) != len(seats):
+            # Who judges must not be judged, and a verifier has one voice.
+            raise BadInput("a plan in which somebody has two seats", expected="everybody and every account once")
+        if not found.verifiers:
+            raise BadInput("a plan without verifiers", expected="at least one")
         if list(keys) != sorted(set(keys)) or rounds < 1 or privacy != "open":
             raise BadInput("a malformed plan", expected="ascending distinct sites, at least one round, privacy open",
                            actual=f"{len(keys)} sites, {rounds} rounds, privacy {privacy}")
@@ -160,6 +169,25 @@ class AggregateClaim:
     def params(self) -> bytes:
         """Digest of the aggregated model."""
         return from_hex(self.result.get("params"), 32)
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """A list of integers in the result. Raises BadInput."""
+        return tuple(self._list(name, int))
+
+    def flags(self, name: str) -> tuple[bool, ...]:
+        """A list of booleans in the result. Raises BadInput."""
+        return tuple(self._list(name, bool))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts in the result. Raises BadInput."""
+        return tuple(self._list(name, str))
+
+    def _list(self, name: str, kind: type) -> list[Any]:
+        found = self.result.get(name)
+        if type(found) is not list or any(type(item) is not kind for item in found):
+            raise BadInput(f"an aggregate without its {name}", expected=f"a list of {kind.__name__}",
+                           actual=type(found).__name__)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

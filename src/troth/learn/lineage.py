@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from troth.core.claims import Statement
+from troth.core.claims import Ref, Statement
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.core.ports import ClaimView, Finding
+from troth.core.terms import UPHELD, Result
 from troth.core.verdicts import Outcome
 from troth.learn import claims as kinds
 from troth.learn.claims import AggregateClaim, Listing, ModelClaim, Plan, UpdateClaim, VerdictClaim
@@ -70,22 +71,63 @@ def _check_follows(step: RoundStep, after: RoundStep) -> None:
         raise Refuted("rounds of different plans on one path")
 
 
-def check_updates(source: Statements, plan_id: bytes, plan: Plan, step: RoundStep) -> int:
-    """How many updates the round counts. Raises Refuted for one that is not what the round may count."""
+@dataclass(frozen=True, slots=True)
+class UpdateRule:
+    """Which updates a plan's rounds may count. listings: each site's own, by DID.
+
+    The same rule serves the aggregator, who must not count another update, the verifiers, and whoever reads the lineage
+    later: an update that only one of them minds would let its sender spoil everybody's work.
+    """
+
+    plan_id: bytes
+    listings: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, source: Statements, plan_id: bytes) -> UpdateRule:
+        """The rule of a plan whose listings are in ``source``. Raises Refuted unless each site has one listing."""
+        statement = source.statement(plan_id)
+        pairs = [(source.statement(claim).issuer, claim) for claim in statement.all_refs("listing")]
+        if sorted(did for did, _ in pairs) != list(Plan.of(statement).keys):
+            raise Refuted("the plan does not rest on one listing of each site, and no other",
+                          expected=f"{len(Plan.of(statement).keys)} listings", actual=len(pairs))
+        return cls(plan_id, dict(pairs))
+
+    def fault(self, statement: Statement, round_: int, deal: bytes, base: bytes, after: bytes | None) -> str | None:
+        """Why a round may not count this update; None if it may.
+
+        base: digest of the model that the round starts from. after: the aggregate before, None in round 1.
+        """
+        try:
+            said = UpdateClaim.of(statement)
+        except BadInput as error:
+            return f"it cannot be read ({error.message})"
+        listing = self.listings.get(statement.issuer)
+        refs = [Ref("plan", self.plan_id), *([Ref("listing", listing)] if listing else []),
+                *([Ref("base", after)] if after else [])]
+        return next((what for what, fits in (
+            ("its sender has no seat", listing is not None),
+            ("it is of another round", said.round == round_),
+            ("it is of another deal", said.deal == deal),
+            ("it started from another model", said.base == base),
+            # Anything more would have to be in everybody's log before the model could be bundled.
+            ("it rests on something else than the plan, its sender's listing and the aggregate before",
+             sorted(map(Ref.json, statement.refs)) == sorted(map(Ref.json, refs))),
+            ("it has other evidence than one sealed update",
+             [(item.name, item.sealed) for item in statement.evidence] == [("update", True)]),
+        ) if not fits), None)
+
+
+def check_updates(source: Statements, rule: UpdateRule, step: RoundStep, unseated: frozenset[str]) -> int:
+    """How many updates the round counts. Raises Refuted for one that it may not count. unseated: slashed before."""
     seen: set[str] = set()
+    after = step.statement.all_refs("base")
     for claim in step.statement.all_refs("update"):
         statement = source.statement(claim)
-        said = UpdateClaim.of(statement)
-        wrong = next((what for what, fits in (
-            ("its sender has no seat", statement.issuer in plan.keys),
-            ("its sender sent another", statement.issuer not in seen),
-            ("it is of another plan", statement.ref("plan") == plan_id),
-            ("it is of another round", said.round == step.claim.round),
-            ("it is of another deal", said.deal == step.claim.deal),
-            ("it started from another model", said.base == step.claim.base),
-            ("it rests on somebody else's listing",
-             source.statement(statement.ref("listing")).issuer == statement.issuer),
-        ) if not fits), None)
+        wrong = rule.fault(statement, step.claim.round, step.claim.deal, step.claim.base, after[0] if after else None)
+        if wrong is None and statement.issuer in seen:
+            wrong = "its sender sent another"
+        if wrong is None and statement.issuer in unseated:
+            wrong = "its sender lost its seat in an earlier round"
         if wrong:
             raise Refuted(f"round {step.claim.round} counts an update that it may not: {wrong}", actual=claim.hex())
         seen.add(statement.issuer)
@@ -95,29 +137,41 @@ def check_updates(source: Statements, plan_id: bytes, plan: Plan, step: RoundSte
 def check_correction(source: Statements, plan: Plan, step: RoundStep) -> str | None:
     """What a round that replaces a refuted one rests on; None for a round that replaces nothing.
 
-    Raises Refuted unless more than half of the plan's verifiers found exactly this result against the replaced one.
+    Raises Refuted unless more than half of the plan's verifiers found, against the replaced one, exactly this result:
+    the same model, payments and slashed sites.
     """
-    wrong = step.statement.all_refs("corrects")
     verdicts = step.statement.all_refs("verdict")
-    if not wrong and not verdicts:
+    if not step.statement.all_refs("corrects") and not verdicts:
         return None
-    replaced = AggregateClaim.of(source.statement(step.statement.ref("corrects")))
-    if (replaced.round, replaced.deal) != (step.claim.round, step.claim.deal):
+    wrong = step.statement.ref("corrects")
+    statement = source.statement(wrong)
+    replaced = AggregateClaim.of(statement)
+    if (replaced.round, replaced.deal, replaced.base) != (step.claim.round, step.claim.deal, step.claim.base) or (
+            statement.issuer, statement.all_refs("plan")) != (plan.aggregator.did, step.statement.all_refs("plan")):
         raise Refuted("a correction of another round", expected=step.claim.round, actual=replaced.round)
-    voices = set()
-    for claim in verdicts:
-        statement = source.statement(claim)
-        said = VerdictClaim.of(statement)
-        if statement.ref("of") == wrong[0] and said.deal == step.claim.deal and said.params == step.claim.params:
-            voices.add(statement.issuer)
+    seated = {seat.did for seat in plan.verifiers}
+    voices = {found.issuer for found in map(source.statement, verdicts)
+              if found.issuer in seated and _finds(found, wrong, step)}
     needed = len(plan.verifiers) // 2 + 1
-    voices &= {seat.did for seat in plan.verifiers}
     if len(voices) < needed:
         raise Refuted(f"round {step.claim.round} replaces a refuted aggregate without enough verdicts",
                       expected=f"{needed} of {len(plan.verifiers)} verifiers for {step.claim.params.hex()[:16]}…",
                       actual=len(voices))
     return (f"round {step.claim.round} was refuted by {len(voices)} of {len(plan.verifiers)} verifiers; "
             "training went on from what they found")
+
+
+def _finds(verdict: Statement, wrong: bytes, step: RoundStep) -> bool:
+    """Whether a verdict finds, of ``wrong``, that ``step`` is the right result."""
+    try:
+        said = VerdictClaim.of(verdict)
+        result = Result.from_bytes(said.result)
+        payments = tuple(map(kinds.amount, step.claim.texts("payments")))
+    except BadInput:
+        return False
+    return (verdict.all_refs("of") == (wrong,) and said.deal == step.claim.deal and said.round == step.claim.round
+            and said.params == step.claim.params and said.outcome == result.outcome != UPHELD
+            and result.values == payments)
 
 
 class FederatedModel:
@@ -135,8 +189,12 @@ class FederatedModel:
         target = view.statement(view.target)
         model = ModelClaim.of(target)
         plan_id = target.ref("plan")
-        plan = Plan.of(view.statement(plan_id))
-        findings = [_plan_finding(view, view.statement(plan_id), plan, roles)]
+        statement = view.statement(plan_id)
+        plan, rule = Plan.of(statement), UpdateRule.of(view, plan_id)
+        if target.issuer != statement.issuer:
+            raise Refuted("the model is published by another than who called the plan", expected=statement.issuer,
+                          actual=target.issuer)
+        findings = [_plan_finding(view, plan, rule, roles)]
         steps = path(view, target.ref("aggregate"))
         if steps[-1].claim.params != model.params or len(steps) != model.rounds or steps[-1].claim.round != plan.rounds:
             raise Refuted("the model is not the last round of its plan",
@@ -145,38 +203,46 @@ class FederatedModel:
         if any(step.statement.ref("plan") != plan_id or step.statement.issuer != plan.aggregator.did for step in steps):
             raise Refuted("a round of another plan, or by another aggregator than the plan's")
         findings.append(Finding("path", Outcome.UPHELD, f"{len(steps)} rounds, each from the one before"))
-        counted = sum(check_updates(view, plan_id, plan, step) for step in steps)
+        counted, unseated = 0, frozenset[str]()
+        for step in steps:
+            counted += check_updates(view, rule, step, unseated)
+            unseated |= {plan.keys[seat] for seat in step.claim.numbers("slashed") if 0 <= seat < len(plan.keys)}
         findings.append(Finding("updates", Outcome.UPHELD, f"{counted} updates, each by a seated site on its listing"))
         corrections = [found for step in steps if (found := check_correction(view, plan, step))]
         findings.append(Finding("corrections", Outcome.UPHELD, "; ".join(corrections) or "no round was refuted"))
-        findings.append(_published(view, target, model, plan_id))
+        findings.append(_published(view, target, model, statement, steps[0]))
         return tuple(findings)
 
 
-def _plan_finding(view: ClaimView, statement: Statement, plan: Plan, roles: Mapping[str, tuple[str, ...]]) -> Finding:
+def _plan_finding(view: ClaimView, plan: Plan, rule: UpdateRule, roles: Mapping[str, tuple[str, ...]]) -> Finding:
     """Every seat of the plan must be one that the truster names."""
     for role, seats in (("hospital", plan.sites), ("aggregator", (plan.aggregator,)), ("verifier", plan.verifiers)):
         strangers = [seat.did for seat in seats if seat.did not in roles.get(role, ())]
         if strangers:
             raise Refuted(f"the plan seats a {role} whom the trust file does not name", actual=strangers[0])
-    rows = 0
-    for claim in statement.all_refs("listing"):
-        listing = view.statement(claim)
-        if listing.issuer not in plan.keys:
-            raise Refuted("the plan rests on a listing of somebody without a seat", actual=listing.issuer)
-        rows += Listing.of(listing).rows
+    rows = sum(Listing.of(view.statement(claim)).rows for claim in rule.listings.values())
     return Finding("plan", Outcome.UPHELD, f"{len(plan.sites)} sites with {rows} sealed records, "
                    f"{len(plan.verifiers)} verifiers, rule {plan.rule}, privacy {plan.privacy}")
 
 
-def _published(view: ClaimView, target: Statement, model: ModelClaim, plan_id: bytes) -> Finding:
-    """The published parameters have the claimed digest, and the claimed accuracy on the public validation records."""
+def _published(view: ClaimView, target: Statement, model: ModelClaim, plan: Statement, first: RoundStep) -> Finding:
+    """The published parameters have the claimed digest, and the claimed accuracy on the public validation records.
+
+    And round 1 started from the untrained model.
+    """
     # Imported here: numpy costs start-up time, and reading lineage alone does not need it.
     from troth.learn import arrays
     from troth.learn import model as models
     from troth.learn.data import Part, scaling
 
-    listing = Listing.of(view.statement(view.statement(plan_id).ref("validation")))
+    if first.claim.base != arrays.digest(models.zeros()):
+        raise Refuted("round 1 did not start from the untrained model", expected=arrays.digest(models.zeros()).hex(),
+                      actual=first.claim.base.hex())
+    validation = view.statement(plan.ref("validation"))
+    listing = Listing.of(validation)
+    if validation.issuer != plan.issuer or [item.cid for item in validation.evidence] != [listing.cid]:
+        raise Refuted("the validation records are not the sponsor's own listing", expected=plan.issuer,
+                      actual=validation.issuer)
     blobs = [view.blob(item.cid) for item in target.evidence if item.name == "params"]
     records = view.blob(listing.cid)
     if len(blobs) != 1 or blobs[0] is None or records is None:

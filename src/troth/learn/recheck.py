@@ -18,9 +18,9 @@ from troth.core.verdicts import Outcome
 from troth.learn import arrays, model
 from troth.learn.aggregate import Update
 from troth.learn.arrays import State
-from troth.learn.claims import MODEL, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim
+from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, amount
 from troth.learn.data import Part
-from troth.learn.lineage import RoundStep, Statements, path
+from troth.learn.lineage import RoundStep, Statements, UpdateRule, path
 from troth.learn.round import RoundInput, RoundOutput, run_round
 from troth.learn.worth import Record
 
@@ -53,6 +53,14 @@ class Replay:
         self._statement = source.statement(plan_id)
         self.plan = Plan.of(self._statement)
         self._validation: Part | None = None
+        self._rule: UpdateRule | None = None
+
+    @property
+    def rule(self) -> UpdateRule:
+        """Which updates count."""
+        if self._rule is None:
+            self._rule = UpdateRule.of(self._source, self.plan_id)
+        return self._rule
 
     @property
     def validation(self) -> Part:
@@ -74,6 +82,9 @@ class Replay:
                 data = self._open(the_evidence(statement, "update"))
             except Undecidable:
                 withheld.append(statement.issuer)
+                continue
+            except (Refuted, BadInput):  # a sealing made so that it does not open
+                false.append(statement.issuer)
                 continue
             if hashlib.sha256(data).digest() != said.digest:
                 false.append(statement.issuer)
@@ -114,30 +125,85 @@ class Replay:
                    if self.plan.keys[index] in seated}
         return Result(outcome, output.payments, frozenset(slashed | set(also)))
 
-    def judge(self, step: RoundStep, updates: Iterable[bytes], seated: frozenset[str]) -> tuple[RoundOutput, Result]:
-        """A verifier's finding on an aggregate, from the update claims the verifier itself received.
+    def promised(self, claim: AggregateClaim, seated: frozenset[str]) -> Result:
+        """What an aggregate's own words come to on chain: all that its aggregator may submit. Raises BadInput."""
+        slashed = claim.numbers("slashed")
+        if any(not 0 <= seat < len(self.plan.sites) for seat in slashed):
+            raise BadInput("an aggregate that slashes no seat of the plan", actual=slashed)
+        payments = tuple(map(amount, claim.texts("payments")))
+        return Result(UPHELD, payments, frozenset(self.plan.sites[seat].account for seat in slashed
+                                                  if self.plan.keys[seat] in seated))
 
-        Upheld: re-execution gives the claimed result. Withheld: some update's evidence could not be opened, so the
-        round stands without it. Refuted: the aggregator claimed something else; its account is slashed.
+    def fit(self, claims: Iterable[bytes], round_: int, deal: bytes, last: bytes | None,
+            seated: frozenset[str]) -> tuple[bytes, ...]:
+        """Of these update claims those that a round may count: of seated sites, one each (the first), by site."""
+        base = arrays.digest(self.base(last)[0])
+        found: dict[str, bytes] = {}
+        for claim in claims:
+            statement = self._source.statement(claim)
+            if statement.issuer in seated and self.rule.fault(statement, round_, deal, base, last) is None:
+                found.setdefault(statement.issuer, claim)
+        return tuple(found[did] for did in sorted(found))
+
+    def counted(self, named: Iterable[bytes], received: Iterable[bytes], round_: int, deal: bytes,
+                last: bytes | None, seated: frozenset[str]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """(updates that an aggregate names and may, others that were received), one a site.
+
+        Of a site that sent two, the one that the aggregate names counts: which one the aggregator saw first nobody else
+        can tell, and a site must not be able to make an honest aggregator look false.
         """
-        found = self.gather(updates)
+        here = self.fit((claim for claim in named if self._here(claim)), round_, deal, last, seated)
+        sites = {self._source.statement(claim).issuer for claim in here}
+        others = self.fit(received, round_, deal, last, seated)
+        return here, tuple(claim for claim in others if self._source.statement(claim).issuer not in sites)
+
+    def judge(self, step: RoundStep, received: Iterable[bytes], seated: frozenset[str],
+              submitted: Result | None) -> tuple[RoundOutput, Result]:
+        """A verifier's finding on an aggregate. received: the update claims the verifier holds; submitted: what the
+        aggregator put on chain, None if nothing readable.
+
+        1. Refuted, its account slashed: it names an update that the round may not count or that it handed to nobody,
+           submitted another result than its claim's, or re-execution of what it names gives another.
+        2. Withheld, the sites slashed: an update that it names cannot be opened; the round stands without it.
+        3. Omitted, nobody slashed: the verifiers hold updates that it leaves out; the round stands with them.
+        4. Upheld.
+        """
         bases = step.statement.all_refs("base")
-        output = self.run(step.claim.round, bases[0] if bases else None, found.updates)
-        accounts = {seat.did: seat.account for seat in self.plan.sites}
+        last, claim = bases[0] if bases else None, step.claim
+        wanted = step.statement.all_refs("update")
+        named, others = self.counted(wanted, received, claim.round, claim.deal, last, seated)
+        found, more = self.gather(named), self.gather(others)
+        output = self.run(claim.round, last, (*found.updates, *more.updates))
+        if len(named) != len(wanted) or found.false or not self._promises(claim, seated, submitted):
+            return output, self.refuted(output, seated)
         if found.withheld:
+            accounts = {seat.did: seat.account for seat in self.plan.sites}
             return output, self.result(WITHHELD, output, seated, [accounts[did] for did in found.withheld])
-        if output.to_json() == step.claim.result:
-            return output, self.result(UPHELD, output, seated)
-        return output, self.result(REFUTED, output, seated, [self.plan.aggregator.account])
+        if self.run(claim.round, last, found.updates).to_json() != dict(claim.result):
+            return output, self.refuted(output, seated)
+        return output, self.result(OMITTED if more.updates else UPHELD, output, seated)
+
+    def refuted(self, output: RoundOutput, seated: frozenset[str]) -> Result:
+        """Paid by ``output``, the aggregator slashed."""
+        return self.result(REFUTED, output, seated, [self.plan.aggregator.account])
+
+    def _promises(self, claim: AggregateClaim, seated: frozenset[str], submitted: Result | None) -> bool:
+        try:
+            return submitted == self.promised(claim, seated)
+        except BadInput:
+            return False
+
+    def _here(self, claim: bytes) -> bool:
+        try:
+            self._source.statement(claim)
+        except Undecidable:
+            return False
+        return True
 
 
 def record_of(claim: AggregateClaim) -> Record:
     """What a round leaves for later ones, from its claim. Raises BadInput."""
-    lists = [claim.result.get(name) for name in ("contributions", "ceilings", "counted")]
-    if not all(type(found) is list for found in lists):
-        raise BadInput("an aggregate without its contributions", actual=sorted(claim.result))
-    values, ceilings, counted = lists
-    return Record(tuple(values or ()), tuple(ceilings or ()), tuple(bool(one) for one in counted or ()))
+    return Record(claim.numbers("contributions"), claim.numbers("ceilings"), claim.flags("counted"))
 
 
 class RecheckRounds:

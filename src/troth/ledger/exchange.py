@@ -1,16 +1,20 @@
 """What passes between parties: parcels of claims, documents, ciphertext and wrapped keys, through shared folders.
 
 A parcel proves nothing by itself: its claims carry their signatures, its blocks their CIDs, its wrapped keys open only
-for the addressee. The folder's owner can drop or repeat parcels, never change what is in them.
+for the addressee. Whoever can write into the folder can drop, repeat, reorder and add parcels, never change what is
+said in them.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import errno
 import hashlib
 import os
+import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from troth.store.files import replacing
 
 MAX_PARCEL = 256 << 20
 _FORMAT = "troth-parcel-1"
+_SUFFIX = ".parcel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +54,23 @@ class Parcel:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Parcel:
-        """Read a parcel strictly, every block against its CID. Raises BadInput."""
+        """Read a parcel strictly. Raises BadInput. Nothing in it is checked yet: ``troth.ledger.intake`` does."""
         blocks, claims, documents, format_, keys = take(
             decode_object(data), blocks=dict, claims=list, documents=list, format=str, keys=dict)
         if format_ != _FORMAT:
             raise BadInput("not a parcel", expected=_FORMAT, actual=format_)
-        found = cls(tuple(map(_bytes, documents)), tuple(Envelope.from_bytes(_bytes(claim)) for claim in claims),
-                    {cid: _bytes(block) for cid, block in blocks.items()},
-                    {cid: _bytes(key) for cid, key in keys.items()})
-        for name, block in found.blocks.items():
+        return cls(tuple(map(_bytes, documents)), tuple(Envelope.from_bytes(_bytes(claim)) for claim in claims),
+                   {cid: _bytes(block) for cid, block in blocks.items()},
+                   {cid: _bytes(key) for cid, key in keys.items()})
+
+    def check(self) -> None:
+        """Raises BadInput for a block that is not what its CID names, and for a key of no CID."""
+        for name, block in self.blocks.items():
             cid = Cid.parse(name)
             if Cid.of(block, cid.codec) != cid:
                 raise BadInput("a block that is not what its CID names", expected=name)
-        for name in found.keys:
+        for name in self.keys:
             Cid.parse(name)
-        return found
 
 
 class FolderExchange:
@@ -89,33 +96,59 @@ class FolderExchange:
         except OSError as error:
             raise OutsideFailed(f"the exchange folder {self.path} cannot be used", actual=error.strerror) from None
         # The clock only orders a mailbox; a parcel taken in out of order is taken in all the same.
-        path = box / f"{time.time_ns():020d}-{hashlib.sha256(data).hexdigest()[:16]}.parcel"
+        path = box / f"{time.time_ns():020d}-{hashlib.sha256(data).hexdigest()[:16]}{_SUFFIX}"
         with replacing(path) as out:
             out.write(data)
         return path
 
-    def waiting(self, did: str) -> Iterator[Path]:
+    def waiting(self, did: str) -> tuple[Path, ...]:
         """Parcels in this party's mailbox, oldest first."""
         box = self._box(did)
-        yield from sorted(box.glob("*.parcel")) if box.is_dir() else ()
+        try:
+            return tuple(sorted(path for path in box.iterdir() if path.suffix == _SUFFIX)) if box.is_dir() else ()
+        except OSError as error:
+            raise OutsideFailed(f"the mailbox {box} cannot be read", actual=error.strerror) from None
 
     @staticmethod
-    def open(path: Path) -> Parcel:
-        """Read one parcel. Raises BadInput for one that is too large or malformed, OutsideFailed from the disk."""
+    def open(path: Path) -> Parcel | None:
+        """Read one parcel; None for one that another process has taken in meanwhile.
+
+        Whoever can write into a mailbox can put anything there, so links are not followed, and nothing is read but a
+        regular file of a bounded size. Raises BadInput for anything else and for a malformed parcel, OutsideFailed
+        where it cannot be read.
+        """
         try:
-            if path.stat().st_size > MAX_PARCEL:
-                raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual=path.stat().st_size)
-            return Parcel.from_bytes(path.read_bytes())
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
         except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+                raise BadInput("not a parcel but a link or a device", actual=path.name) from None
             raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        with open(handle, "rb") as file:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_PARCEL:
+                raise BadInput("not a parcel", expected=f"a file of at most {MAX_PARCEL} bytes",
+                               actual=f"{stat.filemode(found.st_mode)}, {found.st_size} bytes")
+            try:
+                data = file.read(MAX_PARCEL + 1)
+            except OSError as error:
+                raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        if len(data) > MAX_PARCEL:
+            raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual="more")
+        return Parcel.from_bytes(data)
 
     @staticmethod
     def done(path: Path, *, refused: bool = False) -> None:
-        """Take a parcel out of the mailbox; one that was refused is kept beside, out of the way."""
-        if refused:
-            os.replace(path, path.with_suffix(".refused"))
-        else:
-            path.unlink(missing_ok=True)
+        """Take a parcel out of the mailbox; one that was refused is kept beside, out of the way.
+
+        Where the folder does not let it go it stays: taking it in again changes nothing, and refusing it again neither.
+        """
+        with contextlib.suppress(OSError):
+            if refused:
+                os.rename(path, path.with_suffix(".refused"))
+            else:
+                path.unlink()
 
 
 def _bytes(value: Any) -> bytes:

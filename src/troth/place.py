@@ -1,0 +1,152 @@
+"""Where a workspace lies: its settings, finding it, making it whole or not at all, and taking turns in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
+
+FOLDER = ".troth"
+SETTINGS = "troth.toml"
+_UNFINISHED = ".troth.new-"
+_STEP = 0.02  # seconds between two looks at a lock that another process holds
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
+
+    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through.
+    """
+
+    name: str = "me"
+    chain: str = ""
+    exchange: str = ""
+
+    @classmethod
+    def load(cls, path: Path, environment: Mapping[str, str]) -> Self:
+        """Read settings strictly.
+
+        Raises BadInput for unreadable or unknown ones, Undecidable without a file, OutsideFailed if the disk fails.
+        """
+        try:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise Undecidable("no workspace here", expected=path, do="Make one first: troth init.") from None
+        except OSError as error:
+            raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadInput(f"{path} cannot be read", actual=error, do="Correct it; README shows one.") from None
+        known = {("workspace", "name"): "name", ("chain", "url"): "chain", ("exchange", "path"): "exchange"}
+        found: dict[str, str] = {}
+        for section, values in given.items():
+            for name, value in values.items() if isinstance(values, dict) else (("", values),):
+                if (section, name) not in known or type(value) is not str:
+                    raise BadInput(f"unknown setting in {path}", actual=f"[{section}] {name}",
+                                   expected=", ".join(f"[{s}] {n}" for s, n in known))
+                found[known[section, name]] = value
+        for (section, name), attribute in known.items():
+            override = environment.get(f"TROTH_{section}_{name}".upper())
+            if override is not None:
+                found[attribute] = override
+        return cls(**found)
+
+    def text(self) -> str:
+        """The file's content, which ``load`` reads back. Raises BadInput for text that is not well-formed."""
+        try:
+            for value in (self.name, self.chain, self.exchange):
+                value.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput("a setting that is not well-formed text", actual=error) from None
+        return "\n".join((f"[workspace]\nname = {_quoted(self.name)}\n", f"[chain]\nurl = {_quoted(self.chain)}\n",
+                          f"[exchange]\npath = {_quoted(self.exchange)}\n"))
+
+
+def _quoted(text: str) -> str:
+    # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped too.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def find(directory: Path) -> Path:
+    """The workspace folder at or above ``directory``, or ``TROTH_HOME``.
+
+    Raises Undecidable where there is none, OutsideFailed where one may not be read.
+    """
+    home = os.environ.get("TROTH_HOME")
+    try:
+        for place in ([Path(home)] if home else [directory, *directory.resolve().parents]):
+            for root in (place / FOLDER, place):
+                if (root / SETTINGS).is_file():
+                    return root
+            if (place / FOLDER / "keys.json").exists():
+                raise Undecidable(f"the workspace in {place / FOLDER} has lost its settings",
+                                  expected=place / FOLDER / SETTINGS, do="Restore that file from a backup.")
+    except OSError as error:
+        raise OutsideFailed(f"cannot look for a workspace in {home or directory}", actual=error.strerror) from None
+    raise Undecidable("no workspace here or above", expected=f"a folder {FOLDER}", actual=home or directory,
+                      do="Make one: troth init. Or set TROTH_HOME.")
+
+
+@contextmanager
+def making(directory: Path) -> Iterator[Path]:
+    """An empty folder that becomes ``directory``/.troth when the block ends without an error, whole or not at all.
+
+    What an earlier attempt left that was killed is taken away: no claim was ever signed with its keys. Raises Misuse
+    if there is a workspace already, OutsideFailed if the disk refuses.
+    """
+    root = directory / FOLDER
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise OutsideFailed(f"cannot make a workspace in {directory}", actual=error.strerror) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # so that nobody's unfinished folder is swept away while it is being made
+        if root.exists():
+            raise Misuse(f"there is a workspace already: {root}", do="Use it, or choose another directory.")
+        for left in directory.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left)
+        unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))  # mode 0700
+        try:
+            yield unfinished
+            os.rename(unfinished, root)
+            os.fsync(handle)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise OutsideFailed(f"cannot make a workspace in {directory}", actual=error.strerror,
+                            do="Nothing was made. Free some space or check the permissions.") from None
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def turn(path: Path, wait: float) -> Iterator[None]:
+    """Hold the lock file at ``path``. Raises OutsideFailed if another process keeps it for ``wait`` seconds."""
+    try:
+        file = path.open("ab")
+    except OSError as error:
+        raise OutsideFailed(f"cannot lock {path}", actual=error.strerror) from None
+    with file:
+        until = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise OutsideFailed("another process is working in this workspace", actual=path.parent,
+                                        do="Wait for it to finish, then try again.") from None
+                time.sleep(_STEP)
+        yield
