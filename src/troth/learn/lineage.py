@@ -7,6 +7,7 @@ again: that is ``troth.learn.recheck``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -111,7 +112,7 @@ class UpdateRule:
             ("it started from another model", said.base == base),
             # Anything more would have to be in everybody's log before the model could be bundled.
             ("it rests on something else than the plan, its sender's listing and the aggregate before",
-             sorted(map(Ref.json, statement.refs)) == sorted(map(Ref.json, refs))),
+             Counter(statement.refs) == Counter(refs)),
             ("it has other evidence than one sealed update",
              [(item.name, item.sealed) for item in statement.evidence] == [("update", True)]),
         ) if not fits), None)
