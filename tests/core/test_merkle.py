@@ -135,6 +135,20 @@ def test_trees_of_one_size_are_consistent_only_if_equal() -> None:
             merkle.verify_consistency(old, new, first, second, proof_)
 
 
+def test_every_choice_of_leaves_of_every_small_tree() -> None:
+    """Each shape of proof that there is up to nine leaves, the cut-off subtrees of the right edge among them."""
+    for size in range(1, 10):
+        node, root = merkle.node_of(hashes(size)), merkle.root(leaves(size))
+        for mask in range(1, 1 << size):
+            indices = [i for i in range(size) if mask >> i & 1]
+            proof = merkle.multi_proof(indices, size, node)
+            pairs = [(i, hashes(size)[i]) for i in indices]
+            assert merkle.root_from_multi(size, pairs, proof) == root
+            for wrong in ([*proof, root], proof[:-1] if proof else [root]):
+                with pytest.raises(Refuted):
+                    merkle.root_from_multi(size, pairs, wrong)
+
+
 @given(st.data())
 def test_one_proof_for_many_leaves(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 50))

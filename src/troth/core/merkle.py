@@ -187,33 +187,48 @@ def root_from_multi(size: int, leaves: Iterable[tuple[int, bytes]], proof: Itera
 
     Memory grows with the tree's depth only. Raises Refuted for disorder, and for surplus or missing hashes.
     """
-    pairs, hashes = iter(leaves), iter(proof)
-    pair = next(pairs, None)
-
-    def fold(low: int, high: int) -> bytes:
-        nonlocal pair
-        if pair is None or pair[0] >= high:
-            found = next(hashes, None)
-            if found is None:
-                raise Refuted("proof for many leaves is too short")
-            return found
-        if high - low == 1:
-            if pair[0] != low:
-                raise Refuted("leaves out of order in a proof", expected=f"index {low}", actual=pair[0])
-            found, pair = pair[1], next(pairs, None)
-            return found
-        middle = low + split(high - low)
-        left = fold(low, middle)
-        return _sha256(b"\x01" + left + fold(middle, high)).digest()
-
-    if pair is None or size < 1:
+    hashes = iter(proof)
+    peaks: list[bytes] = []  # the complete subtrees left of ``at`` that are not part of a larger one yet
+    at = 0
+    for index, found in leaves:
+        if index >= size:
+            raise Refuted("leaf outside the tree", expected=f"index below {size}", actual=index)
+        if index != at:
+            _fill(peaks, at, index, size, hashes)
+        carry = index
+        while carry & 1:
+            found = _sha256(b"\x01" + peaks.pop() + found).digest()
+            carry >>= 1
+        peaks.append(found)
+        at = index + 1
+    if not at:
         raise Refuted("a proof for no leaves proves nothing")
-    found = fold(0, size)
-    if pair is not None:
-        raise Refuted("leaf outside the tree", expected=f"index below {size}", actual=pair[0])
+    _fill(peaks, at, size, size, hashes)
     if next(hashes, None) is not None:
         raise Refuted("proof for many leaves is too long")
+    found = peaks.pop()
+    while peaks:
+        found = node_hash(peaks.pop(), found)
     return found
+
+
+def _fill(peaks: list[bytes], at: int, end: int, size: int, hashes: Iterator[bytes]) -> None:
+    """Take the hashes of the largest subtrees that make up the leaves [at, end), which are not shown."""
+    if end < at:
+        raise Refuted("leaves out of order in a proof", expected=f"index {at} or later", actual=end)
+    while at < end:
+        level = 0
+        while not at >> level & 1 and (at + (1 << level) < size) and min(at + (2 << level), size) <= end:
+            level += 1
+        found = next(hashes, None)
+        if found is None:
+            raise Refuted("proof for many leaves is too short")
+        carry = at >> level
+        at += 1 << level
+        while carry & 1 and at <= size:  # the last subtree may be cut off by the tree's end: it closes nothing
+            found = node_hash(peaks.pop(), found)
+            carry >>= 1
+        peaks.append(found)
 
 
 class Frontier:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from troth.core import merkle
 from troth.core.claims import (
@@ -17,9 +18,11 @@ from troth.core.claims import (
     PAYLOAD_TYPE,
     Batch,
     Envelope,
+    Fields,
     Signature,
     Statement,
     claim_id,
+    fields_of,
     pae,
     seal_of_member,
     seal_of_signatures,
@@ -118,46 +121,46 @@ class Inside:
         for number, raw in enumerate(self.reader.claims()):
             self._in_claim, self._number, self.position = True, number, raw.position
             self.step = 2
-            statement = self._statement(raw)
+            kind, _, issuer, _, _, _, refs, evidence = self._fields(raw)
             claim = claim_id(raw.payload)
-            issuer = statement.issuer
             if raw.signatures is None:
                 self.step = 6
                 seal = self._member(raw, issuer, number)
             else:
-                self.step = 3
-                names = self._methods(statement, raw)
-                if statement.kind != IDENTITY:
-                    self.step = 4
-                    self._signatures(issuer, raw, names)
-                self._signature_count += len(raw.signatures)
-                if statement.kind == BATCH:
-                    self.step = 6
-                    self._batches[number] = _Members(claim, Batch.of(statement))
-                seal = seal_of_signatures(map(Signature, names, raw.signatures))
+                seal = self._signed(raw, kind, issuer, claim)
             self.step = 5
-            if not view.add(claim, raw.position, raw.at, statement.kind):
+            if not view.add(claim, raw.position, raw.at, kind):
                 raise Refuted("a claim stands twice in the bundle", actual=claim.hex())
-            self.said.add((statement.kind, issuer))
+            self.said.add((kind, issuer))
             self._referred.append(0)
-            if statement.refs:
-                self._refs(statement)
-            if statement.evidence:
-                self._evidence(statement)
+            if refs:
+                self._refs(refs)
+            if evidence:
+                self._evidence(kind, evidence)
             self.step = 7
             yield raw.position, leaf_hash(claim + seal)
             self.step = 1
         self._in_claim, self.step = False, 7
 
-    def _statement(self, raw: RawClaim) -> Statement:
-        """Step 2. The statement, read strictly."""
-        statement = Statement.from_bytes(raw.payload)
-        if statement.kind in (BATCH, IDENTITY):
-            if raw.signatures is None:
-                raise BadInput(f"a claim of kind {statement.kind} inside a batch", expected="its own signatures")
-            if statement.kind == BATCH:
-                Batch.of(statement)
-        return statement
+    def _fields(self, raw: RawClaim) -> Fields:
+        """Step 2. What the statement says, read strictly."""
+        found = fields_of(raw.payload)
+        if found[0] in (BATCH, IDENTITY) and raw.signatures is None:
+            raise BadInput(f"a claim of kind {found[0]} inside a batch", expected="its own signatures")
+        return found
+
+    def _signed(self, raw: RawClaim, kind: str, issuer: str, claim: bytes) -> bytes:
+        """Steps 2 to 4 for a signed claim. Its seal."""
+        if kind == BATCH:
+            self._batches[self._number] = _Members(claim, Batch.of(Statement.from_bytes(raw.payload)))
+        self.step = 3
+        names = self._methods(kind, issuer, raw)
+        if kind != IDENTITY:
+            self.step = 4
+            self._signatures(issuer, raw, names)
+        values = raw.signatures or ()
+        self._signature_count += len(values)
+        return seal_of_signatures(map(Signature, names, values))
 
     # Step 3
 
@@ -171,19 +174,18 @@ class Inside:
             last = did
             self._documents.add(did)
 
-    def _methods(self, statement: Statement, raw: RawClaim) -> tuple[str, ...]:
+    def _methods(self, kind: str, did: str, raw: RawClaim) -> tuple[str, ...]:
         """Step 3, for a signed claim: the ids of the keys that must sign. A change of documents is learned here.
 
         The document in force is the newest one learned so far, because claims come in log order.
         """
-        did = statement.issuer
         if did.startswith(dids.KEY):
-            if statement.kind == IDENTITY:
+            if kind == IDENTITY:
                 raise Refuted("a did:key has no document to change", actual=did)
             dids.read_key_did(did)
             return (dids.key_method(did),)
-        if statement.kind == IDENTITY and raw.signatures is not None:
-            self._rotation(statement, raw.payload, raw.signatures)
+        if kind == IDENTITY and raw.signatures is not None:
+            self._rotation(Statement.from_bytes(raw.payload), raw.payload, raw.signatures)
         return tuple(did + name for name in self._keys.history(did).head.methods())
 
     def _rotation(self, statement: Statement, payload: bytes, signatures: tuple[bytes, ...]) -> None:
@@ -230,13 +232,13 @@ class Inside:
 
     # Step 5
 
-    def _refs(self, statement: Statement) -> None:
+    def _refs(self, refs: list[tuple[str, bytes]]) -> None:
         """Step 5, for one claim: mark what it refers to, or remember what has not come yet."""
         table = self.view.table
-        for ref in statement.refs:
-            number = table.find(ref.claim)
+        for _, claim in refs:
+            number = table.find(claim)
             if number < 0:
-                self._waiting.add(ref.claim)
+                self._waiting.add(claim)
             else:
                 self._referred[number] = 1
 
@@ -246,14 +248,14 @@ class Inside:
             self.view.add_blob(digest, at)
             self._blob_count += 1
 
-    def _evidence(self, statement: Statement) -> None:
+    def _evidence(self, kind: str, evidence: list[dict[str, Any]]) -> None:
         """Step 5, for one claim: note which embedded files it names, and what is sealed."""
-        for item in statement.evidence:
-            if item.sealed:
+        for item in evidence:
+            if item["sealed"]:
                 self.sealed_count += 1
                 if len(self.sealed) < SHOWN:
-                    self.sealed.append((statement.kind, item.name, item.cid))
-            elif (number := self.view.blob_number(item.cid)) >= 0:
+                    self.sealed.append((kind, item["name"], item["cid"]))
+            elif (number := self.view.blob_number(item["cid"])) >= 0:
                 self._cited.add(number)
 
     def _closed(self) -> None:
