@@ -75,6 +75,8 @@ class DealMachine(RuleBasedStateMachine):
         self.opened: list[tuple[Account, Terms, bytes]] = []
         self.held: dict[bytes, int] = {}
         self.failing: set[Account] = set()
+        # What was done and what came of it, for whoever wants to replay it.
+        self.trace: list[tuple[Any, ...]] = []
         endow(self.memory)
         self.supply = sum(self.memory.balance(who) for who in self.accounts())
 
@@ -104,6 +106,7 @@ class DealMachine(RuleBasedStateMachine):
         self.check_money(name, before, deal, old, pays or who, told[0] == "done")
         if self.twin is not None:
             self.check_twin(deal)
+        self.trace.append(("act", name, who, arguments, told, tuple(map(self.memory.balance, self.accounts()))))
         return told[0] == "done"
 
     def snapshot(self) -> tuple[Any, ...]:
@@ -251,6 +254,7 @@ class DealMachine(RuleBasedStateMachine):
 
     def fail(self, who: Account, failing: bool) -> None:
         (self.failing.add if failing else self.failing.discard)(who)
+        self.trace.append(("fail", who, failing))
         for world in self.both():
             world.fail(who, failing)
 
@@ -294,6 +298,7 @@ class DealMachine(RuleBasedStateMachine):
         if who in self.failing:
             self.fail(who, False)
         elif who == POOR:
+            self.trace.append(("fund", who, 0, 20))
             for world in self.both():
                 world.fund(POOR, 0, approve=20)
 
@@ -316,6 +321,8 @@ class DealMachine(RuleBasedStateMachine):
                 self.answer(d, deal, at.ask)
             return
         starts = window_start(deal, now)
+        if starts is not None and d.chance(15):
+            self.act("judge", d.pick(EVERYBODY), deal.id)
         judge = d.pick((*EVERYBODY, PARTIES[1], rung.bench[0]))
         if starts is None:
             if d.chance(15) or not self.act("judge", judge, deal.id):
@@ -383,6 +390,7 @@ class DealMachine(RuleBasedStateMachine):
             self.until(min(times))
 
     def until(self, time: int) -> None:
+        self.trace.append(("until", time))
         for world in self.both():
             world.until(time)
 
@@ -420,7 +428,9 @@ class DealMachine(RuleBasedStateMachine):
         pot = d.pick([*pots, *found.joined, *found.joined])
         depositor = found.terms.pots[pot].depositor
         if d.chance(60):
-            self.act("join", d.pick((who, depositor)), found.id, d.pick((pot, pot, len(found.terms.pots))))
+            # Nobody can act as a role: a fee pot is tried by somebody else.
+            actor = who if is_role(depositor) else d.pick((who, depositor))
+            self.act("join", actor, found.id, d.pick((pot, pot, len(found.terms.pots))))
             return
         expiry = self.memory.now() + d.pick((-1, 50))
         if pot in found.joined:

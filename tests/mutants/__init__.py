@@ -1,0 +1,1 @@
+"""Changed rules that the tests must notice: ``python -m tests.mutants``."""
