@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import forge
@@ -13,7 +14,10 @@ from test_web_verifier import BUNDLE, TRUST, agree
 
 from troth.core.claims import batch_statement
 from troth.core.encoding import decode, encode, sha256
-from troth.identity.signers import Ed25519Signer
+from troth.identity import did as dids
+from troth.identity.documents import Document, commitment, rotation_statement
+from troth.identity.multibase import multibase_base64url
+from troth.identity.signers import Ed25519Signer, HybridSigner
 
 OTHERS: list[Any] = [None, True, 0, -1, 1, "", "x", "A", [], ["x"], [0], {}, {"x": "y"}, {"name": "x"}, "did:key:z6Mk",
                      "00" * 32, "AA" * 32, "00" * 31, 2**53 - 1]
@@ -106,3 +110,67 @@ def test_trust_files(second: Second) -> None:
     for trust in distinct(bent(json.loads(TRUST.to_bytes()))):
         accepted += agree(second, small, trust) == (1, "malformed")
     assert accepted > 20
+
+
+def document(name: str, **fields: Any) -> Document:
+    """The first document of a party, with other fields."""
+    return replace(forge.party(name).history.head, **fields)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 4096, 4097])
+def test_keys_to_seal_to(second: Second, size: int) -> None:
+    """A document may name an encryption key of 1 to 4,096 bytes."""
+    made = decode(document("lab", recipient=bytes(1)).to_bytes())
+    name = multibase_base64url(bytes(size))
+    made["verificationMethod"][-1]["publicKeyMultibase"] = name
+    data, lab = encode(made), forge.party("lab")
+    did = dids.peer4(data)[0]
+    rec = forge.say(HybridSigner(did, lab.history.head, lab.current), "note", {})
+    stop = agree(second, alone(rec, [data]), None)
+    assert stop == ((8, "undecidable") if 1 <= size <= 4096 else (3, "malformed"))
+
+
+def test_a_document_that_commits_to_its_own_keys(second: Second) -> None:
+    lab = forge.party("lab")
+    made = decode(lab.genesis)
+    for at in (0, 1):
+        made["troth"]["next"] = [commitment(lab.current[at].public).hex() for _ in range(2)]
+        assert agree(second, alone(forge.say(SINGLE, "note", {}), [encode(made)]), None) == (3, "refuted")
+
+
+def test_a_later_document_in_place_of_the_first(second: Second) -> None:
+    later = forge.rotated("lab")[0].history.head.to_bytes()
+    assert agree(second, alone(forge.say(SINGLE, "note", {}), [later]), None) == (3, "malformed")
+
+
+FIRST, NEXT = forge.party("clinic"), forge.rotated("clinic")[0]
+CHANGES: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
+    "a genuine one": ({}, (8, "undecidable")),
+    "after another document": ({"previous": bytes(32)}, (3, "refuted")),
+    "two versions on": ({"version": 2}, (3, "undecidable")),
+    "to other keys": ({"keys": tuple(pair.public for pair in forge.party("lab").current)}, (3, "refuted")),
+    "to the keys in use": ({"keys": tuple(pair.public for pair in FIRST.current)}, (3, "refuted")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_signed_by_whoever_they_name(second: Second, name: str) -> None:
+    """The issuer itself, and whoever made the log, breaks one rule of the chain of documents."""
+    fields, expected = CHANGES[name]
+    made = replace(NEXT.history.head, **fields)
+    pairs = {pair.public: pair for one in (FIRST, NEXT, forge.party("lab")) for pair in (*one.current, *one.following)}
+    signer = HybridSigner(FIRST.did, made, tuple(pairs[key] for key in made.keys))
+    ledger = forge.Ledger()
+    changed = ledger.add(forge.sign(signer, rotation_statement(FIRST.did, made, 1_700_000_000).to_bytes()))
+    note = ledger.add(forge.say(signer, "note", {}))
+    bundle = ledger.parts(note.id, [changed.id, note.id], [FIRST.genesis], anchored_size=2, size=2)[0].to_bytes()
+    assert agree(second, bundle, None) == expected
+
+
+def test_the_same_change_twice(second: Second) -> None:
+    ledger = forge.Ledger()
+    made = [ledger.add(forge.sign(NEXT.signer(), rotation_statement(FIRST.did, NEXT.history.head, at).to_bytes()))
+            for at in (1, 2)]
+    note = ledger.add(forge.say(NEXT.signer(), "note", {}))
+    parts = ledger.parts(note.id, [*(rec.id for rec in made), note.id], [FIRST.genesis], anchored_size=3, size=3)[0]
+    assert agree(second, parts.to_bytes(), None) == (3, "refuted")
