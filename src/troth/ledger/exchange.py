@@ -125,15 +125,17 @@ class FolderExchange:
             if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
                 raise BadInput("not a parcel but a link or a device", actual=path.name) from None
             raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
-        with open(handle, "rb") as file:
+        try:
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_PARCEL:
                 raise BadInput("not a parcel", expected=f"a file of at most {MAX_PARCEL} bytes",
                                actual=f"{stat.filemode(found.st_mode)}, {found.st_size} bytes")
-            try:
+            with open(handle, "rb", closefd=False) as file:
                 data = file.read(MAX_PARCEL + 1)
-            except OSError as error:
-                raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        except OSError as error:
+            raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        finally:
+            os.close(handle)
         if len(data) > MAX_PARCEL:
             raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual="more")
         return Parcel.from_bytes(data)
