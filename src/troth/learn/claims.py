@@ -29,6 +29,12 @@ def digest_subject(name: str, digest: bytes) -> tuple[Subject, ...]:
     return (Subject(name, {"sha256": digest.hex()}),)
 
 
+def _about(statement: Statement, name: str, digest: bytes) -> None:
+    """Raises BadInput for another subject than the body's digest: readers who look a file up go by the subject."""
+    if statement.subjects != digest_subject(name, digest):
+        raise BadInput(f"{statement.kind}: the subject is not what the body says", expected=f"{name} {digest.hex()}")
+
+
 def body_of(statement: Statement, kind: str) -> dict[str, Any]:
     """The body of a claim that must be of this kind, version 1. Raises BadInput."""
     if (statement.kind, statement.version) != (kind, 1):
@@ -141,6 +147,7 @@ class UpdateClaim:
     def of(cls, statement: Statement) -> Self:
         base, deal, examples, round_, update = take(
             body_of(statement, UPDATE), base=str, deal=str, examples=int, round=int, update=str)
+        _about(statement, "update", from_hex(update, 32))
         return cls(round_, from_hex(deal, 32), from_hex(base, 32), from_hex(update, 32), examples)
 
 
@@ -161,8 +168,7 @@ class AggregateClaim:
         base, deal, result, round_ = take(
             body_of(statement, AGGREGATE), base=str, deal=str, result=dict, round=int)
         found = cls(round_, from_hex(deal, 32), from_hex(base, 32), result)
-        if statement.subjects != digest_subject("params", found.params):
-            raise BadInput("an aggregate whose subject is not its parameters", expected=found.params.hex())
+        _about(statement, "params", found.params)
         return found
 
     @property
@@ -246,6 +252,7 @@ class ModelClaim:
     def of(cls, statement: Statement) -> Self:
         accuracy, loss, params, rounds = take(
             body_of(statement, MODEL), accuracy_ppm=int, loss=int, params=str, rounds=int)
+        _about(statement, "params", from_hex(params, 32))
         return cls(from_hex(params, 32), rounds, accuracy, loss)
 
 
