@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from summaries import HOSPITALS, UNIT, did, summary, trace
+from summaries import HOSPITALS, PARTIES, UNIT, did, summary, trace
 
 from troth.core.errors import BadInput, OutsideFailed
 from troth.web import page as pages
@@ -185,6 +185,25 @@ def test_a_claim_that_is_not_here_is_shown_as_absent() -> None:
     assert "Nothing that its 2 claims rest on was erased." in Reader(document).words
     assert 'data-state="absent"' in document
     assert "did:key:z6Mk" in document
+
+
+def test_lanes_stand_in_the_order_of_the_work() -> None:
+    names = {did(name): name for name in PARTIES}
+    lanes = re.findall(r"<text x=.0. y=.\d+.><title>(.*?)</title>", graph_svg(trace(), names))
+    assert lanes == [*HOSPITALS, "aggregator", "verifier-1", "verifier-2", "verifier-3", "sponsor"]
+
+
+@pytest.mark.parametrize(("outcome", "slashed", "says"), [
+    (1, [], "upheld what it challenged; nobody lost a stake"),
+    (3, ["hospital-4"], "upheld it without the update that was withheld; hospital-4 lost its stake (+560.00 tokens"),
+    (2, ["aggregator", "verifier-3"], "refuted it; aggregator lost its stake (−560.00 tokens over the run) and "
+                                      "verifier-3 lost its stake (0.00 tokens"),
+    (9, [], "found outcome 9"),
+])
+def test_what_a_challenge_led_to(outcome: int, slashed: list[str], says: str) -> None:
+    told = summary()
+    told["rounds"][3]["caught"] |= {"outcome": outcome, "slashed": slashed}
+    assert says in Reader(report(told)).words
 
 
 def test_a_huge_graph_is_drawn_in_part_and_says_so() -> None:

@@ -32,6 +32,7 @@ from troth.learn.lineage import FederatedModel
 from troth.ledger.bundle import TAGS
 from troth.ledger.chains import rlpcodec as rlp
 from troth.ledger.chains.blocks import Header, Log, Receipt
+from troth.ledger.checkpoints import Checkpoint, NoteSigner
 from troth.ledger.receipts import ReceiptProof, verify_receipt
 from troth.verify.bundle import NAMES, verify
 from troth.verify.trust import Trust
@@ -161,6 +162,21 @@ def test_truncated_lengthened_and_spliced_bundles(second: Second) -> None:
         spliced = BUNDLE[:start] + other[first:last] + BUNDLE[end:]
         if spliced != BUNDLE:
             assert agree(second, spliced, TRUST.to_bytes()) is not None
+
+
+@pytest.mark.parametrize("at", [11, 12, 999])
+def test_a_claim_beyond_the_log_beside_a_proof_that_fits(second: Second, at: int) -> None:
+    parts = forge.reread(BUNDLE)
+    parts.claims.append((at, forge.say(forge.party("lab").signer(), "noise", {"n": 4}), -1))
+    assert agree(second, parts.to_bytes(), TRUST.to_bytes()) == (7, "refuted")
+
+
+@pytest.mark.parametrize("size", [0, 1, 10, 12, 2**53, 2**63 - 1])
+def test_checkpoints_of_another_size(second: Second, size: int) -> None:
+    parts = forge.reread(BUNDLE)
+    signer = NoteSigner(forge.ORIGIN, forge.seed("log"))
+    parts.note = Checkpoint(forge.ORIGIN, size, HONEST.ledger.root(11)).sign(signer)
+    assert agree(second, parts.to_bytes(), TRUST.to_bytes()) == (7, "refuted")
 
 
 def without(**fields: object) -> bytes:

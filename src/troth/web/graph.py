@@ -22,6 +22,9 @@ COLOURS = ("listing", "plan", "update", "aggregate", "verdict", "model", "erasur
 """Kinds with a colour of their own; all others share the last one."""
 
 
+_TOP = ("update", "aggregate", "verdict")
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a claim is drawn."""
@@ -82,7 +85,7 @@ def _lanes(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[
 def _name(did: str | None, names: Mapping[str, str]) -> str:
     if did is None:
         return "not here"
-    return names.get(did) or (did if len(did) <= 20 else f"{did[:10]}…{did[-6:]}")
+    return names.get(did) or (did if len(did) <= 14 else f"{did[4:10]}…{did[-6:]}")
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -112,7 +115,7 @@ def _places(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, int],
     for row, lane in zip(rows, lanes, strict=True):
         stacks.setdefault((lane, columns[row["claim"]]), []).append(row)
     heights = {lane: _ROW * max(len(stack) for (at, _), stack in stacks.items() if at == lane)
-               for lane in sorted(set(lanes), key=_natural)}
+               for lane in _order(rows, lanes)}
     tops, top = {}, 4
     for lane, height in heights.items():
         tops[lane], top = top, top + height
@@ -124,17 +127,19 @@ def _places(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, int],
     return places, heights
 
 
-def _natural(lane: str) -> tuple[int, str]:
-    """Hospitals first, then the rest by name; what is not here last."""
-    order = ("hospital", "aggregator", "verifier", "sponsor", "regulator")
-    found = next((at for at, word in enumerate(order) if lane.startswith(word)), len(order))
-    return (99 if lane == "not here" else found, lane)
+def _order(rows: Sequence[Mapping[str, Any]], lanes: Sequence[str]) -> list[str]:
+    """The lanes from top to bottom: who sends updates, who aggregates, who judges, everybody else; each by name."""
+    first = {lane: len(_TOP) for lane in lanes}
+    for row, lane in zip(rows, lanes, strict=True):
+        if row["kind"] in _TOP:
+            first[lane] = min(first[lane], _TOP.index(row["kind"]))
+    return sorted(first, key=lambda lane: (first[lane], lane))
 
 
 def _lane_labels(heights: Mapping[str, int]) -> str:
     parts, top = [], 4
     for lane, height in heights.items():
-        short = lane if len(lane) <= 17 else lane[:16] + "…"
+        short = lane if len(lane) <= 15 else lane[:14] + "…"
         parts.append(f'<text x="0" y="{top + height // 2 + 4}"><title>{text(lane)}</title>{text(short)}</text>')
         top += height
     return "".join(parts)
