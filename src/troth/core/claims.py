@@ -90,10 +90,11 @@ class Evidence:
 
     def json(self) -> dict[str, str | bool]:
         """As JSON. Raises BadInput for anything but text and a bool."""
-        if type(self.sealed) is not bool:
-            raise BadInput("evidence is sealed or not", expected="a bool", actual=self.sealed)
-        return {"cid": _text(self.cid), "name": _text(self.name), "profile": _text(self.profile),
-                "sealed": self.sealed}
+        name, cid, profile, sealed = self.name, self.cid, self.profile, self.sealed
+        if type(name) is not str or type(cid) is not str or type(profile) is not str or type(sealed) is not bool:
+            raise BadInput("evidence of other types", expected="texts, and sealed or not",
+                           actual=(name, cid, profile, sealed))
+        return {"cid": cid, "name": name, "profile": profile, "sealed": sealed}
 
 
 @dataclass(frozen=True, slots=True)
