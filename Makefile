@@ -49,6 +49,9 @@ mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the cont
 bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the same run
 	$(BIN)/python -m benchmarks $(ARGS)
 
+docs: $(BIN)/troth          ## generate the references of commands and public names
+	$(BIN)/python docs/generate.py
+
 study: $(BIN)/troth         ## accuracy over 20 seeded splits
 	$(BIN)/troth demo --study
 
