@@ -18,12 +18,13 @@ from troth.cli.show import report_table
 from troth.core.encoding import encode
 from troth.core.errors import BadInput
 from troth.core.verdicts import Outcome, Report
-from troth.learn.claims import WITHHELD
+from troth.learn.claims import OMITTED, WITHHELD
 from troth.learn.study import stored, why_join
 from troth.verify.trust import Trust
 from troth.web.report import write_report
 
-OUTCOMES = {1: "upheld", 2: "refuted", WITHHELD: "upheld without the withheld update"}
+OUTCOMES = {1: "upheld", 2: "refuted", WITHHELD: "upheld without the withheld update",
+            OMITTED: "upheld with the update that was left out"}
 
 
 class Screen:
