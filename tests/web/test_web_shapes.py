@@ -10,14 +10,18 @@ from typing import Any
 import forge
 import pytest
 from second import Second
-from test_web_verifier import BUNDLE, TRUST, agree
+from test_web_verifier import BUNDLE, HONEST, TRUST, agree
 
+from troth.core import merkle
 from troth.core.claims import batch_statement
 from troth.core.encoding import decode, encode, sha256
 from troth.identity import did as dids
 from troth.identity.documents import Document, commitment, rotation_statement
 from troth.identity.multibase import multibase_base64url
 from troth.identity.signers import Ed25519Signer, HybridSigner
+from troth.ledger.bundle import RawAnchor
+from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, NoteSigner, cosign
+from troth.verify.trust import Witnesses
 
 OTHERS: list[Any] = [None, True, 0, -1, 1, "", "x", "A", [], ["x"], [0], {}, {"x": "y"}, {"name": "x"}, "did:key:z6Mk",
                      "00" * 32, "AA" * 32, "00" * 31, 2**53 - 1]
@@ -174,3 +178,95 @@ def test_the_same_change_twice(second: Second) -> None:
     note = ledger.add(forge.say(NEXT.signer(), "note", {}))
     parts = ledger.parts(note.id, [*(rec.id for rec in made), note.id], [FIRST.genesis], anchored_size=3, size=3)[0]
     assert agree(second, parts.to_bytes(), None) == (3, "refuted")
+
+
+def anchored(size: int, root: int, edit: Any = tuple) -> tuple[bytes, bytes]:
+    """The honest bundle on a chain that anchored ``size`` claims under the root of ``root``; its trust file."""
+    parts, chain, ledger = forge.reread(BUNDLE), forge.Chain(), HONEST.ledger
+    number = chain.mine((forge.anchored(forge.ORIGIN, size, ledger.root(root)),))
+    path = merkle.consistency_proof(size, 11, ledger.node()) if size <= 11 else []
+    parts.anchor = RawAnchor(tuple(edit(path)), chain.prove(number))
+    return parts.to_bytes(), forge.trust_for(chain).to_bytes()
+
+
+ANCHORS: dict[str, tuple[int, int, Any, tuple[int, str] | None]] = {
+    "the presented state": (11, 11, tuple, None),
+    "the presented size with another root": (11, 10, tuple, (9, "refuted")),
+    "the presented state with a path": (11, 11, lambda path: [bytes(32)], (9, "refuted")),
+    "a later state": (12, 11, tuple, (9, "refuted")),
+    "nothing": (0, 0, tuple, (9, "refuted")),
+    "an earlier state": (10, 10, tuple, None),
+    "a path too short": (10, 10, lambda path: path[:-1], (9, "refuted")),
+    "a path too long": (10, 10, lambda path: [*path, path[0]], (9, "refuted")),
+    "no path": (10, 10, lambda path: [], (9, "refuted")),
+    "half a tree": (8, 8, tuple, (9, "pending")),
+    "half a tree, path too short": (8, 8, lambda path: path[1:], (9, "refuted")),
+}
+
+
+@pytest.mark.parametrize("name", ANCHORS)
+def test_anchors_of_other_states(second: Second, name: str) -> None:
+    size, root, edit, expected = ANCHORS[name]
+    assert agree(second, *anchored(size, root, edit)) == expected
+
+
+NOTE = forge.reread(BUNDLE).note.decode()
+NOTES: dict[str, str] = {
+    "a tab in the origin": NOTE.replace(".", "\t", 1),
+    "a carriage return": NOTE.replace("\n", "\r\n", 1),
+    "a zero": NOTE.replace(".", "\0", 1),
+    "no signature": NOTE[: NOTE.index("\n\n") + 2],
+    "no end of line": NOTE[:-1],
+    "no empty line": NOTE.replace("\n\n", "\n"),
+    "a second empty line": NOTE.replace("\n\n", "\n\n\n"),
+    "an empty line at the end": NOTE + "\n",
+    "a hyphen for the dash": NOTE.replace("\u2014", "-"),
+    "two spaces": NOTE.replace("\u2014 ", "\u2014  "),
+    "a plus in the name": NOTE.replace("\u2014 witness", "\u2014 wit+ness"),
+    "a space no letter in the name": NOTE.replace("\u2014 witness", "\u2014 wit\u2003ness"),
+    "a delete in the name": NOTE.replace("\u2014 witness", "\u2014 wit\x7fness"),
+    "a next line in the name": NOTE.replace("\u2014 witness", "\u2014 wit\x85ness"),
+    "a mark in the name": NOTE.replace("\u2014 witness", "\u2014 wit\ufeffness"),
+    "no name": NOTE.replace("\u2014 witness.example", "\u2014 "),
+    "other base64": NOTE[:-2] + "\n",
+    "slack in the base64": NOTE[:-4] + chr(ord(NOTE[-4]) + 1) + NOTE[-3:],
+    "a short signature": NOTE + "\u2014 eve AAAAAA==\n",
+    "a shorter witness": NOTE[: NOTE.rindex(" ") + 1] + "AAAAAAA=\n",
+    "the log twice": NOTE + NOTE[NOTE.index("\u2014") : NOTE.rindex("\u2014")],
+    "65 lines": NOTE + "\u2014 eve AAAAAAAA\n" * 63,
+    "66 lines": NOTE + "\u2014 eve AAAAAAAA\n" * 64,
+    "size with a zero before it": NOTE.replace("\n11\n", "\n011\n"),
+    "size with a plus": NOTE.replace("\n11\n", "\n+11\n"),
+    "size in other digits": NOTE.replace("\n11\n", "\n\u0661\u0661\n"),
+    "size of 20 digits": NOTE.replace("\n11\n", "\n" + "9" * 20 + "\n"),
+    "size of 2^63": NOTE.replace("\n11\n", f"\n{2**63}\n"),
+    "no root": NOTE.replace(NOTE.split("\n")[2] + "\n", ""),
+    "a short root": NOTE.replace(NOTE.split("\n")[2], "AAAA"),
+    "an extension": NOTE.replace("\n\n", "\nmore\n\n"),
+    "no origin": NOTE[NOTE.index("\n") :],
+    "witnesses first": NOTE[: NOTE.index("\u2014")] + NOTE[NOTE.rindex("\u2014") :] + NOTE[
+        NOTE.index("\u2014") : NOTE.rindex("\u2014")],
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_notes(second: Second, name: str) -> None:
+    parts = forge.reread(BUNDLE)
+    parts.note = NOTES[name].encode()
+    assert parts.note != NOTE.encode()
+    assert agree(second, parts.to_bytes(), TRUST.to_bytes()) is not None
+
+
+def test_notes_signed_over_extensions_and_by_many_witnesses(second: Second) -> None:
+    parts, log = forge.reread(BUNDLE), NoteSigner(forge.ORIGIN, forge.seed("log"))
+    names = ["a.example", "witness.example", "\U0001f600.example", "\uff5e.example"]
+    witnesses = [NoteSigner(name, forge.seed(name), WITNESS_KEY) for name in names]
+    state = Checkpoint(forge.ORIGIN, 11, HONEST.ledger.root(11), ("one more line",))
+    by_unit = sorted(names, key=lambda name: name.encode("utf-16-be"))
+    for order, expected in ((sorted(names), None), (by_unit, (8, "refuted"))):
+        note = state.sign(log)
+        for name in order:
+            note = cosign(note, witnesses[names.index(name)], 1_700_000_500)
+        parts.note = note
+        trust = replace(TRUST, witnesses=Witnesses(4, tuple(one.verifier for one in witnesses)))
+        assert agree(second, parts.to_bytes(), trust.to_bytes()) == expected
