@@ -17,7 +17,7 @@ from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.ledger import batches
 from troth.ledger import index as ledger_index
 from troth.ledger.audit import check_log, check_tiles
-from troth.ledger.batches import Member
+from troth.ledger.batches import Member, WholeBatch
 from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, NoteSigner, cosign, witnessed
 from troth.ledger.index import Index
 from troth.ledger.log import Log
@@ -408,3 +408,16 @@ def test_other_issuers_batches_live_in_the_same_log(log: Log) -> None:
     received = batch(0, 3, other)
     log.append_batch(batches.gather(received.envelope, received.payloads))
     assert log.verify().members == 6
+
+
+def test_a_batch_with_a_member_twice_or_already_there_is_refused_and_nothing_changes(log: Log, tmp_path: Path) -> None:
+    whole, other = batch(0, 3), batch(2, 3)
+    log.append_batch(whole)
+    before = state(tmp_path)
+    twice = WholeBatch(other.envelope, (other.payloads[1],) * 2, (other.ids[1],) * 2)
+    for refused in (other, twice):
+        with pytest.raises(Misuse, match="already"):
+            log.append_batch(refused)
+        assert state(tmp_path) == before
+    assert log.append_batch(whole) == range(1, 4)
+    assert log.append_batch(batch(10, 3)) == range(5, 8)

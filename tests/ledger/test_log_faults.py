@@ -340,13 +340,17 @@ def test_a_body_exchanged_for_another_genuine_one_is_refused(tmp_path: Path) -> 
         log.verify()
 
 
-def test_a_wrong_index_is_named_and_made_again(filled: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [
+    "UPDATE chunks SET rows = substr(rows, 17) WHERE first = (SELECT min(first) FROM chunks)",
+    "DELETE FROM chunks WHERE first = 0; DELETE FROM runs WHERE first = 0",
+])
+def test_a_wrong_index_is_named_and_made_again(filled: Path, tmp_path: Path, change: str) -> None:
     import sqlite3
 
     directory = tmp_path / "log"
     shutil.copytree(filled, directory)
     with sqlite3.connect(directory / "index.sqlite") as table:
-        table.execute("UPDATE chunks SET rows = substr(rows, 17) WHERE first = (SELECT min(first) FROM chunks)")
+        table.executescript(change)
     table.close()
     with Log(directory, LOG_SIGNER) as log:
         lost = log.entry(4).id
