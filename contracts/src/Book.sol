@@ -29,6 +29,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     uint256 private constant MAX_DATA = 4_096;
     uint256 private constant MAX_ANSWER = 8_192;
     uint256 private constant MAX_LIST = 64; // values of a result, and slashed
+    uint256 private constant PAYING_GAS = 3_800_000; // for the transfers of one close
     bytes32 private constant JOIN =
         keccak256("Join(bytes32 deal,uint8 pot,address token,uint128 amount,uint64 expiry)");
 
@@ -60,7 +61,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     address public immutable owner;
     bool public stopped;
     mapping(bytes32 deal => Deal) public deals;
-    mapping(bytes32 deal => mapping(uint8 pot => Payout)) public payouts;
+    mapping(bytes32 deal => mapping(uint8 pot => Payout)) private payouts;
     /// @inheritdoc IBook
     mapping(address token => mapping(address account => uint256)) public credit;
 
@@ -253,7 +254,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         if (block.timestamp >= frozenAt + rung.verdictPeriod) revert TooLate();
         bytes memory answer =
             _verdict(rung, abi.encodeCall(IPolicy.judge, (id, r, rung, uint64(frozenAt), history)));
-        _check(terms, answer);
+        _check(terms, r, answer);
         deal.judgedAt = uint64(block.timestamp);
         _record(id, deal, Entry(VERDICT, _msgSender(), r, 0, 0, uint64(block.timestamp), 0, answer));
     }
@@ -274,13 +275,17 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         if (length == 0) revert NoVerdict();
     }
 
-    function _check(Terms calldata terms, bytes memory answer) private pure {
+    function _check(Terms calldata terms, uint256 r, bytes memory answer) private pure {
         (bool ok, Result memory result) = Results.decode(answer);
         if (!ok || result.outcome == 0 || (result.root == 0) != (result.total == 0)) revert BadResult();
         if (result.values.length > MAX_LIST || result.slashed.length > MAX_LIST) revert BadResult();
         for (uint256 i; i < result.slashed.length; ++i) {
             address account = result.slashed[i];
-            if (!TermsLib.deposits(terms, account) && !TermsLib.onBench(terms, 1, account)) revert BadResult();
+            // Who is yet to judge has done nothing, and benches do not count in comparisons: nobody could object.
+            if (
+                TermsLib.onBench(terms, r + 1, account)
+                    || (!TermsLib.onBench(terms, 1, account) && !TermsLib.deposits(terms, account))
+            ) revert BadResult();
         }
         for (uint256 i; i < terms.pots.length; ++i) {
             Rule[] calldata rules = terms.pots[i].rules;
@@ -372,13 +377,18 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         payout.left = uint128(c.kept[pot]);
     }
 
+    /// @dev Payees of some tokens run code of their own, and may waste gas: transfers get so much in all, what comes
+    /// after is credited, and the close fits one transaction.
     function _payAll(address token, Settle.Payments memory payments) private {
-        for (uint256 i; i < payments.count; ++i) _pay(token, payments.to[i], payments.amounts[i]);
+        uint256 start = gasleft();
+        for (uint256 i; i < payments.count; ++i) {
+            _pay(token, payments.to[i], payments.amounts[i], start - gasleft() < PAYING_GAS);
+        }
     }
 
-    /// @dev One transfer; if it fails, a credit for `withdraw`.
-    function _pay(address token, address account, uint256 amount) private {
-        if (Calls.send(token, account, amount)) return;
+    /// @dev One transfer; if it fails, or is not to be tried, a credit for `withdraw`.
+    function _pay(address token, address account, uint256 amount, bool tried) private {
+        if (tried && Calls.send(token, account, amount)) return;
         credit[token][account] += amount;
         emit CreditAdded(token, account, amount);
     }
@@ -409,7 +419,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         payout.collected[index >> 8] |= bit;
         payout.left -= amount;
         emit LeafCollected(id, pot, index, account, amount);
-        _pay(payout.token, account, amount);
+        _pay(payout.token, account, amount, true);
     }
 
     /// @inheritdoc IBook
@@ -423,7 +433,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         uint128 amount = payout.left;
         payout.left = 0;
         emit RootSwept(id, pot, amount);
-        if (amount != 0) _pay(payout.token, payout.residual, amount);
+        if (amount != 0) _pay(payout.token, payout.residual, amount, true);
     }
 
     /// @inheritdoc IBook

@@ -86,6 +86,8 @@ BAD_TERMS: dict[str, tuple[str, Callable[[Terms], Terms]]] = {
     "only fee pots": ("BadShape", lambda t: replace(t, pots=t.pots[2:])),
     "9 rules": ("BadShape", lambda t: with_pot(t, 0, pays={n: Split((WORKER,), (1,)) for n in range(1, 10)})),
     "33 payees": ("BadShape", lambda t: pays(t, Split(MANY, weights=(1,) * 33))),
+    "113 payments": ("BadShape", lambda t: replace(t, pots=(*t.pots, *(
+        Pot(f"p{n}", CLIENT, 1, {UPHELD: Split(MANY[:width])}) for n, width in enumerate((32, 32, 32, 5)))))),
     "129 payees": ("BadShape", lambda t: replace(t, pots=(*t.pots, *(
         Pot(f"p{n}", CLIENT, 9, {UPHELD: Split(CROWD[:32], weights=(1,) * 32)}) for n in range(4))))),
     "funded in the past": ("BadTimes", lambda t: replace(t, fund_by=t.fund_by - HOUR)),

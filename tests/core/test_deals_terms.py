@@ -52,6 +52,12 @@ def terms(**changes: Any) -> Terms:
     return replace(Terms(TOKEN, pots, rungs, NOW + 10, COURT), **changes)
 
 
+def wide(*rules: Answered | Split) -> Terms:
+    """Terms whose close pays 3 x (32 + 1) accounts, and those of one more pot for each of ``rules``."""
+    paid = [{UPHELD: Split(accounts(32)), REFUTED: Split((A,))} for _ in range(3)] + [{UPHELD: one} for one in rules]
+    return terms(pots=tuple(Pot(f"{n}", A, 1, pays) for n, pays in enumerate(paid)))
+
+
 def rung(index: int, **changes: Any) -> Terms:
     rungs = list(terms().rungs)
     rungs[index] = replace(rungs[index], **changes)
@@ -85,6 +91,8 @@ GOOD: dict[str, Terms] = {
     "8 slots": ask(slots=8),
     "32 payees": pays(Split(accounts(32))),
     "8 rules": pot(pays={n: Split((A,)) for n in range(8)}),
+    "112 payments": wide(Split(accounts(12))),
+    "112 payments, some to a bench": wide(Split(accounts(8)), Answered(1)),
     "128 payees": terms(pots=(Pot("x", A, 1, {n: Split(accounts(32)) for n in range(4)}),)),
     "one second to fund": terms(fund_by=NOW + 1),
     "the longest life": rung(1, verdict_period=MAX_LIFE - 60),
@@ -117,6 +125,8 @@ BAD: list[tuple[str, str, Terms]] = [
     ("BadShape", "33 payees", pays(Split(accounts(33)))),
     ("BadShape", "9 rules", pot(pays={n: Split((A,)) for n in range(9)})),
     ("BadShape", "129 payees", terms(pots=(Pot("x", A, 1, {n: Split(accounts(32 if n else 1)) for n in range(5)}),))),
+    ("BadShape", "113 payments", wide(Split(accounts(13)))),
+    ("BadShape", "113 payments, some to a bench", wide(Split(accounts(9)), Answered(1))),
     ("BadShape", "two pots of one name", terms(pots=(*terms().pots, terms().pots[0]))),
     ("BadTimes", "no time to fund", terms(fund_by=NOW)),
     ("BadTimes", "a zero period", ask(period=0)),

@@ -281,7 +281,10 @@ def drawn_story(d: Draws, world: World, deal: bytes, terms: Terms) -> Story:
         # Now and then less than its leaves sum to: whoever comes last gets OverTotal.
         total = max(1, sum(amount for _, amount in leaves) - d.pick((0, 0, 30)))
     values = tuple(d.number(0, 700) for _ in range(d.number(0, 3)))
-    base = Result(d.pick((UPHELD, UPHELD, REFUTED, 3)), values, frozenset(d.some(staked, 15)),
+    # The base must be good at every rung, and none may slash a bench above it; another result may try.
+    seated = {member for rung in terms.rungs[1:] for member in rung.bench}
+    base = Result(d.pick((UPHELD, UPHELD, REFUTED, 3)), values,
+                  frozenset(d.some([one for one in staked if one not in seated], 15)),
                   tree.root if tree else bytes(32), total)
     others = [replace(base, outcome=d.pick([one for one in OUTCOMES if one != base.outcome])),
               replace(base, slashed=base.slashed ^ {d.pick(staked)}),

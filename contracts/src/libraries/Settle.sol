@@ -31,7 +31,6 @@ library Settle {
         Result[] results; // result(r) of each rung reached
         uint256[16] filled; // of ask 4r + a: bit (account × slots + slot)
         uint256 judged; // bit r: rung r recorded a verdict
-        uint256 partyMissed; // bit r: a party missed an ask of rung r
         address[4] challengers; // by the rung challenged
         address judge; // caller of the last recorded verdict
         Result last; // the final result
@@ -131,7 +130,6 @@ library Settle {
             for (uint256 i; i < who.length; ++i) {
                 if (_full(run.filled[4 * r + a], rung.asks[a].slots, i)) continue;
                 if (!_has(missed, count, who[i])) missed[count++] = who[i];
-                if (!TermsLib.onBench(terms, 1, who[i])) run.partyMissed |= 1 << r;
             }
         }
         return count;
@@ -148,7 +146,8 @@ library Settle {
         Run memory run = c.run;
         for (uint256 r; r < last; ++r) {
             uint256 bond = terms.rungs[r].bond;
-            bool spoke = (run.judged | run.partyMissed) >> (r + 1) != 0;
+            // Without a verdict above, only a miss there adds a party to the slashed.
+            bool spoke = run.judged >> (r + 1) != 0 || _beyond(terms, run.last.slashed, run.results[r].slashed);
             if (spoke && !_differs(terms, run.last, run.results[r], terms.rungs[r])) {
                 _pay(c.payments, terms.wrongBonds, bond);
                 continue;

@@ -16,6 +16,7 @@ library Shape {
     uint256 private constant PAYEES = 32;
     uint256 private constant ALL_PAYEES = 128;
     uint256 private constant RULES = 8;
+    uint256 private constant PAYMENTS = 112; // of one close: the widest rule and the residual of every pot
     uint256 private constant LIFE = 63_072_000;
 
     /// @notice Reverts with the first rule that the terms break.
@@ -34,23 +35,29 @@ library Shape {
         uint256 rungs = terms.rungs.length;
         uint256 pots = terms.pots.length;
         if (pots == 0 || pots > POTS || rungs == 0 || rungs > RUNGS) revert IBook.BadShape();
+        uint256 seats;
+        for (uint256 r; r < rungs; ++r) seats += _asks(terms.rungs[r]);
         uint256 payees;
+        uint256 payments;
         for (uint256 i; i < pots; ++i) {
             Pot calldata pot = terms.pots[i];
             // A name is 1 to 31 bytes, padded with zeros.
             if (pot.name[0] == 0 || pot.name[31] != 0 || pot.rules.length > RULES) revert IBook.BadShape();
             for (uint256 j; j < i; ++j) if (terms.pots[j].name == pot.name) revert IBook.BadShape();
+            uint256 widest;
             for (uint256 j; j < pot.rules.length; ++j) {
-                uint256 n = pot.rules[j].payees.length;
+                Rule calldata rule = pot.rules[j];
+                uint256 n = rule.payees.length;
                 if (n > PAYEES) revert IBook.BadShape();
                 payees += n;
+                // A rung that is not there is BadPot, later.
+                if (rule.kind == 3 && rule.rung < rungs) n = TermsLib.bench(terms.rungs[rule.rung]).length;
+                if (n > widest) widest = n;
             }
+            payments += 1 + widest;
             if (TermsLib.feeRung(pot.depositor, rungs) == 0) ++missing;
         }
-        if (missing == 0 || payees > ALL_PAYEES) revert IBook.BadShape();
-        uint256 seats;
-        for (uint256 r; r < rungs; ++r) seats += _asks(terms.rungs[r]);
-        if (seats > SEATS) revert IBook.BadShape();
+        if (missing == 0 || payees > ALL_PAYEES || payments > PAYMENTS || seats > SEATS) revert IBook.BadShape();
     }
 
     function _asks(Rung calldata rung) private pure returns (uint256 seats) {

@@ -49,8 +49,9 @@ library TermsLib {
         return false;
     }
 
-    /// @notice Whether the account deposits a pot; fee pots name no account (section 1).
+    /// @notice Whether the account deposits a pot; fee pots name no account (section 1), and no role is one.
     function deposits(Terms calldata terms, address account) internal pure returns (bool) {
+        if (isRole(account)) return false;
         for (uint256 i; i < terms.pots.length; ++i) {
             if (terms.pots[i].depositor == account) return true;
         }

@@ -233,7 +233,9 @@ def record(deal: Deal, by: Account, answer: bytes | None, now: int) -> Deal:
 
 def _check_result(deal: Deal, found: Result) -> None:
     terms = deal.terms
-    known = depositors(deal) | benches(terms)
+    # Who is yet to judge has done nothing, and benches do not count in comparisons: nobody could object.
+    above = frozenset(account for rung in terms.rungs[deal.rung + 1:] for account in rung.bench)
+    known = (depositors(deal) | benches(terms)) - above
     if found.outcome == 0:
         raise ActRefused("BadResult", "0 is no outcome", expected="1 to 255")
     if len(found.values) > MAX_VALUES or len(found.slashed) > MAX_SLASHED:
@@ -241,7 +243,7 @@ def _check_result(deal: Deal, found: Result) -> None:
                          expected=f"at most {MAX_VALUES} values and {MAX_SLASHED} slashed",
                          actual=f"{len(found.values)} and {len(found.slashed)}")
     if not found.slashed <= known:
-        raise ActRefused("BadResult", "slashes an account that deposited nothing and sits on no bench",
+        raise ActRefused("BadResult", "slashes an account that deposited nothing and judged nothing yet",
                          actual=min(found.slashed - known).hex())
     if (found.root == bytes(32)) != (found.total == 0):
         raise ActRefused("BadResult", "a root without a total, or a total without a root", expected="both or neither")

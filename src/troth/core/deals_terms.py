@@ -34,6 +34,7 @@ MAX_SEATS = 64
 MAX_SLOTS = 8
 MAX_PAYEES = 32
 MAX_PAID = 128
+MAX_PAYMENTS = 112
 MAX_RULES = 8
 MAX_VALUES = 64
 MAX_SLASHED = 64
@@ -155,12 +156,21 @@ def _shape(terms: Terms) -> None:
     _within("BadShape", "accounts × slots over all asks", seats, 1, MAX_SEATS)
     paid = sum(len(rule.payees) for pot in terms.pots for rule in pot.pays.values() if isinstance(rule, Split))
     _within("BadShape", "payees over all rules", paid, 0, MAX_PAID)
+    widest = sum(1 + max((_width(rule, terms.rungs) for rule in pot.pays.values()), default=0) for pot in terms.pots)
+    _within("BadShape", "payments of one close", widest, 1, MAX_PAYMENTS)
     if all(fee_rung(pot, len(terms.rungs)) is not None for pot in terms.pots):
         raise ActRefused("BadShape", "every pot is a challenger's fee pot, so nobody could ever join",
                          expected="at least one pot with a depositor of its own")
     names = [pot.name for pot in terms.pots]
     if len(set(names)) != len(names):
         raise ActRefused("BadShape", "two pots have one name", expected="distinct names", actual=", ".join(names))
+
+
+def _width(rule: Rule, rungs: tuple[Rung, ...]) -> int:
+    """How many accounts the rule pays at most. A rung that is not there is BadPot, later."""
+    if isinstance(rule, Answered):
+        return len(rungs[rule.rung].bench) if rule.rung < len(rungs) else 0
+    return len(rule.payees) if isinstance(rule, Split) else 0
 
 
 def _times(terms: Terms, now: int) -> None:

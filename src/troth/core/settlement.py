@@ -120,13 +120,13 @@ def challenges(terms: Terms, found: tuple[Result, ...], history: tuple[Entry, ..
     """Every challenge and whether it was right (section 8)."""
     seated = benches(terms)
     voiced = {entry.rung for entry in history if entry.kind == VERDICT}
-    # A rung spoke if it gave a verdict, or if a party withheld there what it was asked for.
-    spoke = [rung in voiced or bool(missed(terms, rung, history) - seated) for rung in range(len(found))]
     out = []
     for entry in history:
         if entry.kind != CHALLENGE:
             continue
-        if not any(spoke[entry.rung + 1:]):
+        # Without a verdict above, only a miss there adds a party to the slashed.
+        withheld = found[-1].slashed - found[entry.rung].slashed - seated
+        if not withheld and max(voiced, default=-1) <= entry.rung:
             how = UNANSWERED
         elif differ(found[-1], found[entry.rung], tick(entry.rung), seated):
             how = RIGHT

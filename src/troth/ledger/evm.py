@@ -34,9 +34,9 @@ from troth.ledger.sending import Receipt, Sender, call
 if TYPE_CHECKING:
     from web3 import Web3
 
-GAS = 15_000_000
-"""The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, and a
-transaction may have 2^24 (EIP-7825)."""
+GAS = 16_700_000
+"""The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, the widest
+deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
 
 Status = Literal["funding", "running", "closed", "void"]
 _STATUS: tuple[Status | None, ...] = (None, "funding", "running", "closed", "void")

@@ -1,0 +1,170 @@
+"""What a reviewer of the kernel tried: each test failed once, or stands where nothing else did, on both Books."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from parts import BENCH, BOND, CLAIM, CLIENT, COURT, HOUR, RIVAL, SALT, WORKER, begin, claims, refused, simple
+
+from ports.books import MINT, MemoryWorld, World, account
+from ports.evm_world import DEPLOYER, EvmWorld
+from troth.core.encoding import keccak256
+from troth.core.terms import REFUTED, SLASHED, UPHELD, Answered, Ask, Pot, Result, Root, Rung, Split, Terms
+from troth.ledger.evmcodec import calldata
+
+TRANSACTION = 2**24  # the most gas of one transaction (EIP-7825)
+
+
+@pytest.fixture(params=["memory", "contract"])
+def either(request: pytest.FixtureRequest) -> World:
+    """A world of each kind."""
+    return MemoryWorld() if request.param == "memory" else request.getfixturevalue("world")
+
+
+def staked_bench(world: World) -> Terms:
+    """The simple deal, with a stake from each judge."""
+    terms = simple(world)
+    stakes = tuple(Pot(f"seat {n}", one, 200, {SLASHED: Split((CLIENT,), weights=(1,))})
+                   for n, one in enumerate(BENCH))
+    return replace(terms, pots=(*terms.pots, *stakes))
+
+
+def test_no_verdict_slashes_who_is_yet_to_judge(either: World) -> None:
+    """A claimant slashed the judges above it. Benches do not count in comparisons, so whoever had objected would have
+    been wrong and lost the bond, and the judges may not object themselves: their stakes were the client's for nothing.
+    """
+    book, deal = either.book, begin(either, staked_bench(either))
+    for n, one in enumerate(BENCH):
+        book.join(one, deal, 3 + n)
+    book.submit(WORKER, deal, 0, 0, CLAIM, b"\x00" + Result(UPHELD, slashed=frozenset(BENCH)).to_bytes())
+    refused("BadResult", book.judge, RIVAL, deal)
+    either.advance(2 * HOUR)
+    book.close(RIVAL, deal)
+    assert all(either.balance(one) == MINT for one in BENCH)
+
+
+def test_a_bench_may_still_slash_its_own(either: World) -> None:
+    book, deal = either.book, begin(either, simple(either))
+    claims(either, deal)
+    book.challenge(RIVAL, deal)
+    said = Result(UPHELD, slashed=frozenset(BENCH[:1]))
+    for judge in BENCH:
+        for slot in range(2):
+            book.submit(judge, deal, 0, slot, CLAIM, b"\x00" + said.to_bytes())
+    assert book.judge(RIVAL, deal) == said
+    book.close(RIVAL, deal)
+    assert either.balance(COURT) == BOND, "the challenger was wrong: a bench does not count"
+
+
+@pytest.mark.parametrize("number", [0, 1, 0x11, 0xFF])
+def test_no_verdict_slashes_a_role(either: World, number: int) -> None:
+    """The contract took a fee pot's role for a depositor: slashing it made any challenge right, at nobody's cost."""
+    book, deal = either.book, begin(either, simple(either))
+    nobody = bytes(19) + bytes([number])
+    book.submit(WORKER, deal, 0, 0, CLAIM, b"\x00" + Result(UPHELD, slashed=frozenset({nobody})).to_bytes())
+    refused("BadResult", book.judge, RIVAL, deal)
+
+
+def test_nobody_is_wrong_without_a_verdict(either: World) -> None:
+    """A party that the challenged result had slashed already withheld again, and the judges slept: that said nothing
+    new, yet it turned the challenge from unanswered to wrong.
+    """
+    terms = simple(either)
+    top = terms.rungs[1]
+    top = replace(top, asks=(Ask("evidence", (WORKER,), HOUR), *top.asks))
+    book, deal = either.book, begin(either, replace(terms, rungs=(terms.rungs[0], top)))
+    claims(either, deal, Result(UPHELD, slashed=frozenset({WORKER})))
+    book.challenge(RIVAL, deal)
+    either.advance(3 * HOUR)
+    book.close(CLIENT, deal)
+    assert either.balance(RIVAL) == MINT + 5, "the bond and the fee came back; 5 is half of the keeper's part"
+    assert either.balance(COURT) == 0
+
+
+def test_one_root_for_two_pots(either: World) -> None:
+    """A leaf pays from the pot it names, once: not from its neighbour, nor by another's index."""
+    from troth.core.payouts import PayoutTree
+    from troth.core.terms import payout_leaf
+
+    terms = simple(either)
+    pots = tuple(Pot(name, CLIENT, 1000, {UPHELD: Root(HOUR)}) for name in ("one", "two"))
+    terms = replace(terms, pots=(*pots, terms.pots[1]))
+    for who in (CLIENT, WORKER, RIVAL):
+        either.fund(who)
+    book = either.book
+    deal = book.open(CLIENT, terms, SALT)
+    for who, pot in ((CLIENT, 0), (CLIENT, 1), (WORKER, 2)):
+        book.join(who, deal, pot)
+    # Index 7 twice, for different amounts: only the first to come is paid.
+    listed = [(0, 7, WORKER, 300), (0, 7, RIVAL, 400), (1, 8, WORKER, 500), (0, 2**256 - 1, WORKER, 1)]
+    leaves = [payout_leaf(book.chain_id, book.address, deal, *one) for one in listed]
+    tree = PayoutTree(leaves)
+    claims(either, deal, Result(UPHELD, root=tree.root, total=800))
+    either.advance(HOUR)
+    book.close(RIVAL, deal)
+    book.collect(RIVAL, deal, 0, listed[0][1:], tree.proof(0))
+    refused("Collected", book.collect, RIVAL, deal, 0, listed[1][1:], tree.proof(1))
+    refused("BadProof", book.collect, RIVAL, deal, 0, listed[2][1:], tree.proof(2))
+    refused("BadProof", book.collect, RIVAL, deal, 1, listed[0][1:], tree.proof(0))
+    book.collect(RIVAL, deal, 1, listed[2][1:], tree.proof(2))
+    book.collect(RIVAL, deal, 0, listed[3][1:], tree.proof(3))
+    either.advance(HOUR)
+    book.sweep(RIVAL, deal, 0)
+    book.sweep(RIVAL, deal, 1)
+    assert either.balance(either.addresses.book) == 0
+    assert either.balance(WORKER) == MINT + 801
+
+
+def widest(world: EvmWorld, token: bytes) -> tuple[Terms, tuple[tuple[bytes, ...], ...], tuple[bytes, ...]]:
+    """Terms at every limit of section 1 that costs gas at a close; whom each rung asks; who is paid."""
+    benches = tuple(tuple(account(f"seat {r} {n}") for n in range(20)) for r in range(3))
+    crowd = tuple(keccak256(b"payee" + bytes([n]))[:20] for n in range(52))
+    rules: list[Answered | Split] = [*(Answered(r) for r in (1, 2, 3)),
+                                     *(Split((one,), amounts=(7,)) for one in crowd[32:])]
+    pots = tuple(Pot(f"pot {n}", account(f"depositor {n % 8}"), 1003,
+                     {**({UPHELD: rules[n]} if n < len(rules) else {}), **{o: Root(HOUR) for o in range(3, 10)}},
+                     residual=crowd[n]) for n in range(32))
+    pinned = world.addresses.policies["puppet5"]
+    seats = (tuple(account(f"worker {n}") for n in range(4)), *benches)
+    rungs = (Rung(*pinned, (Ask("result", seats[0], HOUR),), HOUR, HOUR, 100, REFUTED),
+             *(Rung(*pinned, (Ask("word", one, HOUR),), HOUR, HOUR if r < 2 else 0, 200 * 2**r if r < 2 else 0)
+               for r, one in enumerate(benches)))
+    paid = (*(one for bench in benches for one in bench), *crowd)
+    return Terms(token, pots, rungs, world.now() + HOUR, COURT), seats, paid
+
+
+def test_every_deal_that_opens_can_be_judged_and_closed(world: EvmWorld) -> None:
+    """The longest history, all of it data, every limit reached, every payee new, every transfer burning what it gets:
+    such a deal once opened, and no transaction could close it.
+    """
+    token = world.make("HostileToken")
+    terms, seats, paid = widest(world, token)
+    book = world.book
+    for who in (*(account(f"depositor {n}") for n in range(8)), *(account(f"challenger {r}") for r in range(3))):
+        world.send(DEPLOYER, token, "mint(address,uint256)", who, MINT)
+        world.send(who, token, "approve(address,uint256)", book.address, MINT)
+    deal = book.open(CLIENT, terms, SALT)
+
+    def act(who: bytes, name: str, *values: object) -> int:
+        """Sent at once: running each of a hundred acts on a trial first takes as long again."""
+        return world.sender(who).send(book.address, calldata(name, deal, *values), gas=TRANSACTION).gas_used
+
+    for n, pot in enumerate(terms.pots):
+        act(pot.depositor, "join", n, terms.head(), pot.abi())
+    slashed = frozenset(pot.depositor for pot in terms.pots)
+    for r, asked in enumerate(seats):
+        # Within the tick of one another, so that each is read to its end.
+        said = Result(UPHELD, values=tuple(10 + r for _ in range(64)), slashed=slashed).to_bytes()
+        for one in asked:
+            data = b"\x07" * 4096 if one != asked[-1] else b"\x00" + said
+            act(one, "submit", terms.head(), terms.rungs[r].abi(), 0, 0, CLAIM, data)
+        act(RIVAL, "judge", *book._whole(deal))
+        if r < 3:
+            act(account(f"challenger {r}"), "challenge", terms.abi())
+    room = TRANSACTION - 300_000  # for what a forwarder takes
+    whole = calldata("close", deal, *book._whole(deal))
+    world.send(DEPLOYER, token, "set(uint256,bytes)", 7, b"")
+    assert world.sender(CLIENT).send(book.address, whole, gas=room).gas_used < room
+    assert all(book.credit(token, one) for one in paid)
+    assert book.credit(token, COURT) == 100 + 200 + 400
