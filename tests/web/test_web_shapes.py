@@ -270,3 +270,62 @@ def test_notes_signed_over_extensions_and_by_many_witnesses(second: Second) -> N
         parts.note = note
         trust = replace(TRUST, witnesses=Witnesses(4, tuple(one.verifier for one in witnesses)))
         assert agree(second, parts.to_bytes(), trust.to_bytes()) == expected
+
+
+def section(tag: bytes, body: bytes) -> bytes:
+    """The honest bundle with another body in one section."""
+    at, out = 8, BUNDLE[:8]
+    while at < len(BUNDLE):
+        name, size = BUNDLE[at : at + 4], int.from_bytes(BUNDLE[at + 4 : at + 12], "big")
+        own = body if name == tag else BUNDLE[at + 12 : at + 12 + size]
+        out, at = out + name + len(own).to_bytes(8, "big") + own, at + 12 + size
+    return out
+
+
+def sized(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+BLOBS = sorted([b"one", b"two"], key=sha256)
+CONTAINERS: dict[str, tuple[bytes, bytes]] = {
+    "a target too long": (b"HEAD", bytes(33)),
+    "a target too short": (b"HEAD", bytes(31)),
+    "no note": (b"NOTE", b""),
+    "a note too long": (b"NOTE", NOTE.encode() + b"\xe2\x80\x94 e AAAAAAAA\n" + bytes(65_536)),
+    "half a hash": (b"TREE", bytes(48)),
+    "an empty file": (b"BLOB", sized(b"")),
+    "a file too long": (b"BLOB", sized(bytes((1 << 20) + 1))),
+    "files out of order": (b"BLOB", sized(*reversed(BLOBS))),
+    "a file twice": (b"BLOB", sized(BLOBS[0], BLOBS[0])),
+    "a document too long": (b"IDEN", (1).to_bytes(4, "big") + sized(b"[" + b" " * 65_536 + b"]")),
+    "no claims": (b"CLMS", bytes(4)),
+    "a claim of form 2": (b"CLMS", (1).to_bytes(4, "big") + bytes(8) + b"\x02" + bytes(40)),
+    "a claim without signatures": (b"CLMS", (1).to_bytes(4, "big") + bytes(8) + b"\x00\x00" + bytes(40)),
+    "more claims than fit": (b"CLMS", b"\xff" * 4),
+    "a position beyond 2^53": (b"CLMS", (1).to_bytes(4, "big") + b"\xff" * 8 + b"\x00\x01" + bytes(40)),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_sections(second: Second, name: str) -> None:
+    stop = agree(second, section(*CONTAINERS[name]), TRUST.to_bytes())
+    assert stop is not None
+    assert stop[1] == "malformed"
+
+
+def test_trust_files_with_more_witnesses(second: Second) -> None:
+    one, two = (NoteSigner(name, forge.seed(name), WITNESS_KEY).verifier.vkey() for name in ("a.example", "b.example"))
+    same_name = NoteSigner("a.example", forge.seed("other"), WITNESS_KEY).verifier.vkey()
+    same_key = NoteSigner("c.example", forge.seed("a.example"), WITNESS_KEY).verifier.vkey()
+    log = NoteSigner("d.example", forge.seed("d")).verifier.vkey()
+    trust = decode(TRUST.to_bytes())
+    accepted = []
+    for keys in ([one, two], [one, one], [one, same_name], [one, same_key], [one, log], [one[:-1]], [one.upper()]):
+        made = encode({**trust, "witnesses": {"keys": keys, "threshold": 1}})
+        accepted.append(agree(second, BUNDLE[:8], made) == (1, "malformed"))
+    assert accepted == [True] + [False] * 6
+    contracts = {"Anchor": trust["chain"]["contracts"]["anchor"]}
+    assert agree(second, BUNDLE[:8], encode({**trust, "chain": {**trust["chain"], "contracts": contracts}})) == (
+        0, "malformed")
+    long = encode({**trust, "policy": {"name": "sums", "more": "x" * (1 << 22)}})
+    assert agree(second, BUNDLE[:8], long) == (0, "malformed")
