@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from troth.core.claims import Statement
 from troth.core.errors import Undecidable
 
-ERASURE = "erasure"
+ERASURE, LISTING = "erasure", "listing"
 
 
 class Statements(Protocol):
@@ -93,7 +93,8 @@ def trace(source: Statements, target: bytes, erasures: Iterable[Statement]) -> G
                 edges.append(Edge(claim, ref.claim, ref.role))
                 below.append(ref.claim)
         level, depth = below, depth + 1
-    erased = {claim for claim, (statement, _) in found.items() if statement and (claim, statement.issuer) in erased_by}
+    erased = {claim for claim, (statement, _) in found.items()
+              if statement and statement.kind == LISTING and (claim, statement.issuer) in erased_by}
     stale = _reaching(erased, edges)
     nodes = tuple(Node(claim, statement, at, claim in stale, claim in erased)
                   for claim, (statement, at) in found.items())
