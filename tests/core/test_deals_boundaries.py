@@ -31,6 +31,7 @@ from core.test_deals_attacks import (
     start,
 )
 from ports.books import World, account, key
+from troth.core.errors import BadInput
 from troth.core.terms import KEEPER, REFUTED, SLASHED, UPHELD, Answered, Ask, Pot, Result, Root, Rung, Split
 from troth.core.typed_data import join_digest
 
@@ -241,3 +242,40 @@ def test_two_right_challengers_share_by_their_bonds(world: World) -> None:
     # Half of 2,500: a third to the smaller bond, two thirds to the larger, one unit left for wrong_bonds.
     assert gained(world, CHEAT) == 416 - FEE
     assert gained(world, CLIENT) == 833 + 1250 - 20
+
+
+@pytest.mark.parametrize(("more", "fits"), [((CLIENT,), True), ((CLIENT, WORKER), False)])
+def test_slashed_of_just_the_limit(world: World, more: tuple[bytes, ...], fits: bool) -> None:
+    """63 bench members and one or two depositors: 64 may be slashed."""
+    policy = world.addresses.policies["puppet"]
+    seats = tuple(account(f"seat {n}") for n in range(63))
+    rungs = (Rung(*policy, (Ask("result", (WORKER,), HOUR),), HOUR, HOUR, 1, REFUTED),
+             Rung(*policy, (Ask("result", seats[:32], HOUR),), HOUR, HOUR, 2),
+             Rung(*policy, (Ask("result", seats[32:], HOUR),), HOUR))
+    deal = start(world, replace(job(world), rungs=rungs, pots=(Pot("x", CLIENT, 10, {}), Pot("y", WORKER, 10, {}))))
+    for _ in range(2):
+        world.advance(2 * HOUR)
+        world.book.challenge(CHEAT, deal)
+    everybody = Result(UPHELD, (), frozenset((*seats, *more))).to_bytes()
+    world.book.submit(seats[40], deal, 0, 0, CLAIM, b"\x00" + everybody)
+    world.advance(HOUR)
+    if fits:
+        world.book.judge(CHEAT, deal)
+    else:
+        refused("BadResult", world.book.judge, CHEAT, deal)
+
+
+def test_a_claim_id_is_32_bytes(world: World) -> None:
+    deal = one_rung(world, Pot("x", CLIENT, 10, {}))
+    for claim in (bytes(31), bytes(33)):
+        with pytest.raises(BadInput):
+            world.book.submit(WORKER, deal, 0, 0, claim, b"")
+
+
+@pytest.mark.parametrize("leaf", [(-1, CHEAT, 1), (2**256, CHEAT, 1), (0, CHEAT[:19], 1), (0, CHEAT, 2**128)])
+def test_a_leaf_has_a_form_on_chain(world: World, leaf: tuple[int, bytes, int]) -> None:
+    _, deal, tree = root_deal(world, 600, [(CHEAT, 600)])
+    world.book.judge(KEEP_ALIVE, deal)
+    world.book.close(KEEP_ALIVE, deal)
+    with pytest.raises(BadInput):
+        world.book.collect(CHEAT, deal, 0, leaf, tree.proof(0))

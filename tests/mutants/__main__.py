@@ -12,8 +12,8 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +34,8 @@ SOLIDITY = ["contracts/src/Book.sol", *(f"contracts/src/libraries/{name}.sol" fo
     "Settle", "Shape", "TermsLib", "Results", "Calls"))]
 COMPILED = {"Assumed": "policies", "Rerun": "policies", "Signed": "policies"}
 LEAST = 0.95
-LIMIT = 300  # seconds a mutant may take; one that takes longer is noticed by that
+MEMORY = 4 << 30  # bytes of address space; a loop that collects for ever ends there
+LIMIT = 600  # seconds of processor time a mutant may take; one that takes longer is noticed by that
 
 
 class Tree:
@@ -89,11 +90,9 @@ def apart(check: Callable[..., str | None], root: Path, *arguments: Any) -> str 
     process.start()
     theirs.close()
     try:
-        told: str | None = ours.recv() if ours.poll(LIMIT) else "it never ends"
+        told: str | None = ours.recv()
     except EOFError:
-        told = "the process ended"
-    if process.is_alive():
-        process.kill()
+        told = "the process ended, or would not"
     process.join()
     return told
 
@@ -102,7 +101,8 @@ def _apart(pipe: Any, check: Callable[..., str | None], root: Path, arguments: t
     sys.path[:0] = [str(root / "src"), str(root / "tests")]
     sys.dont_write_bytecode = True
     os.chdir(root)
-    signal.alarm(LIMIT)
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with Path(os.devnull).open("w") as quiet, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         try:
             told = check(root, *arguments)

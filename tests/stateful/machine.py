@@ -323,6 +323,8 @@ class DealMachine(RuleBasedStateMachine):
         starts = window_start(deal, now)
         if starts is not None and d.chance(15):
             self.act("judge", d.pick(EVERYBODY), deal.id)
+            self.strange_challenge(d, deal, STRANGER)
+            return
         judge = d.pick((*EVERYBODY, PARTIES[1], rung.bench[0]))
         if starts is None:
             if d.chance(15) or not self.act("judge", judge, deal.id):
@@ -458,7 +460,8 @@ class DealMachine(RuleBasedStateMachine):
 
     def strange_challenge(self, d: Draws, found: Deal, who: Account) -> None:
         above = [member for rung in found.terms.rungs[found.rung + 1:] for member in rung.bench]
-        self.act("challenge", d.pick((who, COURT, POOR, *above[:2])), found.id)
+        window = found.status == "running" and window_start(found, self.memory.now()) is not None
+        self.act("challenge", d.pick((COURT, *above[:2], POOR) if window else (who, COURT, POOR, *above[:2])), found.id)
 
     def strange_collect(self, d: Draws, found: Deal, who: Account) -> None:
         story = self.stories[found.id]

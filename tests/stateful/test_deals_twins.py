@@ -81,11 +81,11 @@ class TwinMachine(DealMachine):
 
 
 def test_twins() -> None:
-    """Quick: a few examples. Deep (TROTH_STATEFUL=deep): as many as an hour's patience allows, counts printed."""
+    """Quick: a few examples. Deep (TROTH_STATEFUL=deep): more of them, counts printed."""
     COUNTS.clear()
     try:
         run_state_machine_as_test(TwinMachine, settings=settings(
-            max_examples=150 if DEEP else 3, stateful_step_count=20 if DEEP else 12, deadline=None, database=None,
+            max_examples=200 if DEEP else 12, stateful_step_count=15, deadline=None, database=None,
             suppress_health_check=list(HealthCheck), phases=(Phase.generate, *[Phase.shrink] * DEEP)))
     finally:
         place = origin().path
