@@ -143,13 +143,7 @@ def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", h
     from troth.app import file_subject  # start-up time, as above
     from troth.core.claims import Ref
 
-    text = _read(Path(body[1:])).decode() if body.startswith("@") else body
-    try:
-        said = json.loads(text)
-    except ValueError as error:
-        raise BadInput("the body is not JSON", actual=error) from None
-    if not isinstance(said, dict):
-        raise BadInput("the body is not an object", expected="{…}", actual=type(said).__name__)
+    said = _body(_read(Path(body[1:])) if body.startswith("@") else body.encode(errors="replace"))
     refs = [Ref(*_role_claim(item)) for item in ref or ()]
     with workspace(home) as party:
         claim = party.attest(kind, [file_subject(path.name, _read(path)) for path in subject], said, refs=refs,
@@ -302,6 +296,17 @@ def _claim(text: str) -> bytes:
     from troth.core.encoding import from_hex  # start-up time, as above
 
     return from_hex(text.removeprefix("0x"), 32)
+
+
+def _body(data: bytes) -> dict[str, Any]:
+    """A claim's body as a person writes it: JSON with any spacing, but nothing said twice."""
+    from troth.core.encoding import decode_object, jcs  # start-up time, as above
+
+    try:
+        return decode_object(jcs(data))
+    except BadInput as error:
+        raise BadInput(f"the body cannot be said in a claim: {error.message}", expected=error.expected or "{…}",
+                       actual=error.actual, do="Write fractions and integers beyond 2^53 as text.") from None
 
 
 def _role_claim(text: str) -> tuple[str, bytes]:
