@@ -279,3 +279,17 @@ def test_a_leaf_has_a_form_on_chain(world: World, leaf: tuple[int, bytes, int]) 
     world.book.close(KEEP_ALIVE, deal)
     with pytest.raises(BadInput):
         world.book.collect(CHEAT, deal, 0, leaf, tree.proof(0))
+
+
+@pytest.mark.parametrize(("said", "paid"), [(b"\x00" + GOOD.to_bytes(), 7), (b"\x02", 0)])
+def test_seats_of_a_silent_rung_stay(world: World, said: bytes, paid: int) -> None:
+    """A bench is paid for deciding, not for having been there."""
+    outcome = {one: Answered(0) for one in (UPHELD, REFUTED)}
+    deal = one_rung(world, Pot("s", CLIENT, 7, outcome))
+    world.book.submit(WORKER, deal, 0, 0, CLAIM, said)
+    if paid:
+        world.book.judge(CHEAT, deal)
+    world.advance(HOUR)
+    world.book.close(CHEAT, deal)
+    assert gained(world, WORKER) == paid
+    assert gained(world, CLIENT) == -paid

@@ -102,6 +102,7 @@ GOOD: dict[str, Terms] = {
     "the challenger gets just half": pays(Split((CHALLENGER, B, CHALLENGER), weights=(2, 5, 3))),
     "weights to the brim": pays(Split((A, B), weights=(2**127, 2**127 - 1))),
     "no rules": pot(pays={}),
+    "the shortest term": pays(Root(1)),
     "the longest term": pays(Root(MAX_LIFE)),
     "the bench asked twice": rung(1, asks=(Ask("commit", BENCH, 1), Ask("reveal", None, 1), Ask("more", BENCH, 1))),
     "the bench asked before": rung(0, asks=(Ask("x", BENCH, 1), Ask("result", (B,), 1))),
