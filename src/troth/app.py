@@ -47,7 +47,8 @@ from troth.ledger.checkpoints import NoteSigner
 from troth.ledger.exchange import FolderExchange, Parcel
 from troth.ledger.intake import check, check_kind
 from troth.ledger.log import Log
-from troth.place import FOLDER, SETTINGS, Settings, find, making, turn
+from troth.place import FOLDER, SETTINGS, find, making, turn
+from troth.place import Settings as Settings  # part of this module's surface
 from troth.store import unixfs
 from troth.store.cid import Cid
 from troth.store.commitments import commit, new_listing_key
