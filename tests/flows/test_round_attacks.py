@@ -261,7 +261,8 @@ def test_an_aggregator_that_is_silent_loses_its_stake_alone(small: Small) -> Non
     gains = small.settle(run)
     assert gains["aggregator"] == -MONEY.aggregator_stake
     assert [gains[name] for name in (*SITES, *VERIFIERS)] == [0] * 6
-    assert gains["sponsor"] >= MONEY.aggregator_stake // 2 - KEEPER
+    assert 0 <= -gains["sponsor"] <= KEEPER, "nobody gains by another's fall, the sponsor neither"
+    assert gains["commons"] == MONEY.aggregator_stake
 
 
 def test_a_claim_that_was_never_handed_over_is_refuted(small: Small) -> None:
@@ -392,3 +393,17 @@ def test_terms_whose_stakes_do_not_deter_are_refused(weak: dict[str, int]) -> No
     MONEY.check(3, 3)
     with pytest.raises(Misuse):
         Money(**amounts | weak).check(3, 3)
+
+
+def test_stakes_must_still_deter_when_fewer_sites_are_seated() -> None:
+    MONEY.check(3, 3)
+    with pytest.raises(Misuse, match="site's stake"):
+        MONEY.check(2, 3)
+
+
+def test_a_right_challenger_may_not_lose_by_calling() -> None:
+    amounts = {name: getattr(MONEY, name) for name in Money.__dataclass_fields__}
+    dear = amounts | {"verifier_fee": MONEY.site_stake // 2, "bond": MONEY.site_stake}
+    with pytest.raises(Misuse, match="right challenger"):
+        Money(**dear).check(3, 3)
+    Money(**dear | {"verifier_fee": MONEY.site_stake // 2 - 1}).check(3, 3)

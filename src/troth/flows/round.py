@@ -86,9 +86,12 @@ class Money:
     def check(self, sites: int, verifiers: int) -> None:
         """Raises Misuse unless every stake exceeds twice what its owner could gain by cheating.
 
-        An aggregator can at most redirect the round's reward; a site can at most be paid its fair share for harm; a
-        verifier can at most take the seat's fee for no work. The bond must exceed the verifiers' fees, or calling
-        them would be cheaper than being wrong.
+        sites: how many are still seated: the fewer, the larger the share that one could take. An aggregator can at
+        most redirect the round's reward; a site can at most be paid its fair share for harm; a verifier can at most
+        take the seat's fee for no work. The bond must exceed the verifiers' fees, or calling them would be cheaper
+        than being wrong; and what a right challenger gets of the smallest stake must exceed them too, or nobody would
+        call. What is forfeited goes to a right challenger and the commons, so that nobody gains by seeing others
+        slashed.
         """
         for who, stake, gain in (("aggregator", self.aggregator_stake, self.reward + self.fee),
                                  ("site", self.site_stake, self.reward // sites),
@@ -96,6 +99,10 @@ class Money:
             if stake <= 2 * gain:
                 raise Misuse(f"the {who}'s stake does not deter", expected=f"more than {2 * gain}", actual=stake,
                              do="Raise the stake or lower what cheating could win.")
+        if min(self.aggregator_stake, self.site_stake) // 2 <= self.verifier_fee:
+            raise Misuse("a right challenger would lose by calling the verifiers",
+                         expected=f"stakes of more than {2 * self.verifier_fee}",
+                         actual=min(self.aggregator_stake, self.site_stake))
         if self.bond <= self.verifier_fee:
             raise Misuse("the bond does not deter idle challenges", expected=f"more than {self.verifier_fee}",
                          actual=self.bond)
@@ -133,13 +140,18 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
     """The terms of one round among the sites still seated. Raises Misuse where a stake would not deter."""
     money, periods = words.money, words.periods
     sites = tuple(seat for seat in plan.sites if seat.did in seated)
-    money.check(len(plan.sites), len(plan.verifiers))
+    if len(sites) < 2:
+        raise Misuse("a round needs sites to compare", expected="at least 2 seated", actual=len(sites))
+    money.check(len(sites), len(plan.verifiers))
     bench = tuple(seat.account for seat in plan.verifiers)
-    forfeited = Split((CHALLENGER, words.sponsor), weights=(1, 1))
     shares = Split(tuple(seat.account for seat in plan.sites))
 
+    def half(amount: int) -> Split:
+        return Split((CHALLENGER,), amounts=(amount // 2,))
+
     def stake(account: Account, amount: int) -> Pot:
-        return Pot(stake_pot(account), account, amount, {SLASHED: forfeited}, residual=account)
+        # A slashed depositor gets nothing back: what no challenger earned goes to the commons.
+        return Pot(stake_pot(account), account, amount, {SLASHED: half(amount)}, residual=account)
 
     fee = Split((plan.aggregator.account,), amounts=(money.fee,))
     by_outcome: dict[int, Rule] = dict.fromkeys(OUTCOMES, shares)
@@ -147,7 +159,8 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
         Pot("reward", words.sponsor, money.reward, by_outcome, residual=words.sponsor),
         # Whoever has an omitted update counted gets half of the fee that the aggregator does not: with a share of the
         # reward at stake a site left out gains by calling, and nobody gains by sending to the verifiers alone.
-        Pot("fee", words.sponsor, money.fee, {UPHELD: fee, WITHHELD: fee, OMITTED: forfeited}, residual=words.sponsor),
+        Pot("fee", words.sponsor, money.fee, {UPHELD: fee, WITHHELD: fee, OMITTED: half(money.fee)},
+            residual=words.sponsor),
         Pot("keeper", words.sponsor, money.keeper,
             dict.fromkeys(OUTCOMES, Split((KEEPER,), weights=(1,))), residual=words.sponsor),
         stake(plan.aggregator.account, money.aggregator_stake),
