@@ -32,7 +32,21 @@ from core.test_deals_attacks import (
 )
 from ports.books import World, account, key
 from troth.core.errors import BadInput
-from troth.core.terms import KEEPER, REFUTED, SLASHED, UPHELD, Answered, Ask, Pot, Result, Root, Rung, Split
+from troth.core.payouts import PayoutTree
+from troth.core.terms import (
+    KEEPER,
+    REFUTED,
+    SLASHED,
+    UPHELD,
+    Answered,
+    Ask,
+    Pot,
+    Result,
+    Root,
+    Rung,
+    Split,
+    payout_leaf,
+)
 from troth.core.typed_data import join_digest
 
 
@@ -293,3 +307,48 @@ def test_seats_of_a_silent_rung_stay(world: World, said: bytes, paid: int) -> No
     world.book.close(CHEAT, deal)
     assert gained(world, WORKER) == paid
     assert gained(world, CLIENT) == -paid
+
+
+def test_silence_keeps_the_whole_result_below(world: World) -> None:
+    """Verifiers that sleep leave the claim's values and root as they were, for the leaves to be collected."""
+    leaves = [(CHEAT, 40), (KEEP_ALIVE, 60)]
+    policy = world.addresses.policies
+    rungs = (Rung(*policy["puppet"], (Ask("result", (WORKER,), HOUR),), HOUR, HOUR, 1, REFUTED),
+             Rung(*policy["puppet"], (Ask("result", VERIFIERS[:1], HOUR),), HOUR))
+    pots = (Pot("many", CLIENT, 150, {UPHELD: Root(HOUR)}), Pot("one", CLIENT, 50, {UPHELD: Split((WORKER,))}))
+    deal = start(world, replace(job(world), rungs=rungs, pots=pots))
+    at = world.addresses
+    tree = PayoutTree([payout_leaf(at.chain_id, at.book, deal, 0, n, *leaf) for n, leaf in enumerate(leaves)])
+    say(world, deal, Result(UPHELD, (30,), root=tree.root, total=100))
+    world.book.judge(CHEAT, deal)
+    world.book.challenge(CLIENT, deal)
+    world.advance(2 * HOUR)
+    world.book.close(CHEAT, deal)
+    final = world.book.state(deal).final
+    assert final == Result(UPHELD, (30,), frozenset(VERIFIERS[:1]), tree.root, 100)
+    for index, (who, amount) in enumerate(leaves):
+        world.book.collect(CLIENT, deal, 0, (index, who, amount), tree.proof(index))
+        assert gained(world, who) == amount
+    assert gained(world, WORKER) == 30
+    assert gained(world, CLIENT) == -130
+
+
+def test_each_root_is_kept_by_itself(world: World) -> None:
+    """Three pots under roots: what happens to one leaves the others as they were."""
+    pots = tuple(Pot(f"root {n}", CLIENT, 100, {UPHELD: Root(HOUR + n)}) for n in range(3))
+    deal = one_rung(world, *pots)
+    at = world.addresses
+    tree = PayoutTree([payout_leaf(at.chain_id, at.book, deal, pot, 0, CHEAT, 10 + pot) for pot in range(3)])
+    say(world, deal, Result(UPHELD, root=tree.root, total=20))
+    world.book.judge(CHEAT, deal)
+    world.book.close(CHEAT, deal)
+    for pot in range(3):
+        world.book.collect(CLIENT, deal, pot, (0, CHEAT, 10 + pot), tree.proof(pot))
+    world.advance(HOUR)
+    for pot in range(3):
+        world.book.sweep(CHEAT, deal, pot)
+        refused("Swept", world.book.sweep, CHEAT, deal, pot)
+        world.advance(1)
+    assert gained(world, CHEAT) == 33
+    assert gained(world, CLIENT) == -33
+    assert world.balance(at.book) == 0

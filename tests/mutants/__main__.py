@@ -128,6 +128,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--examples", type=int, default=120, help="how many runs of the state machine are recorded")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--match", default="", help="only mutants whose file or description has this text")
     asked = parser.parse_args()
     todo = [(one.path, one.line, one.what, one.text, "planted") for one in planted.mutants(ROOT)
             if asked.planted or (asked.python if one.path.endswith(".py") else asked.solidity)]
@@ -136,7 +137,7 @@ def main() -> int:
             if size or asked.all:
                 found = sample(paths, kind, 0 if asked.all else size, asked.seed)
                 todo += [(one.path, one.line, one.what, one.text, kind.__name__.split(".")[-1]) for one in found]
-    return run(todo, asked.jobs, asked.examples)
+    return run([one for one in todo if asked.match in f"{one[0]} {one[2]}"], asked.jobs, asked.examples)
 
 
 def run(todo: list[tuple[str, int, str, str, str]], jobs: int, examples: int) -> int:
