@@ -91,7 +91,7 @@ def api() -> str:
              "Errors are those of [`troth.core.errors`](#trothcoreerrors).", "", "| name | from |", "|---|---|"]
     lines += [f"| `troth.{name}` | `{module}` |" for name, module in sorted(_public().items())]
     for module in MODULES:
-        lines += ["", f"## troth.{module}", "", *_module(ROOT / "src" / "troth" / (module.replace(".", "/") + ".py"))]
+        lines += ["", f"## troth.{module}", "", *_module(_source(module))]
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 
@@ -99,6 +99,11 @@ def _public() -> dict[str, str]:
     import troth  # only the page of names needs the package itself
 
     return {name: getattr(troth, name).__module__ for name in troth.__all__}
+
+
+def _source(module: str) -> Path:
+    place = ROOT / "src" / "troth" / module.replace(".", "/")
+    return place / "__init__.py" if place.is_dir() else place.with_name(f"{place.name}.py")
 
 
 def _module(path: Path) -> Iterator[str]:

@@ -179,7 +179,8 @@ def test_the_honest_story_is_upheld() -> None:
     ({"aggregate 2": by("did:s1")}, "another aggregator"),
     ({"aggregate 1": body(round=2)}, "follow|started from"),
     ({"model": body(rounds=1)}, "not the last round"),
-    ({"model": lambda said: replace(body(params="33" * 32)(said), subjects=kinds.digest_subject("params", b"\x33" * 32))},
+    ({"model": lambda said: replace(body(params="33" * 32)(said),
+                                    subjects=kinds.digest_subject("params", b"\x33" * 32))},
      "not the last round"),
     ({"model": by("did:s1")}, "another than who called"),
     # Updates

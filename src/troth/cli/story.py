@@ -301,6 +301,9 @@ class Story:
                                          [item for claim in own for item in self[name].statement(claim).evidence])
         self.aggregator.deliver(deal, record.round, self["aggregator"].statement(aggregate).evidence)
         self.receive(*self.verifiers)
+        for verifier in self.verifiers.values():  # so that all of them judge from the same evidence
+            verifier.share(deal, record.round)
+        self.receive(*self.verifiers)
         if withheld:
             self.chain.advance(self.words.periods.answer)
         pending: dict[str, tuple[bytes, bytes]] = {}

@@ -29,6 +29,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from troth.app.place import FOLDER, SETTINGS, find, making, turn
+from troth.app.place import Settings as Settings  # part of this module's surface
 from troth.core.claims import Envelope, Evidence, Ref, Statement, Subject
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
@@ -47,8 +49,6 @@ from troth.ledger.checkpoints import NoteSigner
 from troth.ledger.exchange import FolderExchange, Parcel
 from troth.ledger.intake import check, check_kind
 from troth.ledger.log import Log
-from troth.place import FOLDER, SETTINGS, find, making, turn
-from troth.place import Settings as Settings  # part of this module's surface
 from troth.store import unixfs
 from troth.store.cid import Cid
 from troth.store.commitments import commit, new_listing_key
