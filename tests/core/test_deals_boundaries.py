@@ -352,3 +352,11 @@ def test_each_root_is_kept_by_itself(world: World) -> None:
     assert gained(world, CHEAT) == 33
     assert gained(world, CLIENT) == -33
     assert world.balance(at.book) == 0
+
+
+def test_a_fresh_deal(world: World) -> None:
+    """Open and nothing else: no deposit, no clock running, no history."""
+    terms = job(world)
+    state = world.book.state(world.book.open(CLIENT, terms, SALT))
+    assert (state.terms, state.status, state.rung, state.ask, state.ask_start) == (terms, "funding", 0, 0, 0)
+    assert (state.joined, state.history, state.final) == (frozenset(), (), None)

@@ -35,7 +35,8 @@ SOLIDITY = ["contracts/src/Book.sol", *(f"contracts/src/libraries/{name}.sol" fo
 COMPILED = {"Assumed": "policies", "Rerun": "policies", "Signed": "policies"}
 LEAST = 0.95
 MEMORY = 4 << 30  # bytes of address space; a loop that collects for ever ends there
-LIMIT = 600  # seconds of processor time a mutant may take; one that takes longer is noticed by that
+LIMIT = 90  # seconds of processor time a mutant may take; one that takes longer is noticed by that
+LIMIT_ON_CHAIN = 600
 
 
 class Tree:
@@ -101,7 +102,8 @@ def _apart(pipe: Any, check: Callable[..., str | None], root: Path, arguments: t
     sys.path[:0] = [str(root / "src"), str(root / "tests")]
     sys.dont_write_bytecode = True
     os.chdir(root)
-    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
+    limit = LIMIT if check is checks.python else LIMIT_ON_CHAIN
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with Path(os.devnull).open("w") as quiet, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         try:

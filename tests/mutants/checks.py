@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 PYTHON_TESTS = ["tests/core/test_deals_terms.py", "tests/core/test_deals_boundaries.py", "tests/core/test_payouts.py",
+                "tests/core/test_deals_pure.py",
                 "tests/core/test_deals_attacks.py"]
 CONTRACT_TESTS = ["tests/stateful/test_terms_twins.py", "tests/stateful/test_boundaries_on_chain.py",
                   "tests/contracts/test_attacks_on_chain.py"]
