@@ -22,13 +22,15 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from troth.app.checking import recheck_with
+from troth.app.checking import verify_bundle as verify_bundle  # part of this module's surface
+from troth.app.onchain import OnChain
 from troth.app.place import FOLDER, SETTINGS, find, making, turn
 from troth.app.place import Settings as Settings  # part of this module's surface
 from troth.core.claims import Envelope, Evidence, Ref, Statement, Subject
@@ -36,7 +38,6 @@ from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
 from troth.core.ports import Clock, Recheck
 from troth.core.terms import Account
-from troth.core.verdicts import Report
 from troth.identity import keystore
 from troth.identity.binding import BINDING, bind, read_binding
 from troth.identity.documents import IDENTITY
@@ -56,17 +57,11 @@ from troth.store.files import FileBlobs, replacing
 from troth.store.keyring import Keyring
 from troth.store.sealing import seal, unseal
 from troth.store.wrapping import RecipientKey, RecipientPublic, wrap
-from troth.verify.attested import POLICY as ATTESTED
-from troth.verify.attested import Attested
-from troth.verify.bundle import verify
 from troth.verify.trace import ERASURE, Graph, trace
 from troth.verify.trust import ChainPin, LogPin, Trust, Witnesses
 
 if TYPE_CHECKING:
     from troth.ledger.chains import Chain
-    from troth.ledger.deploy import Contracts
-    from troth.ledger.evm import EvmBook
-    from troth.ledger.sending import Sender
 
 TURN = 60.0  # seconds to wait for another process in this workspace
 _DOCUMENT = re.compile(r"[0-9a-f]{32}")
@@ -90,7 +85,7 @@ class Sealing:
     key: bytes = field(repr=False)
 
 
-class Troth:
+class Troth(OnChain):
     """One party's workspace. It implements ``flows.parts.Party``.
 
     Open one with ``Troth.open`` or make one with ``Troth.init``; one object serves one thread.
@@ -188,11 +183,6 @@ class Troth:
     def did(self) -> str:
         """The party's identifier."""
         return self.identity.did
-
-    @property
-    def account(self) -> Account:
-        """The party's chain account."""
-        return self.identity.account.public.account
 
     def log_pin(self) -> LogPin:
         """What a trust file says of this party's log: origin, key, and the account that anchors it."""
@@ -474,69 +464,6 @@ class Troth:
             finally:
                 self._in_turn = False
 
-    # Chain
-
-    @cached_property
-    def chain(self) -> Chain:
-        """The chain of this workspace. Raises Misuse where none is set."""
-        if self._given_chain is not None:
-            return self._given_chain
-        if not self.settings.chain:
-            raise Misuse("no chain is set", do="Set [chain] url in troth.toml or TROTH_CHAIN_URL.")
-        # Imported here: the chain's libraries take a second to load, and most commands need none.
-        from troth.ledger.chains import open_chain
-
-        return open_chain(self.settings.chain)
-
-    @cached_property
-    def sender(self) -> Sender:
-        """Sends this party's transactions."""
-        # Imported here for the same reason.
-        from troth.ledger.artefacts import artefact
-        from troth.ledger.sending import Sender
-
-        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors)
-
-    @cached_property
-    def contracts(self) -> Contracts:
-        """The contracts this workspace uses. Raises Undecidable where it knows none."""
-        # Imported here for the same reason.
-        from troth.ledger.deploy import Contracts
-
-        try:
-            return Contracts.decode((self.root / "contracts.json").read_bytes())
-        except FileNotFoundError:
-            raise Undecidable("this workspace knows no contracts", do="Take them from whoever deployed them.") from None
-
-    def deploy(self, *, quorum: int = 2, supply: int | None = None) -> Contracts:
-        """Put the contracts on this workspace's chain and use them: a private beginning.
-
-        quorum: how many verifiers must agree in the Rerun policy. supply: units of a demonstration token, paid to this
-        party; None for no token.
-        """
-        # Imported here for the same reason.
-        from troth.ledger.deploy import deploy
-
-        self.use_contracts(deploy(self.sender, reruns=(quorum,), signed=(quorum,), supply=supply))
-        return self.contracts
-
-    def use_contracts(self, contracts: Contracts) -> None:
-        """Remember which contracts to use."""
-        with replacing(self.root / "contracts.json") as out:
-            out.write(contracts.encode())
-        for name in ("contracts", "book"):
-            self.__dict__.pop(name, None)
-
-    @cached_property
-    def book(self) -> EvmBook:
-        """The deals."""
-        # Imported here for the same reason.
-        from troth.ledger.evm import EvmBook, senders_of
-
-        contracts = self.contracts
-        return EvmBook(self.chain.web3, contracts["book"].address, senders_of({self.account: self.sender}),
-                       chain_id=contracts.chain_id, first_block=contracts.block)
-
     # Proof
 
     def anchor(self) -> bytes:
@@ -586,7 +513,7 @@ class Troth:
 
     def recheck(self) -> Recheck:
         """Executes again, with this party's keys, what evidence handed to it allows."""
-        return _recheck(self.read)
+        return recheck_with(self.read)
 
     def _public_block(self, cid: str) -> bytes | None:
         """A public block that is small enough to travel in a bundle."""
@@ -635,29 +562,6 @@ class Troth:
 
     def _recipient_public(self) -> RecipientPublic:
         return RecipientPublic(self.identity.recipients[-1].public)
-
-
-def verify_bundle(path: Path, trust: Trust | None, as_party: Troth | None = None) -> Report:
-    """Verify a bundle file under a trust file; with a workspace, what is sealed to its owner is executed again.
-
-    Raises BadInput where the file cannot be read, OutsideFailed where the disk fails.
-    """
-    # Imported here: the policies need numpy, which the command line's start-up should not pay for.
-    from troth.learn.lineage import POLICY, FederatedModel
-
-    try:
-        with path.open("rb") as file:
-            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested()},
-                          recheck=as_party.recheck() if as_party else _recheck(None))
-    except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
-
-
-def _recheck(open_: Callable[[Evidence], bytes] | None) -> Recheck:
-    # Imported here for the same reason.
-    from troth.learn.recheck import RecheckRounds
-
-    return RecheckRounds(open_)
 
 
 def file_subject(name: str, data: bytes) -> Subject:

@@ -1,0 +1,48 @@
+"""Checking a bundle file: the policies that are known here, and re-execution by whoever can open evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from troth.core.claims import Evidence
+from troth.core.errors import OutsideFailed
+from troth.core.ports import Recheck
+from troth.core.verdicts import Report
+from troth.verify.attested import POLICY as ATTESTED
+from troth.verify.attested import Attested
+from troth.verify.bundle import verify
+from troth.verify.trust import Trust
+
+
+class Opener(Protocol):
+    """Whoever can open evidence that was sealed to it: a workspace."""
+
+    def read(self, evidence: Evidence) -> bytes:
+        """The evidence's bytes, unsealed. Raises Undecidable where they are not here or not for this party."""
+        ...
+
+
+def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = None) -> Report:
+    """Verify a bundle file under a trust file; with a workspace, what is sealed to its owner is executed again.
+
+    Raises BadInput where the file cannot be read, OutsideFailed where the disk fails.
+    """
+    # Imported here: the policies need numpy, which the command line's start-up should not pay for.
+    from troth.learn.lineage import POLICY, FederatedModel
+
+    try:
+        with path.open("rb") as file:
+            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested()},
+                          recheck=recheck_with(as_party.read if as_party else None))
+    except OSError as error:
+        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+
+
+def recheck_with(open_: Callable[[Evidence], bytes] | None) -> Recheck:
+    """Executes models' rounds again from the evidence that ``open_`` gives; None opens nothing."""
+    # Imported here for the same reason.
+    from troth.learn.recheck import RecheckRounds
+
+    return RecheckRounds(open_)
