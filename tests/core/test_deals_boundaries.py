@@ -133,8 +133,11 @@ def test_judge_until_the_verdict_period_ends(world: World, late: int) -> None:
 
 @pytest.mark.parametrize("late", [0, 1])
 @pytest.mark.parametrize("silent", [0, 1])
-def test_challenge_until_the_window_ends(world: World, late: int, silent: int) -> None:
+@pytest.mark.parametrize("rungs", [2, 3])
+def test_challenge_until_the_window_ends(world: World, late: int, silent: int, rungs: int) -> None:
     terms = job(world)
+    if rungs == 2:
+        terms = replace(terms, rungs=(terms.rungs[0], replace(terms.rungs[1], window=0, bond=0)))
     deal = start(world, terms)
     if silent:
         world.advance(2 * HOUR - 1)
@@ -360,3 +363,18 @@ def test_a_fresh_deal(world: World) -> None:
     state = world.book.state(world.book.open(CLIENT, terms, SALT))
     assert (state.terms, state.status, state.rung, state.ask, state.ask_start) == (terms, "funding", 0, 0, 0)
     assert (state.joined, state.history, state.final) == (frozenset(), (), None)
+
+
+@pytest.mark.parametrize(("bench", "fits"), [(0, True), (1, False), (2, False)])
+def test_a_verdict_slashes_no_bench_above_it(world: World, bench: int, fits: bool) -> None:
+    """Whoever is yet to judge has done nothing: the next bench, nor the one after it."""
+    policy = world.addresses.policies["puppet"]
+    rungs = (Rung(*policy, (Ask("result", (WORKER,), HOUR),), HOUR, HOUR, 1, REFUTED),
+             Rung(*policy, (Ask("result", VERIFIERS, HOUR),), HOUR, HOUR, 2),
+             Rung(*policy, (Ask("result", JURORS, HOUR),), HOUR))
+    deal = start(world, replace(job(world), rungs=rungs, pots=(Pot("x", CLIENT, 10, {}), Pot("y", WORKER, 10, {}))))
+    say(world, deal, Result(UPHELD, (), frozenset((WORKER, VERIFIERS[0], JURORS[0])[bench:bench + 1])))
+    if fits:
+        world.book.judge(CHEAT, deal)
+    else:
+        refused("BadResult", world.book.judge, CHEAT, deal)

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from troth.core import deals_terms
 from troth.core.errors import ActRefused, BadInput
 from troth.core.terms import (
+    CHALLENGE,
     CHALLENGER,
     DEPOSITOR,
     KEEP,
     KEEPER,
     REFUTED,
     SLASHED,
+    SUBMISSION,
     UPHELD,
+    VERDICT,
     Answered,
     Ask,
     Pot,
@@ -52,7 +55,7 @@ def terms(**changes: Any) -> Terms:
     return replace(Terms(TOKEN, pots, rungs, NOW + 10, COURT), **changes)
 
 
-def wide(*rules: Answered | Split) -> Terms:
+def wide(*rules: Answered | Root | Split) -> Terms:
     """Terms whose close pays 3 x (32 + 1) accounts, and those of one more pot for each of ``rules``."""
     paid = [{UPHELD: Split(accounts(32)), REFUTED: Split((A,))} for _ in range(3)] + [{UPHELD: one} for one in rules]
     return terms(pots=tuple(Pot(f"{n}", A, 1, pays) for n, pays in enumerate(paid)))
@@ -93,6 +96,7 @@ GOOD: dict[str, Terms] = {
     "8 rules": pot(pays={n: Split((A,)) for n in range(8)}),
     "112 payments": wide(Split(accounts(12))),
     "112 payments, some to a bench": wide(Split(accounts(8)), Answered(1)),
+    "112 payments, a root among them": wide(Split(accounts(11)), Root(5)),
     "128 payees": terms(pots=(Pot("x", A, 1, {n: Split(accounts(32)) for n in range(4)}),)),
     "one second to fund": terms(fund_by=NOW + 1),
     "the longest life": rung(1, verdict_period=MAX_LIFE - 60),
@@ -158,6 +162,7 @@ BAD: list[tuple[str, str, Terms]] = [
     ("BadPot", "no weight", pays(Split((A,), weights=(0,)))),
     ("BadPot", "too much weight", pays(Split((A, B), weights=(2**127, 2**127)))),
     ("BadPot", "seats of no rung", pays(Answered(2))),
+    ("BadPot", "seats of no rung, in a close of 112 payments", wide(Split(accounts(11)), Answered(7))),
     ("BadPot", "no term", pays(Root(0))),
     ("BadPot", "too long a term", pays(Root(MAX_LIFE + 1))),
     ("BadPot", "a root's rest to the keeper", pot(pays={UPHELD: Root(1)}, residual=KEEPER)),
@@ -223,12 +228,22 @@ def test_the_first_code_of_the_order_wins() -> None:
     pot(name=""), pot(name="x" * 32), pot(name="a\x00b"), pot(depositor=b""), pot(residual=None), pot(amount=2**128),
     pot(amount=True), pot(pays={256: Root(1)}), pot(pays={-1: Root(1)}), pays(Answered(256)), pays(Root(2**32)),
     pays(Split((A,), amounts=(1,), weights=(1,))), pays(Split((b"",))), pays(Split((A,), weights=(2**128,))),
-    rung(0, policy=b""), rung(0, codehash=b""), rung(0, verdict_period=2**32), rung(0, window=-1),
+    rung(0, policy=b""), rung(0, codehash=b""), rung(0, codehash=bytes(31)), rung(0, codehash=bytes(33)),
+    rung(0, verdict_period=2**32), rung(0, window=-1), rung(0, window=2**32), rung(0, bond=-1),
     rung(0, bond=2**128), rung(0, silent=256), ask(kind=""), ask(period=2**32), ask(slots=256), ask(who=(b"",)),
 ])
 def test_no_form_on_chain(bad: Terms) -> None:
     with pytest.raises(BadInput):
         deals_terms.readable(bad)
+
+
+def test_numbers_of_the_page() -> None:
+    """What the page fixes and every contract, claim and bundle relies on (docs/reference/deals.md, section 1)."""
+    assert (SLASHED, KEEP, UPHELD, REFUTED) == (0, 0, 1, 2)
+    assert (SUBMISSION, VERDICT, CHALLENGE) == (1, 2, 3)
+    assert [int.from_bytes(one, "big") for one in (CHALLENGER, KEEPER, DEPOSITOR)] == [1, 2, 3]
+    assert [int.from_bytes(climber(n), "big") for n in (1, 2, 3)] == [0x11, 0x12, 0x13]
+    assert all(len(one) == 20 for one in (CHALLENGER, climber(3)))
 
 
 @given(st.text(max_size=40))
