@@ -21,7 +21,6 @@ import io
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 from troth.app.checking import recheck_with
 from troth.app.checking import verify_bundle as verify_bundle  # part of this module's surface
 from troth.app.onchain import OnChain
-from troth.app.place import FOLDER, SETTINGS, find, making, turn
+from troth.app.place import FOLDER, SETTINGS, find, making
 from troth.app.place import Settings as Settings  # part of this module's surface
 from troth.core.claims import Envelope, Evidence, Ref, Statement, Subject
 from troth.core.encoding import decode_object, encode, from_hex, take
@@ -46,6 +45,7 @@ from troth.identity.keybook import KeyBook
 from troth.identity.signers import attest as sign_statement
 from troth.ledger.anchors import call_data
 from troth.ledger.bundling import write_bundle
+from troth.ledger.chains.clocks import SystemClock
 from troth.ledger.checkpoints import NoteSigner
 from troth.ledger.exchange import FolderExchange, Parcel
 from troth.ledger.intake import check, check_kind
@@ -53,7 +53,7 @@ from troth.ledger.log import Log
 from troth.store import unixfs
 from troth.store.cid import Cid
 from troth.store.commitments import commit, new_listing_key
-from troth.store.files import FileBlobs, replacing
+from troth.store.files import FileBlobs, holding, replacing
 from troth.store.keyring import Keyring
 from troth.store.sealing import seal, unseal
 from troth.store.wrapping import RecipientKey, RecipientPublic, wrap
@@ -66,14 +66,6 @@ if TYPE_CHECKING:
 TURN = 60.0  # seconds to wait for another process in this workspace
 _DOCUMENT = re.compile(r"[0-9a-f]{32}")
 MAX_PUBLIC = 1 << 20  # a bundle embeds public evidence of one block
-
-
-class SystemTime:
-    """The machine's clock."""
-
-    def now(self) -> int:
-        """Unix time in seconds."""
-        return int(time.time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +134,7 @@ class Troth(OnChain):
                 with replacing(path) as out:
                     out.write(data)
             Log.create(unfinished / "log", NoteSigner(log_origin(identity.did), seed)).close()
-        return cls(root, settings, identity, seed, clock or SystemTime(), chain)
+        return cls(root, settings, identity, seed, clock or SystemClock(), chain)
 
     @classmethod
     def open(cls, directory: Path, passphrase: str, *, clock: Clock | None = None,
@@ -155,7 +147,7 @@ class Troth(OnChain):
         settings = Settings.load(root / SETTINGS, os.environ)
         identity, seed = take(decode_object(keystore.load(root / "keys.json", passphrase)), identity=dict, log=str)
         return cls(root, settings, HybridIdentity.from_secrets(encode(identity)), from_hex(seed, 32),
-                   clock or SystemTime(), chain)
+                   clock or SystemClock(), chain)
 
     def close(self) -> None:
         """Close files. Nothing is lost without it."""
@@ -457,7 +449,7 @@ class Troth(OnChain):
         if self._in_turn:
             yield
             return
-        with turn(self.root / "turn", TURN):
+        with holding(self.root / "turn", TURN, "another process is working in this workspace"):
             self._in_turn = True
             try:
                 yield

@@ -1,4 +1,4 @@
-"""Where a workspace lies: its settings, finding it, making it whole or not at all, and taking turns in it."""
+"""Where a workspace lies: its settings, finding it, and making it whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
 FOLDER = ".troth"
 SETTINGS = "troth.toml"
 _UNFINISHED = ".troth.new-"
-_STEP = 0.02  # seconds between two looks at a lock that another process holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +127,3 @@ def making(directory: Path) -> Iterator[Path]:
                             do="Nothing was made. Free some space or check the permissions.") from None
     finally:
         os.close(handle)
-
-
-@contextmanager
-def turn(path: Path, wait: float) -> Iterator[None]:
-    """Hold the lock file at ``path``. Raises OutsideFailed if another process keeps it for ``wait`` seconds."""
-    try:
-        file = path.open("ab")
-    except OSError as error:
-        raise OutsideFailed(f"cannot lock {path}", actual=error.strerror) from None
-    with file:
-        until = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise OutsideFailed("another process is working in this workspace", actual=path.parent,
-                                        do="Wait for it to finish, then try again.") from None
-                time.sleep(_STEP)
-        yield

@@ -159,6 +159,14 @@ class Finding:
     detail: str
 
 
+class Statements(Protocol):
+    """Where claims are read from: a bundle's view or a workspace."""
+
+    def statement(self, claim: bytes) -> Statement:
+        """What the claim says. Raises Undecidable if it is not here."""
+        ...
+
+
 class ClaimView(Protocol):
     """The claims of one bundle, read-only. Whoever gets a view gets it after their signatures and places were checked.
 

@@ -10,25 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from troth.core.claims import Ref, Statement
 from troth.core.errors import BadInput, Refuted, Undecidable
-from troth.core.ports import ClaimView, Finding
+from troth.core.ports import ClaimView, Finding, Statements
 from troth.core.terms import UPHELD, Result
 from troth.core.verdicts import Outcome
 from troth.learn import claims as kinds
 from troth.learn.claims import AggregateClaim, Listing, ModelClaim, Plan, UpdateClaim, VerdictClaim
 
 POLICY = "federated-model"
-
-
-class Statements(Protocol):
-    """Where claims are read from: a bundle's view or a workspace."""
-
-    def statement(self, claim: bytes) -> Statement:
-        """What the claim says. Raises Undecidable if it is not here."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from troth.core.claims import Evidence, Statement
 from troth.core.errors import BadInput, Refuted, Undecidable
-from troth.core.ports import ClaimView, Finding
+from troth.core.ports import ClaimView, Finding, Statements
 from troth.core.terms import REFUTED, UPHELD, Result
 from troth.core.verdicts import Outcome
 from troth.learn import arrays, model
@@ -20,7 +20,7 @@ from troth.learn.aggregate import Update
 from troth.learn.arrays import State
 from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, amount
 from troth.learn.data import Part
-from troth.learn.lineage import RoundStep, Statements, UpdateRule, path
+from troth.learn.lineage import RoundStep, UpdateRule, path
 from troth.learn.round import RoundInput, RoundOutput, run_round
 from troth.learn.worth import Record
 

@@ -5,11 +5,9 @@ Everything but the journal and the checkpoint can be made again from the journal
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import struct
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -20,8 +18,8 @@ from troth.core.errors import Misuse, OutsideFailed, Refuted, Undecidable
 from troth.ledger import journal
 from troth.ledger.journal import COMMIT, FORGOTTEN, HEADER, Record
 from troth.ledger.tiles import ENTRIES, WIDTH, TileFiles, tile_path, tile_width, tiles_of
+from troth.store.files import holding
 
-_STEP = 0.02  # seconds between two looks at a lock that another process holds
 _CLAIMS = (journal.SIGNED, journal.MEMBER, journal.LOOSE, FORGOTTEN)
 
 
@@ -150,19 +148,7 @@ class LogFiles:
     @contextmanager
     def locked(self, wait: float) -> Iterator[None]:
         """Hold the lock, waiting up to ``wait`` seconds. Raises OutsideFailed if another process keeps it."""
-        with disk("the log cannot be locked"):
-            file = open(self.directory / "lock", "ab")  # noqa: SIM115
-        with file:
-            until = time.monotonic() + wait
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= until:
-                        raise OutsideFailed("another process is writing to this log", actual=self.directory,
-                                            do="Wait for it to finish, then try again.") from None
-                    time.sleep(_STEP)
+        with holding(self.directory / "lock", wait, "another process is writing to this log"):
             yield
 
     def write_tiles(self, files: Iterable[tuple[str, bytes]]) -> None:

@@ -196,7 +196,7 @@ def decode_revert(data: bytes, errors: Sequence[Mapping[str, Any]]) -> tuple[str
     for entry in (*errors, ERROR_STRING, PANIC):
         if entry.get("type") != "error":
             continue
-        types = [_type(argument) for argument in entry["inputs"]]
+        types = [abi_type(argument) for argument in entry["inputs"]]
         if data[:4] == keccak(f"{entry['name']}({','.join(types)})".encode())[:4]:
             try:
                 values = decode(types, data[4:])
@@ -207,12 +207,12 @@ def decode_revert(data: bytes, errors: Sequence[Mapping[str, Any]]) -> tuple[str
     return "0x" + data[:4].hex(), {"data": data[4:]}
 
 
-def _type(argument: Mapping[str, Any]) -> str:
+def abi_type(argument: Mapping[str, Any]) -> str:
     """An ABI argument's canonical type, tuples spelled out."""
     kind = str(argument["type"])
     if not kind.startswith("tuple"):
         return kind
-    return f"({','.join(_type(part) for part in argument['components'])}){kind[5:]}"
+    return f"({','.join(abi_type(part) for part in argument['components'])}){kind[5:]}"
 
 
 def _shown(value: object) -> str:

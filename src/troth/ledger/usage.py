@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from troth.core.encoding import keccak256
 from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import request
+from troth.ledger.sending import abi_type
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -58,10 +59,4 @@ def _selectors(name: str) -> dict[bytes, str]:
 def _signature(entry: Mapping[str, object]) -> str:
     inputs = entry["inputs"]
     assert isinstance(inputs, list)  # a shipped artefact, checked against its sources
-    return f"{entry['name']}({','.join(map(_type, inputs))})"
-
-
-def _type(argument: Mapping[str, object]) -> str:
-    """An ABI argument's canonical type, tuples spelled out."""
-    kind, parts = str(argument["type"]), argument.get("components")
-    return f"({','.join(map(_type, parts))}){kind[5:]}" if isinstance(parts, list) else kind
+    return f"{entry['name']}({','.join(map(abi_type, inputs))})"

@@ -1,4 +1,4 @@
-"""Blobs as files: one file a blob in a sharded directory, and the safe way to replace any file.
+"""Blobs as files: one file a blob in a sharded directory; safe ways to replace any file, and to take turns.
 
 Layout under the store's path::
 
@@ -13,6 +13,7 @@ what must be erasable is stored sealed and its key deleted.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -26,6 +27,7 @@ from troth.core.ports import Blobs
 from troth.store.cid import Cid
 from troth.store.names import check_name
 
+_STEP = 0.02  # seconds between two looks at a lock that another process holds
 _STALE_SECONDS = 86_400  # no single blob takes a day to write
 
 
@@ -158,3 +160,25 @@ def _outside(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutsideFailed(f"{what} failed: {error.strerror or error}", do="Free space or repair the disk.") from error
+
+
+@contextlib.contextmanager
+def holding(path: str | os.PathLike[str], wait: float, busy: str) -> Iterator[None]:
+    """Hold the lock file at ``path``, waiting up to ``wait`` seconds for whoever has it.
+
+    Raises OutsideFailed, saying ``busy``, if another process keeps it; or if it cannot be opened.
+    """
+    with _outside(f"lock {path}"):
+        file = open(path, "ab")  # noqa: SIM115
+    with file:
+        until = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise OutsideFailed(busy, actual=os.path.dirname(path),
+                                        do="Wait for it to finish, then try again.") from None
+                time.sleep(_STEP)
+        yield

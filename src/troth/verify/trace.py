@@ -9,20 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from troth.core.claims import Statement
 from troth.core.errors import Undecidable
+from troth.core.ports import Statements
 
 ERASURE, LISTING = "erasure", "listing"
-
-
-class Statements(Protocol):
-    """Where claims are read from."""
-
-    def statement(self, claim: bytes) -> Statement:
-        """What the claim says. Raises Undecidable if it is not here."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
