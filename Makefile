@@ -22,6 +22,10 @@ contracts/node_modules: contracts/package-lock.json
 	cd contracts && npm ci --silent --no-audit --no-fund
 	touch $@
 
+tests/tools/node_modules: tests/tools/package-lock.json
+	cd tests/tools && npm ci --silent --no-audit --no-fund
+	touch $@
+
 demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
 	$(BIN)/troth demo --out $(OUT) $(ARGS)
 
@@ -36,11 +40,11 @@ lint: $(VENV)/dev
 contracts: contracts/node_modules   ## compile the contracts; the artefacts are shipped in the package
 	cd contracts && node compile.mjs
 
-test: $(VENV)/dev contracts/node_modules chromium lint   ## everything that must hold, under ten minutes on two cores
+test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium lint   ## everything that must hold, under ten minutes on two cores
 	cd contracts && node compile.mjs --check
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
-stateful: $(VENV)/dev contracts/node_modules   ## the deep state machine: every transition at least 200 times
+stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
 
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
@@ -56,4 +60,4 @@ study: $(BIN)/troth         ## accuracy over 20 seeded splits
 	$(BIN)/troth demo --study
 
 clean:
-	rm -rf $(VENV) contracts/node_modules $(OUT)
+	rm -rf $(VENV) contracts/node_modules tests/tools/node_modules $(OUT)
