@@ -66,7 +66,14 @@ class Heads:
         self._blocks: dict[object, Any] = {}
 
     def block(self, tag: str | int) -> Any:
-        """A block's JSON, or None."""
+        """A block's JSON, or None.
+
+        What is final is asked before any block is: a block that is then seen at a final height is the one that stays.
+        The other way round a re-organisation between the two questions would make the block that it took away final.
+        """
+        if isinstance(tag, int):
+            self.number(SAFE)
+            self.number(FINALIZED)
         if tag not in self._blocks:
             name = hex(tag) if isinstance(tag, int) else tag
             self._blocks[tag] = request(self._web3, "eth_getBlockByNumber", name, False)

@@ -163,7 +163,7 @@ class Tender:
             better = self._again(slot, latest, act, filling)
             if better is not None:
                 latest = better
-        now = time.monotonic()
+        now = self._clock()
         if now - self._told.get(latest.tx_hash, now - AGAIN) >= AGAIN:
             self._tell(latest, slot.act)
 
@@ -198,7 +198,7 @@ class Tender:
             elif not any(words in reason for words in (*KNOWN, *LOW)):
                 self.sees[act] = error
                 return  # not taken: again at the next pass
-        self._told[signed.tx_hash] = time.monotonic()
+        self._told[signed.tx_hash] = self._clock()
 
     def _fill_gaps(self, used: int, first: int) -> None:
         """Fill the nonces before ``first`` that are neither the chain's, nor ours, nor in the node's pool.
