@@ -20,7 +20,7 @@ from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pendi
 from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import Event, RpcError, event_of, request
 from troth.ledger.chains.transactions import account_of
-from troth.ledger.fees import Fees, Finality
+from troth.ledger.fees import Fees
 from troth.ledger.outbox import FAILED, FINALIZED, INCLUDED, LEVELS, PENDING, Act, Mined, Outbox, Slot
 from troth.ledger.tending import Tender
 
@@ -85,7 +85,8 @@ class Sender:
 
     key: 32-byte secp256k1 secret; it never shows in a repr, message or log. errors: ABI entries of type ``error``
     that refusals are decoded with (other entries are passed over). outbox: where acts are remembered; None keeps them
-    in memory, for as long as this object lives. wait: seconds to wait for an answer; sleep: how to wait between polls.
+    in memory, for as long as this object lives. depth: how many blocks on top make one final; None takes the node's
+    word. wait: seconds to wait for an answer; sleep: how to wait between polls.
 
     Raises BadInput for a key that is none, Misuse where the outbox knows this chain id with another genesis.
     """
@@ -100,7 +101,7 @@ class Sender:
         errors: Sequence[Mapping[str, Any]] = (),
         outbox: Outbox | None = None,
         fees: Fees | None = None,
-        finality: Finality | None = None,
+        depth: int | None = None,
         wait: float = WAIT,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
@@ -114,12 +115,14 @@ class Sender:
         self._errors = tuple(errors)
         self._wait, self._sleep = wait, sleep
         self.chain_id = quantity(request(web3, "eth_chainId"))
+        if depth is not None and depth < 0:
+            raise BadInput("not a depth", expected="a number of blocks", actual=depth)
         genesis = request(web3, "eth_getBlockByNumber", "0x0", False)
         if genesis is None:
             raise OutsideFailed("the node does not show the chain's first block", do="Ask another node.")
         self._queue = (outbox or Outbox(None)).queue(self.chain_id, hex_bytes(genesis["hash"], 32), self.account)
         self._tender = Tender(web3, secret, self._queue, self.chain_id, fees=fees or Fees(),
-                              finality=finality or Finality(), explain=self._explain, clock=clock)
+                              depth=depth, explain=self._explain, clock=clock)
 
     def __repr__(self) -> str:
         return f"Sender(0x{self.account.hex()}, chain {self.chain_id})"
