@@ -29,6 +29,7 @@ from eth_hash.auto import keccak
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock
+from troth.ledger.chains import CHAIN_ID, Finality, Place
 from troth.ledger.chains import rlpcodec as rlp
 from troth.ledger.chains.blocks import (
     EMPTY_TRIE_ROOT,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
     from troth.ledger.chains.provider import EmbeddedProvider
 
-CHAIN_ID = 7_407
 GAS_LIMIT = 30_000_000
 """Of a block, hence of a transaction: as anvil's, and as main net's when Prague began."""
 BASE_FEE = 0
@@ -171,6 +171,18 @@ class EmbeddedChain:
         with self._lock:
             yield self._store
 
+    @property
+    def genesis_hash(self) -> bytes:
+        """The 32-byte hash of block 0."""
+        with self._lock:
+            return self._store.hashes(0, 0)[0]
+
+    def finality(self) -> Finality:
+        """The head three times: a block that was told is never replaced."""
+        head = self.head()
+        place = Place(head.number, head.hash, head.header.timestamp)
+        return Finality(place, place, place)
+
     # -- time ------------------------------------------------------------------------------------------------------
 
     def now(self) -> int:
@@ -203,6 +215,12 @@ class EmbeddedChain:
         if head is None:
             raise OutsideFailed(f"the chain file {self.path} lost its blocks")
         return head
+
+    def next_header(self) -> Header:
+        """The header of an empty block mined now."""
+        with self._lock:
+            head = self.head()
+            return _header(head.hash, head.header.state_root, head.number + 1, self._now(head), None)
 
     def mine(self) -> Block:
         """Append an empty block: a place for the chain's present time to be pinned to."""

@@ -145,7 +145,7 @@ class EmbeddedProvider(JSONBaseProvider):
         return quantity(tag) if isinstance(tag, int) else self._there(tag).number
 
     def _block_by_number(self, tag: Any, full: bool = False) -> dict[str, Any] | None:
-        return self._block_json(self._find(tag), full)
+        return self._pending_json() if tag == "pending" else self._block_json(self._find(tag), full)
 
     def _block_by_hash(self, digest: Any, full: bool = False) -> dict[str, Any] | None:
         return self._block_json(self._find({"blockHash": digest}), full)
@@ -165,6 +165,13 @@ class EmbeddedProvider(JSONBaseProvider):
             "uncles": NO_UNCLES,
             "withdrawals": [],
         }
+
+    def _pending_json(self) -> dict[str, Any]:
+        """The next block were it mined now, empty: what has no hash yet is null, as with geth."""
+        header = self.chain.next_header()
+        block = Block(header.number, b"", header, None, None, None, None, None)
+        nothing = dict.fromkeys(("hash", "nonce", "miner"))
+        return {**(self._block_json(block, False) or {}), **nothing}
 
     @staticmethod
     def _count(block: Block | None) -> str | None:
