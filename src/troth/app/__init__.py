@@ -10,6 +10,7 @@
         blocks/         bytes by CID
         wraps/          data keys wrapped to this party or by it, deletable
         contracts.json  addresses of the contracts this workspace uses
+        outbox.sqlite   the acts asked for on chains, and every transaction signed for them
 
 No workspace ever reads another's.
 """
@@ -152,6 +153,8 @@ class Troth(OnChain):
     def close(self) -> None:
         """Close files. Nothing is lost without it."""
         self.log.close()
+        if "outbox" in self.__dict__:
+            self.outbox.close()
         if self._given_chain is None and "chain" in self.__dict__:
             self.chain.close()
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from troth.ledger.chains import Chain
     from troth.ledger.deploy import Contracts
     from troth.ledger.evm import EvmBook
+    from troth.ledger.outbox import Outbox
     from troth.ledger.sending import Sender
 
 
@@ -45,13 +46,28 @@ class OnChain:
         return open_chain(self.settings.chain)
 
     @cached_property
+    def outbox(self) -> Outbox:
+        """What this party was asked to do on chains, and what it signed for that."""
+        # Imported here for the same reason.
+        from troth.ledger.outbox import Outbox
+
+        return Outbox(self.root / "outbox.sqlite")
+
+    @cached_property
     def sender(self) -> Sender:
-        """Sends this party's transactions."""
+        """Sends this party's transactions, through the outbox of this workspace.
+
+        What an earlier process left under way goes on with the first act, or with ``sender.tend()``.
+        """
         # Imported here for the same reason.
         from troth.ledger.artefacts import artefact
+        from troth.ledger.fees import CEILING, Fees, Finality
         from troth.ledger.sending import Sender
 
-        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors)
+        ceiling = self.settings.number("max_fee")
+        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
+                      outbox=self.outbox, fees=Fees(CEILING if ceiling is None else ceiling),
+                      finality=Finality(self.settings.number("finality")))
 
     @cached_property
     def contracts(self) -> Contracts:

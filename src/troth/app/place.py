@@ -25,12 +25,15 @@ _UNFINISHED = ".troth.new-"
 class Settings:
     """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
 
-    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through.
+    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through. max_fee: the
+    most wei per gas to sign for. finality: how many blocks make a block final; empty takes the node's word.
     """
 
     name: str = "me"
     chain: str = ""
     exchange: str = ""
+    max_fee: str = ""
+    finality: str = ""
 
     @classmethod
     def load(cls, path: Path, environment: Mapping[str, str]) -> Self:
@@ -46,7 +49,8 @@ class Settings:
             raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadInput(f"{path} cannot be read", actual=error, do="Correct it; README shows one.") from None
-        known = {("workspace", "name"): "name", ("chain", "url"): "chain", ("exchange", "path"): "exchange"}
+        known = {("workspace", "name"): "name", ("chain", "url"): "chain", ("chain", "max_fee"): "max_fee",
+                 ("chain", "finality"): "finality", ("exchange", "path"): "exchange"}
         found: dict[str, str] = {}
         for section, values in given.items():
             for name, value in values.items() if isinstance(values, dict) else (("", values),):
@@ -63,12 +67,23 @@ class Settings:
     def text(self) -> str:
         """The file's content, which ``load`` reads back. Raises BadInput for text that is not well-formed."""
         try:
-            for value in (self.name, self.chain, self.exchange):
+            for value in (self.name, self.chain, self.exchange, self.max_fee, self.finality):
                 value.encode()
         except UnicodeEncodeError as error:
             raise BadInput("a setting that is not well-formed text", actual=error) from None
-        return "\n".join((f"[workspace]\nname = {_quoted(self.name)}\n", f"[chain]\nurl = {_quoted(self.chain)}\n",
+        chain = {"url": self.chain, "max_fee": self.max_fee, "finality": self.finality}
+        given = "".join(f"{name} = {_quoted(value)}\n" for name, value in chain.items() if value or name == "url")
+        return "\n".join((f"[workspace]\nname = {_quoted(self.name)}\n", f"[chain]\n{given}",
                           f"[exchange]\npath = {_quoted(self.exchange)}\n"))
+
+    def number(self, name: str) -> int | None:
+        """A setting that is a number, or None where it is not set. Raises BadInput."""
+        text = str(getattr(self, name))
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit()):
+            raise BadInput(f"[chain] {name} is no number", expected="digits", actual=text)
+        return int(text)
 
 
 def _quoted(text: str) -> str:
