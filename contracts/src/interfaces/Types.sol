@@ -39,6 +39,7 @@ struct Rung {
     uint32 window;
     uint128 bond;
     uint8 silent; // 0: silence keeps the result of the rung below
+    bytes32 param; // what this deal tells its policy beforehand, such as a hash lock; or zero
 }
 
 /// What is promised.

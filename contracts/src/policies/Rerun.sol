@@ -22,7 +22,7 @@ contract Rerun is IPolicy {
     /// @inheritdoc IPolicy
     function accepts(Rung calldata rung) external view returns (bool) {
         uint256 n = rung.asks.length;
-        if (n < 2 || rung.asks[n - 2].kind != "commit" || rung.asks[n - 1].kind != "reveal") return false;
+        if (n < 2 || rung.param != 0 || rung.asks[n - 2].kind != "commit" || rung.asks[n - 1].kind != "reveal") return false;
         if (rung.asks[n - 2].slots != 1 || !Voices.majority(rung, k)) return false;
         address[] calldata one = TermsLib.asked(rung, n - 2);
         address[] calldata two = TermsLib.bench(rung);

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from troth.core.deals import Question
-from troth.core.terms import Account, Rung
+from troth.core.terms import NO_PARAM, Account, Rung
 from troth.verify.policies.voices import REVEAL, commit_data, elect, read, read_result, submissions
 
 
@@ -20,7 +20,7 @@ class Rerun:
 
     def accepts(self, rung: Rung) -> bool:
         """Whether the last two asks are *commit* and *reveal*, of one bench of n < 2k, k ≤ n, one slot each."""
-        if len(rung.asks) < 2:
+        if len(rung.asks) < 2 or rung.param != NO_PARAM:
             return False
         commit, reveal = rung.asks[-2:]
         bench = rung.bench
