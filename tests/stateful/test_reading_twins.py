@@ -1,4 +1,4 @@
-"""The index beside ``MemoryBook`` and the contract: after every act, all three show the same deal and the same credit."""
+"""The index beside ``MemoryBook`` and the contract: after every act all three show the same deal and credit."""
 
 from __future__ import annotations
 

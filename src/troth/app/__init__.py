@@ -10,6 +10,7 @@
         blocks/         bytes by CID
         wraps/          data keys wrapped to this party or by it, deletable
         contracts.json  addresses of the contracts this workspace uses
+        deals-*.sqlite  an index of a Book, made again from the chain when deleted
 
 No workspace ever reads another's.
 """
@@ -152,6 +153,7 @@ class Troth(OnChain):
     def close(self) -> None:
         """Close files. Nothing is lost without it."""
         self.log.close()
+        self.close_index()
         if self._given_chain is None and "chain" in self.__dict__:
             self.chain.close()
 

@@ -25,12 +25,14 @@ _UNFINISHED = ".troth.new-"
 class Settings:
     """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
 
-    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through.
+    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through. index: where
+    the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
     """
 
     name: str = "me"
     chain: str = ""
     exchange: str = ""
+    index: str = ""
 
     @classmethod
     def load(cls, path: Path, environment: Mapping[str, str]) -> Self:
@@ -46,7 +48,8 @@ class Settings:
             raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadInput(f"{path} cannot be read", actual=error, do="Correct it; README shows one.") from None
-        known = {("workspace", "name"): "name", ("chain", "url"): "chain", ("exchange", "path"): "exchange"}
+        known = {("workspace", "name"): "name", ("chain", "url"): "chain", ("exchange", "path"): "exchange",
+                 ("index", "url"): "index"}
         found: dict[str, str] = {}
         for section, values in given.items():
             for name, value in values.items() if isinstance(values, dict) else (("", values),):
@@ -63,12 +66,13 @@ class Settings:
     def text(self) -> str:
         """The file's content, which ``load`` reads back. Raises BadInput for text that is not well-formed."""
         try:
-            for value in (self.name, self.chain, self.exchange):
+            for value in (self.name, self.chain, self.exchange, self.index):
                 value.encode()
         except UnicodeEncodeError as error:
             raise BadInput("a setting that is not well-formed text", actual=error) from None
         return "\n".join((f"[workspace]\nname = {_quoted(self.name)}\n", f"[chain]\nurl = {_quoted(self.chain)}\n",
-                          f"[exchange]\npath = {_quoted(self.exchange)}\n"))
+                          f"[exchange]\npath = {_quoted(self.exchange)}\n",
+                          *([f"[index]\nurl = {_quoted(self.index)}\n"] if self.index else ())))
 
 
 def _quoted(text: str) -> str:

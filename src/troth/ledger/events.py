@@ -58,7 +58,7 @@ _ANCHORED = Struct(">24xQ32s")
 _TERMS = Struct(">32s24xQ12x20s24xQ12x20s24xQ24xQ")
 _POT = Struct(">32s12x20s16x16s12x20s24xQ")
 _RULE = Struct(">31xB31xB31xB28xI24xQ24xQ")
-_RUNG = Struct(">12x20s32s24xQ28xI28xI16x16s31xB")
+_RUNG = Struct(">12x20s32s24xQ28xI28xI16x16s31xB32s")
 _ASK = Struct(">32s24xQ28xI31xB")
 _WORD = Struct(">24xQ")
 _OFFSET = _WORD.pack(32)
@@ -228,7 +228,7 @@ def _accounts_of_pot(data: bytes, start: int, end: int, named: set[bytes]) -> No
 
 def _accounts_of_rung(data: bytes, start: int, end: int, named: set[bytes]) -> None:
     _, _, asks, *_ = _exact(_RUNG, data, start)
-    if asks != 224:
+    if asks != _RUNG.size:
         raise Strange("not one rung")
     for ask, after in _parts(data, start + asks, end):
         _, who, _, _ = _exact(_ASK, data, ask)

@@ -182,21 +182,27 @@ class SqliteStore(Store):
             raise
 
     def _open(self) -> None:
+        self._ours()  # before anything is written to what may be somebody else's
         self.all("PRAGMA journal_mode=WAL")
         self.all("PRAGMA synchronous=NORMAL")
         with self._writing():
-            (mark,), (tables,) = self.all("PRAGMA application_id")[0], self.all("SELECT count(*) FROM sqlite_master")[0]
-            if mark == 0 and tables == 0:
+            if not self._ours():
                 for statement in schema("BLOB", " WITHOUT ROWID"):
                     self.all(statement)
                 self.all(f"PRAGMA application_id={APPLICATION_ID}")
                 self.all(f"PRAGMA user_version={LAYOUT}")
-                mark = APPLICATION_ID
-            (layout,) = self.all("PRAGMA user_version")[0]
-            if (mark, layout) != (APPLICATION_ID, LAYOUT):
-                raise BadInput(f"{self.path} is not an index of this layout", actual=f"{mark:#x}, {layout}",
-                               expected=f"application id {APPLICATION_ID:#x}, layout {LAYOUT}",
-                               do="Delete it and read the chain again, or name another file.")
+
+    def _ours(self) -> bool:
+        """Whether there is an index in the file; False for an empty file. Raises BadInput for anything else."""
+        (mark,), (layout,) = self.all("PRAGMA application_id")[0], self.all("PRAGMA user_version")[0]
+        (tables,) = self.all("SELECT count(*) FROM sqlite_master")[0]
+        if (mark, layout) == (APPLICATION_ID, LAYOUT):
+            return True
+        if mark or tables:
+            raise BadInput(f"{self.path} is not an index of this layout", actual=f"{mark:#x}, {layout}",
+                           expected=f"application id {APPLICATION_ID:#x}, layout {LAYOUT}",
+                           do="Delete it and read the chain again, or name another file.")
+        return False
 
     def all(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._translated():
