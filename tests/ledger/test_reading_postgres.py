@@ -9,13 +9,13 @@ import pytest
 from ports.index_suite import IndexSuite
 from ports.postgres import new_schema
 from troth.core.errors import BadInput, Misuse, OutsideFailed
-from troth.ledger.projection_sql import PostgresStore, Store, open_store
+from troth.ledger.projection_sql import PostgresStore, open_store
 
 
 class TestPostgres(IndexSuite):
     examples = 8
 
-    def make(self) -> tuple[Callable[[], Store], Callable[[], None]]:
+    def make(self) -> tuple[str, Callable[[], None]]:
         url = new_schema()
 
         def clean() -> None:
@@ -23,7 +23,7 @@ class TestPostgres(IndexSuite):
             store.all(f"DROP SCHEMA {url.rpartition('%3D')[2]} CASCADE")
             store.close()
 
-        return lambda: open_store(url), clean
+        return url, clean
 
 
 def test_passwords_and_strangers() -> None:

@@ -12,13 +12,13 @@ import pytest
 
 from ports.index_suite import IndexSuite
 from troth.core.errors import BadInput, OutsideFailed
-from troth.ledger.projection_sql import SqliteStore, Store, open_store
+from troth.ledger.projection_sql import SqliteStore
 
 
 class TestSqlite(IndexSuite):
-    def make(self) -> tuple[Callable[[], Store], Callable[[], None]]:
+    def make(self) -> tuple[str, Callable[[], None]]:
         folder = Path(tempfile.mkdtemp(prefix="troth-index-"))
-        return lambda: open_store(str(folder / "index")), lambda: shutil.rmtree(folder)
+        return str(folder / "index"), lambda: shutil.rmtree(folder)
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:

@@ -7,11 +7,15 @@ every step the index holds exactly the events of the branch that ends at its las
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from random import Random
 from typing import Any
 
 import pytest
@@ -25,10 +29,11 @@ from ports.lies import LIES
 from ports.simulated import ANCHOR, BOOK, CHAIN, TOKEN, SimChain, opening, pool, word
 from stateful.drawn import PARTIES, Draws, drawn_terms
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
+from troth.ledger import projection
 from troth.ledger.anchors import origin_hash
 from troth.ledger.events import TABLES, Reader
 from troth.ledger.projection import KEPT, Contracts, Projection
-from troth.ledger.projection_sql import SqliteStore, Store
+from troth.ledger.projection_sql import SqliteStore, Store, open_store
 from troth.ledger.readings import reading
 
 DEEP = os.environ.get("TROTH_STATEFUL") == "deep"
@@ -61,18 +66,16 @@ class Crash(Exception):
 
 
 class IndexMachine(RuleBasedStateMachine):
-    """``opened`` opens the index that ``make`` made, again or from a second process."""
+    """``make``: see ``IndexSuite``."""
 
-    make: Callable[[], None]
-    opened: Callable[[], Store]
-    clean: Callable[[], None]
+    make: Callable[[], tuple[str, Callable[[], None]]]
 
     @initialize(seed=st.integers(0, 2**32 - 1), lag=st.sampled_from((14, 14, 14, None)), length=st.integers(1, 60))
     def begin(self, seed: int, lag: int | None, length: int) -> None:
-        self.make()
+        self.place, self.clean = self.make()
         self.chain = SimChain(seed, lag)
         self.chain.grow(length)
-        self.store = self.opened()
+        self.store = open_store(self.place)
         self.window = 9
 
     def index(self, store: Store | None = None) -> Projection:
@@ -122,7 +125,7 @@ class IndexMachine(RuleBasedStateMachine):
         def write(method: str) -> None:
             if self.chain.asked == due:
                 self.chain.before = lambda method: None
-                other = self.opened()
+                other = open_store(self.place)
                 self.index(other).sync()
                 other.close()
                 COUNTS["writer"] += 1
@@ -152,7 +155,7 @@ class IndexMachine(RuleBasedStateMachine):
         with suppress(Crash):
             self.index().sync()
         store.close()
-        self.store = self.opened()
+        self.store = open_store(self.place)
 
     @rule(lie=st.sampled_from(sorted(LIES)), at=st.integers(1, 12))
     def a_lie(self, lie: str, at: int) -> None:
@@ -209,26 +212,46 @@ class IndexMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "store"):
             self.store.close()
-        self.clean()
+            self.clean()
+
+
+def story(chain: SimChain) -> Iterator[None]:
+    """The same history in every process: it grows and forks."""
+    for _ in range(40):
+        chain.grow(chain.random.randint(1, 8))
+        if chain.random.random() < 0.6:
+            depth = chain.random.randint(1, 12)
+            chain.reorg(depth, depth + chain.random.randint(0, 2))
+        yield
+
+
+def live(place: str, there: Any) -> None:
+    """A process of its own: follow the story, in transactions of one block, until it is killed."""
+    projection.TOGETHER = 1
+    chain, store = SimChain(11, None), open_store(place)
+    there.set()
+    while True:
+        for _ in story(chain):
+            Projection(chain, store, OF, window=200).sync()  # type: ignore[arg-type]
 
 
 class IndexSuite(ABC):
     """Inherit, implement ``make``."""
 
     @abstractmethod
-    def make(self) -> tuple[Callable[[], Store], Callable[[], None]]:
-        """(how to open a new, empty index, each time as another process; how to take it away)."""
+    def make(self) -> tuple[str, Callable[[], None]]:
+        """(where a new, empty index can be opened any number of times; how to take it away)."""
 
     examples = 12
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[], Store]]:
         """Opens an index any number of times."""
-        way, clean = self.make()
+        place, clean = self.make()
         stores: list[Store] = []
 
         def again() -> Store:
-            stores.append(way())
+            stores.append(open_store(place))
             return stores[-1]
 
         try:
@@ -239,14 +262,8 @@ class IndexSuite(ABC):
             clean()
 
     def test_follows_every_history(self) -> None:
-        suite = self
-
         class Machine(IndexMachine):
-            def make(self) -> None:
-                self.opened, self.clean = suite.make()
-
-            def clean(self) -> None:
-                """Nothing was made."""
+            make = staticmethod(self.make)
 
         COUNTS.clear()
         run_state_machine_as_test(Machine, settings=settings(
@@ -297,6 +314,34 @@ class IndexSuite(ABC):
                 assert now.as_of.hash == chain.branch[-1]
                 assert now.as_of.finalized == chain.final
             assert dump(reader) == expected(chain, chain.branch[-1])
+
+    def test_killed_at_any_moment(self) -> None:
+        """A process that follows a chain with forks is killed with SIGKILL; what it leaves is a whole branch."""
+        place, clean = self.make()
+        chain, moments = SimChain(11, None), Random(time.time_ns())
+        for _ in story(chain):
+            pass
+        forks, tips = multiprocessing.get_context("fork"), set()
+        for _ in range(12):
+            there = forks.Event()
+            child = forks.Process(target=live, args=(place, there))
+            child.start()
+            assert there.wait(60)
+            time.sleep(moments.uniform(0.0, 0.4))
+            child.kill()
+            child.join()
+            assert child.exitcode == -signal.SIGKILL
+            store = open_store(place)
+            tip = store.tip()
+            tips.add(tip)
+            assert tip is None or dump(store) == expected(chain, tip[1])
+            store.close()
+        assert len(tips) > 2
+        store = open_store(place)
+        Projection(chain, store, OF, window=9).sync()  # type: ignore[arg-type]
+        assert dump(store) == expected(chain, chain.branch[-1])
+        store.close()
+        clean()
 
     def test_an_index_is_of_one_chain_and_one_book(self) -> None:
         with self.opened() as opened:
