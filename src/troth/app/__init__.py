@@ -11,6 +11,7 @@
         wraps/          data keys wrapped to this party or by it, deletable
         contracts.json  addresses of the contracts this workspace uses
         outbox.sqlite   the acts asked for on chains, and every transaction signed for them
+        deals-*.sqlite  an index of a Book, made again from the chain when deleted
 
 No workspace ever reads another's.
 """
@@ -155,6 +156,7 @@ class Troth(OnChain):
         self.log.close()
         if "outbox" in self.__dict__:
             self.outbox.close()
+        self.close_index()
         if self._given_chain is None and "chain" in self.__dict__:
             self.chain.close()
 
