@@ -88,13 +88,14 @@ class OnChain:
     def deploy(self, *, quorum: int = 2, supply: int | None = None) -> Contracts:
         """Put the contracts on this workspace's chain and use them: a private beginning.
 
-        quorum: how many verifiers must agree in the Rerun policy. supply: units of a demonstration token, paid to this
-        party; None for no token.
+        quorum: how many must agree in the policies Rerun, Signed and Anchored. supply: units of a demonstration token,
+        paid to this party; None for no token.
         """
         # Imported here for the same reason.
         from troth.ledger.deploy import deploy
 
-        self.use_contracts(deploy(self.sender, reruns=(quorum,), signed=(quorum,), supply=supply))
+        self.use_contracts(deploy(self.sender, reruns=(quorum,), signed=(quorum,), anchored=(quorum,),
+                                  supply=supply))
         return self.contracts
 
     def use_contracts(self, contracts: Contracts) -> None:
@@ -102,7 +103,7 @@ class OnChain:
         with replacing(self.root / "contracts.json") as out:
             out.write(contracts.encode())
         self.close_index()
-        for name in ("contracts", "book"):
+        for name in ("contracts", "book", "identities", "log_owners"):
             self.__dict__.pop(name, None)
 
     @cached_property
