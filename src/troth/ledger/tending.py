@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from web3 import Web3
 
 AGAIN = 20.0
-"""Seconds after which a transaction that is in no block is broadcast again."""
+"""Seconds after which a transaction that is in no block is broadcast again, whether the node has it or not."""
 GAPS = 16
 """Gaps filled in one pass at most: a node that lags far behind shows some that are none."""
 FILLER_GAS = 21_000
@@ -164,8 +164,12 @@ class Tender:
             if better is not None:
                 latest = better
         now = self._clock()
-        if now - self._told.get(latest.tx_hash, now - AGAIN) >= AGAIN:
+        if now - self._told.get(latest.tx_hash, now - AGAIN) >= AGAIN or (next_in_line and not self._known(latest)):
             self._tell(latest, slot.act)
+
+    def _known(self, signed: Signed) -> bool:
+        """Whether the node has the transaction, in its pool or in a block."""
+        return request(self.web3, "eth_getTransactionByHash", _hex(signed.tx_hash)) is not None
 
     def _again(self, slot: Slot, latest: Signed, act: Act | None, filling: bool) -> Signed | None:
         """The next version of a slot, kept; None where nothing is to be gained, or the ceiling forbids it."""
