@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from troth.app.place import Settings
 from troth.core.errors import Misuse, Undecidable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from troth.ledger.projection import Progress, Projection
     from troth.ledger.projection_sql import Store
     from troth.ledger.readings import AsOf, DealLine, DealReading, Snapshot, Status
+    from troth.ledger.relay import Relayer, Request
     from troth.ledger.sending import Sender
 
 
@@ -103,7 +104,7 @@ class OnChain:
         with replacing(self.root / "contracts.json") as out:
             out.write(contracts.encode())
         self.close_index()
-        for name in ("contracts", "book", "identities", "log_owners"):
+        for name in ("contracts", "book", "identities", "log_owners", "relayer"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -115,6 +116,44 @@ class OnChain:
         contracts = self.contracts
         return EvmBook(self.chain.web3, contracts["book"].address, senders_of({self.account: self.sender}),
                        chain_id=contracts.chain_id, first_block=contracts.block)
+
+    # For and by others
+
+    def request(self, act: str, *values: Any, life: int = 86_400) -> Request:
+        """This party's signed request for an act of the Book (``book.join`` and the like), for a relayer to carry.
+
+        values: the act's, without ``by``. life: seconds that it is good for. Nothing is sent. Raises ActRefused where
+        the Book would refuse it now, Misuse for what is no act.
+        """
+        # Imported here for the same reason.
+        from troth.ledger.artefacts import artefact
+        from troth.ledger.evm import ACTS, EvmBook
+        from troth.ledger.relay import RelayedSender, signed_request
+
+        if act not in ACTS:
+            raise Misuse("no such act", expected=", ".join(ACTS), actual=act)
+        contracts, web3 = self.contracts, self.chain.web3
+
+        def run(sender: RelayedSender) -> None:
+            book = EvmBook(web3, contracts["book"].address, lambda _: sender, chain_id=contracts.chain_id,
+                           first_block=contracts.block, gas=None)
+            getattr(book, act)(self.account, *values)
+
+        return signed_request(web3, self.identity.account.reveal_seed(), contracts["forwarder"].address, run,
+                              chain_id=contracts.chain_id, now=self.chain.now, life=life,
+                              errors=artefact("Book").errors)
+
+    @cached_property
+    def relayer(self) -> Relayer:
+        """Carries others' requests to the Book and the Anchor, at this party's cost."""
+        # Imported here for the same reason.
+        from troth.ledger.artefacts import artefact
+        from troth.ledger.relay import Relayer
+
+        contracts = self.contracts
+        return Relayer(self.sender, contracts["forwarder"].address,
+                       [contracts["book"].address, contracts["anchor"].address], now=self.chain.now,
+                       errors=artefact("Book").errors)
 
     # The index
 

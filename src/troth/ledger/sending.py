@@ -221,6 +221,10 @@ class Sender:
                 self._queue.give_up(found.id, why)
             self._tender.tend()
 
+    def knows(self, act: bytes) -> bool:
+        """Whether this act was asked for here."""
+        return self._queue.act(act) is not None
+
     def acts(self) -> tuple[Progress, ...]:
         """Every act of this account that the outbox holds, oldest first, as far as was seen."""
         return tuple(self.progress(one.id) for one in self._queue.acts())
@@ -336,9 +340,11 @@ def receipt_of(entry: Mapping[str, Any]) -> Receipt:
 
 
 def call(web3: Web3, to: bytes, data: bytes, *, sender: bytes = bytes(20),
-         errors: Sequence[Mapping[str, Any]] = ()) -> bytes:
-    """What the contract at ``to`` answers at the next block. Raises ActRefused where it reverts."""
+         errors: Sequence[Mapping[str, Any]] = (), gas: int | None = None) -> bytes:
+    """What the contract at ``to`` answers at the next block, with so much gas. Raises ActRefused where it reverts."""
     fields = {"from": "0x" + sender.hex(), "to": "0x" + to.hex(), "data": "0x" + data.hex()}
+    if gas is not None:
+        fields["gas"] = hex(gas)
     try:
         return hex_bytes(request(web3, "eth_call", fields, "latest"))
     except RpcError as error:
