@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from troth.app.place import Settings
-from troth.core.errors import Misuse, Undecidable
+from troth.core.errors import BadInput, Misuse, Undecidable
 from troth.core.terms import Account
 from troth.identity.hybrid import HybridIdentity
 from troth.store.files import replacing
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from troth.ledger.chains import Chain
     from troth.ledger.deploy import Contracts
     from troth.ledger.evm import EvmBook
+    from troth.ledger.keeper import Done
     from troth.ledger.outbox import Outbox
     from troth.ledger.projection import Progress, Projection
     from troth.ledger.projection_sql import Store
@@ -154,6 +157,28 @@ class OnChain:
         return Relayer(self.sender, contracts["forwarder"].address,
                        [contracts["book"].address, contracts["anchor"].address], now=self.chain.now,
                        errors=artefact("Book").errors)
+
+    def keep(self, *, worth: Fraction | None = None, at_a_loss: bool = False, dry: bool = False,
+             progress: Progress | None = None) -> tuple[Done, ...]:
+        """Judge and close what is due in the Book, for the keeper's fee; what was done about each.
+
+        worth: what one unit of a deal's token is worth, in wei. at_a_loss: also what costs more than it earns. dry:
+        only say what is due. Goes on with what an earlier run left under way first. Raises OutsideFailed if the node
+        or the index fails.
+        """
+        # Imported here for the same reason.
+        from troth.ledger.keeper import Done, Keeper
+
+        self.sender.tend()
+        keeper = Keeper(self.book, self.account, now=self.chain.now, worth=lambda token: worth)
+        with self.readings(progress=progress) as now:
+            found = [line.id for status in ("funding", "running") for line in now.deals(status=status)]
+            deals = []
+            for deal in found:
+                with suppress(BadInput):  # names that are no text: such a deal is shown to nobody, and kept by nobody
+                    deals.append((deal, now.deal(deal).state))
+        due = keeper.look(deals)
+        return tuple(Done(one, "left") for one in due) if dry else keeper.keep(due, at_a_loss=at_a_loss)
 
     # The index
 

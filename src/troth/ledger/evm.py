@@ -29,7 +29,7 @@ from troth.ledger.evmcodec import (
     result_of,
     terms_of,
 )
-from troth.ledger.sending import Acting, Receipt, call
+from troth.ledger.sending import Acting, Receipt, call, estimate
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -176,6 +176,11 @@ class EvmBook:
         """The ids of every deal of this Book, oldest first."""
         events = get_logs(self.web3, addresses=(self.address,), topics=(OPENED,), first=self._first)
         return tuple(event.log.topics[1] for event in events)
+
+    def estimate(self, by: Account, act: Literal["judge", "close"], deal: bytes) -> int:
+        """The gas that judging or closing takes now, by the node's estimate. Raises ActRefused."""
+        data = calldata(act, deal, *self._whole(deal))
+        return estimate(self.web3, self.address, data, sender=by, errors=self._errors)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

@@ -22,10 +22,8 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted
 from troth.core.terms import Account
 from troth.core.typed_data import forward_digest
 from troth.ledger.artefacts import artefact
-from troth.ledger.chains.blocks import quantity
-from troth.ledger.chains.rpc import RpcError, request
 from troth.ledger.chains.transactions import CURVE_ORDER, account_of
-from troth.ledger.sending import Receipt, Sender, call, refusal
+from troth.ledger.sending import Receipt, Sender, call, estimate
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -123,20 +121,12 @@ class RelayedSender:
     def request(self, to: bytes, data: bytes, gas: int | None = None) -> Request:
         """The signed request. gas: for the call; None estimates it. Raises ActRefused where the contract reverts."""
         if gas is None:
-            gas = self._estimate(to, data)
+            # A quarter more than it takes now: the state it meets may differ.
+            gas = estimate(self.web3, to, data + self.account, sender=self.forwarder, errors=self._errors) * 5 // 4
         unsigned = Request(self.chain_id, self.forwarder, self.account, to, min(gas, REQUEST_GAS),
                            nonce_of(self.web3, self.forwarder, self.account), self._now() + self._life, data)
         signature = self._key.sign_recoverable(unsigned.digest(), hasher=None)
         return replace(unsigned, signature=signature[:64] + bytes((signature[64] + 27,)))
-
-    def _estimate(self, to: bytes, data: bytes) -> int:
-        """A quarter more than the call takes now: the state it meets may differ."""
-        whole = data + self.account
-        fields = {"from": "0x" + self.forwarder.hex(), "to": "0x" + to.hex(), "data": "0x" + whole.hex()}
-        try:
-            return quantity(request(self.web3, "eth_estimateGas", fields)) * 5 // 4
-        except RpcError as error:
-            raise refusal(error, self._errors) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ class Sender:
             with self._queue.turn():
                 found = self._queue.act(key)  # another process may have asked meanwhile
                 if found is None:
-                    limit = self._estimate(target, data, value) if gas is None else gas
+                    limit = gas if gas is not None else estimate(
+                        self.web3, target, data, sender=self.account, value=value, errors=self._errors)
                     self._tender.place(Act(key, target, data, value, limit, act is not None), new=True)
         if found is not None and (found.to, found.data, found.value) != (target, data, value):
             raise Misuse("this id stands for another act", actual=key.hex(), do="Take a new one.")
@@ -296,25 +297,11 @@ class Sender:
         return Pending(f"the act {act.id.hex()} {where}", expected=f"{until} within the time given",
                        do="Ask for it again: it goes on, and is done once.")
 
-    def _fields(self, to: bytes, data: bytes, value: int) -> dict[str, str]:
-        fields = {"from": "0x" + self.account.hex(), "data": "0x" + data.hex()}
-        if to:
-            fields["to"] = "0x" + to.hex()
-        if value:
-            fields["value"] = hex(value)
-        return fields
-
-    def _estimate(self, to: bytes, data: bytes, value: int) -> int:
-        try:
-            return quantity(request(self.web3, "eth_estimateGas", self._fields(to, data, value)))
-        except RpcError as error:
-            raise refusal(error, self._errors) from error
-
     def _explain(self, act: Act, block: int) -> tuple[str, str]:
         """Why a mined act failed, by running it again on the state before its block, then on the one after: (the
         contract's error, what it says), the first empty where it is no refusal.
         """
-        fields = self._fields(act.to, act.data, act.value) | {"gas": hex(act.gas)}
+        fields = _fields(self.account, act.to, act.data, act.value) | {"gas": hex(act.gas)}
         for number in (block - 1, block):
             try:
                 request(self.web3, "eth_call", fields, hex(number))
@@ -349,6 +336,24 @@ def call(web3: Web3, to: bytes, data: bytes, *, sender: bytes = bytes(20),
         return hex_bytes(request(web3, "eth_call", fields, "latest"))
     except RpcError as error:
         raise refusal(error, errors) from error
+
+
+def estimate(web3: Web3, to: bytes, data: bytes, *, sender: bytes, value: int = 0,
+             errors: Sequence[Mapping[str, Any]] = ()) -> int:
+    """The gas that a call takes now, by the node's estimate. Raises ActRefused where it reverts."""
+    try:
+        return quantity(request(web3, "eth_estimateGas", _fields(sender, to, data, value)))
+    except RpcError as error:
+        raise refusal(error, errors) from error
+
+
+def _fields(sender: bytes, to: bytes, data: bytes, value: int) -> dict[str, str]:
+    fields = {"from": "0x" + sender.hex(), "data": "0x" + data.hex()}
+    if to:
+        fields["to"] = "0x" + to.hex()
+    if value:
+        fields["value"] = hex(value)
+    return fields
 
 
 def refusal(error: RpcError, errors: Sequence[Mapping[str, Any]]) -> TrothError:
