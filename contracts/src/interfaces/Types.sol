@@ -39,6 +39,7 @@ struct Rung {
     uint32 window;
     uint128 bond;
     uint8 silent; // 0: silence keeps the result of the rung below
+    bytes32 param; // what this deal tells its policy beforehand, such as a hash lock; or zero
 }
 
 /// What is promised.
@@ -85,6 +86,10 @@ address constant KEEPER = address(0x02);
 address constant DEPOSITOR = address(0x03);
 uint160 constant CLIMBER = 0x10; // climber(r) = CLIMBER + r
 uint160 constant LAST_ROLE = 0xff; // addresses up to here are never accounts
+
+// Outcomes that every feature has; 3 and above are the feature's.
+uint8 constant UPHELD = 1;
+uint8 constant REFUTED = 2;
 
 uint8 constant SUBMISSION = 1;
 uint8 constant VERDICT = 2;

@@ -19,7 +19,7 @@ contract Assumed is IPolicy {
 
     /// @inheritdoc IPolicy
     function accepts(Rung calldata rung) external pure returns (bool) {
-        return TermsLib.bench(rung).length == 1;
+        return TermsLib.bench(rung).length == 1 && rung.param == 0;
     }
 
     /// @inheritdoc IPolicy

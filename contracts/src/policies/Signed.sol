@@ -31,7 +31,7 @@ contract Signed is IPolicy {
 
     /// @inheritdoc IPolicy
     function accepts(Rung calldata rung) external view returns (bool) {
-        return rung.asks[rung.asks.length - 1].kind == "verdict" && Voices.majority(rung, k);
+        return rung.asks[rung.asks.length - 1].kind == "verdict" && rung.param == 0 && Voices.majority(rung, k);
     }
 
     /// @inheritdoc IPolicy

@@ -117,8 +117,9 @@ def _pot(pot: Pot) -> None:
 
 def _rung(rung: Rung) -> None:
     check_account(rung.policy)
-    if type(rung.codehash) is not bytes or len(rung.codehash) != 32:
-        raise BadInput("not a code hash", expected="32 bytes", actual=repr(rung.codehash))
+    for what, word in (("a code hash", rung.codehash), ("a policy's parameter", rung.param)):
+        if type(word) is not bytes or len(word) != 32:
+            raise BadInput(f"not {what}", expected="32 bytes", actual=repr(word))
     check_number(rung.verdict_period, 32)
     check_number(rung.window, 32)
     check_number(rung.bond, 128)

@@ -17,6 +17,7 @@ Account = bytes
 UPHELD = 1
 REFUTED = 2
 SLASHED = 0  # in Pot.pays: the rule for a depositor that was slashed
+NO_PARAM = bytes(32)  # in Rung.param: this deal tells the policy nothing
 KEEP = 0  # in Rung.silent: silence keeps the result below
 
 
@@ -114,7 +115,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One level of judgement. ``policy`` is pinned by address and code hash; ``silent`` KEEP or an outcome."""
+    """One level of judgement. ``policy`` is pinned by address and code hash; ``silent`` KEEP or an outcome.
+
+    param: 32 bytes that this deal tells its policy beforehand, such as a hash lock; zeros for a policy that takes none.
+    """
 
     policy: Account
     codehash: bytes
@@ -123,10 +127,11 @@ class Rung:
     window: int = 0
     bond: int = 0
     silent: int = KEEP
+    param: bytes = NO_PARAM
 
     def abi(self) -> tuple[Any, ...]:
         return (self.policy, self.codehash, tuple(ask.abi() for ask in self.asks), self.verdict_period, self.window,
-                self.bond, self.silent)
+                self.bond, self.silent, self.param)
 
     def hash(self) -> bytes:
         """The rung's hash."""
@@ -265,7 +270,7 @@ class DealState:
 ASK = "(bytes32,address[],uint32,uint8)"
 RULE = "(uint8,uint8,uint8,uint32,address[],uint128[])"
 POT = f"(bytes32,address,uint128,address,{RULE}[])"
-RUNG = f"(address,bytes32,{ASK}[],uint32,uint32,uint128,uint8)"
+RUNG = f"(address,bytes32,{ASK}[],uint32,uint32,uint128,uint8,bytes32)"
 TERMS = f"(address,uint64,address,{POT}[],{RUNG}[])"
 RESULT = "(uint8,uint128[],address[],bytes32,uint128)"
 ENTRY = "(uint8,address,uint8,uint8,uint8,uint64,bytes32,bytes)"

@@ -133,9 +133,9 @@ def _rule(value: Sequence[Any]) -> Rule:
 
 
 def _rung(value: Sequence[Any]) -> Rung:
-    policy, codehash, asks, verdict_period, window, bond, silent = value
+    policy, codehash, asks, verdict_period, window, bond, silent, param = value
     return Rung(account_of(policy), bytes(codehash), tuple(_ask(ask) for ask in asks), verdict_period, window, bond,
-                silent)
+                silent, bytes(param))
 
 
 def _ask(value: Sequence[Any]) -> Ask:

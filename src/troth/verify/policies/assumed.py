@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from troth.core.deals import Question
-from troth.core.terms import Rung
+from troth.core.terms import NO_PARAM, Rung
 from troth.verify.policies.voices import read_result, submissions
 
 
@@ -14,8 +14,8 @@ class Assumed:
     """One account is asked last; what it says in slot 0 is the answer. It proves nothing but who said it."""
 
     def accepts(self, rung: Rung) -> bool:
-        """Whether the last ask names exactly one account."""
-        return len(rung.bench) == 1
+        """Whether the last ask names exactly one account, and there is no parameter."""
+        return len(rung.bench) == 1 and rung.param == NO_PARAM
 
     def tick(self) -> int:
         """Values differ if they differ at all."""

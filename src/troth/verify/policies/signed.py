@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from troth.core.deals import Question
-from troth.core.terms import Account, Rung
+from troth.core.terms import NO_PARAM, Account, Rung
 from troth.core.typed_data import verdict_digest
 from troth.identity.keys import recover_account
-from troth.verify.policies.voices import VERDICT, elect, evidence_root, read, read_result, submissions
+from troth.verify.policies.voices import VERDICT, elect, evidence_root, majority, read, read_result, submissions
 
 ContractSigns = Callable[[Account, bytes, bytes], bool]
 """(account, digest, signature) -> whether a contract account accepts the signature (ERC-1271)."""
@@ -33,9 +33,8 @@ class Signed:
     contract_signs: ContractSigns = no_contracts
 
     def accepts(self, rung: Rung) -> bool:
-        """Whether the last ask is *verdict*, of n < 2k signers, k ≤ n, one slot each."""
-        last = rung.asks[-1]
-        return last.kind == "verdict" and last.slots == 1 and self.k <= len(rung.bench) < 2 * self.k
+        """Whether the last ask is *verdict*, of n < 2k signers, k ≤ n, one slot each; no parameter."""
+        return rung.asks[-1].kind == "verdict" and majority(rung, self.k) and rung.param == NO_PARAM
 
     def tick(self) -> int:
         """Values differ if they differ at all."""
