@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from troth.cli.serve import chain_serve
+from troth.cli.acting import chain_acts, deal_keep, deal_relay, deal_request
 from troth.core.errors import BadInput, Misuse, OutsideFailed, TrothError
 
 if TYPE_CHECKING:
@@ -337,6 +338,10 @@ def chain_deploy(home: Where = None, as_json: Json = False) -> None:
 
 
 chain_app.command("serve")(chain_serve)
+chain_app.command("acts")(chain_acts)
+deal_app.command("request")(deal_request)
+deal_app.command("relay")(deal_relay)
+deal_app.command("keep")(deal_keep)
 
 
 def _claim(text: str) -> bytes:
