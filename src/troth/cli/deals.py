@@ -25,8 +25,9 @@ class Catching:
 
     def __call__(self, done: int, head: int) -> None:
         """The index holds blocks up to ``done`` of ``head``."""
-        if done < head and self._now() - self._said >= SECONDS:
-            self._said = self._now()
+        now = self._now()
+        if done < head and now - self._said >= SECONDS:
+            self._said = now
             typer.echo(f"reading the chain: block {done} of {head}", err=True)
 
 
