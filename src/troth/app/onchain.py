@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from troth.ledger.chains import Chain
     from troth.ledger.deploy import Contracts
     from troth.ledger.evm import EvmBook
+    from troth.ledger.outbox import Outbox
     from troth.ledger.projection import Progress, Projection
     from troth.ledger.projection_sql import Store
     from troth.ledger.readings import AsOf, DealLine, DealReading, Snapshot, Status
@@ -50,13 +51,28 @@ class OnChain:
         return open_chain(self.settings.chain)
 
     @cached_property
+    def outbox(self) -> Outbox:
+        """What this party was asked to do on chains, and what it signed for that."""
+        # Imported here for the same reason.
+        from troth.ledger.outbox import Outbox
+
+        return Outbox(self.root / "outbox.sqlite")
+
+    @cached_property
     def sender(self) -> Sender:
-        """Sends this party's transactions."""
+        """Sends this party's transactions, through the outbox of this workspace.
+
+        What an earlier process left under way goes on with the first act, or with ``sender.tend()``.
+        """
         # Imported here for the same reason.
         from troth.ledger.artefacts import artefact
+        from troth.ledger.fees import CEILING, Fees, Finality
         from troth.ledger.sending import Sender
 
-        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors)
+        ceiling = self.settings.number("max_fee")
+        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
+                      outbox=self.outbox, fees=Fees(CEILING if ceiling is None else ceiling),
+                      finality=Finality(self.settings.number("finality")))
 
     @cached_property
     def contracts(self) -> Contracts:
@@ -72,13 +88,14 @@ class OnChain:
     def deploy(self, *, quorum: int = 2, supply: int | None = None) -> Contracts:
         """Put the contracts on this workspace's chain and use them: a private beginning.
 
-        quorum: how many verifiers must agree in the Rerun policy. supply: units of a demonstration token, paid to this
-        party; None for no token.
+        quorum: how many must agree in the policies Rerun, Signed and Anchored. supply: units of a demonstration token,
+        paid to this party; None for no token.
         """
         # Imported here for the same reason.
         from troth.ledger.deploy import deploy
 
-        self.use_contracts(deploy(self.sender, reruns=(quorum,), signed=(quorum,), supply=supply))
+        self.use_contracts(deploy(self.sender, reruns=(quorum,), signed=(quorum,), anchored=(quorum,),
+                                  supply=supply))
         return self.contracts
 
     def use_contracts(self, contracts: Contracts) -> None:
@@ -86,7 +103,7 @@ class OnChain:
         with replacing(self.root / "contracts.json") as out:
             out.write(contracts.encode())
         self.close_index()
-        for name in ("contracts", "book"):
+        for name in ("contracts", "book", "identities", "log_owners"):
             self.__dict__.pop(name, None)
 
     @cached_property

@@ -107,6 +107,33 @@ def id_introduce(to: Annotated[str, typer.Argument(help="Whom to: a DID.")], hom
         show({"introduced": party.did, "to": to}, as_json)
 
 
+@id_app.command("register")
+def id_register(home: Where = None, as_json: Json = False) -> None:
+    """Put this identity's newest document into the chain's registry, so that others see an older one for what it is."""
+    with workspace(home) as party:
+        entry, sent = party.register()
+        show({"entry": entry.hex(), "transactions": sent, "document": party.keybook.head(party.did)[1].hex()}, as_json)
+
+
+@id_app.command("history")
+def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; this party's own by default.")] = None,
+               home: Where = None, as_json: Json = False) -> None:
+    """Which documents an identity had since when, by the chain's registry: their SHA-256, and zeros once revoked."""
+    with workspace(home) as party:
+        records = [{"version": version, "document": record.value.hex(), "time": record.time, "block": record.block}
+                   for version, record in enumerate(party.records_of(did or party.did))]
+        show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
+            f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
+            or "not registered")
+
+
+@log_app.command("register")
+def log_register(home: Where = None, as_json: Json = False) -> None:
+    """Begin this log's entry in the chain's registry of owners."""
+    with workspace(home) as party:
+        show({"entry": party.register_log().hex(), "origin": party.log.origin}, as_json)
+
+
 @app.command()
 def add(path: Path, seal: Annotated[bool, typer.Option("--seal", help="Seal it to this party.")] = False,
         to: Annotated[list[str] | None, typer.Option("--to", help="And to this DID.")] = None,
