@@ -7,11 +7,15 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ports.index_suite import IndexSuite
+from ports.index_suite import OF, IndexSuite, dump, expected
+from ports.simulated import SimChain, pool
 from troth.core.errors import BadInput, OutsideFailed
+from troth.ledger import feed
+from troth.ledger.projection import Projection
 from troth.ledger.projection_sql import SqliteStore
 
 
@@ -32,3 +36,43 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
         assert path.read_bytes() == before
     with pytest.raises(OutsideFailed, match="cannot be opened"):
         SqliteStore(tmp_path / "no" / "folder")
+
+
+def test_an_answer_that_is_too_large_is_asked_for_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MOST_LOGS", 4)
+    store, chain = SqliteStore(None), SimChain(1)
+    for one in pool():
+        chain.mine([[one]])
+    index = Projection(chain, store, OF, window=0)  # type: ignore[arg-type]
+    index.sync()
+    tip = store.tip()
+    assert tip is not None
+    assert dump(store) == expected(chain, tip[1])
+    chain.mine([pool()])
+    chain.grow(20)
+    with pytest.raises(OutsideFailed, match=f"will not tell the events of block {len(pool()) + 1};"):
+        index.sync()
+    store.close()
+
+
+def test_a_wide_range_after_refusals_grows_again() -> None:
+    """A node with a limit on blocks: after the first refusal the range stays near the limit, not at one block."""
+    store, chain = SqliteStore(None), SimChain(2)
+    for _ in range(3_000):
+        chain.mine(())
+    widths: list[int] = []
+
+    def limit(method: str, params: Any, result: Any) -> Any:
+        if method == "eth_getLogs":
+            widths.append(int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1)
+            if widths[-1] > 150:
+                raise LookupError("block range too large")
+        return result
+
+    chain.after = limit
+    Projection(chain, store, OF, window=0).sync()  # type: ignore[arg-type]
+    passed = [width for width in widths if width <= 150]
+    assert sum(passed) == 3_000 - 14 + 1
+    assert len(passed) < 35
+    assert len(widths) - len(passed) < 10
+    store.close()

@@ -194,10 +194,9 @@ class SimChain:
             "eth_getLogs": lambda: self._logs(params[0]),
         }
         try:
-            result = ways[method]()
+            return {"id": 1, "result": self.after(method, params, ways[method]())}
         except LookupError as error:
             return {"id": 1, "error": {"code": -32005, "message": str(error)}}
-        return {"id": 1, "result": self.after(method, params, result)}
 
 
 __all__ = ["ANCHOR", "BOOK", "CHAIN", "TOKEN", "SimChain", "opening", "pool", "word"]

@@ -86,10 +86,9 @@ class Projection:
                             do="Try again; if it goes on, ask another node.")
 
     def _sync(self, progress: Progress) -> None:
-        head, final = self._feed.head(), self._feed.finalized()
+        final, head = self._feed.finalized(), self._feed.head()  # in this order: blocks may come in between
         if final is not None and final.number > head.number:
-            raise OutsideFailed("the node calls a block final that is not there", actual=final.number,
-                                expected=f"at most {head.number}", do="Ask another node.")
+            raise Moved
         tip = self._common(head)
         old = min(head.number - self._window, head.number - KEPT if final is None else final.number)
         tip = self._old(tip, old, head, progress)
