@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -128,7 +128,7 @@ def test_another_index_is_not_mixed_in(party: Troth, tmp_path: Path) -> None:
         place = next((tmp_path / "me" / ".troth").glob("deals-*.sqlite"))
         again.deploy(supply=None)
         assert again.deals()[1] == ()
-        again.settings = type(again.settings)(again.name, again.settings.chain, again.settings.exchange, str(place))
+        again.settings = replace(again.settings, index=str(place))
         again.close_index()
         with pytest.raises(Misuse, match="other contracts"):
             again.deals()

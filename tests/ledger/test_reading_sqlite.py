@@ -55,6 +55,21 @@ def test_an_answer_that_is_too_large_is_asked_for_in_halves(monkeypatch: pytest.
     store.close()
 
 
+def test_finality_by_depth_where_it_was_said() -> None:
+    store, chain = SqliteStore(None), SimChain(3, lag=None)
+    index = Projection(chain, store, OF, window=3, depth=5)  # type: ignore[arg-type]
+    for height, final in ((2, None), (5, 0), (40, 35)):
+        chain.grow(height - chain.height)
+        index.sync()
+        assert store.final() == final
+    chain.reorg(5, 6)
+    index.sync()
+    chain.reorg(9, 10)
+    with pytest.raises(OutsideFailed, match="differs in a block that was final"):
+        index.sync()
+    store.close()
+
+
 def test_a_wide_range_after_refusals_grows_again() -> None:
     """A node with a limit on blocks: after the first refusal the range stays near the limit, not at one block."""
     store, chain = SqliteStore(None), SimChain(2)

@@ -53,12 +53,14 @@ class Contracts:
 class Projection:
     """The events of ``of`` in ``store``, read from the node behind ``web3``.
 
-    window: see ``WINDOW``; the chains of tests are short. Raises Misuse where node or index are of another chain or
+    window: see ``WINDOW``; the chains of tests are short. depth: how many blocks make a block final; None takes the
+    node's word. Raises Misuse where node or index are of another chain or
     other contracts, OutsideFailed where either fails.
     """
 
-    def __init__(self, web3: Web3, store: Store, of: Contracts, *, window: int = WINDOW) -> None:
-        self._feed = Feed(web3, Reader(of.book, of.anchor))
+    def __init__(self, web3: Web3, store: Store, of: Contracts, *, window: int = WINDOW,
+                 depth: int | None = None) -> None:
+        self._feed = Feed(web3, Reader(of.book, of.anchor), depth)
         self._store = store
         self._first = of.first_block
         self._window = window
