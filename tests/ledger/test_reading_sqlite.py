@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ports.index_suite import OF, IndexSuite, dump, expected
+from ports.lies import LIES
 from ports.simulated import SimChain, pool
 from troth.core.errors import BadInput, OutsideFailed
 from troth.ledger import feed
@@ -52,6 +53,25 @@ def test_an_answer_that_is_too_large_is_asked_for_in_halves(monkeypatch: pytest.
     chain.grow(20)
     with pytest.raises(OutsideFailed, match=f"will not tell the events of block {len(pool()) + 1};"):
         index.sync()
+    store.close()
+
+
+@pytest.mark.parametrize("lie", ["receipts without events", "an event left out", "an event of another contract"])
+def test_a_rollups_receipts_are_held_to_the_bloom(lie: str) -> None:
+    """Receipts of a type that cannot be hashed here: what is missing is missing in the bloom."""
+    store, chain = SqliteStore(None), SimChain(8)
+    chain.kinds = (126,)
+    for one in pool():
+        chain.mine([[one]])
+    index = Projection(chain, store, OF, window=1_000)  # type: ignore[arg-type]
+    tell = LIES[lie](chain.random)
+    chain.after = tell
+    with pytest.raises(OutsideFailed, match="not those of its header"):
+        index.sync()
+    assert store.tip() is None
+    chain.after = lambda method, params, result: result
+    index.sync()
+    assert dump(store) == expected(chain, chain.branch[-1])
     store.close()
 
 

@@ -85,6 +85,7 @@ class SimChain:
     def __init__(self, seed: int = 0, lag: int | None = 14) -> None:
         self.random = Random(seed)
         self.lag = lag
+        self.kinds = (0, 2, 2, 4)  # of receipts
         self.blocks: dict[bytes, tuple[Header, list[Receipt]]] = {}
         self.branch: list[bytes] = []
         self.final = 0
@@ -102,7 +103,7 @@ class SimChain:
 
     def mine(self, logs: Sequence[Sequence[Log]]) -> None:
         """One more block; ``logs`` by transaction."""
-        receipts = [Receipt(self.random.choice((0, 2, 2, 4)), True, 21_000 * (at + 1), tuple(some))
+        receipts = [Receipt(self.random.choice(self.kinds), True, 21_000 * (at + 1), tuple(some))
                     for at, some in enumerate(logs)]
         fields = [
             self.branch[-1] if self.branch else bytes(32), EMPTY_UNCLES_HASH, bytes(20), self.random.randbytes(32),
