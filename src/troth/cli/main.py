@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from troth.cli.serve import chain_serve
 from troth.core.errors import BadInput, Misuse, OutsideFailed, TrothError
 
 if TYPE_CHECKING:
@@ -333,6 +334,9 @@ def chain_deploy(home: Where = None, as_json: Json = False) -> None:
     with workspace(home) as party:
         named = party.deploy().named
         show({name: "0x" + one.address.hex() for name, one in named.items()}, as_json)
+
+
+chain_app.command("serve")(chain_serve)
 
 
 def _claim(text: str) -> bytes:
