@@ -198,7 +198,7 @@ class OnChain:
 
         named = self.contracts
         of = Contracts(named.chain_id, named["book"].address, named["anchor"].address, named.block)
-        return Projection(self.chain.web3, self._index, of)
+        return Projection(self.chain.web3, self._index, of, depth=self.settings.number("finality"))
 
     def close_index(self) -> None:
         """Let go of the index. Nothing is lost without it."""
