@@ -124,6 +124,9 @@ class View:
     def final(self, deal: bytes) -> bool:
         return self.chain.final(deal)
 
+    def allow(self, token: Account, amount: int) -> None:
+        """Both approved the Book beforehand."""
+
     def state(self, deal: bytes) -> DealState:
         return self.chain.head.state(deal)
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from troth.cli import swap  # noqa: F401  (its commands)
 from troth.cli.parts import (
     Believed,
     Json,

@@ -58,7 +58,8 @@ class Leg:
     """One side's deposit. ``giver`` deposits ``amount`` (smallest unit) of ``token``; ``getter`` reveals and is paid.
 
     chain_id, genesis, book: where. fund_by: Unix seconds; period: seconds to reveal, from the deposit on. finality:
-    seconds after which both parties take a block of this chain to be final.
+    seconds after which both parties take a block of this chain to be final. since: the first block that may hold the
+    deal.
     """
 
     chain_id: int
@@ -72,6 +73,7 @@ class Leg:
     fund_by: int
     period: int
     finality: int
+    since: int = 0
 
     def terms(self, lock: bytes) -> Terms:
         """The deal's terms; both parties make them by themselves and compare with the chain's."""
@@ -92,19 +94,19 @@ class Leg:
                 "finality": self.finality, "fund_by": self.fund_by, "genesis": self.genesis.hex(),
                 "getter": self.getter.hex(), "giver": self.giver.hex(), "period": self.period,
                 "preimage": {"address": self.preimage.address.hex(), "codehash": self.preimage.codehash.hex()},
-                "token": self.token.hex()}
+                "since": self.since, "token": self.token.hex()}
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
         """Read exactly what ``body`` writes. Raises BadInput."""
-        amount, book, chain, finality, fund_by, genesis, getter, giver, period, preimage, token = encoding.take(
+        amount, book, chain, finality, fund_by, genesis, getter, giver, period, preimage, since, token = encoding.take(
             body, amount=str, book=str, chain=str, finality=int, fund_by=int, genesis=str, getter=str, giver=str,
-            period=int, preimage=dict, token=str)
+            period=int, preimage=dict, since=int, token=str)
         address, codehash = encoding.take(preimage, address=str, codehash=str)
         pin = Pin(encoding.from_hex(address, 20), encoding.from_hex(codehash, 32))
         return cls(encoding.amount(chain), encoding.from_hex(genesis, 32), encoding.from_hex(book, 20), pin,
                    encoding.from_hex(token, 20), encoding.from_hex(giver, 20), encoding.from_hex(getter, 20),
-                   encoding.amount(amount), fund_by, period, finality)
+                   encoding.amount(amount), fund_by, period, finality, since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,10 @@ class Side(Protocol):
         """Whether what the Book says of this deal cannot be taken back any more."""
         ...
 
+    def allow(self, token: Account, amount: int) -> None:
+        """Let the Book take this much of the party's."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -217,6 +223,7 @@ class Place:
         if state is None:
             self.side.book.open(self.leg.giver, self.leg.terms(self.lock), self.lock)
         if state is None or not state.joined:
+            self.side.allow(self.leg.token, self.leg.amount)
             self.side.book.join(self.leg.giver, self.deal, 0)
 
     def reveal(self, secret: bytes) -> None:

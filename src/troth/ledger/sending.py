@@ -90,7 +90,7 @@ class Sender:
     Raises BadInput for a key that is none, Misuse where the outbox knows this chain id with another genesis.
     """
 
-    __slots__ = ("_errors", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "web3")
+    __slots__ = ("_errors", "_finality", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "web3")
 
     def __init__(
         self,
@@ -113,16 +113,22 @@ class Sender:
         self.web3 = web3
         self._errors = tuple(errors)
         self._wait, self._sleep = wait, sleep
+        self._finality = finality or Finality()
         self.chain_id = quantity(request(web3, "eth_chainId"))
         genesis = request(web3, "eth_getBlockByNumber", "0x0", False)
         if genesis is None:
             raise OutsideFailed("the node does not show the chain's first block", do="Ask another node.")
         self._queue = (outbox or Outbox(None)).queue(self.chain_id, hex_bytes(genesis["hash"], 32), self.account)
         self._tender = Tender(web3, secret, self._queue, self.chain_id, fees=fees or Fees(),
-                              finality=finality or Finality(), explain=self._explain, clock=clock)
+                              finality=self._finality, explain=self._explain, clock=clock)
 
     def __repr__(self) -> str:
         return f"Sender(0x{self.account.hex()}, chain {self.chain_id})"
+
+    @property
+    def finality(self) -> Finality:
+        """When a block is taken to stay."""
+        return self._finality
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
