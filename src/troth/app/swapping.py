@@ -79,7 +79,7 @@ class ChainSide:
         from troth.ledger.fees import Heads
         from troth.ledger.outbox import FINALIZED
 
-        number = Heads(self.chain.web3, self.sender.finality).number(FINALIZED)
+        number = Heads(self.chain.web3, self.sender.depth).number(FINALIZED)
         return number >= 0 and self.book.unchanged_since(deal, number)
 
     def allow(self, token: Account, amount: int) -> None:

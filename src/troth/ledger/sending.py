@@ -20,7 +20,7 @@ from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pendi
 from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import Event, RpcError, event_of, request
 from troth.ledger.chains.transactions import account_of
-from troth.ledger.fees import Fees, Finality
+from troth.ledger.fees import Fees
 from troth.ledger.outbox import FAILED, FINALIZED, INCLUDED, LEVELS, PENDING, Act, Mined, Outbox, Slot
 from troth.ledger.tending import Tender
 
@@ -85,12 +85,13 @@ class Sender:
 
     key: 32-byte secp256k1 secret; it never shows in a repr, message or log. errors: ABI entries of type ``error``
     that refusals are decoded with (other entries are passed over). outbox: where acts are remembered; None keeps them
-    in memory, for as long as this object lives. wait: seconds to wait for an answer; sleep: how to wait between polls.
+    in memory, for as long as this object lives. depth: how many blocks on top make one final; None takes the node's
+    word. wait: seconds to wait for an answer; sleep: how to wait between polls.
 
     Raises BadInput for a key that is none, Misuse where the outbox knows this chain id with another genesis.
     """
 
-    __slots__ = ("_errors", "_finality", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "web3")
+    __slots__ = ("_errors", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "depth", "web3")
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class Sender:
         errors: Sequence[Mapping[str, Any]] = (),
         outbox: Outbox | None = None,
         fees: Fees | None = None,
-        finality: Finality | None = None,
+        depth: int | None = None,
         wait: float = WAIT,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
@@ -113,22 +114,19 @@ class Sender:
         self.web3 = web3
         self._errors = tuple(errors)
         self._wait, self._sleep = wait, sleep
-        self._finality = finality or Finality()
+        self.depth = depth
         self.chain_id = quantity(request(web3, "eth_chainId"))
+        if depth is not None and depth < 0:
+            raise BadInput("not a depth", expected="a number of blocks", actual=depth)
         genesis = request(web3, "eth_getBlockByNumber", "0x0", False)
         if genesis is None:
             raise OutsideFailed("the node does not show the chain's first block", do="Ask another node.")
         self._queue = (outbox or Outbox(None)).queue(self.chain_id, hex_bytes(genesis["hash"], 32), self.account)
         self._tender = Tender(web3, secret, self._queue, self.chain_id, fees=fees or Fees(),
-                              finality=self._finality, explain=self._explain, clock=clock)
+                              depth=depth, explain=self._explain, clock=clock)
 
     def __repr__(self) -> str:
         return f"Sender(0x{self.account.hex()}, chain {self.chain_id})"
-
-    @property
-    def finality(self) -> Finality:
-        """When a block is taken to stay."""
-        return self._finality
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -163,7 +161,10 @@ class Sender:
 
     def owes(self, to: bytes, data: bytes) -> bool:
         """Whether this very act, asked for without an id, is under way, or done and nobody was told."""
-        return self._queue.unanswered(Act(b"", to, data, 0, 0, False).what) is not None
+        what = Act(b"", to, data, 0, 0, False).what
+        if self._queue.loose(what):
+            self.tend()
+        return self._queue.unanswered(what) is not None
 
     def _key_of(self, to: bytes, data: bytes, value: int, act: bytes | None) -> bytes:
         if act is not None:
@@ -172,6 +173,9 @@ class Sender:
             return act
         what = Act(b"", to, data, value, 0, False).what
         found = self._queue.unanswered(what)
+        if found is None and self._queue.loose(what):
+            self.tend()  # a re-organisation may have taken it back: then this is the same act, not another
+            found = self._queue.unanswered(what)
         if found is not None:
             return found.id
         return hashlib.sha256(what + self._queue.asked(what).to_bytes(8, "big")).digest()
