@@ -37,6 +37,9 @@ class Two:
                        cost=MIN_COST, chain=self.near) for name, depth in (("maker", DEPTH), ("taker", DEPTH)))
         wei = {self.maker.account: 10**21, self.taker.account: 10**21}
         self.far = anvil(accounts=wei, chain_id=7_002)
+        # Gas has a price from the first transaction on.
+        request(self.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+        mine(self.far)
         self.taker._given_chain = self.far
         self.maker.other_chain, self.taker.other_chain = self.far, self.near
         self.here = self.maker.deploy(supply=WEALTH)
@@ -145,7 +148,8 @@ def test_gas_too_dear_for_the_reveal_loses_nothing(two: Two) -> None:
     mine(two.far, DEPTH)
     request(two.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(2_000 * GWEI))
     mine(two.far)
-    maker.second.side.sender._wait = 1  # type: ignore[attr-defined]
+    for seat in (maker, taker):
+        seat.second.side.sender._wait = 1  # type: ignore[attr-defined]
     assert waits(maker.step)
     assert two.taker.swap_standing(two.swap)["second"]["revealed"] is False
     assert waits(taker.step)
