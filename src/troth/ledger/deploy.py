@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from troth.core import encoding
+from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, OutsideFailed
 from troth.core.terms import Account
 from troth.ledger.artefacts import NAMES, artefact, code_hash
@@ -80,6 +81,27 @@ class Contracts:
                 raise OutsideFailed(f"{name} is not the contract it should be", expected=one.codehash.hex(),
                                     actual=code_hash(code).hex() if code else "no code",
                                     do="Check the chain and the addresses.")
+
+
+def check_book(web3: Web3, book: Account, policies: Mapping[str, tuple[Account, bytes]]) -> None:
+    """Refuse a Book, its forwarder, or policies (contract -> address, pinned code hash) that are not Troth's.
+
+    The forwarder can speak for anybody, so a Book with another one could be emptied by whoever made it. Not looked at:
+    the Book's owner, who can stop ``open`` and ``join``. Raises OutsideFailed.
+    """
+    found = {"Book": (book, None), **policies}
+    asked = {"to": "0x" + book.hex(), "data": "0x" + keccak256(b"trustedForwarder()")[:4].hex()}
+    for contract, (address, pinned) in found.items():
+        _same(web3, contract, address, pinned)
+    _same(web3, "Forwarder", hex_bytes(request(web3, "eth_call", asked, "latest"), 32)[12:], None)
+
+
+def _same(web3: Web3, contract: str, address: Account, pinned: bytes | None) -> None:
+    code = code_at(web3, address)
+    if not artefact(contract).same_code(code) or pinned not in (None, code_hash(code)):
+        raise OutsideFailed(f"0x{address.hex()} is not Troth's {contract}", do="Check the chain and the addresses.",
+                            expected=pinned.hex() if pinned else "its code",
+                            actual=code_hash(code).hex() if code else "no code")
 
 
 @dataclass(frozen=True, slots=True)

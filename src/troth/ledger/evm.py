@@ -14,7 +14,7 @@ from troth.core.deals_terms import readable
 from troth.core.errors import ActRefused, BadInput, OutsideFailed
 from troth.core.terms import ENTRY, RESULT, TERMS, Account, DealState, Entry, Result, Terms, deal_id, history_hash
 from troth.ledger.artefacts import artefact
-from troth.ledger.chains.rpc import Event, get_logs
+from troth.ledger.chains.rpc import Event, get_logs, request
 from troth.ledger.evmcodec import (
     CLOSED,
     DEAL,
@@ -167,6 +167,12 @@ class EvmBook:
         raise OutsideFailed("the node's events do not lead to the deal that the Book stores",
                             expected=stored.history.hex(), actual=seen.digest.hex(),
                             do="Ask another node, or one that keeps all events.")
+
+    def unchanged_since(self, deal: bytes, block: int) -> bool:
+        """Whether the contract stored the same of the deal after ``block`` as it does now. Raises OutsideFailed."""
+        fields = {"to": "0x" + self.address.hex(), "data": "0x" + calldata("deals", deal).hex()}
+        now, then = (request(self.web3, "eth_call", fields, tag) for tag in ("latest", hex(block)))
+        return bool(now == then)
 
     def credit(self, token: Account, account: Account) -> int:
         """What waits for ``withdraw``, in the token's smallest unit."""
