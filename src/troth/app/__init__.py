@@ -10,6 +10,8 @@
         blocks/         bytes by CID
         wraps/          data keys wrapped to this party or by it, deletable
         contracts.json  addresses of the contracts this workspace uses
+        outbox.sqlite   the acts asked for on chains, and every transaction signed for them
+        deals-*.sqlite  an index of a Book, made again from the chain when deleted
 
 No workspace ever reads another's.
 """
@@ -152,6 +154,9 @@ class Troth(Registered):
     def close(self) -> None:
         """Close files. Nothing is lost without it."""
         self.log.close()
+        if "outbox" in self.__dict__:
+            self.outbox.close()
+        self.close_index()
         if self._given_chain is None and "chain" in self.__dict__:
             self.chain.close()
 

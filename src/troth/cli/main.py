@@ -32,6 +32,7 @@ for name, group in (("id", id_app), ("log", log_app), ("deal", deal_app), ("chai
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Where = Annotated[Path | None, typer.Option("--home", help="The workspace; the nearest one by default.")]
 Believed = Annotated[Path | None, typer.Option("--trust", help="What you believe.")]
+Unasked = Annotated[bool, typer.Option("--offline", help="The index as it stands; ask no node.")]
 Opener = Annotated[Path | None, typer.Option("--as", help="A workspace whose keys open evidence.")]
 
 
@@ -290,15 +291,30 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
             f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
 
 
-@deal_app.command("show")
-def deal_show(deal: str, home: Where = None, as_json: Json = False) -> None:
-    """Where a deal stands."""
+@deal_app.command("list")
+def deal_list(status: Annotated[str | None, typer.Option("--status", help="funding, running, closed or void.")] = None,
+              mine: Annotated[bool, typer.Option("--mine", help="Only those that name this party.")] = False,
+              newest: Annotated[int | None, typer.Option("--newest", min=1, help="Only so many.")] = None,
+              offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
+    """The deals of the Book, oldest first, as of the chain's last block."""
+    from troth.cli.deals import Catching, as_of_json, line_json, lines  # start-up time, as above
+
     with workspace(home) as party:
-        state = party.book.state(_claim(deal))
-        pots = [{"name": pot.name, "amount": str(pot.amount), "joined": index in state.joined}
-                for index, pot in enumerate(state.terms.pots)]
-        show({"status": state.status, "rung": state.rung, "entries": len(state.history), "pots": pots,
-              "outcome": state.final.outcome if state.final else None}, as_json)
+        # A text that is no status is refused there.
+        as_of, found = party.deals(status=status, mine=mine, newest=newest, offline=offline,  # type: ignore[arg-type]
+                                   progress=Catching())
+        show({"as_of": as_of_json(as_of), "deals": [line_json(one) for one in found]}, as_json,
+             lambda: lines(as_of, found))
+
+
+@deal_app.command("show")
+def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
+    """Where a deal stands, as of the chain's last block."""
+    from troth.cli.deals import Catching, page, whole  # start-up time, as above
+
+    with workspace(home) as party:
+        as_of, found = party.deal(_claim(deal), offline=offline, progress=Catching())
+        show(whole(as_of, found), as_json, lambda: page(as_of, found))
 
 
 @chain_app.command("status")

@@ -11,8 +11,11 @@ from typing import Any
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
 
-NAMES = ("Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed",
-         "Identities", "LogOwners", "Anchored")
+NAMES = (
+    "Book", "Anchor", "Credits", "Forwarder",
+    "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+    "Identities", "LogOwners", "Anchored",
+)
 
 
 @dataclass(frozen=True, slots=True)
