@@ -47,9 +47,9 @@ def _identities(registry: IdentityRegistry, sender: Sender) -> dict[str, int]:
         identity, _ = identity.rotate(version)
         now, following = identity.turn_keys()
         document, turn = identity.history.head.digest, following.public.account
-        signature = registry.signed(sender.chain_id, entry, version, document, turn, now)
+        signature = registry.signed(entry, version, document, turn, now)
         gas["publish a change of keys"] = registry.update(sender, entry, document, turn, signature).gas_used
-    end = registry.signed(sender.chain_id, entry, 3, REVOKED, bytes(20), identity.turn_keys()[1])
+    end = registry.signed(entry, 3, REVOKED, bytes(20), identity.turn_keys()[1])
     return gas | {"revoke identity": registry.revoke(sender, entry, end).gas_used}
 
 

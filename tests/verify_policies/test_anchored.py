@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from eth_abi.abi import decode, encode
 
+from ports.anvil import anvil, mine
 from ports.books import MemoryWorld, World, account, key
 from ports.evm_world import EvmWorld
 from troth.core import merkle
@@ -35,7 +34,6 @@ from troth.core.terms import (
 )
 from troth.ledger.anchors import anchor
 from troth.ledger.artefacts import code_hash
-from troth.ledger.chains.rpc import RpcChain, request
 from troth.ledger.deploy import code_at
 from troth.ledger.memory import Policy
 from troth.ledger.sending import call
@@ -54,9 +52,6 @@ from verify_policies.other_chain import LEAVES, ORIGIN, OtherChain, other_chain,
 
 PLACE = 7
 A, B, C = (f"verifier {n}" for n in range(3))
-ANVIL = Path(__file__).parents[1] / "tools/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
-ANVIL_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
-"""anvil's own first account, which is published and worth nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -464,34 +459,22 @@ def test_a_witness_that_signed_two_hashes_loses_its_stake_and_its_seat(world: Ev
         assert gained == {"client": -910, "worker": 1000, "rival": -140, A: 20, B: 20, C: -90}
 
 
-@pytest.fixture
-def anvil() -> Iterator[RpcChain]:
-    """A node of another make, as chain A."""
-    node = subprocess.Popen([ANVIL, "--port", "0", "--chain-id", "31337"], stdout=subprocess.PIPE, text=True)
-    assert node.stdout is not None
-    line = next(line for line in node.stdout if line.startswith("Listening on "))
-    chain = RpcChain(f"http://{line.split()[-1]}", 31337)
-    yield chain
-    chain.close()
-    node.terminate()
-    node.wait(10)
-
-
-def test_the_same_with_anvil_as_the_other_chain(world: EvmWorld, both: Both, anvil: RpcChain) -> None:
+def test_the_same_with_anvil_as_the_other_chain(world: EvmWorld, both: Both) -> None:
     """Headers of another implementation, with all the fields of today's forks."""
-    other = OtherChain(anvil.web3, ANVIL_KEY)
-    block, proof = other.block(PLACE), other.proof(PLACE)
-    words = {name: word(block, name) for name in (A, B, C)}
-    result, gained = settle(world, other, words, proof)
-    assert (result, gained["worker"]) == (UP, 1000)
-    assert both.judge(ask(rung(other), replace(proof, header=proof.header[:-1] + b"\1"), words)) == DOWN
-    # A witness asks its own node first: this one calls nothing final that is not two epochs deep.
-    assert not is_final(anvil.web3, block)
-    request(anvil.web3, "anvil_mine", "0x41")
-    assert is_final(anvil.web3, block)
-    for another in (replace(block, hash=bytes(32)), replace(block, number=block.number + 1),
-                    replace(block, number=10_000), replace(block, chain_id=1), replace(block, genesis=bytes(32))):
-        assert not is_final(anvil.web3, another)
+    with anvil(accounts={account("anchoring"): 10**20}, chain_id=31_337) as node:
+        other = OtherChain(node.web3, key("anchoring").reveal_seed())
+        block, proof = other.block(PLACE), other.proof(PLACE)
+        words = {name: word(block, name) for name in (A, B, C)}
+        result, gained = settle(world, other, words, proof)
+        assert (result, gained["worker"]) == (UP, 1000)
+        assert both.judge(ask(rung(other), replace(proof, header=proof.header[:-1] + b"\1"), words)) == DOWN
+        # A witness asks its own node first: this one calls nothing final that is not two epochs deep.
+        assert not is_final(node, block)
+        mine(node, 0x41)
+        assert is_final(node, block)
+        for another in (replace(block, hash=bytes(32)), replace(block, number=block.number + 1),
+                        replace(block, number=10_000), replace(block, chain_id=1), replace(block, genesis=bytes(32))):
+            assert not is_final(node, another)
 
 
 def test_a_witness_signs_what_it_says(chain: OtherChain) -> None:

@@ -31,6 +31,8 @@ from troth.verify.policies.voices import elect, read, submissions
 if TYPE_CHECKING:
     from web3 import Web3
 
+    from troth.ledger.chains import Chain
+
 SHOWN = "(uint256,bytes32,address,address,bytes32,bytes32)"
 PROOF = f"({SHOWN},bytes32,uint64,bytes32[],uint64,uint16,bytes,bytes[])"
 MAX_PART = 4096
@@ -144,23 +146,18 @@ def not_final_data(shown: Sequence[Statement] = ()) -> bytes:
     return NOT_FINAL + _joined(shown)
 
 
-def is_final(web3: Web3, block: Block) -> bool:
-    """Whether a witness's own node holds this block for final: its chain, and not above what it calls finalized.
+def is_final(chain: Chain, block: Block) -> bool:
+    """Whether a witness's own node holds this block for final: of its chain, and not above what it calls finalized.
 
     What a witness must ask before it signs. Raises OutsideFailed where the node does not answer.
     """
-    head, genesis = (_block(web3, tag) for tag in ("finalized", "0x0"))
-    if quantity(request(web3, "eth_chainId")) != block.chain_id or genesis is None or head is None:
+    finalized = chain.finality().finalized
+    if (chain.chain_id, chain.genesis_hash) != (block.chain_id, block.genesis):
         return False
-    if hex_bytes(genesis["hash"]) != block.genesis or quantity(head["number"]) < block.number:
+    if finalized is None or finalized.number < block.number:
         return False
-    found = _block(web3, hex(block.number))
+    found = request(chain.web3, "eth_getBlockByNumber", hex(block.number), False)
     return found is not None and hex_bytes(found["hash"]) == block.hash
-
-
-def _block(web3: Web3, tag: str) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = request(web3, "eth_getBlockByNumber", tag, False)
-    return found
 
 
 def prove_anchored(web3: Web3, tx_hash: bytes, shown: Shown, leaf: bytes, place: int,
