@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from eth_abi.abi import decode, encode
 
-from ports.anvil import anvil, mine
+from ports.anvil import anvil, mine, reorg
 from ports.books import MemoryWorld, World, account, key
 from ports.evm_world import EvmWorld
 from troth.core import merkle
 from troth.core.deals import Question
 from troth.core.encoding import keccak256
-from troth.core.errors import Misuse, Undecidable
+from troth.core.errors import ActRefused, Misuse, OutsideFailed, Undecidable
 from troth.core.terms import (
     ENTRY,
     REFUTED,
@@ -32,8 +32,12 @@ from troth.core.terms import (
     Terms,
     climber,
 )
-from troth.ledger.anchors import anchor
+from troth.ledger.anchors import anchor, event_topic
 from troth.ledger.artefacts import code_hash
+from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Header, Log, Receipt
+from troth.ledger.chains.rlpcodec import encode as rlp
+from troth.ledger.chains.rlpcodec import integer
+from troth.ledger.chains.tries import Tries
 from troth.ledger.deploy import code_at
 from troth.ledger.memory import Policy
 from troth.ledger.sending import call
@@ -151,15 +155,9 @@ def test_a_proof_is_cut_into_parts(both: Both, chain: OtherChain) -> None:
 
 def test_a_block_with_many_transactions(both: Both) -> None:
     """A receipts trie of real depth: 300 transactions, the anchoring one in the middle."""
-    from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Header, Log, Receipt
-    from troth.ledger.chains.rlpcodec import encode as rlp
-    from troth.ledger.chains.rlpcodec import integer
-    from troth.ledger.chains.tries import Tries
-
     chain = other_chain()
     proof = chain.proof(PLACE)
-    one = Log(chain.anchor, (keccak256(b"Anchored(address,bytes32,uint64,bytes32)"),
-                             bytes(12) + chain.sender.account, proof.shown.origin),
+    one = Log(chain.anchor, (event_topic(), bytes(12) + chain.sender.account, proof.shown.origin),
               (21).to_bytes(32, "big") + merkle.root_at(21, chain.node))
     other = Log(bytes(20), (bytes(32),), b"")
     nodes: dict[bytes, bytes] = {}
@@ -177,6 +175,47 @@ def test_a_block_with_many_transactions(both: Both) -> None:
     for bent in (replace(busy, index=149), replace(busy, log=0), replace(busy, log=2), replace(busy, index=300),
                  replace(busy, nodes=busy.nodes[1:]), replace(busy, nodes=(*busy.nodes, busy.nodes[0]))):
         assert both.judge(ask(rung(chain), bent, words)) == DOWN
+
+
+def single(chain: OtherChain, place: int, size: int) -> Proof:
+    """The proof of a place in a log of ``size``, in a made-up block with one transaction."""
+    node = merkle.node_of([merkle.leaf_hash(b"%064d" % at) for at in range(size)])
+    shown = replace(chain.shown(PLACE), claim=(b"%064d" % place)[:32])
+    event = Log(shown.anchor, (event_topic(), bytes(12) + shown.owner, shown.origin),
+                size.to_bytes(32, "big") + merkle.root_at(size, node))
+    receipt = Receipt(2, True, 50_000, (event,)).encode()
+    leaf = rlp((b"\x20\x80", receipt))
+    fields = list(Header.decode(chain.proof(PLACE).header).fields)
+    fields[5] = keccak256(leaf)
+    return Proof(shown, (b"%064d" % place)[32:], place, tuple(merkle.inclusion_proof(place, size, node)), 0, 0,
+                 Header(tuple(fields)).encode(), (leaf,))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 6, 7, 8, 9, 23])
+def test_every_place_of_small_logs(both: Both, chain: OtherChain, size: int) -> None:
+    """The contract's walk along a path agrees with RFC 6962's definition, and with no other path or place."""
+    selector = keccak256(b"prove(bytes32,bytes)")[:4]
+
+    def shows(proof: Proof) -> bool:
+        found = prove(proof.shown.param(), proof.to_bytes())
+        data = selector + encode(["bytes32", "bytes"], [proof.shown.param(), proof.to_bytes()])
+        try:
+            (answer,) = decode(["(uint256,bytes32,uint64,bytes32)"], call(both.world.web3, both.at, data))
+        except (ActRefused, OutsideFailed):
+            assert found is None
+            return False
+        assert found is not None
+        assert answer == (found.chain_id, found.genesis, found.number, found.hash)
+        return True
+
+    places = range(size) if size < 10 else (0, 15, 16, 22)
+    for place in places:
+        proof = single(chain, place, size)
+        assert shows(proof)
+        assert not shows(replace(proof, path=(*proof.path, bytes(32))))
+        if size > 1:
+            assert not shows(replace(proof, path=proof.path[:-1]))
+            assert not shows(replace(proof, place=(place + 1) % size))
 
 
 # Too few, or other words
@@ -462,6 +501,14 @@ def test_a_witness_that_signed_two_hashes_loses_its_stake_and_its_seat(world: Ev
 def test_the_same_with_anvil_as_the_other_chain(world: EvmWorld, both: Both) -> None:
     """Headers of another implementation, with all the fields of today's forks."""
     with anvil(accounts={account("anchoring"): 10**20}, chain_id=31_337) as node:
+        lost = OtherChain(node.web3, key("anchoring").reveal_seed())
+        block, proof = lost.block(PLACE), lost.proof(PLACE)
+        reorg(node, 3)  # the anchors were on a branch that ends here: they stay provable, and are not final
+        mine(node, 0x41)
+        assert not is_final(node, block)
+        stale = {A: word(block, A), B: not_final_data(), C: not_final_data()}
+        assert both.judge(ask(rung(lost), proof, stale)) == DOWN
+
         other = OtherChain(node.web3, key("anchoring").reveal_seed())
         block, proof = other.block(PLACE), other.proof(PLACE)
         words = {name: word(block, name) for name in (A, B, C)}
