@@ -146,8 +146,6 @@ def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int
     forwarder = maker.make("forwarder", "Forwarder")
     maker.make("book", "Book", ("address", sender.account), ("address", forwarder))
     maker.make("anchor", "Anchor", ("address", forwarder))
-    maker.make("identities", "Identities", ("address", forwarder))
-    maker.make("logs", "LogOwners", ("address", forwarder))
     if supply is not None:
         maker.make("token", "Credits", ("address", sender.account), ("uint256", supply))
     maker.make("assumed", "Assumed", ("uint128", 0))
@@ -155,9 +153,11 @@ def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int
         maker.make(f"rerun:{k}", "Rerun", ("uint256", k), ("uint128", 0))
     for k in signed:
         maker.make(f"signed:{k}", "Signed", ("uint256", k), ("uint128", 0))
+    maker.make("preimage", "Preimage")
     for k in anchored:
         maker.make(f"anchored:{k}", "Anchored", ("uint256", k))
-    maker.make("preimage", "Preimage")
+    maker.make("identities", "Identities", ("address", forwarder))
+    maker.make("logs", "LogOwners", ("address", forwarder))
     return Contracts(sender.chain_id, maker.block, maker.named)
 
 
