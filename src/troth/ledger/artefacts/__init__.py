@@ -11,7 +11,8 @@ from typing import Any
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
 
-NAMES = ("Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed", "Court", "Jury", "Seat")
+NAMES = ("Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed",
+         "Identities", "LogOwners", "Anchored", "Court", "Jury", "Seat")
 
 
 @dataclass(frozen=True, slots=True)
