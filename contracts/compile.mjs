@@ -8,8 +8,12 @@ import { fileURLToPath } from "node:url";
 import solc from "solc";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const SHIPPED = ["Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed",
-  "Identities", "LogOwners", "Anchored", "Court", "Jury", "Seat"];
+const SHIPPED = [
+  "Book", "Anchor", "Credits", "Forwarder",
+  "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+  "Identities", "LogOwners", "Anchored",
+  "Court", "Jury", "Seat", "Jobs",
+];
 const PLACES = {
   src: join(HERE, "../src/troth/ledger/artefacts"),
   test: join(HERE, "../tests/contracts/artefacts"),

@@ -14,12 +14,19 @@ from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.memory import MemoryBook, MemoryToken, Policy
 from troth.verify.policies.assumed import Assumed
+from troth.verify.policies.median import Median
+from troth.verify.policies.preimage import Preimage
+from troth.verify.policies.quorum import Quorum
 from troth.verify.policies.rerun import Rerun
 from troth.verify.policies.signed import Signed
 
 START = 1_700_000_000
 MINT = 10**9
 UNREADABLE = 2**128 - 1
+READINGS = (60, 500_000)
+"""Of Quorum and Median: how old a reading may be, in seconds, and its least confidence, in parts of a million."""
+SPREAD, STEP = 100_000, 5
+"""Of Median: how far from the median is slashed, in parts of a million, and its tick."""
 KEYS: dict[Account, Secp256k1KeyPair] = {}
 """The key of every account that was asked for by name, for worlds that must sign."""
 
@@ -78,7 +85,7 @@ class Addresses:
 
 def made_up() -> Addresses:
     """Addresses for a Book that is on no chain."""
-    names = ("assumed", "rerun1", "rerun2", "signed2", "puppet", "puppet5", "puppetx")
+    names = ("assumed", "rerun1", "rerun2", "signed2", "preimage", "quorum2", "median2", "puppet", "puppet5", "puppetx")
     return Addresses(7407, account("book"), account("deployer"), {"token": account("token")},
                      {name: (account(f"policy {name}"), hashlib.sha256(name.encode()).digest()) for name in names})
 
@@ -133,8 +140,9 @@ class MemoryWorld(World):
         for address in at.tokens.values():
             self.book.tokens[address] = MemoryToken()
         codes = {"assumed": Assumed(), "rerun1": Rerun(1), "rerun2": Rerun(2),
-                 "signed2": Signed(2, at.chain_id, at.book), "puppet": Puppet(), "puppet5": Puppet(5),
-                 "puppetx": Puppet(UNREADABLE)}
+                 "signed2": Signed(2, at.chain_id, at.book), "preimage": Preimage(),
+                 "quorum2": Quorum(2, *READINGS), "median2": Median(2, *READINGS, SPREAD, STEP),
+                 "puppet": Puppet(), "puppet5": Puppet(5), "puppetx": Puppet(UNREADABLE)}
         for name, (address, codehash) in at.policies.items():
             self.book.policies[address] = Policy(codehash, codes[name])
 

@@ -13,7 +13,7 @@ from troth.core.jury_state import Jury, Rules
 from troth.core.terms import Account
 from troth.ledger.artefacts import code_hash
 from troth.ledger.chains.clocks import ManualClock
-from troth.ledger.court import EvmJury, EvmSeat
+from troth.ledger.court import EvmJury, EvmSeat, jury_spec, seat_spec
 from troth.ledger.deploy import code_at
 from troth.ledger.memory import MemoryToken, Policy
 from troth.ledger.memory_court import MemoryJury, MemorySeat
@@ -102,10 +102,7 @@ class EvmCourts(EvmWorld):
     def __init__(self, rules: Rules = RULES, path: Path | None = None, *, origin: EvmCourts | None = None) -> None:
         super().__init__(path, origin=origin, accounts=dict.fromkeys(PEOPLE, WEI) if origin is None else None)
         if origin is None:
-            at = (rules.unit, rules.penalty, rules.fee, rules.draw, rules.commit, rules.reveal, rules.appeal,
-                  rules.delay, rules.rounds, rules.sink)
-            self.court_address = self.make(
-                "Jury", ("(uint96,uint96,uint64,uint32,uint32,uint32,uint32,uint8,uint8,address)", at))
+            self.court_address = self.make("Jury", *jury_spec(rules).arguments)
             policy = self.make("Court", ("uint128", 0))
             self.court_policy = (policy, code_hash(code_at(self.web3, policy)))
             self.seat_address = self.sit(self.court_address, rules.longest, SEATS.to_bytes(32, "big")).address
@@ -118,8 +115,7 @@ class EvmCourts(EvmWorld):
 
     def sit(self, court: Account, longest: int, prefix: bytes) -> EvmSeat:
         """A seat of a court on this Book."""
-        made = self.make("Seat", ("address", self.addresses.book), ("address", court), ("uint32", longest),
-                         ("bytes", prefix))
+        made = self.make("Seat", *seat_spec(self.addresses.book, court, longest, prefix).arguments)
         return EvmSeat(self.book, made, self.sender)
 
     def coins(self, who: Account) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from eth_abi.abi import encode
 
-from ports.books import KEYS, MINT, START, UNREADABLE, Addresses, World, account, key
+from ports.books import KEYS, MINT, READINGS, SPREAD, START, STEP, UNREADABLE, Addresses, World, account, key
 from troth.core.encoding import keccak256
 from troth.core.terms import Account
 from troth.ledger.artefacts import Artefact, artefact, code_hash
@@ -64,11 +64,15 @@ class EvmWorld(World):
         book, _ = create(deployer, artefact("Book").bytecode, ("address", DEPLOYER), ("address", forwarder))
         self.forwarder = forwarder
         token = self.make("MoodyToken")
+        readings = ("uint64", READINGS[0]), ("uint32", READINGS[1])
         policies = {
             "assumed": self.make("Assumed", ("uint128", 0)),
             "rerun1": self.make("Rerun", ("uint256", 1), ("uint128", 0)),
             "rerun2": self.make("Rerun", ("uint256", 2), ("uint128", 0)),
             "signed2": self.make("Signed", ("uint256", 2), ("uint128", 0)),
+            "preimage": self.make("Preimage"),
+            "quorum2": self.make("Quorum", ("uint256", 2), *readings, ("uint128", 0)),
+            "median2": self.make("Median", ("uint256", 2), *readings, ("uint32", SPREAD), ("uint128", STEP)),
             "puppet": self.make("Puppet", ("uint128", 0)),
             "puppet5": self.make("Puppet", ("uint128", 5)),
             "puppetx": self.make("Puppet", ("uint128", UNREADABLE)),

@@ -18,6 +18,7 @@ from troth.core.terms import ENTRY, RUNG, TERMS, Account
 from troth.ledger.artefacts import artefact
 from troth.ledger.chains.blocks import quantity
 from troth.ledger.chains.rpc import RpcError, get_logs, request
+from troth.ledger.deploy import Spec
 from troth.ledger.evm import EvmBook
 from troth.ledger.evmcodec import HEAD, account_of, decode
 from troth.ledger.receipts import header_at
@@ -34,6 +35,7 @@ _ROUND = ("uint256", "uint256", "uint256", "uint256", "uint256", "uint256", "boo
           "(address,uint32)[]")
 _VOTE = "(bytes32,uint16,uint8,bool,bool)"
 _PAGE = 512
+_RULES = "(uint96,uint96,uint64,uint32,uint32,uint32,uint32,uint8,uint8,address)"
 
 
 class Contract:
@@ -66,6 +68,31 @@ def encoded_call(name: str, types: tuple[str, ...], values: tuple[Any, ...]) -> 
     from eth_abi.abi import encode  # takes 0.2 s to load
 
     return keccak256(f"{name}({','.join(types)})".encode())[:4] + encode(types, values)
+
+
+def court_spec() -> Spec:
+    """The policy ``court``, to ``extend`` a Book's contracts with."""
+    return Spec("court", "Court", (("uint128", 0),))
+
+
+def jury_spec(rules: Rules) -> Spec:
+    """A court of drawn jurors, ``jury``."""
+    values = (rules.unit, rules.penalty, rules.fee, rules.draw, rules.commit, rules.reveal, rules.appeal, rules.delay,
+              rules.rounds, rules.sink)
+    return Spec("jury", "Jury", ((_RULES, values),))
+
+
+def seat_spec(book: Account, court: Account, longest: int, prefix: bytes, name: str = "seat") -> Spec:
+    """A seat of a court on a Book's benches. longest: of a case there, in seconds; prefix: how its extra data begins.
+
+    Of a ``Jury``: its ``rules.longest``, and the seats of a first round in 32 bytes.
+    """
+    return Spec(name, "Seat", (("address", book), ("address", court), ("uint32", longest), ("bytes", prefix)))
+
+
+def jobs_spec(book: Account) -> Spec:
+    """``jobs``: a Book's deals as ERC-8183 jobs."""
+    return Spec("jobs", "Jobs", (("address", book),))
 
 
 class EvmJury(Contract):

@@ -34,8 +34,8 @@ class Deployed:
 @dataclass(frozen=True, slots=True)
 class Contracts:
     """The contracts of one Book, by what they are called there: ``book``, ``anchor``, ``identities``, ``logs``,
-    ``token``, ``forwarder``, and policies such as ``assumed`` or ``rerun:2``. chain_id: the chain they are on.
-    block: the first block that may hold an event of theirs.
+    ``token``, ``forwarder``, and policies such as ``assumed``, ``preimage`` or ``rerun:2``. chain_id: the chain they
+    are on. block: the first block that may hold an event of theirs.
     """
 
     chain_id: int
@@ -82,13 +82,43 @@ class Contracts:
                                     do="Check the chain and the addresses.")
 
 
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A policy or court to deploy: what it is called, which contract, and (ABI type, value) of what it is made with."""
+
+    name: str
+    contract: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+
+def quorum(k: int, max_age: int, least: int, tick: int = 0) -> Spec:
+    """``quorum:k``: max_age in seconds, least confidence in parts of a million, tick in the values' unit."""
+    return Spec(f"quorum:{k}", "Quorum", (("uint256", k), ("uint64", max_age), ("uint32", least), ("uint128", tick)))
+
+
+def median(k: int, max_age: int, least: int, spread: int = 0, tick: int = 0) -> Spec:
+    """``median:k``: as ``quorum``; spread in parts of a million of the median, 0 slashes nobody."""
+    return Spec(f"median:{k}", "Median", (("uint256", k), ("uint64", max_age), ("uint32", least), ("uint32", spread),
+                                          ("uint128", tick)))
+
+
+def extend(sender: Sender, contracts: Contracts, *specs: Spec) -> Contracts:
+    """Deploy further contracts beside ``contracts``; both together. Raises BadInput for a name that is taken."""
+    maker = _Maker(sender)
+    for spec in specs:
+        if spec.name in contracts.named or spec.name in maker.named:
+            raise BadInput("a contract of this name is here", actual=spec.name, do="Give it another name.")
+        maker.make(spec.name, spec.contract, *spec.arguments)
+    return Contracts(contracts.chain_id, contracts.block, {**contracts.named, **maker.named})
+
+
 def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int] = (2,),
            anchored: Sequence[int] = (2,), supply: int | None = SUPPLY) -> Contracts:
     """Deploy a Book with its Anchor, registries, forwarder, policies and a demonstration token.
 
     sender: pays, may stop the Book's ``open`` and ``join``, and holds the token's ``supply`` (None: no token; a deal
     may name any ERC-20). reruns, signed, anchored: the values of k to deploy those policies for, named ``rerun:k``,
-    ``signed:k`` and ``anchored:k``. All policies have tick 0.
+    ``signed:k`` and ``anchored:k``. All policies have tick 0. ``extend`` adds those that take more than a number.
     """
     maker = _Maker(sender)
     forwarder = maker.make("forwarder", "Forwarder")
@@ -105,6 +135,7 @@ def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int
         maker.make(f"signed:{k}", "Signed", ("uint256", k), ("uint128", 0))
     for k in anchored:
         maker.make(f"anchored:{k}", "Anchored", ("uint256", k))
+    maker.make("preimage", "Preimage")
     return Contracts(sender.chain_id, maker.block, maker.named)
 
 

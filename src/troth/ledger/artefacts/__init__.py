@@ -11,8 +11,12 @@ from typing import Any
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
 
-NAMES = ("Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed",
-         "Identities", "LogOwners", "Anchored", "Court", "Jury", "Seat")
+NAMES = (
+    "Book", "Anchor", "Credits", "Forwarder",
+    "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+    "Identities", "LogOwners", "Anchored",
+    "Court", "Jury", "Seat", "Jobs",
+)
 
 
 @dataclass(frozen=True, slots=True)
