@@ -101,9 +101,7 @@ def drawn(world: Courts, dispute: int, extra: bytes) -> tuple[Account, ...]:
     """The last round's jurors, one for each seat, drawn now."""
     world.mine(RULES.delay + 1)
     world.jury.seed(KEEP_ALIVE, dispute)
-    for _ in range(8):
-        if not world.court().disputes[dispute].rounds[-1].drawn_at:
-            world.jury.draw(KEEP_ALIVE, dispute, extra)
+    world.jury.draw(KEEP_ALIVE, dispute, extra)
     found = world.court().disputes[dispute].rounds[-1]
     assert found.drawn_at
     return tuple(juror for juror, _ in found.seats)

@@ -19,7 +19,7 @@ from troth.ledger.artefacts import artefact
 from troth.ledger.chains.blocks import quantity
 from troth.ledger.chains.rpc import RpcError, get_logs, request
 from troth.ledger.deploy import Spec
-from troth.ledger.evm import EvmBook
+from troth.ledger.evm import GAS, EvmBook
 from troth.ledger.evmcodec import HEAD, account_of, decode
 from troth.ledger.receipts import header_at
 from troth.ledger.sending import Receipt, Sender, call, refusal
@@ -60,7 +60,7 @@ class Contract:
             request(self.web3, "eth_call", fields, "latest")
         except RpcError as error:
             raise refusal(error, self._errors) from error
-        return self._senders(by).send(self.address, data, value=value)
+        return self._senders(by).send(self.address, data, value=value, gas=GAS)
 
 
 def encoded_call(name: str, types: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
