@@ -40,7 +40,7 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-contracts: contracts/node_modules   ## compile the contracts; the artefacts are shipped in the package
+contracts: contracts/node_modules tests/tools/node_modules   ## compile the contracts; the artefacts are shipped in the package
 	cd contracts && node compile.mjs
 
 test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium postgres lint   ## everything that must hold, under ten minutes on two cores

@@ -106,7 +106,7 @@ def _same(web3: Web3, contract: str, address: Account, pinned: bytes | None) -> 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A policy to deploy: what it is called, which contract, and the (ABI type, value) of what all its deals share."""
+    """A policy or court to deploy: what it is called, which contract, and (ABI type, value) of what it is made with."""
 
     name: str
     contract: str
@@ -125,11 +125,11 @@ def median(k: int, max_age: int, least: int, spread: int = 0, tick: int = 0) -> 
 
 
 def extend(sender: Sender, contracts: Contracts, *specs: Spec) -> Contracts:
-    """Deploy further policies beside ``contracts``; both together. Raises BadInput for a name that is taken."""
+    """Deploy further contracts beside ``contracts``; both together. Raises BadInput for a name that is taken."""
     maker = _Maker(sender)
     for spec in specs:
         if spec.name in contracts.named or spec.name in maker.named:
-            raise BadInput("a contract of this name is here", actual=spec.name, do="Give the policy another name.")
+            raise BadInput("a contract of this name is here", actual=spec.name, do="Give it another name.")
         maker.make(spec.name, spec.contract, *spec.arguments)
     return Contracts(contracts.chain_id, contracts.block, {**contracts.named, **maker.named})
 

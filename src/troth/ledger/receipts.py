@@ -211,7 +211,7 @@ def prove_receipt(web3: Web3, tx_hash: bytes, upto_block: int) -> ReceiptProof:
     number, index = quantity(entry["blockNumber"]), quantity(entry["transactionIndex"])
     if upto_block < number:
         raise Misuse("the pinned block is before the receipt's", expected=f"{number} or later", actual=upto_block)
-    headers = tuple(_header_at(web3, at) for at in range(number, upto_block + 1))
+    headers = tuple(header_at(web3, at) for at in range(number, upto_block + 1))
     receipts = [encoded(found) for found in request(web3, "eth_getBlockReceipts", hex(number))]
     nodes = _branch(receipts, index)
     if keccak(nodes[0]) != Header.decode(headers[0]).receipts_root:
@@ -219,7 +219,8 @@ def prove_receipt(web3: Web3, tx_hash: bytes, upto_block: int) -> ReceiptProof:
     return ReceiptProof(headers, nodes, index, receipts[index])
 
 
-def _header_at(web3: Web3, number: int) -> bytes:
+def header_at(web3: Web3, number: int) -> bytes:
+    """A block's header as RLP, checked against the hash that the node gives. Raises Misuse, OutsideFailed."""
     block = request(web3, "eth_getBlockByNumber", hex(number), False)
     if block is None:
         raise Misuse("the chain does not reach the pinned block yet", actual=number)

@@ -15,6 +15,7 @@ NAMES = (
     "Book", "Anchor", "Credits", "Forwarder",
     "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
     "Identities", "LogOwners", "Anchored",
+    "Court", "Jury", "Seat", "Jobs",
 )
 
 
