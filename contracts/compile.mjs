@@ -10,6 +10,7 @@ import solc from "solc";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SHIPPED = [
   "Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+  "Vote", "Ballots", "Quote", "Mandated", "Revocations",
 ];
 const PLACES = {
   src: join(HERE, "../src/troth/ledger/artefacts"),
