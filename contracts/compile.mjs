@@ -9,8 +9,10 @@ import solc from "solc";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SHIPPED = [
-  "Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+  "Book", "Anchor", "Credits", "Forwarder",
+  "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
   "Vote", "Ballots", "Quote", "Mandated", "Revocations",
+  "Identities", "LogOwners", "Anchored",
 ];
 const PLACES = {
   src: join(HERE, "../src/troth/ledger/artefacts"),

@@ -251,7 +251,11 @@ def test_a_full_disk_loses_the_transaction_alone(tmp_path: Path) -> None:
         assert full.number > head.number
         assert chain.storage(cell, 0) == full.number - head.number
         alice.send(cell, words(99), gas=100_000)
-        assert chain.head().header.parent_hash == full.hash
+        with chain.reading() as store:
+            refused, last = store.block(full.number + 1), chain.head()
+        assert refused is not None  # its sender kept it
+        assert refused.header.parent_hash == full.hash
+        assert last.header.parent_hash == refused.hash
         check_whole(chain)
 
 

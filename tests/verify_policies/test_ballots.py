@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from ports.ballots_suite import DAY, HOLDERS, RIVAL, BallotsSuite, Polling, refused
+from ports.ballots_suite import DAY, HOLDERS, RIVAL, SALT, BallotsSuite, Polling, refused
 from ports.books import VOTING, MemoryWorld, account
 from ports.evm_world import DEPLOYER, EvmWorld
+from troth.core.errors import ActRefused
 from troth.core.terms import Account
 from troth.core.typed_data import ballot_digest
 from troth.ledger.artefacts import artefact, code_hash
@@ -36,6 +39,7 @@ class MemoryPolling(Polling):
 
     def transfer(self, who: Account, to: Account, amount: int) -> None:
         self.tokens[self.token].transfer(who, to, amount)
+        self.tokens[self.token].delegate(to, to)
 
     def delegate(self, who: Account, to: Account) -> None:
         self.tokens[self.token].delegate(who, to)
@@ -97,6 +101,75 @@ class TestOnChain(BallotsSuite):
     @pytest.fixture
     def polling(self, on_chain: EvmPolling) -> Polling:
         return on_chain
+
+
+@dataclass(frozen=True)
+class Move:
+    """One random act, to do on both."""
+
+    name: str
+    deal: bytes
+    who: Account
+    other: Account
+    choice: int
+    rung: int
+    how: float
+
+    def do(self, polling: Polling) -> str:
+        """"done", or the refusal's code."""
+        ballots, deal, rung = polling.ballots, self.deal, self.rung
+        try:
+            if self.name == "start":
+                ballots.start(self.who, deal)
+            elif self.name == "cast":
+                ballots.cast(self.who, deal, rung, self.choice)
+            elif self.name == "signed":
+                forged = polling.signed(self.other, deal, self.choice, by=RIVAL if self.how < 0.2 else self.other)
+                ballots.cast_signed(RIVAL, deal, rung, [forged, polling.signed(self.who, deal, FOR)])
+            elif self.name == "count":
+                ballots.count(self.who, deal)
+            elif self.name == "wait":
+                polling.world.advance(int(self.how**3 * DAY / 2))
+            elif self.name == "judge":
+                polling.world.book.judge(RIVAL, deal)  # type: ignore[attr-defined]
+            elif self.how < 0.9:
+                polling.transfer(HOLDERS[0], self.who, 1)
+            else:
+                polling.delegate(self.who, self.other)
+        except ActRefused as error:
+            return error.code
+        return "done"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_kinds_agree(on_chain: EvmPolling, seed: int) -> None:
+    """Random acts on two deals: the same refusals, the same tallies, the same histories, after every one."""
+    d, memory = Random(seed), MemoryPolling()
+    # The same addresses on both sides, so that deals, polls and signatures are the same.
+    at, token, blocks = on_chain.world.addresses, on_chain.token, on_chain.blocks
+    memory.world = MemoryWorld(at)
+    memory.tokens = {token: MemoryVotes(memory.world.clock), blocks: MemoryVotes(memory.world.clock, seconds=False)}
+    memory.token, memory.blocks, memory.policy = token, blocks, on_chain.policy
+    where = on_chain.ballots.address
+    memory.ballots = MemoryBallots(memory.world.clock, memory.world.book, where, memory.tokens)
+    memory.world.book.policies[memory.policy[0]] = Policy(memory.policy[1], Vote(where, *VOTING))
+    both: tuple[Polling, ...] = (memory, on_chain)
+    memory.world.until(on_chain.world.now())
+    deals = [{one.opened(one.terms(), SALT) for one in both}, {one.opened(one.terms(), bytes(32)) for one in both}]
+    assert [len(one) for one in deals] == [1, 1]
+    told = set()
+    for _ in range(70):
+        (deal,) = d.choice(deals)
+        move = Move(d.choice(("start", "cast", "cast", "signed", "signed", "count", "wait", "transfer", "judge")), deal,
+                    d.choice((*HOLDERS, RIVAL)), d.choice((*HOLDERS, RIVAL)), d.choice((AGAINST, FOR, ABSTAIN, FOR, 3)),
+                    d.choice((0, 0, 0, 0, 1)), d.random())
+        answers = [move.do(polling) for polling in both]
+        assert answers[0] == answers[1], move
+        told.add(answers[0])
+        for (one,) in deals:
+            assert memory.ballots.tally(one, 0) == on_chain.ballots.tally(one, 0)
+            assert memory.world.book.state(one) == on_chain.world.book.state(one)
+    assert len(told) > 4, told
 
 
 def test_a_contract_account_votes(on_chain: EvmPolling) -> None:

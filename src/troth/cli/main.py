@@ -32,6 +32,7 @@ for name, group in (("id", id_app), ("log", log_app), ("deal", deal_app), ("chai
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Where = Annotated[Path | None, typer.Option("--home", help="The workspace; the nearest one by default.")]
 Believed = Annotated[Path | None, typer.Option("--trust", help="What you believe.")]
+Unasked = Annotated[bool, typer.Option("--offline", help="The index as it stands; ask no node.")]
 Opener = Annotated[Path | None, typer.Option("--as", help="A workspace whose keys open evidence.")]
 
 
@@ -104,6 +105,33 @@ def id_introduce(to: Annotated[str, typer.Argument(help="Whom to: a DID.")], hom
     with workspace(home) as party:
         party.introduce(to)
         show({"introduced": party.did, "to": to}, as_json)
+
+
+@id_app.command("register")
+def id_register(home: Where = None, as_json: Json = False) -> None:
+    """Put this identity's newest document into the chain's registry, so that others see an older one for what it is."""
+    with workspace(home) as party:
+        entry, sent = party.register()
+        show({"entry": entry.hex(), "transactions": sent, "document": party.keybook.head(party.did)[1].hex()}, as_json)
+
+
+@id_app.command("history")
+def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; this party's own by default.")] = None,
+               home: Where = None, as_json: Json = False) -> None:
+    """Which documents an identity had since when, by the chain's registry: their SHA-256, and zeros once revoked."""
+    with workspace(home) as party:
+        records = [{"version": version, "document": record.value.hex(), "time": record.time, "block": record.block}
+                   for version, record in enumerate(party.records_of(did or party.did))]
+        show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
+            f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
+            or "not registered")
+
+
+@log_app.command("register")
+def log_register(home: Where = None, as_json: Json = False) -> None:
+    """Begin this log's entry in the chain's registry of owners."""
+    with workspace(home) as party:
+        show({"entry": party.register_log().hex(), "origin": party.log.origin}, as_json)
 
 
 @app.command()
@@ -263,15 +291,30 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
             f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
 
 
-@deal_app.command("show")
-def deal_show(deal: str, home: Where = None, as_json: Json = False) -> None:
-    """Where a deal stands."""
+@deal_app.command("list")
+def deal_list(status: Annotated[str | None, typer.Option("--status", help="funding, running, closed or void.")] = None,
+              mine: Annotated[bool, typer.Option("--mine", help="Only those that name this party.")] = False,
+              newest: Annotated[int | None, typer.Option("--newest", min=1, help="Only so many.")] = None,
+              offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
+    """The deals of the Book, oldest first, as of the chain's last block."""
+    from troth.cli.deals import Catching, as_of_json, line_json, lines  # start-up time, as above
+
     with workspace(home) as party:
-        state = party.book.state(_claim(deal))
-        pots = [{"name": pot.name, "amount": str(pot.amount), "joined": index in state.joined}
-                for index, pot in enumerate(state.terms.pots)]
-        show({"status": state.status, "rung": state.rung, "entries": len(state.history), "pots": pots,
-              "outcome": state.final.outcome if state.final else None}, as_json)
+        # A text that is no status is refused there.
+        as_of, found = party.deals(status=status, mine=mine, newest=newest, offline=offline,  # type: ignore[arg-type]
+                                   progress=Catching())
+        show({"as_of": as_of_json(as_of), "deals": [line_json(one) for one in found]}, as_json,
+             lambda: lines(as_of, found))
+
+
+@deal_app.command("show")
+def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
+    """Where a deal stands, as of the chain's last block."""
+    from troth.cli.deals import Catching, page, whole  # start-up time, as above
+
+    with workspace(home) as party:
+        as_of, found = party.deal(_claim(deal), offline=offline, progress=Catching())
+        show(whole(as_of, found), as_json, lambda: page(as_of, found))
 
 
 @chain_app.command("status")

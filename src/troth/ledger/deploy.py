@@ -33,9 +33,9 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """The contracts of one Book, by what they are called there: ``book``, ``anchor``, ``token``, ``forwarder``, and
-    policies such as ``assumed``, ``preimage`` or ``rerun:2``. chain_id: the chain they are on. block: the first block
-    that may hold an event of theirs.
+    """The contracts of one Book, by what they are called there: ``book``, ``anchor``, ``identities``, ``logs``,
+    ``token``, ``forwarder``, and policies such as ``assumed``, ``preimage`` or ``rerun:2``. chain_id: the chain they
+    are on. block: the first block that may hold an event of theirs.
     """
 
     chain_id: int
@@ -137,17 +137,19 @@ def extend(sender: Sender, contracts: Contracts, *specs: Spec) -> Contracts:
 
 
 def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int] = (2,),
-           supply: int | None = SUPPLY) -> Contracts:
-    """Deploy a Book with its Anchor, forwarder, policies and a demonstration token.
+           anchored: Sequence[int] = (2,), supply: int | None = SUPPLY) -> Contracts:
+    """Deploy a Book with its Anchor, registries, forwarder, policies and a demonstration token.
 
     sender: pays, may stop the Book's ``open`` and ``join``, and holds the token's ``supply`` (None: no token; a deal
-    may name any ERC-20). reruns, signed: the values of k to deploy those policies for, named ``rerun:k`` and
-    ``signed:k``. All policies have tick 0. ``extend`` adds those that take more than a number.
+    may name any ERC-20). reruns, signed, anchored: the values of k to deploy those policies for, named ``rerun:k``,
+    ``signed:k`` and ``anchored:k``. All policies have tick 0. ``extend`` adds those that take more than a number.
     """
     maker = _Maker(sender)
     forwarder = maker.make("forwarder", "Forwarder")
     maker.make("book", "Book", ("address", sender.account), ("address", forwarder))
     maker.make("anchor", "Anchor", ("address", forwarder))
+    maker.make("identities", "Identities", ("address", forwarder))
+    maker.make("logs", "LogOwners", ("address", forwarder))
     if supply is not None:
         maker.make("token", "Credits", ("address", sender.account), ("uint256", supply))
     maker.make("assumed", "Assumed", ("uint128", 0))
@@ -155,6 +157,8 @@ def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int
         maker.make(f"rerun:{k}", "Rerun", ("uint256", k), ("uint128", 0))
     for k in signed:
         maker.make(f"signed:{k}", "Signed", ("uint256", k), ("uint128", 0))
+    for k in anchored:
+        maker.make(f"anchored:{k}", "Anchored", ("uint256", k))
     maker.make("preimage", "Preimage")
     return Contracts(sender.chain_id, maker.block, maker.named)
 

@@ -29,7 +29,7 @@ from troth.ledger.evmcodec import (
     result_of,
     terms_of,
 )
-from troth.ledger.sending import Receipt, Sender, call
+from troth.ledger.sending import Acting, Receipt, call
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -70,11 +70,11 @@ class _Stored:
 class EvmBook:
     """``troth.core.ports.Book`` over a deployed contract.
 
-    senders: the Sender of an account that acts, asked for once the act is known not to be refused. first_block: where
-    the Book's events begin. gas: the limit of every act; None asks the node for an estimate.
+    senders: what has an account's acts done (``Sender``, or ``RelayedSender``). first_block: where the Book's events
+    begin. gas: the limit of every act; None asks the node for an estimate.
     """
 
-    def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Sender], *, chain_id: int,
+    def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Acting], *, chain_id: int,
                  first_block: int = 0, gas: int | None = GAS) -> None:
         self.web3 = web3
         self.address = address
@@ -176,10 +176,14 @@ class EvmBook:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _send(self, by: Account, data: bytes) -> Receipt:
-        """Run the act on the present state, so that a refusal costs nothing, then send it."""
-        if self._gas is not None:
+        """Run the act on the present state, so that a refusal costs nothing, then send it.
+
+        One that is under way from an earlier try, or was done and nobody was told, is neither run nor sent again.
+        """
+        sender = self._senders(by)
+        if self._gas is not None and not sender.owes(self.address, data):
             call(self.web3, self.address, data, sender=by, errors=self._errors)
-        return self._senders(by).send(self.address, data, gas=self._gas)
+        return sender.send(self.address, data, gas=self._gas)
 
     def _stored(self, deal: bytes) -> _Stored:
         values = decode(DEAL, call(self.web3, self.address, calldata("deals", deal)))
@@ -225,10 +229,10 @@ class EvmBook:
         return seen
 
 
-def senders_of(known: Mapping[Account, Sender]) -> Callable[[Account], Sender]:
-    """The Sender of an account among ``known``; what it returns raises BadInput for any other account."""
+def senders_of(known: Mapping[Account, Acting]) -> Callable[[Account], Acting]:
+    """What acts for an account among ``known``; what it returns raises BadInput for any other account."""
 
-    def find(account: Account) -> Sender:
+    def find(account: Account) -> Acting:
         found = known.get(account)
         if found is None:
             raise BadInput("no key for this account here", actual=account.hex(),

@@ -11,8 +11,12 @@ from typing import Any
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
 
-NAMES = ("Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed", "Preimage", "Quorum",
-         "Median", "Vote", "Ballots", "Quote", "Mandated", "Revocations")
+NAMES = (
+    "Book", "Anchor", "Credits", "Forwarder",
+    "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+    "Vote", "Ballots", "Quote", "Mandated", "Revocations",
+    "Identities", "LogOwners", "Anchored",
+)
 
 
 @dataclass(frozen=True, slots=True)

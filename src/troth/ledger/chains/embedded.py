@@ -9,7 +9,7 @@ are real, so receipt proofs to a block hash check with ordinary tools. What it i
 - **Gas is metered and limited but free**: the base fee is fixed at zero, so an account needs no ether to act. A
   transaction that offers a tip pays it to the zero account.
 - ``prevrandao`` is the hash of the parent's hash: anybody can predict it, no draw may rest on it.
-- No system contracts (EIP-4788, EIP-2935), blobs, withdrawals or set-code transactions. The rules stop at Prague.
+- No system contracts (EIP-4788, EIP-2935), blobs or withdrawals. The rules stop at Prague.
 - A transaction with a nonce ahead of the account's is refused, since there is no pool for it to wait in.
 - Past states are kept: the file grows by one to a few kB a block.
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from eth_hash.auto import keccak
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock
+from troth.ledger.chains import CHAIN_ID, Finality, Place
 from troth.ledger.chains import rlpcodec as rlp
 from troth.ledger.chains.blocks import (
     EMPTY_TRIE_ROOT,
@@ -39,7 +40,7 @@ from troth.ledger.chains.blocks import (
     single_root,
 )
 from troth.ledger.chains.clocks import SystemClock
-from troth.ledger.chains.engine import ZERO_ACCOUNT, Account, Context, Engine, Outcome
+from troth.ledger.chains.engine import DELEGATION, ZERO_ACCOUNT, Account, Context, Engine, Outcome, Proof
 from troth.ledger.chains.store import Block, BlockStore
 from troth.ledger.chains.transactions import (
     MAX_INITCODE,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
     from troth.ledger.chains.provider import EmbeddedProvider
 
-CHAIN_ID = 7_407
 GAS_LIMIT = 30_000_000
 """Of a block, hence of a transaction: as anvil's, and as main net's when Prague began."""
 BASE_FEE = 0
@@ -171,6 +171,18 @@ class EmbeddedChain:
         with self._lock:
             yield self._store
 
+    @property
+    def genesis_hash(self) -> bytes:
+        """The 32-byte hash of block 0."""
+        with self._lock:
+            return self._store.hashes(0, 0)[0]
+
+    def finality(self) -> Finality:
+        """The head three times: a block that was told is never replaced."""
+        head = self.head()
+        place = Place(head.number, head.hash, head.header.timestamp)
+        return Finality(place, place, place)
+
     # -- time ------------------------------------------------------------------------------------------------------
 
     def now(self) -> int:
@@ -203,6 +215,12 @@ class EmbeddedChain:
         if head is None:
             raise OutsideFailed(f"the chain file {self.path} lost its blocks")
         return head
+
+    def next_header(self) -> Header:
+        """The header of an empty block mined now."""
+        with self._lock:
+            head = self.head()
+            return _header(head.hash, head.header.state_root, head.number + 1, self._now(head), None)
 
     def mine(self) -> Block:
         """Append an empty block: a place for the chain's present time to be pinned to."""
@@ -246,8 +264,8 @@ class EmbeddedChain:
         if tx.nonce != sender.nonce:
             which, do = "low" if tx.nonce < sender.nonce else "high", "Read the nonce again and sign anew"
             raise Rejected(f"nonce too {which}", expected=sender.nonce, actual=tx.nonce, do=do)
-        if sender.code:
-            raise Rejected("sender not an eoa", expected="an account without code (EIP-3607)")
+        if sender.code and not sender.code.startswith(DELEGATION):
+            raise Rejected("sender not an eoa", expected="an account without code of its own (EIP-3607, EIP-7702)")
         cost = tx.gas * tx.max_fee_per_gas + tx.value
         if sender.balance < cost:
             found = f"{sender.balance} wei"
@@ -301,6 +319,8 @@ class EmbeddedChain:
         full = self.call(replace(tx, gas=cap), at)
         if full.error is not None:
             return full.gas, full
+        if full.gas == max(tx.intrinsic_gas, tx.floor_gas):
+            return full.gas, full  # no instruction ran: nothing asks for more
         low, high = full.gas - 1, cap
         guess = min(cap, full.gas + WRITE_SPARE + (full.gas // 32 if full.nested else 0))
         while high - low > max(1, high >> 6):
@@ -342,6 +362,11 @@ class EmbeddedChain:
         """A storage slot of ``account`` after ``at`` (None: the head)."""
         with self._lock:
             return self._engine.storage((at or self.head()).header.state_root, account, slot)
+
+    def prove(self, account: bytes, slots: Sequence[int], at: Block | None = None) -> Proof:
+        """``account`` after ``at`` (None: the head) with the trie nodes that prove it and each of ``slots``."""
+        with self._lock:
+            return self._engine.prove((at or self.head()).header.state_root, account, slots)
 
 
 def _accounts_text(accounts: Mapping[bytes, int]) -> str:

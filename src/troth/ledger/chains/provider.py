@@ -16,11 +16,19 @@ from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCError, RPCResponse
 
 from troth.core.errors import BadInput
-from troth.ledger.chains.blocks import Receipt, hex_bytes, logs_bloom, quantity
+from troth.ledger.chains.blocks import Receipt, hex_all, hex_bytes, logs_bloom, quantity
 from troth.ledger.chains.engine import ZERO_ACCOUNT, Outcome
 from troth.ledger.chains.logs import LogFilter, log_json
 from troth.ledger.chains.store import Block, StoredLog
-from troth.ledger.chains.transactions import DYNAMIC_FEE, LEGACY, Rejected, Transaction, decode_transaction
+from troth.ledger.chains.transactions import (
+    DYNAMIC_FEE,
+    LEGACY,
+    SET_CODE,
+    Authorization,
+    Rejected,
+    Transaction,
+    decode_transaction,
+)
 
 if TYPE_CHECKING:
     from troth.ledger.chains.embedded import EmbeddedChain
@@ -75,6 +83,7 @@ class EmbeddedProvider(JSONBaseProvider):
             "eth_getTransactionCount": lambda account, tag="latest": hex(self._account(account, tag).nonce),
             "eth_getCode": lambda account, tag="latest": "0x" + self._account(account, tag).code.hex(),
             "eth_getStorageAt": self._storage,
+            "eth_getProof": self._proof,
             "eth_call": self._call,
             "eth_estimateGas": self._estimate,
             "eth_sendRawTransaction": lambda raw: "0x" + chain.submit(hex_bytes(raw)).hex(),
@@ -145,7 +154,7 @@ class EmbeddedProvider(JSONBaseProvider):
         return quantity(tag) if isinstance(tag, int) else self._there(tag).number
 
     def _block_by_number(self, tag: Any, full: bool = False) -> dict[str, Any] | None:
-        return self._block_json(self._find(tag), full)
+        return self._pending_json() if tag == "pending" else self._block_json(self._find(tag), full)
 
     def _block_by_hash(self, digest: Any, full: bool = False) -> dict[str, Any] | None:
         return self._block_json(self._find({"blockHash": digest}), full)
@@ -165,6 +174,13 @@ class EmbeddedProvider(JSONBaseProvider):
             "uncles": NO_UNCLES,
             "withdrawals": [],
         }
+
+    def _pending_json(self) -> dict[str, Any]:
+        """The next block were it mined now, empty: what has no hash yet is null, as with geth."""
+        header = self.chain.next_header()
+        block = Block(header.number, b"", header, None, None, None, None, None)
+        nothing = dict.fromkeys(("hash", "nonce", "miner"))
+        return {**(self._block_json(block, False) or {}), **nothing}
 
     @staticmethod
     def _count(block: Block | None) -> str | None:
@@ -193,6 +209,20 @@ class EmbeddedProvider(JSONBaseProvider):
         value = self.chain.storage(hex_bytes(account, 20), quantity(slot), self._there(tag))
         return "0x" + value.to_bytes(32, "big").hex()
 
+    def _proof(self, account: Any, slots: Any, tag: Any = "latest") -> dict[str, Any]:
+        """An account and some of its storage with trie nodes up to the block's state root (EIP-1186)."""
+        address, keys = hex_bytes(account, 20), [quantity(slot) for slot in slots]
+        entry, nodes, storage = self.chain.prove(address, keys, self._there(tag))
+        nonce, balance, root, code_hash = entry
+        return {
+            "address": "0x" + address.hex(), "nonce": hex(nonce), "balance": hex(balance),
+            "storageHash": "0x" + root.hex(), "codeHash": "0x" + code_hash.hex(), "accountProof": hex_all(nodes),
+            "storageProof": [
+                {"key": hex(key), "value": hex(value), "proof": hex_all(path)}
+                for key, (value, path) in zip(keys, storage, strict=True)
+            ],
+        }  # fmt: skip
+
     def _past(self, tag: Any) -> Block | None:
         """The block a call runs after: None means as the next block."""
         return None if tag in ("latest", "pending") else self._there(tag)
@@ -219,8 +249,15 @@ class EmbeddedProvider(JSONBaseProvider):
             (hex_bytes(entry["address"], 20), tuple(quantity(slot) for slot in entry["storageKeys"]))
             for entry in fields.get("accessList") or ()
         )
+        leave = tuple(
+            Authorization(
+                quantity(entry["chainId"]), hex_bytes(entry["address"], 20), quantity(entry["nonce"]),
+                quantity(entry["yParity"]), quantity(entry["r"]), quantity(entry["s"]),
+            )
+            for entry in fields.get("authorizationList") or ()
+        )  # fmt: skip
         return Transaction(
-            type=DYNAMIC_FEE,
+            type=SET_CODE if leave else DYNAMIC_FEE,
             chain_id=self.chain.chain_id,
             nonce=0,
             max_priority_fee_per_gas=0,
@@ -231,6 +268,7 @@ class EmbeddedProvider(JSONBaseProvider):
             data=hex_bytes(data or "0x"),
             access_list=access,
             sender=hex_bytes(fields["from"], 20) if fields.get("from") else ZERO_ACCOUNT,
+            authorizations=leave,
         )
 
     # -- transactions ----------------------------------------------------------------------------------------------
@@ -268,9 +306,15 @@ class EmbeddedProvider(JSONBaseProvider):
                 {"address": "0x" + address.hex(), "storageKeys": [f"0x{slot:064x}" for slot in slots]}
                 for address, slots in tx.access_list
             ]
-        if tx.type == DYNAMIC_FEE:
+        if tx.type in (DYNAMIC_FEE, SET_CODE):
             result["maxFeePerGas"] = hex(tx.max_fee_per_gas)
             result["maxPriorityFeePerGas"] = hex(tx.max_priority_fee_per_gas)
+        if tx.type == SET_CODE:
+            result["authorizationList"] = [
+                {"chainId": hex(one.chain_id), "address": "0x" + one.address.hex(), "nonce": hex(one.nonce),
+                 "yParity": hex(one.y_parity), "r": hex(one.r), "s": hex(one.s)}
+                for one in tx.authorizations
+            ]  # fmt: skip
         return result
 
     def _receipt(self, tx_hash: Any) -> dict[str, Any] | None:
@@ -359,7 +403,7 @@ def _receipt_json(block: Block) -> dict[str, Any]:
         "status": hex(receipt.status),
         "from": "0x" + (block.sender or b"").hex(),
         "to": "0x" + tx.to.hex() if tx.to else None,
-        "contractAddress": "0x" + block.created.hex() if block.created and receipt.status else None,
+        "contractAddress": "0x" + block.created.hex() if block.created else None,
         "gasUsed": hex(block.header.gas_used),
         "cumulativeGasUsed": hex(receipt.cumulative_gas),
         "effectiveGasPrice": hex(_price(tx)),

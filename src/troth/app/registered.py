@@ -1,0 +1,117 @@
+"""A workspace's registries: its identity's documents and its log's owner on its chain, and what they say of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from troth.app.onchain import OnChain
+from troth.core.claims import Statement
+from troth.core.terms import Account
+from troth.identity.binding import BINDING, read_binding
+from troth.identity.keybook import KeyBook
+
+if TYPE_CHECKING:
+    from troth.ledger.log import Log
+    from troth.ledger.registries import IdentityRegistry, LogRegistry, Record, RegisteredKeys
+
+IDENTITIES = "identities"
+LOGS = "logs"
+
+
+class Registered(OnChain):
+    """What a workspace does with the registries of its chain (docs/reference/registries.md)."""
+
+    keybook: KeyBook
+    log: Log
+
+    @property
+    def did(self) -> str:
+        """The party's identifier."""
+        return self.identity.did
+
+    def claims(self, kind: str) -> Iterator[tuple[bytes, Statement]]:
+        """Every claim of a kind in the log, in order."""
+        raise NotImplementedError
+
+    def bind_account(self) -> bytes:
+        """Attest that this identity and its chain account belong together; the claim's id."""
+        raise NotImplementedError
+
+    @cached_property
+    def identities(self) -> IdentityRegistry:
+        """The registry of identities. Raises BadInput where the contracts in use hold none."""
+        # Imported here: the chain's libraries take a second to load, and most commands need none.
+        from troth.ledger.registries import IdentityRegistry
+
+        return IdentityRegistry(self.chain.web3, self.contracts[IDENTITIES].address, self.contracts.block)
+
+    @cached_property
+    def log_owners(self) -> LogRegistry:
+        """The registry of logs' owners. Raises BadInput where the contracts in use hold none."""
+        # Imported here for the same reason.
+        from troth.ledger.registries import LogRegistry
+
+        return LogRegistry(self.chain.web3, self.contracts[LOGS].address, self.contracts.block)
+
+    def register(self) -> tuple[bytes, int]:
+        """Bring the registry up to this identity's newest document; (entry, transactions sent). Again is a no-op.
+
+        Others are led to the entry by this party's account binding, which is made if there is none yet. Raises
+        Refuted where the registry holds another history than this identity's, or its end.
+        """
+        # Imported here for the same reason.
+        from troth.ledger.registries import publish
+
+        if self.account not in self.accounts_of(self.did):
+            self.bind_account()
+        return publish(self.identities, self.sender, self.identity)
+
+    def revoke_identity(self) -> bytes:
+        """End this identity in the registry, for good; the transaction's hash. Raises Undecidable if it is not there.
+
+        What it signed before stays as good as it was.
+        """
+        # Imported here for the same reason.
+        from troth.ledger.registries import revoke
+
+        return revoke(self.identities, self.sender, self.identity, self.account).tx_hash
+
+    def register_log(self) -> bytes:
+        """Begin this log's entry in the registry of owners; the entry. Raises ActRefused where it has one."""
+        # Imported here for the same reason.
+        from troth.ledger.anchors import origin_hash
+        from troth.ledger.registries import entry_of
+
+        self.log_owners.register(self.sender, self.log.origin, self.log.key.vkey())
+        return entry_of(origin_hash(self.log.origin), self.account)
+
+    def accounts_of(self, did: str) -> tuple[Account, ...]:
+        """The accounts on this chain that a party bound itself to, by the bindings here, newest first."""
+        bound = [read_binding(statement) for _, statement in self.claims(BINDING) if statement.issuer == did]
+        return tuple(one.account for one in reversed(bound) if one.chain == self.contracts.chain_id)
+
+    @property
+    def registered(self) -> RegisteredKeys:
+        """The key book held against the registry: implements ``KeyHistory``."""
+        # Imported here for the same reason.
+        from troth.ledger.registries import RegisteredKeys
+
+        return RegisteredKeys(self.keybook, self.identities, self.accounts_of)
+
+    def records_of(self, did: str) -> tuple[Record, ...]:
+        """An identity's documents by the registry, oldest first; empty where it is not there.
+
+        Raises Undecidable for an identity whose first document is not known here.
+        """
+        return self.registered.records(did)
+
+    def newest_document(self, did: str) -> bytes:
+        """SHA-256 of an identity's newest document: the registry's where it is there, else the newest known here.
+
+        Raises Refuted where it was revoked, Undecidable where it is not known.
+        """
+        if IDENTITIES not in self.contracts.named:
+            return self.keybook.head(did)[1]
+        return self.registered.newest(did)
