@@ -11,6 +11,7 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const SHIPPED = [
   "Book", "Anchor", "Credits", "Forwarder",
   "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+  "Vote", "Ballots", "Quote", "Mandated", "Revocations",
   "Identities", "LogOwners", "Anchored",
   "Court", "Jury", "Seat", "Jobs",
 ];

@@ -124,6 +124,30 @@ def median(k: int, max_age: int, least: int, spread: int = 0, tick: int = 0) -> 
                                           ("uint128", tick)))
 
 
+def vote(ballots: Account, quorum: int, threshold: int = 500_000) -> Spec:
+    """``vote:quorum:threshold``, both in parts of a million. ballots: where holders cast."""
+    return Spec(f"vote:{quorum}:{threshold}", "Vote", (("address", ballots), ("uint32", quorum),
+                                                       ("uint32", threshold)))
+
+
+def quote(k: int, tick: int = 0) -> Spec:
+    """``quote:k``: k of n named verifiers of hardware quotes."""
+    return Spec(f"quote:{k}", "Quote", (("uint256", k), ("uint128", tick)))
+
+
+def mandated(name: str, inner: Account, revocations: Account | None, *, slashing: bool) -> Spec:
+    """``mandated:name``, around the policy at ``inner``. revocations: where mandates are taken back; None: nowhere.
+
+    slashing: only for deals in which the agent deposits or sits on the bench.
+    """
+    return Spec(f"mandated:{name}", "Mandated", (("address", inner), ("address", revocations or bytes(20)),
+                                                 ("bool", slashing)))
+
+
+BALLOTS, REVOCATIONS = Spec("ballots", "Ballots"), Spec("revocations", "Revocations")
+"""Where holders of tokens vote, and where principals take mandates back. One of each serves everybody."""
+
+
 def extend(sender: Sender, contracts: Contracts, *specs: Spec) -> Contracts:
     """Deploy further contracts beside ``contracts``; both together. Raises BadInput for a name that is taken."""
     maker = _Maker(sender)

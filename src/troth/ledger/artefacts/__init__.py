@@ -14,6 +14,7 @@ from troth.core.errors import BadInput
 NAMES = (
     "Book", "Anchor", "Credits", "Forwarder",
     "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+    "Vote", "Ballots", "Quote", "Mandated", "Revocations",
     "Identities", "LogOwners", "Anchored",
     "Court", "Jury", "Seat", "Jobs",
 )
