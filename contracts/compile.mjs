@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import solc from "solc";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const SHIPPED = ["Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed"];
+const SHIPPED = ["Book", "Shape", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed"];
 const PLACES = {
   src: join(HERE, "../src/troth/ledger/artefacts"),
   test: join(HERE, "../tests/contracts/artefacts"),

@@ -11,7 +11,7 @@ from typing import Any
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
 
-NAMES = ("Book", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed")
+NAMES = ("Book", "Shape", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed")
 
 
 @dataclass(frozen=True, slots=True)
