@@ -68,13 +68,16 @@ class OnChain:
 
         What an earlier process left under way goes on with the first act, or with ``sender.tend()``.
         """
+        return self._sender_on(self.chain)
+
+    def _sender_on(self, chain: Chain) -> Sender:
         # Imported here for the same reason.
         from troth.ledger.artefacts import artefact
         from troth.ledger.fees import CEILING, Fees
         from troth.ledger.sending import Sender
 
         ceiling = self.settings.number("max_fee")
-        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
+        return Sender(chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
                       outbox=self.outbox, fees=Fees(CEILING if ceiling is None else ceiling),
                       depth=self.settings.number("finality"))
 
@@ -198,7 +201,7 @@ class OnChain:
 
         named = self.contracts
         of = Contracts(named.chain_id, named["book"].address, named["anchor"].address, named.block)
-        return Projection(self.chain.web3, self._index, of)
+        return Projection(self.chain.web3, self._index, of, depth=self.settings.number("finality"))
 
     def close_index(self) -> None:
         """Let go of the index. Nothing is lost without it."""
