@@ -21,7 +21,8 @@ from troth.core.terms import Account, DealState, Terms
 from troth.flows.parts import Pin
 from troth.flows.swap import Leg, Maker, Swap, Taker
 from troth.ledger.chains.clocks import ManualClock
-from troth.ledger.memory import MemoryBook, MemoryToken, Policy
+from troth.ledger.memory import MemoryBook, Policy
+from troth.ledger.memory_token import MemoryToken
 from troth.verify.policies.preimage import Preimage, hash_lock
 
 START = 1_700_000_000
@@ -135,8 +136,8 @@ class View:
             self.sent.add(name)
             self.chain.waiting.append((self.owner, act))
 
-    def open(self, by: Account, terms: Terms, salt: bytes) -> bytes:
-        self._broadcast(("open", salt), lambda book: book.open(by, terms, salt))
+    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int) -> bytes:
+        self._broadcast(("open", salt), lambda book: book.open_and_join(by, terms, salt, pot))
         return b""
 
     def join(self, by: Account, deal: bytes, pot: int) -> None:
