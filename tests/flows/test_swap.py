@@ -259,7 +259,7 @@ def disturb(world: World, cheat: Account, at: int, changes: list[tuple[int, str,
             chain.reorganise(seconds, cheat if what == "double spend" else b"")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(CHANGES, CHEATS)
 def test_an_honest_maker_never_loses_both(changes: list[tuple[int, str, int, int]], cheats: list[str]) -> None:
     """The taker does anything, with every secret it has seen broadcast; one chain re-organises or stalls."""
@@ -289,7 +289,7 @@ def test_an_honest_maker_never_loses_both(changes: list[tuple[int, str, int, int
     assert (gave, got) in ((0, 0), (FIRST, SECOND), (0, SECOND))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(CHANGES, st.lists(st.sampled_from(["honest", "silent", "late", "garbage", "close"]), min_size=150, max_size=150))
 def test_an_honest_taker_never_loses_both(changes: list[tuple[int, str, int, int]], cheats: list[str]) -> None:
     """The maker does anything, such as revealing in the last second; one chain re-organises or stalls."""

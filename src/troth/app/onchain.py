@@ -151,7 +151,7 @@ class OnChain:
 
         def run(sender: RelayedSender) -> None:
             book = EvmBook(web3, contracts["book"].address, lambda _: sender, chain_id=contracts.chain_id,
-                           first_block=contracts.block, gas=None)
+                           first_block=contracts.block, gas=None, outage=self.outage(contracts.chain_id))
             getattr(book, act)(self.account, *values)
 
         return signed_request(web3, self.identity.account.reveal_seed(), contracts["forwarder"].address, run,
