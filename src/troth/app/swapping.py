@@ -175,5 +175,5 @@ class Swapping(Registered):
         check_book(chain.web3, leg.book, {"Preimage": (leg.preimage.address, leg.preimage.codehash)})
         sender = self.sender if chain is self.chain else self._sender_on(chain)
         book = EvmBook(chain.web3, leg.book, senders_of({self.account: sender}), chain_id=leg.chain_id,
-                       first_block=leg.since)
+                       first_block=leg.since, outage=self.outage(leg.chain_id))
         return ChainSide(chain, book, sender)
