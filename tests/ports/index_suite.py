@@ -317,6 +317,32 @@ class IndexSuite(ABC):
                 assert now.as_of.finalized == chain.final
             assert dump(reader) == expected(chain, chain.branch[-1])
 
+    def test_a_fork_at_every_question(self) -> None:
+        """Wherever between two questions the chain changes, the index ends on one branch."""
+        with self.opened() as opened:
+            store, at, forked = opened(), 0, True
+            chain = SimChain(12)
+            chain.grow(20)
+            index = Projection(chain, store, OF, window=9)  # type: ignore[arg-type]
+            index.sync()
+            while forked:
+                at, forked = at + 1, False
+                chain.grow(6)
+
+                def fork(method: str, due: int) -> None:
+                    nonlocal forked
+                    if chain.asked == due:
+                        forked = True
+                        chain.reorg(9, 9)
+
+                chain.before = lambda method, due=chain.asked + at: fork(method, due)  # type: ignore[misc]
+                index.sync()
+                chain.before = lambda method: None
+                tip = store.tip()
+                assert tip is not None
+                assert dump(store) == expected(chain, tip[1])
+            assert at > 12
+
     def test_killed_at_any_moment(self) -> None:
         """A process that follows a chain with forks is killed with SIGKILL; what it leaves is a whole branch."""
         place, clean = self.make()
