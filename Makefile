@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful mutants bench study docs clean chromium postgres
+.PHONY: demo test lint contracts stateful faults mutants bench study docs clean chromium postgres
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -40,7 +40,7 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-contracts: contracts/node_modules   ## compile the contracts; the artefacts are shipped in the package
+contracts: contracts/node_modules tests/tools/node_modules   ## compile the contracts; the artefacts are shipped in the package
 	cd contracts && node compile.mjs
 
 test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium postgres lint   ## everything that must hold, under ten minutes on two cores
@@ -49,6 +49,9 @@ test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium postg
 
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
+
+faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand schedules of crashes, a moody node, re-organisations
+	TROTH_FAULTS=1000 TROTH_KILLS=60 $(BIN)/pytest tests/ledger/test_outbox_faults.py tests/ledger/test_outbox_kills.py -s $(ARGS)
 
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)
