@@ -43,8 +43,8 @@ GAS = 16_700_000
 """The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, the widest
 deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
 
-ACTS = ("open", "join", "join_with_consent", "submit", "submit_and_judge", "judge", "challenge", "close", "collect",
-        "sweep", "withdraw", "stop")
+ACTS = ("open", "open_and_join", "join", "join_with_consent", "join_with_permit", "join_with_authorization", "submit",
+        "submit_and_judge", "judge", "challenge", "close", "collect", "collect_many", "sweep", "withdraw", "stop")
 """What an account can do on the Book, by the names of ``EvmBook``'s methods."""
 
 Status = Literal["funding", "running", "closed", "void"]
