@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,17 @@ class EvmWorld(World):
     """A chain of its own with the Book, a token with a block list, and every policy of the tests.
 
     path: an empty place for the chain's file; None keeps it in memory. origin: a chain made by another EvmWorld to
-    start from, instead of deploying everything again.
+    start from, instead of deploying everything again. accounts: wei at genesis.
     """
 
-    def __init__(self, path: Path | None = None, *, origin: EvmWorld | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, origin: EvmWorld | None = None,
+                 accounts: Mapping[Account, int] | None = None) -> None:
         if origin is not None and path is not None:
             assert origin.path is not None
             shutil.copyfile(origin.path, path)
         self.path = path
         self.clock = ManualClock(START)
-        self.chain = EmbeddedChain(path, clock=self.clock)
+        self.chain = EmbeddedChain(path, clock=self.clock, accounts=accounts)
         self.web3 = self.chain.web3
         self._senders: dict[Account, Sender] = {}
         self.addresses = self._deploy() if origin is None else origin.addresses

@@ -15,7 +15,7 @@ from troth.core.errors import ActRefused, BadInput, OutsideFailed
 from troth.core.ports import ProvenLeaf
 from troth.core.terms import RESULT, Account, DealState, Entry, Result, Terms, deal_id, history_hash
 from troth.ledger.artefacts import artefact
-from troth.ledger.chains.rpc import Event, get_logs
+from troth.ledger.chains.rpc import Event, get_logs, request
 from troth.ledger.evmcodec import (
     CLOSED,
     DEAL,
@@ -33,7 +33,7 @@ from troth.ledger.evmcodec import (
     result_of,
     short_history,
 )
-from troth.ledger.sending import Acting, Receipt, call
+from troth.ledger.sending import Acting, Receipt, call, estimate
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 GAS = 16_700_000
 """The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, the widest
 deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
+
+ACTS = ("open", "join", "join_with_consent", "submit", "submit_and_judge", "judge", "challenge", "close", "collect",
+        "sweep", "withdraw", "stop")
+"""What an account can do on the Book, by the names of ``EvmBook``'s methods."""
 
 Status = Literal["funding", "running", "closed", "void"]
 _STATUS: tuple[Status | None, ...] = (None, "funding", "running", "closed", "void")
@@ -196,6 +200,12 @@ class EvmBook:
                             expected=stored.history.hex(), actual=seen.digest.hex(),
                             do="Ask another node, or one that keeps all events.")
 
+    def unchanged_since(self, deal: bytes, block: int) -> bool:
+        """Whether the contract stored the same of the deal after ``block`` as it does now. Raises OutsideFailed."""
+        fields = {"to": "0x" + self.address.hex(), "data": "0x" + calldata("deals", deal).hex()}
+        now, then = (request(self.web3, "eth_call", fields, tag) for tag in ("latest", hex(block)))
+        return bool(now == then)
+
     def credit(self, token: Account, account: Account) -> int:
         """What waits for ``withdraw``, in the token's smallest unit."""
         return int.from_bytes(call(self.web3, self.address, calldata("credit", token, account)), "big")
@@ -204,6 +214,13 @@ class EvmBook:
         """The ids of every deal of this Book, oldest first."""
         events = get_logs(self.web3, addresses=(self.address,), topics=(OPENED,), first=self._first)
         return tuple(event.log.topics[1] for event in events)
+
+    def estimate(self, by: Account, act: Literal["judge", "close"], deal: bytes) -> int:
+        """The gas that judging or closing takes now, by the node's estimate. Raises ActRefused."""
+        seen = self._read(deal)
+        history = long_history(seen.history) if act == "judge" else short_history(seen.history)
+        data = calldata(act, seen.made_of, history)
+        return estimate(self.web3, self.address, data, sender=by, errors=self._errors)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ NAMES = (
     "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
     "Vote", "Ballots", "Quote", "Mandated", "Revocations",
     "Identities", "LogOwners", "Anchored",
+    "Court", "Jury", "Seat", "Jobs",
 )
 
 
