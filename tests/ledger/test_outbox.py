@@ -18,7 +18,7 @@ from ports.chain_suite import TOO_POOR
 from ports.contracts import creation, words
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending
 from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction, decode_transaction
-from troth.ledger.fees import Fees, Finality, lowest
+from troth.ledger.fees import Fees, lowest
 from troth.ledger.outbox import FINALIZED, INCLUDED, SAFE, Outbox
 from troth.ledger.sending import Sender
 
@@ -44,11 +44,11 @@ class World:
             self.sent.append(bytes.fromhex(params[0][2:]))
         return self.hook(method, params) or self.node.make_request(method, params)
 
-    def sender(self, *, fees: Fees | None = None, finality: Finality | None = None, mining: bool = False,
+    def sender(self, *, fees: Fees | None = None, depth: int | None = None, mining: bool = False,
                path: Path | None = None) -> Sender:
         """A process. mining: blocks come while it waits; otherwise it does not wait at all."""
         web3: Any = self
-        return Sender(web3, KEY, errors=[TOO_POOR], outbox=Outbox(path or self.path), finality=finality,
+        return Sender(web3, KEY, errors=[TOO_POOR], outbox=Outbox(path or self.path), depth=depth,
                       fees=fees or Fees(patience=30), wait=60 if mining else 0, sleep=lambda _: self.node.mine(),
                       clock=lambda: float(self.node.clock.now()))
 
@@ -267,7 +267,7 @@ def test_a_better_offer_is_an_eighth_better_and_below_the_ceiling(fee: int, tip:
 
 
 def test_settings_that_make_no_sense(tmp_path: Path) -> None:
-    for wrong in (lambda: Fees(-1), lambda: Fees(patience=-1), lambda: Finality(-1)):
+    for wrong in (lambda: Fees(-1), lambda: Fees(patience=-1), lambda: World(tmp_path).sender(depth=-1)):
         with pytest.raises(BadInput):
             wrong()
     (tmp_path / "x").write_bytes(b"no database at all" * 100)
@@ -613,7 +613,7 @@ def test_a_chain_without_tags_has_a_depth(world: World) -> None:
         if params[:1] in (["finalized"], ["safe"]) else None
     with pytest.raises(OutsideFailed, match=r"\[chain\] finality"):
         world.sender().tend()
-    sender = world.sender(finality=Finality(10))
+    sender = world.sender(depth=10)
     sender.tend()
     assert sender.progress(ACT).state == INCLUDED
     world.mine(10)

@@ -116,13 +116,6 @@ def _spoiled_data(random: Random, logs: list[Any]) -> Any:
     return logs
 
 
-def _invented_terms(random: Random, logs: list[Any]) -> Any:
-    opened = [log for log in logs if len(log["data"]) > 1_000]
-    for log in opened:
-        log["topics"][1] = "0x" + "cd" * 32
-    return logs
-
-
 LIES: Mapping[str, Callable[[Random], Tell]] = {
     "receipts without events": _receipts(_dropped),
     "an event left out": _receipts(_one_dropped),
@@ -144,6 +137,5 @@ LIES: Mapping[str, Callable[[Random], Tell]] = {
     "a range with slack bytes": _range(_spoiled_data),
     "a range with a removed event": _range(_log(removed=True)),
     "a range without topics": _range(_log(topics=[])),
-    "a range with invented terms": _range(_invented_terms),
     "a range with an unknown event": _range(_log(topics=["0x" + "77" * 32])),
 }

@@ -85,6 +85,7 @@ class SimChain:
     def __init__(self, seed: int = 0, lag: int | None = 14) -> None:
         self.random = Random(seed)
         self.lag = lag
+        self.kinds = (0, 2, 2, 4)  # of receipts
         self.blocks: dict[bytes, tuple[Header, list[Receipt]]] = {}
         self.branch: list[bytes] = []
         self.final = 0
@@ -102,7 +103,7 @@ class SimChain:
 
     def mine(self, logs: Sequence[Sequence[Log]]) -> None:
         """One more block; ``logs`` by transaction."""
-        receipts = [Receipt(self.random.choice((0, 2, 2, 4)), True, 21_000 * (at + 1), tuple(some))
+        receipts = [Receipt(self.random.choice(self.kinds), True, 21_000 * (at + 1), tuple(some))
                     for at, some in enumerate(logs)]
         fields = [
             self.branch[-1] if self.branch else bytes(32), EMPTY_UNCLES_HASH, bytes(20), self.random.randbytes(32),
@@ -194,10 +195,9 @@ class SimChain:
             "eth_getLogs": lambda: self._logs(params[0]),
         }
         try:
-            result = ways[method]()
+            return {"id": 1, "result": self.after(method, params, ways[method]())}
         except LookupError as error:
             return {"id": 1, "error": {"code": -32005, "message": str(error)}}
-        return {"id": 1, "result": self.after(method, params, result)}
 
 
 __all__ = ["ANCHOR", "BOOK", "CHAIN", "TOKEN", "SimChain", "opening", "pool", "word"]

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from troth.cli.serve import chain_serve
+from troth.cli.acting import chain_acts, deal_keep, deal_relay, deal_request
 from troth.core.errors import BadInput, Misuse, OutsideFailed, TrothError
 
 if TYPE_CHECKING:
@@ -333,6 +335,13 @@ def chain_deploy(home: Where = None, as_json: Json = False) -> None:
     with workspace(home) as party:
         named = party.deploy().named
         show({name: "0x" + one.address.hex() for name, one in named.items()}, as_json)
+
+
+chain_app.command("serve")(chain_serve)
+chain_app.command("acts")(chain_acts)
+deal_app.command("request")(deal_request)
+deal_app.command("relay")(deal_relay)
+deal_app.command("keep")(deal_keep)
 
 
 def _claim(text: str) -> bytes:

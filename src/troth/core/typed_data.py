@@ -16,6 +16,9 @@ _JOIN = keccak256(b"Join(bytes32 deal,uint8 pot,address token,uint128 amount,uin
 _IDENTITIES = keccak256(b"Troth identities")
 _UPDATE = keccak256(b"Update(bytes32 identity,uint256 version,bytes32 document,address turn)")
 _WITNESS = keccak256(keccak256(b"EIP712Domain(string name,string version)") + keccak256(b"Troth witness") + _VERSION)
+_FORWARDER = keccak256(b"Troth Forwarder")
+_FORWARD = keccak256(b"ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,"
+                     b"bytes data)")
 _BLOCK = keccak256(b"Block(uint256 chain,bytes32 genesis,uint64 number,bytes32 hash)")
 _VERDICT = keccak256(b"Verdict(bytes32 deal,uint8 rung,bytes32 evidence,bytes32 result,uint64 expiry)")
 
@@ -37,6 +40,15 @@ def update_digest(chain_id: int, registry: Account, entry: bytes, version: int, 
     """What an identity's turn account signs to add a document, or zeros to revoke (contract ``Identities``)."""
     return _digest(chain_id, registry, _UPDATE, entry, _uint(version), document, turn.rjust(32, b"\x00"),
                    name=_IDENTITIES)
+
+
+def forward_digest(chain_id: int, forwarder: Account, signer: Account, to: Account, gas: int, nonce: int,
+                   deadline: int, data: bytes) -> bytes:
+    """What an account signs to have a call to ``to`` carried by anybody, until ``deadline`` (Unix seconds), without
+    value (contract ``Forwarder``, ERC-2771).
+    """
+    return _digest(chain_id, forwarder, _FORWARD, signer.rjust(32, b"\x00"), to.rjust(32, b"\x00"), _uint(0),
+                   _uint(gas), _uint(nonce), _uint(deadline), keccak256(data), name=_FORWARDER)
 
 
 def block_digest(chain_id: int, genesis: bytes, number: int, block_hash: bytes) -> bytes:

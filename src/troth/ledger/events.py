@@ -4,15 +4,15 @@ web3.py's ``process_log`` costs half a millisecond an event; an index reads mill
 lines here, over ``struct`` and slices, and what nobody asked for yet (terms, results, data) stays the bytes it is.
 Everything that knows a layout of an event for the index is in this module.
 
-Strict all the same: the Book and the Anchor write one form of each event, and any other bytes raise OutsideFailed. A
-deal's opening must lead to its id: pots and rungs are hashed where they lie, so whoever invents terms for a known id
-is noticed. What this does not prove: that the chain holds these events at all (``troth.ledger.feed`` says what does).
+Strict all the same: the Book and the Anchor write one form of each event, and any other bytes raise OutsideFailed; of
+an opening only what is read at once is checked, and the rest when the deal is (its terms must lead to its id then).
+What this does not prove: that the chain holds these events at all (``troth.ledger.feed`` says what does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from struct import error as _StructError
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from troth.core.errors import OutsideFailed
-from troth.core.terms import CHALLENGE, Account
+from troth.core.terms import ASK, CHALLENGE, RUNG, Account
 from troth.ledger import anchors, evmcodec
 
 Row = tuple[Any, ...]
@@ -55,14 +55,10 @@ _COLLECTED = Struct(">31xB32s12x20s16x16s")
 _SWEPT = Struct(">31xB16x16s")
 _FLAG = Struct(">31xB")
 _ANCHORED = Struct(">24xQ32s")
-_TERMS = Struct(">32s24xQ12x20s24xQ12x20s24xQ24xQ")
-_POT = Struct(">32s12x20s16x16s12x20s24xQ")
-_RULE = Struct(">31xB31xB31xB28xI24xQ24xQ")
-_RUNG = Struct(">12x20s32s24xQ28xI28xI16x16s31xB32s")
-_ASK = Struct(">32s24xQ28xI31xB")
+_TERMS = Struct(">32s24xQ12x20s24xQ12x20s")
 _WORD = Struct(">24xQ")
-_OFFSET = _WORD.pack(32)
-_HEAD = _WORD.pack(160)
+_RUNG_WORDS = RUNG.replace(ASK, "").count(",") + 1
+"""A rung's words before its asks begin; terms grow there."""
 
 
 class Strange(Exception):
@@ -165,82 +161,54 @@ def _anchored(topics: Sequence[bytes], data: bytes) -> Row:
 # -- a deal's opening ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Opening:
-    """What of a ``DealOpened`` is read at once."""
-
-    token: bytes
-    fund_by: int
-    salt: bytes
-    terms: bytes
-    hash: bytes
-    named: frozenset[bytes]
+@lru_cache(maxsize=1_024)
+def _words(count: int) -> Struct:
+    """The low 64 bits of so many words: all that a count or an offset needs."""
+    return Struct(">" + "24xQ" * count)
 
 
-def _opening(data: bytes) -> _Opening:
-    """Read an opening: hash pots and rungs where they lie, and collect the accounts they name."""
-    salt, offset, token, fund_by, wrong, pots_at, rungs_at = _exact(_TERMS, data)
-    if offset != 64 or pots_at != 160:
+def _accounts_named(data: bytes) -> set[bytes]:
+    """Every account that terms name, in one walk over (salt, terms); the parts follow each other without a gap."""
+    count = len(data) // 32
+    low = _words(count).unpack(data)
+    at = 7  # words: salt, offset 64, token, fund_by, wrong_bonds, the two arrays' offsets, then the pots
+    accounts = [4]
+    if (low[1], low[5]) != (64, 160):
         raise Strange("not one deal's terms")
-    named = {wrong}
-    pots = _parts(data, 64 + pots_at, 64 + rungs_at)
-    rungs = _parts(data, 64 + rungs_at, len(data))
-    for start, end in pots:
-        _accounts_of_pot(data, start, end, named)
-    for start, end in rungs:
-        _accounts_of_rung(data, start, end, named)
-    head = data[64:160]  # token, fund_by, wrong_bonds
-    after = _WORD.pack(192 + 32 * len(pots))
-    digest = keccak(b"".join((head, _HEAD, after, _hashes(data, pots), _hashes(data, rungs))))
-    accounts = frozenset(one for one in named if any(one[:19]))  # the others are roles
-    return _Opening(token, _time(fund_by), salt, data[64:], digest, accounts)
+    first, at = at + 1, at + 1 + low[at]
+    for pot in range(first, at):
+        _here(low[pot], first, at)
+        accounts += (at + 1, at + 3)
+        _here(low[at + 4], at, at + 5)
+        rule_one, at = at + 6, at + 6 + low[at + 5]
+        for rule in range(rule_one, at):
+            _here(low[rule], rule_one, at)
+            _here(low[at + 4], at, at + 6)
+            payees, numbers = at + 7, at + 7 + low[at + 6]
+            _here(low[at + 5], at, numbers)
+            accounts += range(payees, min(numbers, count))
+            at = numbers + 1 + low[numbers]
+    _here(low[6], 2, at)
+    first, at = at + 1, at + 1 + low[at]
+    for rung in range(first, at):
+        _here(low[rung], first, at)
+        _here(low[at + 2], at, at + _RUNG_WORDS)
+        ask_one = at + _RUNG_WORDS + 1
+        at = ask_one + low[ask_one - 1]
+        for ask in range(ask_one, at):
+            _here(low[ask], ask_one, at)
+            _here(low[at + 1], at, at + 4)
+            who, at = at + 5, at + 5 + low[at + 4]
+            accounts += range(who, min(at, count))
+    _here(len(data), 0, at)
+    named = {data[32 * one : 32 * one + 32] for one in accounts}
+    return {_account(word) for word in named if any(word[:31])}  # the others are roles
 
 
-def _hashes(data: bytes, parts: Sequence[tuple[int, int]]) -> bytes:
-    """``bytes32[]`` of the parts' hashes; a part alone is encoded with the offset 32 before it."""
-    return b"".join((_WORD.pack(len(parts)), *(keccak(_OFFSET + data[start:end]) for start, end in parts)))
-
-
-def _parts(data: bytes, at: int, end: int) -> list[tuple[int, int]]:
-    """Where each member of an array of tuples lies; they follow each other and fill it up to ``end``."""
-    (count,) = _exact(_WORD, data, at)
-    first = at + 32
-    if end > len(data) or first + 32 * count > end:
-        raise Strange("an array beyond its end")
-    starts = [first + _exact(_WORD, data, first + 32 * n)[0] for n in range(count)]
-    if (starts[0] if starts else end) != first + 32 * count or sorted(starts) != starts:
-        raise Strange("an array in another order")
-    return list(zip(starts, [*starts, end][1:], strict=True))
-
-
-def _accounts_of_pot(data: bytes, start: int, end: int, named: set[bytes]) -> None:
-    _, depositor, _, residual, rules = _exact(_POT, data, start)
-    if rules != 160:
-        raise Strange("not one pot")
-    named.update((depositor, residual))
-    for rule, after in _parts(data, start + rules, end):
-        *_, payees, numbers = _exact(_RULE, data, rule)
-        if payees != 192 or _accounts(data, rule + payees, named) != rule + numbers:
-            raise Strange("not one rule")
-        if _list(data, rule + numbers, 16) != after:
-            raise Strange("a rule with slack bytes")
-
-
-def _accounts_of_rung(data: bytes, start: int, end: int, named: set[bytes]) -> None:
-    _, _, asks, *_ = _exact(_RUNG, data, start)
-    if asks != _RUNG.size:
-        raise Strange("not one rung")
-    for ask, after in _parts(data, start + asks, end):
-        _, who, _, _ = _exact(_ASK, data, ask)
-        if who != 128 or _accounts(data, ask + who, named) != after:
-            raise Strange("not one ask")
-
-
-def _accounts(data: bytes, at: int, named: set[bytes]) -> int:
-    """Collect a list of accounts; where it ends."""
-    end = _list(data, at, 12)
-    named.update(data[one + 12 : one + 32] for one in range(at + 32, end, 32))
-    return end
+def _here(offset: int, start: int, at: int) -> None:
+    """Refuse an offset from word ``start`` that does not lead to word ``at``, where the next part lies."""
+    if offset != 32 * (at - start):
+        raise Strange("terms in another order, or with slack bytes")
 
 
 # -- all of them -----------------------------------------------------------------------------------------------------
@@ -260,11 +228,10 @@ _OPENED = "0x" + evmcodec.OPENED.hex()
 
 
 class Reader:
-    """Reads the logs of one Book and one Anchor. chain_id and book enter every deal's id."""
+    """Reads the logs of one Book and one Anchor."""
 
-    def __init__(self, chain_id: int, book: Account, anchor: Account) -> None:
+    def __init__(self, book: Account, anchor: Account) -> None:
         self.addresses = ("0x" + book.hex(), "0x" + anchor.hex())
-        self._id = chain_id.to_bytes(32, "big") + bytes(12) + book
         self._layouts = {self.addresses[0]: _BOOK, self.addresses[1]: _ANCHOR}
 
     def rows(self, logs: Iterable[Mapping[str, Any]]) -> dict[str, list[Row]]:
@@ -309,11 +276,11 @@ class Reader:
         if len(topics) != 3:
             raise Strange(f"{len(topics)} topics where 3 belong")
         deal, opener = topics[1], _account(topics[2])
-        opening = _opening(data)
-        if keccak(b"".join((self._id, topics[2], opening.salt, opening.hash))) != deal:
-            raise Strange("terms that do not lead to the deal's id")
-        found["opened"].append((*place, deal, opener, opening.token, opening.fund_by, opening.salt, opening.terms))
-        found["named"].extend((*place, deal, account) for account in sorted(opening.named | {opener}))
+        salt, _, token, fund_by, _ = _exact(_TERMS, data)
+        named = _accounts_named(data)
+        found["opened"].append((*place, deal, opener, token, _time(fund_by), salt, data[64:]))
+        named.add(opener)
+        found["named"].extend((*place, deal, account) for account in sorted(named))
 
 
 def _named(log: object, error: Exception) -> str:

@@ -29,7 +29,7 @@ from troth.ledger.evmcodec import (
     result_of,
     terms_of,
 )
-from troth.ledger.sending import Acting, Receipt, call
+from troth.ledger.sending import Acting, Receipt, call, estimate
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 GAS = 16_700_000
 """The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, the widest
 deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
+
+ACTS = ("open", "join", "join_with_consent", "submit", "submit_and_judge", "judge", "challenge", "close", "collect",
+        "sweep", "withdraw", "stop")
+"""What an account can do on the Book, by the names of ``EvmBook``'s methods."""
 
 Status = Literal["funding", "running", "closed", "void"]
 _STATUS: tuple[Status | None, ...] = (None, "funding", "running", "closed", "void")
@@ -172,6 +176,11 @@ class EvmBook:
         """The ids of every deal of this Book, oldest first."""
         events = get_logs(self.web3, addresses=(self.address,), topics=(OPENED,), first=self._first)
         return tuple(event.log.topics[1] for event in events)
+
+    def estimate(self, by: Account, act: Literal["judge", "close"], deal: bytes) -> int:
+        """The gas that judging or closing takes now, by the node's estimate. Raises ActRefused."""
+        data = calldata(act, deal, *self._whole(deal))
+        return estimate(self.web3, self.address, data, sender=by, errors=self._errors)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

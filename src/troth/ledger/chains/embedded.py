@@ -67,9 +67,9 @@ WRITE_SPARE = 2_301
 class EmbeddedChain:
     """An EVM chain in ``path``, or in memory where that is None. Safe for threads and for several processes a file.
 
-    chain_id: checked against the file's. genesis_time: Unix seconds of block 0; None is the clock's now. accounts:
-    wei by 20-byte account at genesis. Both only take effect on a new file; one that differs from an existing file's
-    is refused. clock: where time comes from; the machine's by default.
+    chain_id: of a new file, where None is the default; checked against an old one's. genesis_time: Unix seconds of
+    block 0; None is the clock's now. accounts: wei by 20-byte account at genesis. These only take effect on a new
+    file; one that differs from an existing file's is refused. clock: where time comes from; the machine's by default.
 
     Raises Misuse if the file is another chain, BadInput if it is no chain file, OutsideFailed if it cannot be opened.
     """
@@ -78,12 +78,12 @@ class EmbeddedChain:
         self,
         path: Path | None,
         *,
-        chain_id: int = CHAIN_ID,
+        chain_id: int | None = None,
         genesis_time: int | None = None,
         accounts: Mapping[bytes, int] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.chain_id = chain_id
+        self.chain_id = CHAIN_ID if chain_id is None else chain_id
         self.gas_limit = GAS_LIMIT
         self.path = path
         self._clock: Clock = clock or SystemClock()
@@ -96,7 +96,7 @@ class EmbeddedChain:
                 if self._store.head() is None:
                     self._create(self._clock.now() if genesis_time is None else genesis_time, accounts or {})
                 else:
-                    self._check_same(genesis_time, accounts)
+                    self._check_same(chain_id, genesis_time, accounts)
         except BaseException:
             self._store.close()
             raise
@@ -114,13 +114,15 @@ class EmbeddedChain:
         self._store.set_meta("accounts", _accounts_text(accounts))
         self._store.set_meta("offset", "0")
 
-    def _check_same(self, genesis_time: int | None, accounts: Mapping[bytes, int] | None) -> None:
+    def _check_same(
+        self, chain_id: int | None, genesis_time: int | None, accounts: Mapping[bytes, int] | None
+    ) -> None:
         genesis = self._store.block(0)
         if genesis is None:
             raise BadInput(f"{self.path} has no genesis block", do="Restore it from a copy, or name another file")
-        asked = {
-            "chain id": (str(self.chain_id), self._store.meta("chain_id")),
-        }
+        asked: dict[str, tuple[str, str | None]] = {}
+        if chain_id is not None:
+            asked["chain id"] = (str(chain_id), self._store.meta("chain_id"))
         if genesis_time is not None:
             asked["genesis time"] = (str(genesis_time), str(genesis.header.timestamp))
         if accounts is not None:
@@ -133,6 +135,7 @@ class EmbeddedChain:
                     actual=found,
                     do="Leave the argument out to open it as it is, or name another file",
                 )
+        self.chain_id = int(self._store.meta("chain_id") or self.chain_id)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -419,7 +422,7 @@ def open_url(
     path = url.partition(":")[2]
     return EmbeddedChain(
         Path(path) if path else None,
-        chain_id=CHAIN_ID if chain_id is None else chain_id,
+        chain_id=chain_id,
         genesis_time=genesis_time,
         accounts=accounts,
         clock=clock,
