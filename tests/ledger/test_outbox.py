@@ -533,6 +533,18 @@ def test_a_reorganisation_makes_it_pending_and_sends_it_again(world: World) -> N
     assert first.block_hash != second.block_hash
 
 
+def test_what_was_told_and_taken_back_is_the_same_act_when_asked_again(world: World) -> None:
+    """Asked without an id, after a re-organisation that the asker has heard of and the outbox has not."""
+    sender = world.sender(mining=True)
+    first = sender.send(world.counter, words(1))
+    rewind(world, 1)
+    again = world.sender(mining=True).send(world.counter, words(1))
+    world.mine(2)
+    assert (again.tx_hash, world.counted()) == (first.tx_hash, 1)
+    assert world.sender(mining=True).send(world.counter, words(1)).tx_hash != first.tx_hash
+    assert world.counted() == 2
+
+
 def test_a_reorganisation_between_two_questions_makes_nothing_final(world: World) -> None:
     """The block is seen, then it is taken away, then the node says that its height is final."""
     sender = world.sender()

@@ -10,7 +10,21 @@ from typing import Any
 
 from eth_abi.abi import encode
 
-from ports.books import KEYS, MINT, READINGS, SPREAD, START, STEP, UNREADABLE, Addresses, World, account, key
+from ports.books import (
+    KEYS,
+    MINT,
+    READINGS,
+    SPREAD,
+    START,
+    STEP,
+    TELLER,
+    UNREADABLE,
+    VOTING,
+    Addresses,
+    World,
+    account,
+    key,
+)
 from troth.core.encoding import keccak256
 from troth.core.terms import Account
 from troth.ledger.artefacts import Artefact, artefact, code_hash
@@ -73,9 +87,18 @@ class EvmWorld(World):
             "preimage": self.make("Preimage"),
             "quorum2": self.make("Quorum", ("uint256", 2), *readings, ("uint128", 0)),
             "median2": self.make("Median", ("uint256", 2), *readings, ("uint32", SPREAD), ("uint128", STEP)),
+            "vote": self.make("Vote", ("address", TELLER), ("uint32", VOTING[0]), ("uint32", VOTING[1])),
             "puppet": self.make("Puppet", ("uint128", 0)),
             "puppet5": self.make("Puppet", ("uint128", 5)),
             "puppetx": self.make("Puppet", ("uint128", UNREADABLE)),
+        }
+        revocations = self.make("Revocations")
+        policies |= {
+            "quote2": self.make("Quote", ("uint256", 2), ("uint128", 0)),
+            "mandated": self.make("Mandated", ("address", policies["assumed"]), ("address", revocations),
+                                  ("bool", True)),
+            "mandatedp": self.make("Mandated", ("address", policies["puppet"]), ("address", bytes(20)),
+                                   ("bool", False)),
         }
         pinned = {name: (one, code_hash(code_at(self.web3, one))) for name, one in policies.items()}
         return Addresses(self.chain.chain_id, book, DEPLOYER, {"token": token}, pinned)

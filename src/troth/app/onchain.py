@@ -68,13 +68,16 @@ class OnChain:
 
         What an earlier process left under way goes on with the first act, or with ``sender.tend()``.
         """
+        return self._sender_on(self.chain)
+
+    def _sender_on(self, chain: Chain) -> Sender:
         # Imported here for the same reason.
         from troth.ledger.artefacts import artefact
         from troth.ledger.fees import CEILING, Fees
         from troth.ledger.sending import Sender
 
         ceiling = self.settings.number("max_fee")
-        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
+        return Sender(chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
                       outbox=self.outbox, fees=Fees(CEILING if ceiling is None else ceiling),
                       depth=self.settings.number("finality"))
 
@@ -118,7 +121,16 @@ class OnChain:
 
         contracts = self.contracts
         return EvmBook(self.chain.web3, contracts["book"].address, senders_of({self.account: self.sender}),
-                       chain_id=contracts.chain_id, first_block=contracts.block)
+                       chain_id=contracts.chain_id, first_block=contracts.block,
+                       outage=self.outage(contracts.chain_id))
+
+    def outage(self, chain_id: int) -> int:
+        """Seconds that every period of a deal on this chain must outlive: as set, or as known of the chain."""
+        # Imported here for the same reason.
+        from troth.ledger.chains.profiles import profile_of
+
+        given = self.settings.number("outage")
+        return profile_of(chain_id).outage if given is None else given
 
     # For and by others
 
@@ -139,7 +151,7 @@ class OnChain:
 
         def run(sender: RelayedSender) -> None:
             book = EvmBook(web3, contracts["book"].address, lambda _: sender, chain_id=contracts.chain_id,
-                           first_block=contracts.block, gas=None)
+                           first_block=contracts.block, gas=None, outage=self.outage(contracts.chain_id))
             getattr(book, act)(self.account, *values)
 
         return signed_request(web3, self.identity.account.reveal_seed(), contracts["forwarder"].address, run,

@@ -21,8 +21,16 @@ SETTINGS = "troth.toml"
 _UNFINISHED = ".troth.new-"
 
 
-KNOWN = {("workspace", "name"): "name", ("chain", "url"): "chain", ("chain", "max_fee"): "max_fee",
-         ("chain", "finality"): "finality", ("exchange", "path"): "exchange", ("index", "url"): "index"}
+KNOWN = {
+    ("workspace", "name"): "name",
+    ("chain", "url"): "chain",
+    ("chain", "max_fee"): "max_fee",
+    ("chain", "finality"): "finality",
+    ("chain", "outage"): "outage",
+    ("chain", "other"): "other",
+    ("exchange", "path"): "exchange",
+    ("index", "url"): "index",
+}
 """(section, name) in the file -> the attribute of ``Settings`` that holds it."""
 _ALWAYS = ("name", "chain", "exchange")
 
@@ -32,8 +40,10 @@ class Settings:
     """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
 
     name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through. max_fee: the
-    most wei per gas to sign for. finality: how many blocks make a block final; empty takes the node's word. index:
-    where the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
+    most wei per gas to sign for. finality: how many blocks make a block final; empty takes the node's word. outage:
+    seconds that no period of a deal may be shorter than; empty takes what is known of the chain. other: URL of a second
+    chain, for swaps. index: where the index of deals lies, a path or ``postgresql://…``; empty for a file in the
+    workspace.
     """
 
     name: str = "me"
@@ -41,6 +51,8 @@ class Settings:
     exchange: str = ""
     max_fee: str = ""
     finality: str = ""
+    outage: str = ""
+    other: str = ""
     index: str = ""
 
     @classmethod

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from troth.cli.parts import Json, Where, chain_app, deal_app, show, workspace
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Where = Annotated[Path | None, typer.Option("--home", help="The workspace; the nearest one by default.")]
 PAUSE = 15.0
 """Seconds between two rounds of a keeper."""
 
@@ -23,11 +22,9 @@ Worth = Annotated[str | None, typer.Option("--worth", help="Wei that a unit of t
 Loss = Annotated[bool, typer.Option("--at-a-loss", help="Also what costs more than it earns.")]
 
 
+@chain_app.command("acts")
 def chain_acts(wait: Until = None, home: Where = None, as_json: Json = False) -> None:
     """What this party was asked to do on the chain, and how far each act is; goes on with what is under way."""
-    # Here and below imported late: main registers these commands.
-    from troth.cli.main import show, workspace
-
     with workspace(home) as party:
         party.sender.tend()
         if wait is not None:
@@ -42,13 +39,13 @@ def chain_acts(wait: Until = None, home: Where = None, as_json: Json = False) ->
             f"{one['act'][:16]}  {one['state']:9}  {_place(one)}".rstrip() for one in found) or "nothing was asked for")
 
 
+@deal_app.command("request")
 def deal_request(act: Annotated[str, typer.Argument(help="join, submit, judge, challenge, close, sweep or withdraw.")],
                  values: Annotated[list[str], typer.Argument(help="The deal and what the act takes, see the page.")],
                  output: Annotated[Path, typer.Option("-o", "--output")],
                  hours: Annotated[int, typer.Option("--hours", min=1, help="How long it is good for.")] = 24,
                  home: Where = None, as_json: Json = False) -> None:
     """Sign an act of this party's for somebody else to carry and pay for. Nothing is sent."""
-    from troth.cli.main import show, workspace
     from troth.store.files import replacing  # start-up time
 
     given = _values(act, values)
@@ -60,10 +57,10 @@ def deal_request(act: Annotated[str, typer.Argument(help="join, submit, judge, c
               "deadline": one.deadline, "output": str(output)}, as_json)
 
 
+@deal_app.command("relay")
 def deal_relay(files: Annotated[list[Path], typer.Argument(help="Signed requests; several go in one transaction.")],
                home: Where = None, as_json: Json = False) -> None:
     """Carry others' signed requests to the Book, at this party's cost."""
-    from troth.cli.main import show, workspace
     from troth.ledger.relay import Request  # start-up time
 
     requests = [Request.decode(_read(path)) for path in files]
@@ -78,13 +75,12 @@ def deal_relay(files: Annotated[list[Path], typer.Argument(help="Signed requests
              lambda: "\n".join(f"0x{one.signer.hex()}  nonce {one.nonce}  {outcome}" for one, outcome in outcomes))
 
 
+@deal_app.command("keep")
 def deal_keep(once: Annotated[bool, typer.Option("--once", help="One round, and stop.")] = False,
               dry: Annotated[bool, typer.Option("--dry", help="Only say what is due.")] = False,
               worth: Worth = None, at_a_loss: Loss = False, home: Where = None, as_json: Json = False) -> None:
     """Judge and close what is due in the Book, for the keeper's fee. Ctrl-C stops it."""
     from troth.cli.deals import Catching
-    from troth.cli.main import show, workspace
-
     try:
         price = None if worth is None else Fraction(worth)
     except (ValueError, ZeroDivisionError):

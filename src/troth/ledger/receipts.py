@@ -116,6 +116,16 @@ def verify_receipt(proof: ReceiptProof, block_hash: bytes) -> VerifiedReceipt:
     return VerifiedReceipt(receipt.logs, first.number, first.timestamp, receipt.status)
 
 
+def receipt_below(header: bytes, nodes: Sequence[bytes], index: int) -> Receipt:
+    """Step 3 alone: the receipt of transaction ``index`` in the block of ``header`` (RLP), by the trie nodes given.
+
+    Raises Refuted or BadInput. Says nothing about the header itself: somebody must vouch for its hash.
+    """
+    if not nodes:
+        raise Refuted("step 3: a receipt proof without trie nodes", expected="at least one")
+    return Receipt.decode(_walk_trie(nodes, Header.decode(header).receipts_root, rlp.encode(rlp.integer(index))))
+
+
 def _walk_headers(headers: Sequence[bytes], block_hash: bytes) -> Header:
     """The first header, after checking that all of them lead up to ``block_hash``."""
     digest = bytes(keccak(headers[-1]))

@@ -91,7 +91,7 @@ class Sender:
     Raises BadInput for a key that is none, Misuse where the outbox knows this chain id with another genesis.
     """
 
-    __slots__ = ("_errors", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "web3")
+    __slots__ = ("_errors", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "depth", "web3")
 
     def __init__(
         self,
@@ -114,6 +114,7 @@ class Sender:
         self.web3 = web3
         self._errors = tuple(errors)
         self._wait, self._sleep = wait, sleep
+        self.depth = depth
         self.chain_id = quantity(request(web3, "eth_chainId"))
         if depth is not None and depth < 0:
             raise BadInput("not a depth", expected="a number of blocks", actual=depth)
@@ -161,7 +162,10 @@ class Sender:
 
     def owes(self, to: bytes, data: bytes) -> bool:
         """Whether this very act, asked for without an id, is under way, or done and nobody was told."""
-        return self._queue.unanswered(Act(b"", to, data, 0, 0, False).what) is not None
+        what = Act(b"", to, data, 0, 0, False).what
+        if self._queue.loose(what):
+            self.tend()
+        return self._queue.unanswered(what) is not None
 
     def _key_of(self, to: bytes, data: bytes, value: int, act: bytes | None) -> bytes:
         if act is not None:
@@ -170,6 +174,9 @@ class Sender:
             return act
         what = Act(b"", to, data, value, 0, False).what
         found = self._queue.unanswered(what)
+        if found is None and self._queue.loose(what):
+            self.tend()  # a re-organisation may have taken it back: then this is the same act, not another
+            found = self._queue.unanswered(what)
         if found is not None:
             return found.id
         return hashlib.sha256(what + self._queue.asked(what).to_bytes(8, "big")).digest()
