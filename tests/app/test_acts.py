@@ -9,6 +9,7 @@ import pytest
 from troth.app import Settings, Troth
 from troth.core.errors import BadInput, Misuse, Undecidable
 from troth.identity.keystore import MIN_COST
+from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.sending import Sender
 
 TO = b"\x44" * 20
@@ -35,6 +36,7 @@ def test_a_workspace_on_another_chain_of_the_same_id_is_refused(tmp_path: Path) 
         party.sender.send(TO, act=b"here")
     for part in tmp_path.glob("chain*"):
         part.unlink()
+    EmbeddedChain(tmp_path / "chain", genesis_time=1).close()
     with Troth.open(tmp_path, "x") as again, pytest.raises(Misuse, match="another chain"):
         again.sender.send(TO, act=b"there")
 
