@@ -213,8 +213,11 @@ class StagedOutbox(Outbox):
     """An outbox that stops its process around every write and every try for the lock."""
 
     def __init__(self, path: Path, pause: Callable[[], None]) -> None:
-        self.pause = pause
+        pause()
+        self.pause: Callable[[], None] = lambda: None  # whoever opens it holds a lock that others wait for in earnest
         super().__init__(path)
+        self.pause = pause
+        pause()
 
     @contextmanager
     def writing(self, *, durable: bool) -> Iterator[None]:
