@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful faults mutants bench study docs clean chromium postgres
+.PHONY: demo test lint contracts stateful faults mutants bench study docs clean chromium postgres reading
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -49,6 +49,9 @@ test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium postg
 
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
+
+reading: $(VENV)/dev tests/tools/node_modules postgres   ## the index: hundreds of histories with forks, lies and crashes, on SQLite, Postgres and a node
+	TROTH_STATEFUL=deep $(BIN)/pytest tests/ledger/test_reading_sqlite.py tests/ledger/test_reading_postgres.py tests/ledger/test_reading_anvil.py -s $(ARGS)
 
 faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand schedules of crashes, a moody node, re-organisations
 	TROTH_FAULTS=1000 TROTH_KILLS=60 $(BIN)/pytest tests/ledger/test_outbox_faults.py tests/ledger/test_outbox_kills.py -s $(ARGS)
