@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from troth.app import Settings, Troth
+from troth.app import Settings, Troth, file_subject
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity.keystore import MIN_COST
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.deploy import Contracts
 from troth.ledger.registries import REVOKED, key_hash, publish
+from troth.verify.policies.anchored import is_final, prove
 
 PASSPHRASE = "correct horse"
 
@@ -82,6 +83,25 @@ def test_a_log_has_its_owner(pair: tuple[Troth, Troth]) -> None:
     alice, bob = pair
     (record,) = bob.log_owners.history(alice.register_log())
     assert (record.account, record.value) == (alice.account, key_hash(alice.log.key.vkey()))
+
+
+def test_a_claim_is_proven_to_another_chain(pair: tuple[Troth, Troth]) -> None:
+    """A real log, hybrid signatures, and its anchor: what Anchored makes of it."""
+    alice, _ = pair
+    claim = alice.attest("dataset", [file_subject("it", b"x")], {"rows": 1})
+    with pytest.raises(Undecidable, match="never anchored"):
+        alice.proof_across(claim)
+    alice.anchor()
+    proof = alice.proof_across(claim)
+    block = prove(proof.shown.param(), b"".join(proof.parts(1)))
+    assert block is not None
+    assert is_final(alice.chain, block)
+    assert proof.shown.claim == claim
+    later = alice.attest("dataset", [file_subject("it", b"y")], {"rows": 2})
+    with pytest.raises(Undecidable, match="does not anchor"):
+        alice.proof_across(later)
+    with pytest.raises(Undecidable, match="not in the log"):
+        alice.proof_across(bytes(32))
 
 
 def test_contracts_without_registries(pair: tuple[Troth, Troth]) -> None:

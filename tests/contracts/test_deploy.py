@@ -14,7 +14,19 @@ from troth.core.terms import UPHELD, Result
 from troth.ledger.anchors import AnchorEvent, anchor
 from troth.ledger.artefacts import artefact
 from troth.ledger.checkpoints import Checkpoint
-from troth.ledger.deploy import SUPPLY, Contracts, deploy, extend, median, quorum
+from troth.ledger.deploy import (
+    BALLOTS,
+    REVOCATIONS,
+    SUPPLY,
+    Contracts,
+    deploy,
+    extend,
+    mandated,
+    median,
+    quorum,
+    quote,
+    vote,
+)
 from troth.ledger.erc20 import Erc20
 from troth.ledger.evm import EvmBook, senders_of
 from troth.ledger.sending import call
@@ -52,6 +64,15 @@ def test_more_policies(world: EvmWorld) -> None:
     more.check(world.web3)
     assert Contracts.decode(more.encode()) == more
     assert int.from_bytes(call(world.web3, more["median:3"].address, call_data("tick()")), "big") == 5
+    both = extend(sender, more, BALLOTS, REVOCATIONS)
+    last = extend(sender, both, vote(both["ballots"].address, 40_000), quote(2),
+                  mandated("assumed", both["assumed"].address, both["revocations"].address, slashing=True),
+                  mandated("preimage", both["preimage"].address, None, slashing=False))
+    assert last.named.keys() - both.named.keys() == {"vote:40000:500000", "quote:2", "mandated:assumed",
+                                                     "mandated:preimage"}
+    last.check(world.web3)
+    inner = call(world.web3, last["mandated:assumed"].address, call_data("innerHash()"))
+    assert inner == last["assumed"].codehash
     with pytest.raises(BadInput, match="of this name"):
         extend(sender, more, quorum(2, 90, 0))
 

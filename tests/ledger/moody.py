@@ -104,6 +104,10 @@ class MoodyNode:
             return {"result": answer["result"] | {"blockHash": "0x" + self.rng.randbytes(32).hex()}}
         return answer
 
+    def eth_getTransactionByHash(self, tx_hash: str) -> Any:
+        pooled = any("0x" + bytes(keccak(self.raw[nonce])).hex() == tx_hash for nonce in self.pool)
+        return {"result": {"hash": tx_hash}} if pooled else self._pass("eth_getTransactionByHash", tx_hash)
+
     def eth_sendRawTransaction(self, text: str) -> Any:
         raw = bytes.fromhex(text[2:])
         tx_hash = "0x" + bytes(keccak(raw)).hex()

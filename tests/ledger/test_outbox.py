@@ -18,7 +18,7 @@ from ports.chain_suite import TOO_POOR
 from ports.contracts import creation, words
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending
 from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction, decode_transaction
-from troth.ledger.fees import Fees, Finality, lowest
+from troth.ledger.fees import Fees, lowest
 from troth.ledger.outbox import FINALIZED, INCLUDED, SAFE, Outbox
 from troth.ledger.sending import Sender
 
@@ -44,11 +44,11 @@ class World:
             self.sent.append(bytes.fromhex(params[0][2:]))
         return self.hook(method, params) or self.node.make_request(method, params)
 
-    def sender(self, *, fees: Fees | None = None, finality: Finality | None = None, mining: bool = False,
+    def sender(self, *, fees: Fees | None = None, depth: int | None = None, mining: bool = False,
                path: Path | None = None) -> Sender:
         """A process. mining: blocks come while it waits; otherwise it does not wait at all."""
         web3: Any = self
-        return Sender(web3, KEY, errors=[TOO_POOR], outbox=Outbox(path or self.path), finality=finality,
+        return Sender(web3, KEY, errors=[TOO_POOR], outbox=Outbox(path or self.path), depth=depth,
                       fees=fees or Fees(patience=30), wait=60 if mining else 0, sleep=lambda _: self.node.mine(),
                       clock=lambda: float(self.node.clock.now()))
 
@@ -267,7 +267,7 @@ def test_a_better_offer_is_an_eighth_better_and_below_the_ceiling(fee: int, tip:
 
 
 def test_settings_that_make_no_sense(tmp_path: Path) -> None:
-    for wrong in (lambda: Fees(-1), lambda: Fees(patience=-1), lambda: Finality(-1)):
+    for wrong in (lambda: Fees(-1), lambda: Fees(patience=-1), lambda: World(tmp_path).sender(depth=-1)):
         with pytest.raises(BadInput):
             wrong()
     (tmp_path / "x").write_bytes(b"no database at all" * 100)
@@ -533,6 +533,18 @@ def test_a_reorganisation_makes_it_pending_and_sends_it_again(world: World) -> N
     assert first.block_hash != second.block_hash
 
 
+def test_what_was_told_and_taken_back_is_the_same_act_when_asked_again(world: World) -> None:
+    """Asked without an id, after a re-organisation that the asker has heard of and the outbox has not."""
+    sender = world.sender(mining=True)
+    first = sender.send(world.counter, words(1))
+    rewind(world, 1)
+    again = world.sender(mining=True).send(world.counter, words(1))
+    world.mine(2)
+    assert (again.tx_hash, world.counted()) == (first.tx_hash, 1)
+    assert world.sender(mining=True).send(world.counter, words(1)).tx_hash != first.tx_hash
+    assert world.counted() == 2
+
+
 def test_a_reorganisation_between_two_questions_makes_nothing_final(world: World) -> None:
     """The block is seen, then it is taken away, then the node says that its height is final."""
     sender = world.sender()
@@ -613,7 +625,7 @@ def test_a_chain_without_tags_has_a_depth(world: World) -> None:
         if params[:1] in (["finalized"], ["safe"]) else None
     with pytest.raises(OutsideFailed, match=r"\[chain\] finality"):
         world.sender().tend()
-    sender = world.sender(finality=Finality(10))
+    sender = world.sender(depth=10)
     sender.tend()
     assert sender.progress(ACT).state == INCLUDED
     world.mine(10)

@@ -3,55 +3,44 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from ports.anvil import anvil
 from ports.index_suite import DEEP, dump
-from troth.core.terms import REFUTED, Ask, Pot, Rung, Split, Terms, deal_id
+from troth.core.terms import REFUTED, Ask, Pot, Rung, Split, Terms
 from troth.ledger.anchors import origin_hash
-from troth.ledger.chains.rpc import RpcChain, RpcError, request
+from troth.ledger.chains.anvil import AnvilChain
+from troth.ledger.chains.rpc import RpcError, request
 from troth.ledger.deploy import Contracts, deploy
 from troth.ledger.erc20 import Erc20
 from troth.ledger.evm import GAS, EvmBook, senders_of
-from troth.ledger.evmcodec import calldata
+from troth.ledger.evmcodec import calldata, deal_bytes
 from troth.ledger.projection import Contracts as Of
 from troth.ledger.projection import Projection
 from troth.ledger.projection_sql import SqliteStore
 from troth.ledger.readings import reading
 from troth.ledger.sending import Sender
 
-PROGRAM = Path(__file__).parents[1] / "tools/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
-KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
-"""anvil's first account, which everybody knows."""
 WINDOW = 20
+KEY = b"\xa1" * 32
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RpcChain]:
-    """A node of its own, on a port that the system picks."""
-    said = tmp_path_factory.mktemp("anvil") / "said"
-    with said.open("w") as out, subprocess.Popen([str(PROGRAM), "--port", "0", "--slots-in-an-epoch", "12"],
-                                                 stdout=out) as process:
-        until = time.monotonic() + 60
-        while "Listening on" not in said.read_text():
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        (where,) = [line.split()[-1] for line in said.read_text().splitlines() if line.startswith("Listening on")]
-        yield RpcChain(f"http://{where}")
-        process.kill()
+def node() -> Iterator[AnvilChain]:
+    """A node that signs for everybody, with finality 24 blocks behind its head."""
+    with anvil("--slots-in-an-epoch", "12", "--auto-impersonate") as chain:
+        yield chain
 
 
 class Acts:
     """What this chain is made of: deals opened, joined and stopped, logs anchored, by accounts the node signs for."""
 
-    def __init__(self, chain: RpcChain, seed: int) -> None:
+    def __init__(self, chain: AnvilChain, seed: int) -> None:
         self.chain, self.web3, self.random = chain, chain.web3, Random(seed)
         sender = Sender(chain.web3, KEY)
         self.contracts: Contracts = deploy(sender)
@@ -74,15 +63,15 @@ class Acts:
         if self.random.random() < 0.4:
             root = origin_hash("anchor(bytes32,uint64,bytes32)")[:4] + salt + salt + salt
             return [(self.contracts["anchor"].address, root)]
-        deal = deal_id(self.chain.chain_id, self.book.address, self.me, salt, self.terms.hash())
-        calls = [calldata("open", self.terms.abi(), salt)]
-        for pot in range(self.random.randint(0, 2)):
-            calls.append(calldata("join", deal, pot, self.terms.head(), self.terms.pots[pot].abi()))
+        deal = deal_bytes(self.me, salt, self.terms)
+        calls = [calldata("open", salt, self.terms.to_bytes())]
+        calls += [calldata("join", deal, pot) for pot in range(self.random.randint(0, 2))]
         return [(self.book.address, data) for data in calls]
 
     def fields(self, call: tuple[bytes, bytes]) -> dict[str, str]:
         to, data = call
-        return {"from": "0x" + self.me.hex(), "to": "0x" + to.hex(), "data": "0x" + data.hex(), "gas": hex(GAS)}
+        return {"from": "0x" + self.me.hex(), "to": "0x" + to.hex(), "data": "0x" + data.hex(), "gas": hex(GAS),
+                "gasPrice": "0x0"}
 
     def grow(self, count: int) -> None:
         """So many blocks, most with events."""
@@ -98,10 +87,13 @@ class Acts:
                 done += 1
 
     def fork(self, depth: int) -> None:
-        """Replace the last blocks by as many others, each with events where there are enough."""
+        """Replace the last blocks by as many others, each with events."""
         calls = [call for _ in range(depth) for call in self.some()]
         pairs = [[self.fields(call), min(at, depth - 1)] for at, call in enumerate(calls)]
         request(self.web3, "anvil_reorg", depth, pairs)
+        head = int(request(self.web3, "eth_blockNumber"), 16)
+        for number in range(head - depth + 1, head + 1):
+            assert any(receipt["logs"] for receipt in request(self.web3, "eth_getBlockReceipts", hex(number)))
 
     def index(self, store: SqliteStore, web3: Any = None) -> Projection:
         of = Of(self.chain.chain_id, self.book.address, self.contracts["anchor"].address, self.contracts.block)
@@ -121,7 +113,7 @@ class Meddling:
         return self.web3.provider.make_request(method, params)
 
 
-def test_forks_while_indexing(node: RpcChain) -> None:
+def test_forks_while_indexing(node: AnvilChain) -> None:
     acts = Acts(node, seed=3)
     store = SqliteStore(None)
     acts.grow(45)
@@ -154,7 +146,7 @@ def test_forks_while_indexing(node: RpcChain) -> None:
     store.close()
 
 
-def test_a_node_without_receipts_of_blocks_is_told_apart(node: RpcChain) -> None:
+def test_a_node_without_receipts_of_blocks_is_told_apart(node: AnvilChain) -> None:
     """What a node cannot answer is an error that names the question, and nothing is written."""
 
     class Poor(Meddling):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from troth.core.encoding import keccak256
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Refuted, Undecidable
 from troth.core.ports import KeyHistory
+from troth.core.typed_data import update_digest
 from troth.identity.documents import signature_pairs
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.keybook import KeyBook
@@ -172,7 +173,7 @@ def test_what_was_in_force_is_what_a_walk_finds(place: Place, gaps: list[int]) -
     for at, gap in enumerate(gaps, 1):
         place.clock.advance(gap)
         turn, document = key(str(at)).public.account, keccak256(b"%d" % at)
-        signature = place.identities.signed(sender.chain_id, entry, at, document, turn, key(str(at - 1)))
+        signature = place.identities.signed(entry, at, document, turn, key(str(at - 1)))
         place.identities.update(sender, entry, document, turn, signature)
     place.later()
     place.sender("anybody").send(sender.account)
@@ -200,6 +201,18 @@ def test_nobody_takes_anothers_place(place: Place) -> None:
     assert len(place.identities.history(entry)) == 1
 
 
+def test_an_account_behind_the_calldata_is_not_believed(place: Place) -> None:
+    """Only the forwarder, which checked a signature, may say whose act it is."""
+    alice, mallory = person(), place.sender("mallory")
+    victim = alice.account.public.account
+    turn = key("m").public.account
+    for registry, signature, second in ((place.identities, b"register(bytes32,address)", turn.rjust(32, b"\0")),
+                                        (place.logs, b"register(bytes32,bytes32)", b"\1" * 32)):
+        mallory.send(registry.address, keccak256(signature)[:4] + digest(alice) + second + victim)
+        assert registry.history(entry_of(digest(alice), victim)) == ()
+        assert len(registry.history(entry_of(digest(alice), mallory.account))) == 1
+
+
 def test_history_is_not_overwritten(place: Place) -> None:
     alice = person()
     entry, _ = publish(place.identities, place.of(alice), alice)
@@ -210,7 +223,7 @@ def test_history_is_not_overwritten(place: Place) -> None:
     # The first turn account's signature was used: it adds nothing, again or for another document.
     used, turn = alice.turn_keys()[1], key("x").public.account
     for version in (0, 1, 2, 3):
-        signature = place.identities.signed(place.chain.chain_id, entry, version, b"\1" * 32, turn, used)
+        signature = place.identities.signed(entry, version, b"\1" * 32, turn, used)
         refused("BadSignature", place.identities.update, place.of(alice), entry, b"\1" * 32, turn, signature)
     assert place.identities.history(entry) == before
 
@@ -221,9 +234,9 @@ def test_a_thief_of_the_account_changes_nothing(place: Place) -> None:
     entry, _ = publish(place.identities, place.of(alice), alice)
     thief, turn, document = place.of(alice), key("thief").public.account, b"\6" * 32
     for stolen in (alice.account, alice.turn_keys()[0], key("thief")):
-        signature = place.identities.signed(place.chain.chain_id, entry, 1, document, turn, stolen)
+        signature = place.identities.signed(entry, 1, document, turn, stolen)
         refused("BadSignature", place.identities.update, thief, entry, document, turn, signature)
-        end = place.identities.signed(place.chain.chain_id, entry, 1, REVOKED, NOBODY, stolen)
+        end = place.identities.signed(entry, 1, REVOKED, NOBODY, stolen)
         refused("BadSignature", place.identities.revoke, thief, entry, end)
     for rubbish in (b"", bytes(65), b"\xff" * 65, bytes(64)):
         refused("BadSignature", place.identities.update, thief, entry, document, turn, rubbish)
@@ -237,7 +250,7 @@ def test_seeing_a_change_before_it_is_mined_helps_nobody(place: Place) -> None:
     entry, _ = publish(place.identities, place.of(alice), alice)
     changed, _ = alice.rotate(1, random=counted("one"))
     turn = changed.turn_keys()[1].public.account
-    seen = place.identities.signed(place.chain.chain_id, entry, 1, digest(changed), turn, changed.turn_keys()[0])
+    seen = place.identities.signed(entry, 1, digest(changed), turn, changed.turn_keys()[0])
     mallory = place.sender("mallory")
     refused("BadSignature", place.identities.update, mallory, entry, digest(changed), key("m").public.account, seen)
     refused("BadSignature", place.identities.update, mallory, entry, b"\1" * 32, turn, seen)
@@ -256,15 +269,16 @@ def test_a_change_is_good_for_one_entry_registry_and_chain(place: Place) -> None
     second = place.sender("second")
     place.identities.register(second, digest(alice), now.public.account)
     for signature in (
-            place.others.signed(sender.chain_id, entry, 1, digest(changed), turn, now),
-            place.identities.signed(sender.chain_id + 1, entry, 1, digest(changed), turn, now),
-            place.identities.signed(sender.chain_id, entry_of(digest(alice), second.account), 1, digest(changed), turn,
+            place.others.signed(entry, 1, digest(changed), turn, now),
+            now.sign_digest(update_digest(sender.chain_id + 1, place.identities.address, entry, 1, digest(changed),
+                                          turn)),
+            place.identities.signed(entry_of(digest(alice), second.account), 1, digest(changed), turn,
                                     now)):
         refused("BadSignature", place.identities.update, sender, entry, digest(changed), turn, signature)
     other = Place(chain_id=7408)
     publish(other.identities, other.of(alice), alice)
     assert other.identities.address == place.identities.address  # the chain's id alone keeps them apart
-    signature = place.identities.signed(sender.chain_id, entry, 1, digest(changed), turn, now)
+    signature = place.identities.signed(entry, 1, digest(changed), turn, now)
     refused("BadSignature", other.identities.update, other.of(alice), entry, digest(changed), turn, signature)
     place.identities.update(sender, entry, digest(changed), turn, signature)
     other.chain.close()
@@ -280,7 +294,7 @@ def test_changes_cannot_be_reordered_or_left_out(place: Place) -> None:
     def signed(identity: HybridIdentity, version: int) -> tuple[bytes, bytes, bytes, bytes]:
         now, following = identity.turn_keys()
         turn = following.public.account
-        return entry, digest(identity), turn, place.identities.signed(sender.chain_id, entry, version,
+        return entry, digest(identity), turn, place.identities.signed(entry, version,
                                                                       digest(identity), turn, now)
 
     refused("BadSignature", place.identities.update, sender, *signed(two, 2))
@@ -299,7 +313,7 @@ def test_shapes_that_are_refused(place: Place) -> None:
     entry = entry_of(b"\1" * 32, sender.account)
     for document, following, code in ((bytes(32), key("1").public.account, "Nothing"), (b"\2" * 32, NOBODY, "Nothing"),
                                       (b"\1" * 32, key("1").public.account, "Reused"), (b"\2" * 32, turn, "Reused")):
-        signature = place.identities.signed(sender.chain_id, entry, 1, document, following, key("0"))
+        signature = place.identities.signed(entry, 1, document, following, key("0"))
         refused(code, place.identities.update, sender, entry, document, following, signature)
     refused("Unknown", place.identities.update, sender, bytes(32), b"\2" * 32, turn, bytes(65))
     refused("Unknown", place.identities.revoke, sender, bytes(32), bytes(65))
@@ -319,7 +333,7 @@ def test_a_revoked_identity_stays_revoked(place: Place) -> None:
         publish(place.identities, place.of(alice), changed)
     key_now, following = changed.turn_keys()
     turn = following.public.account
-    signature = place.identities.signed(place.chain.chain_id, entry, 2, digest(changed), turn, key_now)
+    signature = place.identities.signed(entry, 2, digest(changed), turn, key_now)
     refused("Revoked", place.identities.update, place.of(alice), entry, digest(changed), turn, signature)
     refused("Revoked", place.identities.revoke, place.of(alice), entry, signature)
     place.later()

@@ -75,6 +75,11 @@ def _data(random: Random, receipts: list[Any]) -> bool:
     return True
 
 
+def _gas(random: Random, receipts: list[Any]) -> bool:
+    receipts[-1]["cumulativeGasUsed"] = "0x1"
+    return True
+
+
 def _header(field: str) -> Callable[[Random], Tell]:
     """A block whose header is not what its hash says."""
     def lie(random: Random) -> Tell:
@@ -117,9 +122,9 @@ def _spoiled_data(random: Random, logs: list[Any]) -> Any:
 
 
 def _invented_terms(random: Random, logs: list[Any]) -> Any:
-    opened = [log for log in logs if len(log["data"]) > 1_000]
-    for log in opened:
-        log["topics"][1] = "0x" + "cd" * 32
+    for log in logs:
+        if len(log["topics"]) == 3 and len(log["data"]) > 500:  # a deal's opening
+            log["topics"][1] = "0x" + "cd" * 32
     return logs
 
 
@@ -131,6 +136,7 @@ LIES: Mapping[str, Callable[[Random], Tell]] = {
     "an event with another block's number": _receipts(_changed("blockNumber", "0x1ffff")),
     "an event of another contract": _receipts(_changed("address", "0x" + "11" * 20)),
     "an event with other data": _receipts(_data),
+    "receipts with other gas": _receipts(_gas),
     "a header with another state": _header("stateRoot"),
     "a header with another bloom": _header("logsBloom"),
     "a header with another parent": _header("parentHash"),

@@ -33,7 +33,7 @@ from troth.app.checking import recheck_with
 from troth.app.checking import verify_bundle as verify_bundle  # part of this module's surface
 from troth.app.place import FOLDER, SETTINGS, find, making
 from troth.app.place import Settings as Settings  # part of this module's surface
-from troth.app.registered import Registered
+from troth.app.swapping import Swapping
 from troth.core.claims import Envelope, Evidence, Ref, Statement, Subject
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
@@ -79,7 +79,7 @@ class Sealing:
     key: bytes = field(repr=False)
 
 
-class Troth(Registered):
+class Troth(Swapping):
     """One party's workspace. It implements ``flows.parts.Party``.
 
     Open one with ``Troth.open`` or make one with ``Troth.init``; one object serves one thread.
@@ -159,6 +159,8 @@ class Troth(Registered):
         self.close_index()
         if self._given_chain is None and "chain" in self.__dict__:
             self.chain.close()
+        if "other_chain" in self.__dict__:
+            self.other_chain.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from troth.app.place import Settings
-from troth.core.errors import Misuse, Undecidable
+from troth.core.errors import BadInput, Misuse, Undecidable
 from troth.core.terms import Account
 from troth.identity.hybrid import HybridIdentity
 from troth.store.files import replacing
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from troth.ledger.chains import Chain
     from troth.ledger.deploy import Contracts
     from troth.ledger.evm import EvmBook
+    from troth.ledger.keeper import Done
     from troth.ledger.outbox import Outbox
     from troth.ledger.projection import Progress, Projection
     from troth.ledger.projection_sql import Store
     from troth.ledger.readings import AsOf, DealLine, DealReading, Snapshot, Status
+    from troth.ledger.relay import Relayer, Request
     from troth.ledger.sending import Sender
 
 
@@ -48,7 +52,7 @@ class OnChain:
         # Imported here: the chain's libraries take a second to load, and most commands need none.
         from troth.ledger.chains.pins import open_pinned
 
-        return open_pinned(self.settings.chain, self.root / "chains.json")
+        return open_pinned(self.settings.chain, self.root / "chains.json", self.settings.number("id"))
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -64,15 +68,18 @@ class OnChain:
 
         What an earlier process left under way goes on with the first act, or with ``sender.tend()``.
         """
+        return self._sender_on(self.chain)
+
+    def _sender_on(self, chain: Chain) -> Sender:
         # Imported here for the same reason.
         from troth.ledger.artefacts import artefact
-        from troth.ledger.fees import CEILING, Fees, Finality
+        from troth.ledger.fees import CEILING, Fees
         from troth.ledger.sending import Sender
 
         ceiling = self.settings.number("max_fee")
-        return Sender(self.chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
+        return Sender(chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
                       outbox=self.outbox, fees=Fees(CEILING if ceiling is None else ceiling),
-                      finality=Finality(self.settings.number("finality")))
+                      depth=self.settings.number("finality"))
 
     @cached_property
     def contracts(self) -> Contracts:
@@ -103,7 +110,7 @@ class OnChain:
         with replacing(self.root / "contracts.json") as out:
             out.write(contracts.encode())
         self.close_index()
-        for name in ("contracts", "book", "identities", "log_owners"):
+        for name in ("contracts", "book", "identities", "log_owners", "relayer"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -114,7 +121,76 @@ class OnChain:
 
         contracts = self.contracts
         return EvmBook(self.chain.web3, contracts["book"].address, senders_of({self.account: self.sender}),
-                       chain_id=contracts.chain_id, first_block=contracts.block)
+                       chain_id=contracts.chain_id, first_block=contracts.block,
+                       outage=self.outage(contracts.chain_id))
+
+    def outage(self, chain_id: int) -> int:
+        """Seconds that every period of a deal on this chain must outlive: as set, or as known of the chain."""
+        # Imported here for the same reason.
+        from troth.ledger.chains.profiles import profile_of
+
+        given = self.settings.number("outage")
+        return profile_of(chain_id).outage if given is None else given
+
+    # For and by others
+
+    def request(self, act: str, *values: Any, life: int = 86_400) -> Request:
+        """This party's signed request for an act of the Book (``book.join`` and the like), for a relayer to carry.
+
+        values: the act's, without ``by``. life: seconds that it is good for. Nothing is sent. Raises ActRefused where
+        the Book would refuse it now, Misuse for what is no act.
+        """
+        # Imported here for the same reason.
+        from troth.ledger.artefacts import artefact
+        from troth.ledger.evm import ACTS, EvmBook
+        from troth.ledger.relay import RelayedSender, signed_request
+
+        if act not in ACTS:
+            raise Misuse("no such act", expected=", ".join(ACTS), actual=act)
+        contracts, web3 = self.contracts, self.chain.web3
+
+        def run(sender: RelayedSender) -> None:
+            book = EvmBook(web3, contracts["book"].address, lambda _: sender, chain_id=contracts.chain_id,
+                           first_block=contracts.block, gas=None, outage=self.outage(contracts.chain_id))
+            getattr(book, act)(self.account, *values)
+
+        return signed_request(web3, self.identity.account.reveal_seed(), contracts["forwarder"].address, run,
+                              chain_id=contracts.chain_id, now=self.chain.now, life=life,
+                              errors=artefact("Book").errors)
+
+    @cached_property
+    def relayer(self) -> Relayer:
+        """Carries others' requests to the Book and the Anchor, at this party's cost."""
+        # Imported here for the same reason.
+        from troth.ledger.artefacts import artefact
+        from troth.ledger.relay import Relayer
+
+        contracts = self.contracts
+        return Relayer(self.sender, contracts["forwarder"].address,
+                       [contracts["book"].address, contracts["anchor"].address], now=self.chain.now,
+                       errors=artefact("Book").errors)
+
+    def keep(self, *, worth: Fraction | None = None, at_a_loss: bool = False, dry: bool = False,
+             progress: Progress | None = None) -> tuple[Done, ...]:
+        """Judge and close what is due in the Book, for the keeper's fee; what was done about each.
+
+        worth: what one unit of a deal's token is worth, in wei. at_a_loss: also what costs more than it earns. dry:
+        only say what is due. Goes on with what an earlier run left under way first. Raises OutsideFailed if the node
+        or the index fails.
+        """
+        # Imported here for the same reason.
+        from troth.ledger.keeper import Done, Keeper
+
+        self.sender.tend()
+        keeper = Keeper(self.book, self.account, now=self.chain.now, worth=lambda token: worth)
+        with self.readings(progress=progress) as now:
+            found = [line.id for status in ("funding", "running") for line in now.deals(status=status)]
+            deals = []
+            for deal in found:
+                with suppress(BadInput):  # names that are no text: such a deal is shown to nobody, and kept by nobody
+                    deals.append((deal, now.deal(deal).state))
+        due = keeper.look(deals)
+        return tuple(Done(one, "left") for one in due) if dry else keeper.keep(due, at_a_loss=at_a_loss)
 
     # The index
 
@@ -134,7 +210,7 @@ class OnChain:
 
         named = self.contracts
         of = Contracts(named.chain_id, named["book"].address, named["anchor"].address, named.block)
-        return Projection(self.chain.web3, self._index, of)
+        return Projection(self.chain.web3, self._index, of, depth=self.settings.number("finality"))
 
     def close_index(self) -> None:
         """Let go of the index. Nothing is lost without it."""

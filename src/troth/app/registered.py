@@ -1,4 +1,4 @@
-"""A workspace's registries: its identity's documents and its log's owner on its chain, and what they say of others."""
+"""What a workspace tells about itself on its chain, for others to read: documents, its log's owner, anchored claims."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from troth.app.onchain import OnChain
 from troth.core.claims import Statement
+from troth.core.errors import Undecidable
 from troth.core.terms import Account
 from troth.identity.binding import BINDING, read_binding
 from troth.identity.keybook import KeyBook
@@ -15,13 +16,14 @@ from troth.identity.keybook import KeyBook
 if TYPE_CHECKING:
     from troth.ledger.log import Log
     from troth.ledger.registries import IdentityRegistry, LogRegistry, Record, RegisteredKeys
+    from troth.verify.policies.anchored import Proof
 
 IDENTITIES = "identities"
 LOGS = "logs"
 
 
 class Registered(OnChain):
-    """What a workspace does with the registries of its chain (docs/reference/registries.md)."""
+    """A workspace's registries (docs/reference/registries.md), and proofs of its anchors for other chains."""
 
     keybook: KeyBook
     log: Log
@@ -86,6 +88,25 @@ class Registered(OnChain):
 
         self.log_owners.register(self.sender, self.log.origin, self.log.key.vkey())
         return entry_of(origin_hash(self.log.origin), self.account)
+
+    def proof_across(self, claim: bytes) -> Proof:
+        """For a deal on another chain: that this log's last anchor here holds a claim (reference/across-chains.md).
+
+        ``shown.param()`` of it is what the deal's rung must name. Raises Undecidable where the claim is not in the log,
+        or not under the last anchor.
+        """
+        # Imported here for the same reason.
+        from troth.ledger.anchors import origin_hash
+        from troth.verify.policies.anchored import Shown, prove_anchored
+
+        found, anchored = self.log.find(claim), self.root / "anchor"
+        if found is None or not anchored.exists():
+            raise Undecidable("this claim is not in the log, or the log was never anchored", actual=claim.hex(),
+                              do="Pull the claim, or anchor the log: troth log anchor.")
+        shown = Shown(self.contracts.chain_id, self.chain.genesis_hash, self.contracts["anchor"].address, self.account,
+                      origin_hash(self.log.origin), claim)
+        return prove_anchored(self.chain.web3, anchored.read_bytes(), shown, self.log.leaf(found.position),
+                              found.position, lambda size: self.log.inclusion(found.position, size))
 
     def accounts_of(self, did: str) -> tuple[Account, ...]:
         """The accounts on this chain that a party bound itself to, by the bindings here, newest first."""

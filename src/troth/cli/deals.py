@@ -25,8 +25,9 @@ class Catching:
 
     def __call__(self, done: int, head: int) -> None:
         """The index holds blocks up to ``done`` of ``head``."""
-        if done < head and self._now() - self._said >= SECONDS:
-            self._said = self._now()
+        now = self._now()
+        if done < head and now - self._said >= SECONDS:
+            self._said = now
             typer.echo(f"reading the chain: block {done} of {head}", err=True)
 
 
@@ -68,7 +69,7 @@ def whole(as_of: AsOf, found: DealReading) -> dict[str, Any]:
 def page(as_of: AsOf, found: DealReading) -> str:
     """A deal for reading."""
     state, said = found.state, whole(as_of, found)
-    rows = [f"status: {state.status}", f"rung: {state.rung + 1} of {len(state.terms.rungs)}",
+    rows = [f"status: {state.status}", f"rung: {state.rung}",
             f"outcome: {said['outcome'] if state.final else 'none yet'}", f"opener: {said['opener']}"]
     rows += [f"pot {pot['name']}: {pot['amount']}{'' if pot['joined'] else ', not joined'}" for pot in said["pots"]]
     rows += [f"{entry['kind']} at {entry['at']} by {entry['by']}"

@@ -11,17 +11,19 @@ from typing import Annotated
 
 import typer
 
+from troth.cli.parts import Json, Where, chain_app
 from troth.core.errors import Misuse
 
 SCHEME = "embedded:"
 
 
+@chain_app.command("serve")
 def chain_serve(
     file: Annotated[Path | None, typer.Argument(help="The chain's file; this workspace's chain by default.")] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="On 127.0.0.1; 0 for any free one.")] = 8545,
     new: Annotated[bool, typer.Option("--new", help="Make the file if there is none.")] = False,
-    home: Annotated[Path | None, typer.Option("--home", help="The workspace; the nearest one by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    home: Where = None,
+    as_json: Json = False,
 ) -> None:
     """Serve an embedded chain's JSON-RPC to this machine: for cast, viem, web3.py, wallets. Ctrl-C stops it."""
     path = file or _of_workspace(home)

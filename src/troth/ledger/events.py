@@ -5,14 +5,13 @@ lines here, over ``struct`` and slices, and what nobody asked for yet (terms, re
 Everything that knows a layout of an event for the index is in this module.
 
 Strict all the same: the Book and the Anchor write one form of each event, and any other bytes raise OutsideFailed. A
-deal's opening must lead to its id: pots and rungs are hashed where they lie, so whoever invents terms for a known id
-is noticed. What this does not prove: that the chain holds these events at all (``troth.ledger.feed`` says what does).
+deal's opening must lead to its id, so whoever invents terms for a known id is noticed.
+What this does not prove: that the chain holds these events at all (``troth.ledger.feed`` says what does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from struct import Struct
 from struct import error as _StructError
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from troth.core.errors import OutsideFailed
+from troth.core.packed import ROLES
 from troth.core.terms import CHALLENGE, Account
 from troth.ledger import anchors, evmcodec
 
@@ -39,9 +39,9 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "stopped": ("stopped",),
     "anchored": ("owner", "origin", "size", "root"),
 }
-"""Table -> its columns after (block, log_index, tx). One row an event, but for ``named``: one for each account that a
-deal's terms name, and each challenger. Amounts, sizes and leaf indices are decimal text, since they pass 64 bits.
-terms, result: ABI encoding as the event holds it; data: as submitted or answered."""
+"""Table -> its columns after (block, log_index, tx). One row an event, but for ``named``: one for each account in the
+table of a deal's terms, its opener, and each challenger. Amounts, sizes and leaf indices are decimal text, since they
+pass 64 bits. terms, data: the bytes that the event holds; result: its words."""
 
 CREDITED = "0x" + keccak(b"CreditAdded(address,address,uint256)").hex()
 WITHDRAWN = "0x" + keccak(b"Withdrawn(address,address,uint256)").hex()
@@ -49,20 +49,14 @@ STOPPED = "0x" + keccak(b"StopSet(bool)").hex()
 
 # "31xB" is a word that holds a byte, and so on. Packing writes zeros where "x" is, so packing again checks them.
 _JOINED = Struct(">31xB24xQ")
-_ENTRY = Struct(">24xQ31xB12x20s31xB31xB31xB24xQ32s24xQ24xQ")
+_ENTRY = Struct(">BBBBQ20s32s24xQ")
 _CLOSED = Struct(">31xB24xQ31xB24xQ24xQ32s16x16s24xQ")
 _COLLECTED = Struct(">31xB32s12x20s16x16s")
 _SWEPT = Struct(">31xB16x16s")
 _FLAG = Struct(">31xB")
 _ANCHORED = Struct(">24xQ32s")
-_TERMS = Struct(">32s24xQ12x20s24xQ12x20s24xQ24xQ")
-_POT = Struct(">32s12x20s16x16s12x20s24xQ")
-_RULE = Struct(">31xB31xB31xB28xI24xQ24xQ")
-_RUNG = Struct(">12x20s32s24xQ28xI28xI16x16s31xB32s")
-_ASK = Struct(">32s24xQ28xI31xB")
+_OPENED = Struct(">32s24xQ")
 _WORD = Struct(">24xQ")
-_OFFSET = _WORD.pack(32)
-_HEAD = _WORD.pack(160)
 
 
 class Strange(Exception):
@@ -108,11 +102,10 @@ def _joined(topics: Sequence[bytes], data: bytes) -> Row:
 
 
 def _recorded(topics: Sequence[bytes], data: bytes) -> Row:
-    offset, kind, account, rung, ask, slot, at, claim, place, size = _exact(_ENTRY, data)
-    end = 320 + size
-    if (offset, place) != (32, 256) or not 1 <= kind <= 3 or len(data) != 320 + -size % 32 + size or any(data[end:]):
+    kind, rung, ask, slot, at, account, claim, offset = _exact(_ENTRY, data)
+    if offset != 96 or not 1 <= kind <= 3:
         raise Strange("not one entry")
-    return topics[1], kind, account, rung, ask, slot, _time(at), claim, data[320:end]
+    return topics[1], kind, account, rung, ask, slot, _time(at), claim, _bytes(data, 96)
 
 
 def _closed(topics: Sequence[bytes], data: bytes) -> Row:
@@ -165,82 +158,22 @@ def _anchored(topics: Sequence[bytes], data: bytes) -> Row:
 # -- a deal's opening ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Opening:
-    """What of a ``DealOpened`` is read at once."""
-
-    token: bytes
-    fund_by: int
-    salt: bytes
-    terms: bytes
-    hash: bytes
-    named: frozenset[bytes]
+def _bytes(data: bytes, at: int) -> bytes:
+    """The byte string that begins at ``at`` and ends the data, padded with zeros."""
+    (size,) = _exact(_WORD, data, at)
+    end = at + 32 + size
+    if len(data) != end + -size % 32 or any(data[end:]):
+        raise Strange("bytes beyond their end, or slack after them")
+    return data[at + 32 : end]
 
 
-def _opening(data: bytes) -> _Opening:
-    """Read an opening: hash pots and rungs where they lie, and collect the accounts they name."""
-    salt, offset, token, fund_by, wrong, pots_at, rungs_at = _exact(_TERMS, data)
-    if offset != 64 or pots_at != 160:
-        raise Strange("not one deal's terms")
-    named = {wrong}
-    pots = _parts(data, 64 + pots_at, 64 + rungs_at)
-    rungs = _parts(data, 64 + rungs_at, len(data))
-    for start, end in pots:
-        _accounts_of_pot(data, start, end, named)
-    for start, end in rungs:
-        _accounts_of_rung(data, start, end, named)
-    head = data[64:160]  # token, fund_by, wrong_bonds
-    after = _WORD.pack(192 + 32 * len(pots))
-    digest = keccak(b"".join((head, _HEAD, after, _hashes(data, pots), _hashes(data, rungs))))
-    accounts = frozenset(one for one in named if any(one[:19]))  # the others are roles
-    return _Opening(token, _time(fund_by), salt, data[64:], digest, accounts)
-
-
-def _hashes(data: bytes, parts: Sequence[tuple[int, int]]) -> bytes:
-    """``bytes32[]`` of the parts' hashes; a part alone is encoded with the offset 32 before it."""
-    return b"".join((_WORD.pack(len(parts)), *(keccak(_OFFSET + data[start:end]) for start, end in parts)))
-
-
-def _parts(data: bytes, at: int, end: int) -> list[tuple[int, int]]:
-    """Where each member of an array of tuples lies; they follow each other and fill it up to ``end``."""
-    (count,) = _exact(_WORD, data, at)
-    first = at + 32
-    if end > len(data) or first + 32 * count > end:
-        raise Strange("an array beyond its end")
-    starts = [first + _exact(_WORD, data, first + 32 * n)[0] for n in range(count)]
-    if (starts[0] if starts else end) != first + 32 * count or sorted(starts) != starts:
-        raise Strange("an array in another order")
-    return list(zip(starts, [*starts, end][1:], strict=True))
-
-
-def _accounts_of_pot(data: bytes, start: int, end: int, named: set[bytes]) -> None:
-    _, depositor, _, residual, rules = _exact(_POT, data, start)
-    if rules != 160:
-        raise Strange("not one pot")
-    named.update((depositor, residual))
-    for rule, after in _parts(data, start + rules, end):
-        *_, payees, numbers = _exact(_RULE, data, rule)
-        if payees != 192 or _accounts(data, rule + payees, named) != rule + numbers:
-            raise Strange("not one rule")
-        if _list(data, rule + numbers, 16) != after:
-            raise Strange("a rule with slack bytes")
-
-
-def _accounts_of_rung(data: bytes, start: int, end: int, named: set[bytes]) -> None:
-    _, _, asks, *_ = _exact(_RUNG, data, start)
-    if asks != _RUNG.size:
-        raise Strange("not one rung")
-    for ask, after in _parts(data, start + asks, end):
-        _, who, _, _ = _exact(_ASK, data, ask)
-        if who != 128 or _accounts(data, ask + who, named) != after:
-            raise Strange("not one ask")
-
-
-def _accounts(data: bytes, at: int, named: set[bytes]) -> int:
-    """Collect a list of accounts; where it ends."""
-    end = _list(data, at, 12)
-    named.update(data[one + 12 : one + 32] for one in range(at + 32, end, 32))
-    return end
+def _table(terms: bytes) -> tuple[tuple[bytes, ...], bytes, int]:
+    """(the accounts that terms name, the token, fund_by): what stands in front of their one form (section 1)."""
+    count = terms[0]
+    named = tuple(terms[at : at + 20] for at in range(1, 20 * count, 20))
+    place = terms[1 + 20 * count]
+    token = bytes(19) + bytes((place,)) if place < ROLES else named[place - ROLES]
+    return named, token, _time(int.from_bytes(terms[2 + 20 * count : 10 + 20 * count], "big"))
 
 
 # -- all of them -----------------------------------------------------------------------------------------------------
@@ -256,7 +189,7 @@ _BOOK: Mapping[str, tuple[str, int, Callable[[Sequence[bytes], bytes], Row]]] = 
     STOPPED: ("stopped", 1, _stopped),
 }
 _ANCHOR = {"0x" + anchors.event_topic().hex(): ("anchored", 3, _anchored)}
-_OPENED = "0x" + evmcodec.OPENED.hex()
+_OPENING = "0x" + evmcodec.OPENED.hex()
 
 
 class Reader:
@@ -283,18 +216,18 @@ class Reader:
         return found
 
     def _add(self, log: Mapping[str, Any], found: dict[str, list[Row]]) -> None:
-        address = log["address"].lower()
-        layouts = self._layouts.get(address)
+        address = log["address"]
+        layouts = self._layouts.get(address) or self._layouts.get(address.lower())
         if layouts is None:
             return
         names = log["topics"]
         data = bytes.fromhex(log["data"][2:])
         topics = [bytes.fromhex(topic[2:]) for topic in names]
         place = int(log["blockNumber"], 16), int(log["logIndex"], 16), bytes.fromhex(log["transactionHash"][2:])
-        if log.get("removed") or len(place[2]) != 32 or any(len(topic) != 32 for topic in topics):
+        if log.get("removed") or len(place[2]) != 32 or set(map(len, topics)) != {32}:
             raise Strange("a log that was removed, or is none")
         name = names[0].lower()
-        if name == _OPENED and layouts is _BOOK:
+        if name == _OPENING and layouts is _BOOK:
             self._open(place, topics, data, found)
             return
         table, count, read = layouts[name]
@@ -309,11 +242,14 @@ class Reader:
         if len(topics) != 3:
             raise Strange(f"{len(topics)} topics where 3 belong")
         deal, opener = topics[1], _account(topics[2])
-        opening = _opening(data)
-        if keccak(b"".join((self._id, topics[2], opening.salt, opening.hash))) != deal:
+        salt, offset = _exact(_OPENED, data)
+        terms = _bytes(data, 64)
+        # The id commits to opener, salt and terms: nobody can invent others for it.
+        if offset != 64 or keccak(b"".join((self._id, topics[2], salt, keccak(terms)))) != deal:
             raise Strange("terms that do not lead to the deal's id")
-        found["opened"].append((*place, deal, opener, opening.token, opening.fund_by, opening.salt, opening.terms))
-        found["named"].extend((*place, deal, account) for account in sorted(opening.named | {opener}))
+        named, token, fund_by = _table(terms)
+        found["opened"].append((*place, deal, opener, token, fund_by, salt, terms))
+        found["named"].extend((*place, deal, account) for account in {*named, opener})
 
 
 def _named(log: object, error: Exception) -> str:

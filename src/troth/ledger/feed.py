@@ -63,9 +63,13 @@ class Block:
 
 
 class Feed:
-    """Reads one Book's and one Anchor's events (``reader``) from one node."""
+    """Reads one Book's and one Anchor's events (``reader``) from one node.
 
-    def __init__(self, web3: Web3, reader: Reader) -> None:
+    depth: how many blocks make a block final; None takes the node's word.
+    """
+
+    def __init__(self, web3: Web3, reader: Reader, depth: int | None = None) -> None:
+        self._depth = depth
         self._web3 = web3
         self._reader = reader
         self._addresses = [hex_bytes(address, 20) for address in reader.addresses]
@@ -83,7 +87,10 @@ class Feed:
         return found
 
     def finalized(self) -> Block | None:
-        """The newest block that the chain calls final; None where the node knows of none. Raises OutsideFailed."""
+        """The newest block that is final; None where there is none, or the node knows of none. Raises OutsideFailed."""
+        if self._depth is not None:
+            number = self.head().number - self._depth
+            return None if number < 0 else self.block(number)
         try:
             return self.block("finalized")
         except RpcError:  # a chain without finality, or a node that has not heard of it

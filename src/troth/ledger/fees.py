@@ -45,24 +45,15 @@ class Fees:
         return None if fee > self.ceiling or fee < base else (fee, min(tip, fee))
 
 
-@dataclass(frozen=True, slots=True)
-class Finality:
-    """When a block is taken to stay. depth: so many blocks on top of it; None takes the node's word: its ``safe`` and
+class Heads:
+    """The chain's head, safe and finalized blocks during one look at it; each asked for when it is first needed.
+
+    depth: so many blocks on top make a block safe and final; None takes the node's word: its ``safe`` and
     ``finalized`` tags, which follow the chain's own rules.
     """
 
-    depth: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.depth is not None and self.depth < 0:
-            raise BadInput("not a depth", expected="a number of blocks", actual=self.depth)
-
-
-class Heads:
-    """The chain's head, safe and finalized blocks during one look at it; each asked for when it is first needed."""
-
-    def __init__(self, web3: Web3, finality: Finality) -> None:
-        self._web3, self._finality = web3, finality
+    def __init__(self, web3: Web3, depth: int | None) -> None:
+        self._web3, self._depth = web3, depth
         self._blocks: dict[object, Any] = {}
 
     def block(self, tag: str | int) -> Any:
@@ -72,7 +63,6 @@ class Heads:
         The other way round a re-organisation between the two questions would make the block that it took away final.
         """
         if isinstance(tag, int):
-            self.number(SAFE)
             self.number(FINALIZED)
         if tag not in self._blocks:
             name = hex(tag) if isinstance(tag, int) else tag
@@ -81,11 +71,13 @@ class Heads:
 
     def number(self, tag: str) -> int:
         """The number of the latest, safe or finalized block; -1 where there is none yet. Raises OutsideFailed."""
-        if tag != "latest" and self._finality.depth is not None:
-            return max(self.number("latest") - self._finality.depth, -1)
+        if tag != "latest" and self._depth is not None:
+            return max(self.number("latest") - self._depth, -1)
         try:
             block = self.block(tag)
         except RpcError as error:
+            if "not found" in error.reason:  # a young chain
+                return -1
             raise OutsideFailed(f"the node does not say which block is {tag}: {error.reason}",
                                 do="Say how many blocks make a block final: [chain] finality = \"64\".") from error
         return -1 if block is None else quantity(block["number"])

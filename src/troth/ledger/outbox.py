@@ -136,16 +136,25 @@ class Outbox:
         except sqlite3.Error as error:
             raise OutsideFailed(f"the outbox {path} cannot be opened: {error}") from error
         try:
-            with self._translated():
+            with self._alone(), self._translated():
                 self._db.execute("PRAGMA journal_mode=WAL")
-            with self.writing(durable=True):
-                self._check()
+                with self.writing(durable=True):
+                    self._check()
         except BaseException:
             self._db.close()
             raise
 
     def __repr__(self) -> str:
         return f"Outbox({self.path or 'in memory'})"
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Against others that open the file too: SQLite does not wait for its turn to change the journal's mode."""
+        if self.path is None:
+            yield
+        else:
+            with holding(f"{self.path}.lock", TURN, "another process is opening this outbox"):
+                yield
 
     def _check(self) -> None:
         (mark,) = self._db.execute("PRAGMA application_id").fetchone()
@@ -263,6 +272,12 @@ class Queue:
         found = self._acts("what = ? AND NOT named AND NOT answered ORDER BY number DESC LIMIT 1", what)
         return found[0] if found else None
 
+    def loose(self, what: bytes) -> bool:
+        """Whether the newest act with this content, without an id, was told of and lies in a block that may yet go."""
+        rows = self.outbox.rows("SELECT level FROM acts JOIN slots USING (queue, nonce) WHERE queue = ? AND what = ?"
+                                " AND NOT named AND answered ORDER BY number DESC LIMIT 1", self._key, what)
+        return bool(rows) and rows[0][0] in (PENDING, INCLUDED, SAFE)
+
     def asked(self, what: bytes) -> int:
         """How often this was asked for without an id."""
         (row,) = self.outbox.rows("SELECT count(*) FROM acts WHERE queue = ? AND what = ? AND NOT named",
@@ -331,9 +346,13 @@ class Queue:
                            signed.nonce, signed.raw, str(signed.fee), str(signed.tip), signed.at, signed.filler)
 
     def mark(self, nonce: int, level: str, mined: Mined | None) -> None:
-        """Where the chain has a slot's transaction; pending and None where it has it no longer."""
+        """Where the chain has a slot's transaction; pending and None where it has it no longer: then what anybody was
+        told of its act is not so any more.
+        """
         self.outbox.change("UPDATE slots SET level = ?, mined = ? WHERE queue = ? AND nonce = ?", level,
                            None if mined is None else _text(mined), self._key, nonce)
+        if mined is None:
+            self.outbox.change("UPDATE acts SET answered = 0 WHERE queue = ? AND nonce = ?", self._key, nonce)
 
     def take(self, slot: Slot) -> None:
         """Another transaction has this nonce for ever: the act waits for a new slot."""

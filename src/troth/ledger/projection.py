@@ -53,12 +53,14 @@ class Contracts:
 class Projection:
     """The events of ``of`` in ``store``, read from the node behind ``web3``.
 
-    window: see ``WINDOW``; the chains of tests are short. Raises Misuse where node or index are of another chain or
+    window: see ``WINDOW``; the chains of tests are short. depth: how many blocks make a block final; None takes the
+    node's word. Raises Misuse where node or index are of another chain or
     other contracts, OutsideFailed where either fails.
     """
 
-    def __init__(self, web3: Web3, store: Store, of: Contracts, *, window: int = WINDOW) -> None:
-        self._feed = Feed(web3, Reader(of.chain_id, of.book, of.anchor))
+    def __init__(self, web3: Web3, store: Store, of: Contracts, *, window: int = WINDOW,
+                 depth: int | None = None) -> None:
+        self._feed = Feed(web3, Reader(of.chain_id, of.book, of.anchor), depth)
         self._store = store
         self._first = of.first_block
         self._window = window
@@ -86,10 +88,9 @@ class Projection:
                             do="Try again; if it goes on, ask another node.")
 
     def _sync(self, progress: Progress) -> None:
-        head, final = self._feed.head(), self._feed.finalized()
+        final, head = self._feed.finalized(), self._feed.head()  # in this order: blocks may come in between
         if final is not None and final.number > head.number:
-            raise OutsideFailed("the node calls a block final that is not there", actual=final.number,
-                                expected=f"at most {head.number}", do="Ask another node.")
+            raise Moved
         tip = self._common(head)
         old = min(head.number - self._window, head.number - KEPT if final is None else final.number)
         tip = self._old(tip, old, head, progress)

@@ -15,8 +15,7 @@ from typing import Any, Literal, get_args
 from troth.core import deals as rules
 from troth.core.deals import Deal
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Undecidable
-from troth.core.terms import CHALLENGE, SUBMISSION, TERMS, VERDICT, Account, DealState, Entry, Result
-from troth.ledger.evmcodec import decode, terms_of
+from troth.core.terms import CHALLENGE, SUBMISSION, VERDICT, Account, DealState, Entry, Result, Terms
 from troth.ledger.projection_sql import Store
 
 Status = Literal["funding", "running", "closed", "void"]
@@ -169,8 +168,7 @@ class Snapshot:
             raise Undecidable("there is no such deal in the index", actual=deal.hex(), expected=f"as of {self.as_of}",
                               do="Was it opened on this Book, and is its block in?")
         *place, opener, salt, body = opened[0]
-        (value,) = decode((TERMS,), _OFFSET + body)
-        found = self._replay(rules.opened(deal, terms_of(value)))
+        found = self._replay(rules.opened(deal, Terms.from_bytes(bytes(body))))
         payouts = [*self._paid("collected", "deal", deal), *self._paid("swept", "deal", deal)]
         payouts.sort(key=lambda one: (one.place.block, one.place.log_index))
         return DealReading(deal, bytes(opener), bytes(salt), _place(*place), found.state(), found.digest,

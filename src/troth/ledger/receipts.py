@@ -116,6 +116,16 @@ def verify_receipt(proof: ReceiptProof, block_hash: bytes) -> VerifiedReceipt:
     return VerifiedReceipt(receipt.logs, first.number, first.timestamp, receipt.status)
 
 
+def receipt_below(header: bytes, nodes: Sequence[bytes], index: int) -> Receipt:
+    """Step 3 alone: the receipt of transaction ``index`` in the block of ``header`` (RLP), by the trie nodes given.
+
+    Raises Refuted or BadInput. Says nothing about the header itself: somebody must vouch for its hash.
+    """
+    if not nodes:
+        raise Refuted("step 3: a receipt proof without trie nodes", expected="at least one")
+    return Receipt.decode(_walk_trie(nodes, Header.decode(header).receipts_root, rlp.encode(rlp.integer(index))))
+
+
 def _walk_headers(headers: Sequence[bytes], block_hash: bytes) -> Header:
     """The first header, after checking that all of them lead up to ``block_hash``."""
     digest = bytes(keccak(headers[-1]))
@@ -207,7 +217,7 @@ def prove_receipt(web3: Web3, tx_hash: bytes, upto_block: int) -> ReceiptProof:
         if hex_bytes(held[index], 32) != tx_hash:
             raise OutsideFailed(f"the node's block {number} does not hold this transaction where its receipt says",
                                 expected=tx_hash.hex(), actual=held[index], do="Ask another node.")
-    headers = tuple(_header_at(web3, at) for at in range(number, upto_block + 1))
+    headers = tuple(header_at(web3, at) for at in range(number, upto_block + 1))
     with understood("eth_getBlockReceipts"):
         receipts = [encoded(found) for found in request(web3, "eth_getBlockReceipts", hex(number))]
         receipt, nodes = receipts[index], _branch(receipts, index)
@@ -216,7 +226,8 @@ def prove_receipt(web3: Web3, tx_hash: bytes, upto_block: int) -> ReceiptProof:
     return ReceiptProof(headers, nodes, index, receipt)
 
 
-def _header_at(web3: Web3, number: int) -> bytes:
+def header_at(web3: Web3, number: int) -> bytes:
+    """A block's header as RLP, checked against the hash that the node gives. Raises Misuse, OutsideFailed."""
     block = request(web3, "eth_getBlockByNumber", hex(number), False)
     if block is None:
         raise Misuse("the chain does not reach the pinned block yet", actual=number)

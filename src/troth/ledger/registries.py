@@ -24,9 +24,10 @@ from troth.identity.keybook import KeyBook
 from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.anchors import AnchorEvent, origin_hash
 from troth.ledger.artefacts import artefact
-from troth.ledger.chains.rpc import Event, get_logs
+from troth.ledger.chains.blocks import quantity
+from troth.ledger.chains.rpc import Event, get_logs, request
 from troth.ledger.evmcodec import account_of, decode
-from troth.ledger.sending import Receipt, Sender, call
+from troth.ledger.sending import Acting, Receipt, call
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -71,6 +72,7 @@ class _Registry(ABC):
     def __init__(self, web3: Web3, address: Account, first_block: int = 0) -> None:
         self.web3, self.address, self._first = web3, address, first_block
         self._errors = artefact(self.contract).errors
+        self.chain_id = quantity(request(web3, "eth_chainId"))
 
     def history(self, entry: bytes) -> tuple[Record, ...]:
         """The entry's records, oldest first; empty where nobody registered it.
@@ -113,9 +115,13 @@ class _Registry(ABC):
     def _ask(self, signature: str, *words: bytes) -> bytes:
         return call(self.web3, self.address, _calldata(signature, *words), errors=self._errors)
 
-    def _send(self, sender: Sender, data: bytes) -> Receipt:
-        """Run the act on the present state first, so that a refusal costs nothing and has its name, then send it."""
-        call(self.web3, self.address, data, sender=sender.account, errors=self._errors)
+    def _send(self, sender: Acting, data: bytes) -> Receipt:
+        """Run the act on the present state first, so that a refusal costs nothing and has its name, then send it.
+
+        One that is under way from an earlier try, or was done and nobody was told, is neither run nor sent again.
+        """
+        if not sender.owes(self.address, data):
+            call(self.web3, self.address, data, sender=sender.account, errors=self._errors)
         return sender.send(self.address, data)
 
 
@@ -125,26 +131,25 @@ class IdentityRegistry(_Registry):
     contract = "Identities"
     topics = (_REGISTERED_IDENTITY, _UPDATED)
 
-    def register(self, sender: Sender, genesis: bytes, turn: Account) -> Receipt:
+    def register(self, sender: Acting, genesis: bytes, turn: Account) -> Receipt:
         """Begin the sender's entry for the identity whose first document has this SHA-256. Raises ActRefused.
 
         turn: the account whose signature adds the next record; its key must be known to nobody else.
         """
         return self._send(sender, _calldata("register(bytes32,address)", genesis, _word(turn)))
 
-    def update(self, sender: Sender, entry: bytes, document: bytes, turn: Account, signature: bytes) -> Receipt:
+    def update(self, sender: Acting, entry: bytes, document: bytes, turn: Account, signature: bytes) -> Receipt:
         """Add a document, signed by the turn account of the newest record (``signed``). Raises ActRefused."""
         data = _calldata("update(bytes32,bytes32,address,bytes)", entry, document, _word(turn), *_tail(4, signature))
         return self._send(sender, data)
 
-    def revoke(self, sender: Sender, entry: bytes, signature: bytes) -> Receipt:
+    def revoke(self, sender: Acting, entry: bytes, signature: bytes) -> Receipt:
         """End the entry for good, signed over zeros. Raises ActRefused."""
         return self._send(sender, _calldata("revoke(bytes32,bytes)", entry, *_tail(2, signature)))
 
-    def signed(self, chain_id: int, entry: bytes, version: int, document: bytes, turn: Account,
-               key: Secp256k1KeyPair) -> bytes:
+    def signed(self, entry: bytes, version: int, document: bytes, turn: Account, key: Secp256k1KeyPair) -> bytes:
         """The turn account's signature that ``update`` (or, over zeros, ``revoke``) takes."""
-        return key.sign_digest(update_digest(chain_id, self.address, entry, version, document, turn))
+        return key.sign_digest(update_digest(self.chain_id, self.address, entry, version, document, turn))
 
     def in_force(self, entry: bytes, time: int) -> tuple[int, bytes]:
         """(version, document's SHA-256) in force at the end of a past second, by the contract. ``REVOKED``: none.
@@ -167,7 +172,7 @@ class IdentityRegistry(_Registry):
         return bytes(document), account_of(turn)
 
 
-def publish(registry: IdentityRegistry, sender: Sender, identity: HybridIdentity) -> tuple[bytes, int]:
+def publish(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity) -> tuple[bytes, int]:
     """Bring an identity's entry up to its newest document; (entry, how many transactions that took: 0 to 2).
 
     Doing it again is a no-op. The sender's account begins the entry. Raises Refuted where the chain holds another
@@ -192,20 +197,20 @@ def publish(registry: IdentityRegistry, sender: Sender, identity: HybridIdentity
         known, sent = documents[:1], 1
     if len(known) < len(documents):
         turn = following.public.account
-        signature = registry.signed(sender.chain_id, entry, len(known), documents[-1], turn, now)
+        signature = registry.signed(entry, len(known), documents[-1], turn, now)
         registry.update(sender, entry, documents[-1], turn, signature)
         sent += 1
     return entry, sent
 
 
-def revoke(registry: IdentityRegistry, sender: Sender, identity: HybridIdentity, account: Account) -> Receipt:
+def revoke(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity, account: Account) -> Receipt:
     """End the identity's entry that ``account`` began, for good. Raises ActRefused, Undecidable without an entry."""
     entry = entry_of(identity.history.documents[0].digest, account)
     known = len(registry.history(entry))
     if not known:
         raise Undecidable("this identity is not in the registry", actual=identity.did)
     key = identity.turn_keys()[1]
-    signature = registry.signed(sender.chain_id, entry, known, REVOKED, NOBODY, key)
+    signature = registry.signed(entry, known, REVOKED, NOBODY, key)
     return registry.revoke(sender, entry, signature)
 
 
@@ -285,15 +290,15 @@ class LogRegistry(_Registry):
     contract = "LogOwners"
     topics = (_REGISTERED_LOG, _HANDED_OVER)
 
-    def register(self, sender: Sender, origin: str, vkey: str) -> Receipt:
+    def register(self, sender: Acting, origin: str, vkey: str) -> Receipt:
         """Begin the sender's entry for a log, whose notes the key of this verifier line signs. Raises ActRefused."""
         return self._send(sender, _calldata("register(bytes32,bytes32)", origin_hash(origin), key_hash(vkey)))
 
-    def offer(self, sender: Sender, entry: bytes, to: Account) -> Receipt:
+    def offer(self, sender: Acting, entry: bytes, to: Account) -> Receipt:
         """The owner offers the log to an account; ``NOBODY`` takes the offer back. Raises ActRefused."""
         return self._send(sender, _calldata("offer(bytes32,address)", entry, _word(to)))
 
-    def accept(self, sender: Sender, entry: bytes, vkey: str) -> Receipt:
+    def accept(self, sender: Acting, entry: bytes, vkey: str) -> Receipt:
         """Take over a log that was offered to the sender, with the key that signs its notes from now on."""
         return self._send(sender, _calldata("accept(bytes32,bytes32)", entry, key_hash(vkey)))
 

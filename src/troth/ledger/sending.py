@@ -20,7 +20,7 @@ from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pendi
 from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import Event, RpcError, event_of, request
 from troth.ledger.chains.transactions import account_of
-from troth.ledger.fees import Fees, Finality
+from troth.ledger.fees import Fees
 from troth.ledger.outbox import FAILED, FINALIZED, INCLUDED, LEVELS, PENDING, Act, Mined, Outbox, Slot
 from troth.ledger.tending import Tender
 
@@ -85,12 +85,13 @@ class Sender:
 
     key: 32-byte secp256k1 secret; it never shows in a repr, message or log. errors: ABI entries of type ``error``
     that refusals are decoded with (other entries are passed over). outbox: where acts are remembered; None keeps them
-    in memory, for as long as this object lives. wait: seconds to wait for an answer; sleep: how to wait between polls.
+    in memory, for as long as this object lives. depth: how many blocks on top make one final; None takes the node's
+    word. wait: seconds to wait for an answer; sleep: how to wait between polls.
 
     Raises BadInput for a key that is none, Misuse where the outbox knows this chain id with another genesis.
     """
 
-    __slots__ = ("_errors", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "web3")
+    __slots__ = ("_errors", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "depth", "web3")
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class Sender:
         errors: Sequence[Mapping[str, Any]] = (),
         outbox: Outbox | None = None,
         fees: Fees | None = None,
-        finality: Finality | None = None,
+        depth: int | None = None,
         wait: float = WAIT,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
@@ -113,13 +114,16 @@ class Sender:
         self.web3 = web3
         self._errors = tuple(errors)
         self._wait, self._sleep = wait, sleep
+        self.depth = depth
         self.chain_id = quantity(request(web3, "eth_chainId"))
+        if depth is not None and depth < 0:
+            raise BadInput("not a depth", expected="a number of blocks", actual=depth)
         genesis = request(web3, "eth_getBlockByNumber", "0x0", False)
         if genesis is None:
             raise OutsideFailed("the node does not show the chain's first block", do="Ask another node.")
         self._queue = (outbox or Outbox(None)).queue(self.chain_id, hex_bytes(genesis["hash"], 32), self.account)
         self._tender = Tender(web3, secret, self._queue, self.chain_id, fees=fees or Fees(),
-                              finality=finality or Finality(), explain=self._explain, clock=clock)
+                              depth=depth, explain=self._explain, clock=clock)
 
     def __repr__(self) -> str:
         return f"Sender(0x{self.account.hex()}, chain {self.chain_id})"
@@ -145,7 +149,8 @@ class Sender:
             with self._queue.turn():
                 found = self._queue.act(key)  # another process may have asked meanwhile
                 if found is None:
-                    limit = self._estimate(target, data, value) if gas is None else gas
+                    limit = gas if gas is not None else estimate(
+                        self.web3, target, data, sender=self.account, value=value, errors=self._errors)
                     self._tender.place(Act(key, target, data, value, limit, act is not None), new=True)
         if found is not None and (found.to, found.data, found.value) != (target, data, value):
             raise Misuse("this id stands for another act", actual=key.hex(), do="Take a new one.")
@@ -157,7 +162,10 @@ class Sender:
 
     def owes(self, to: bytes, data: bytes) -> bool:
         """Whether this very act, asked for without an id, is under way, or done and nobody was told."""
-        return self._queue.unanswered(Act(b"", to, data, 0, 0, False).what) is not None
+        what = Act(b"", to, data, 0, 0, False).what
+        if self._queue.loose(what):
+            self.tend()
+        return self._queue.unanswered(what) is not None
 
     def _key_of(self, to: bytes, data: bytes, value: int, act: bytes | None) -> bytes:
         if act is not None:
@@ -166,6 +174,9 @@ class Sender:
             return act
         what = Act(b"", to, data, value, 0, False).what
         found = self._queue.unanswered(what)
+        if found is None and self._queue.loose(what):
+            self.tend()  # a re-organisation may have taken it back: then this is the same act, not another
+            found = self._queue.unanswered(what)
         if found is not None:
             return found.id
         return hashlib.sha256(what + self._queue.asked(what).to_bytes(8, "big")).digest()
@@ -217,6 +228,10 @@ class Sender:
             with self._queue.outbox.writing(durable=True):
                 self._queue.give_up(found.id, why)
             self._tender.tend()
+
+    def knows(self, act: bytes) -> bool:
+        """Whether this act was asked for here."""
+        return self._queue.act(act) is not None
 
     def acts(self) -> tuple[Progress, ...]:
         """Every act of this account that the outbox holds, oldest first, as far as was seen."""
@@ -289,25 +304,11 @@ class Sender:
         return Pending(f"the act {act.id.hex()} {where}", expected=f"{until} within the time given",
                        do="Ask for it again: it goes on, and is done once.")
 
-    def _fields(self, to: bytes, data: bytes, value: int) -> dict[str, str]:
-        fields = {"from": "0x" + self.account.hex(), "data": "0x" + data.hex()}
-        if to:
-            fields["to"] = "0x" + to.hex()
-        if value:
-            fields["value"] = hex(value)
-        return fields
-
-    def _estimate(self, to: bytes, data: bytes, value: int) -> int:
-        try:
-            return quantity(request(self.web3, "eth_estimateGas", self._fields(to, data, value)))
-        except RpcError as error:
-            raise refusal(error, self._errors) from error
-
     def _explain(self, act: Act, block: int) -> tuple[str, str]:
         """Why a mined act failed, by running it again on the state before its block, then on the one after: (the
         contract's error, what it says), the first empty where it is no refusal.
         """
-        fields = self._fields(act.to, act.data, act.value) | {"gas": hex(act.gas)}
+        fields = _fields(self.account, act.to, act.data, act.value) | {"gas": hex(act.gas)}
         for number in (block - 1, block):
             try:
                 request(self.web3, "eth_call", fields, hex(number))
@@ -333,13 +334,33 @@ def receipt_of(entry: Mapping[str, Any]) -> Receipt:
 
 
 def call(web3: Web3, to: bytes, data: bytes, *, sender: bytes = bytes(20),
-         errors: Sequence[Mapping[str, Any]] = ()) -> bytes:
-    """What the contract at ``to`` answers at the next block. Raises ActRefused where it reverts."""
+         errors: Sequence[Mapping[str, Any]] = (), gas: int | None = None) -> bytes:
+    """What the contract at ``to`` answers at the next block, with so much gas. Raises ActRefused where it reverts."""
     fields = {"from": "0x" + sender.hex(), "to": "0x" + to.hex(), "data": "0x" + data.hex()}
+    if gas is not None:
+        fields["gas"] = hex(gas)
     try:
         return hex_bytes(request(web3, "eth_call", fields, "latest"))
     except RpcError as error:
         raise refusal(error, errors) from error
+
+
+def estimate(web3: Web3, to: bytes, data: bytes, *, sender: bytes, value: int = 0,
+             errors: Sequence[Mapping[str, Any]] = ()) -> int:
+    """The gas that a call takes now, by the node's estimate. Raises ActRefused where it reverts."""
+    try:
+        return quantity(request(web3, "eth_estimateGas", _fields(sender, to, data, value)))
+    except RpcError as error:
+        raise refusal(error, errors) from error
+
+
+def _fields(sender: bytes, to: bytes, data: bytes, value: int) -> dict[str, str]:
+    fields = {"from": "0x" + sender.hex(), "data": "0x" + data.hex()}
+    if to:
+        fields["to"] = "0x" + to.hex()
+    if value:
+        fields["value"] = hex(value)
+    return fields
 
 
 def refusal(error: RpcError, errors: Sequence[Mapping[str, Any]]) -> TrothError:

@@ -29,14 +29,14 @@ from troth.core.errors import BadInput, OutsideFailed, TrothError
 from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import RpcError, request
 from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction
-from troth.ledger.fees import Fees, Finality, Heads, lowest
+from troth.ledger.fees import Fees, Heads, lowest
 from troth.ledger.outbox import PENDING, Act, Mined, Queue, Signed, Slot
 
 if TYPE_CHECKING:
     from web3 import Web3
 
 AGAIN = 20.0
-"""Seconds after which a transaction that is in no block is broadcast again."""
+"""Seconds after which a transaction that is in no block is broadcast again, whether the node has it or not."""
 GAPS = 16
 """Gaps filled in one pass at most: a node that lags far behind shows some that are none."""
 FILLER_GAS = 21_000
@@ -57,12 +57,12 @@ class Tender:
     """
 
     def __init__(self, web3: Web3, key: coincurve.PrivateKey, queue: Queue, chain_id: int, *, fees: Fees,
-                 finality: Finality, explain: Callable[[Act, int], tuple[str, str]],
+                 depth: int | None, explain: Callable[[Act, int], tuple[str, str]],
                  clock: Callable[[], float] = time.time) -> None:
         self.web3, self.queue, self.fees = web3, queue, fees
         self.sees: dict[bytes | None, TrothError | str] = {}
         self._key, self._chain_id = key, chain_id
-        self._finality, self._explain, self._clock = finality, explain, clock
+        self._depth, self._explain, self._clock = depth, explain, clock
         self._told: dict[bytes, float] = {}
         self._free = False
 
@@ -71,7 +71,7 @@ class Tender:
     def tend(self) -> None:
         """Look at everything that is not finalized, and do what is due. In turn."""
         self.sees.clear()
-        heads = Heads(self.web3, self._finality)
+        heads = Heads(self.web3, self._depth)
         slots = self.queue.unfinished()
         if slots:
             used = self.count("latest")
@@ -164,8 +164,12 @@ class Tender:
             if better is not None:
                 latest = better
         now = self._clock()
-        if now - self._told.get(latest.tx_hash, now - AGAIN) >= AGAIN:
+        if now - self._told.get(latest.tx_hash, now - AGAIN) >= AGAIN or (next_in_line and not self._known(latest)):
             self._tell(latest, slot.act)
+
+    def _known(self, signed: Signed) -> bool:
+        """Whether the node has the transaction, in its pool or in a block."""
+        return request(self.web3, "eth_getTransactionByHash", _hex(signed.tx_hash)) is not None
 
     def _again(self, slot: Slot, latest: Signed, act: Act | None, filling: bool) -> Signed | None:
         """The next version of a slot, kept; None where nothing is to be gained, or the ceiling forbids it."""

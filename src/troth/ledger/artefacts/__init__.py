@@ -12,9 +12,11 @@ from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
 
 NAMES = (
-    "Book", "Anchor", "Credits", "Forwarder",
+    "Book", "Shape", "Anchor", "Credits", "Forwarder",
     "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+    "Vote", "Ballots", "Quote", "Mandated", "Revocations",
     "Identities", "LogOwners", "Anchored",
+    "Court", "Jury", "Seat", "Jobs",
 )
 
 

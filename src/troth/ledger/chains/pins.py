@@ -18,22 +18,23 @@ FLEETING = frozenset({"embedded:", "anvil:"})
 """Addresses of chains that begin anew each time."""
 
 
-def open_pinned(url: str, file: Path) -> Chain:
+def open_pinned(url: str, file: Path, chain_id: int | None = None) -> Chain:
     """The chain at ``url``, which must be the one that ``file`` remembers; remembered there if it is the first time.
 
-    Raises Misuse for another chain, BadInput for a file that cannot be read, and as ``open_chain``.
+    chain_id: what it must be, and what a chain made here begins with. Raises Misuse for another chain, BadInput for a
+    file that cannot be read, and as ``open_chain``.
     """
     pins = _read(file)
     known = pins.get(url)
     if url in FLEETING:
-        return open_chain(url)
+        return open_chain(url, chain_id=chain_id)
     if known is not None:
         try:
             return open_chain(url, chain_id=known[0], genesis_hash=known[1])
         except Misuse as error:
             raise Misuse(error.message, expected=error.expected, actual=error.actual,
                          do=f"Correct the address. If you meant to change the chain, remove it from {file}.") from error
-    chain = open_chain(url)
+    chain = open_chain(url, chain_id=chain_id)
     pins[url] = chain.chain_id, chain.genesis_hash
     with replacing(file) as out:
         out.write(encoding.encode({name: {"genesis": genesis.hex(), "id": chain_id}
