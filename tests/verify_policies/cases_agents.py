@@ -50,6 +50,8 @@ def quote_cases(at: Addresses) -> list[Case]:
         case("two agree", GOOD, sign(a), sign(b)),
         case("all agree", GOOD, sign(a), sign(b), sign(c)),
         case("two agree, one says otherwise and is not slashed", GOOD, sign(a, bad), sign(b), sign(c)),
+        case("two agree, the first is malformed", GOOD, said(a, 1, b"rubbish"), sign(b), sign(c)),
+        case("two agree, the first had expired", GOOD, sign(a, expiry=FREEZE - 1), sign(b), sign(c)),
         case("silence", None),
         case("one voice", None, sign(a)),
         case("no two agree", None, sign(a), sign(b, bad)),
