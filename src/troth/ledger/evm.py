@@ -15,6 +15,7 @@ from troth.core.errors import ActRefused, BadInput, OutsideFailed
 from troth.core.ports import ProvenLeaf
 from troth.core.terms import RESULT, Account, DealState, Entry, Result, Terms, deal_id, history_hash
 from troth.ledger.artefacts import artefact
+from troth.ledger.chains.profiles import outlives
 from troth.ledger.chains.rpc import Event, get_logs, request
 from troth.ledger.evmcodec import (
     CLOSED,
@@ -42,8 +43,8 @@ GAS = 16_700_000
 """The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, the widest
 deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
 
-ACTS = ("open", "join", "join_with_consent", "submit", "submit_and_judge", "judge", "challenge", "close", "collect",
-        "sweep", "withdraw", "stop")
+ACTS = ("open", "open_and_join", "join", "join_with_consent", "join_with_permit", "join_with_authorization", "submit",
+        "submit_and_judge", "judge", "challenge", "close", "collect", "collect_many", "sweep", "withdraw", "stop")
 """What an account can do on the Book, by the names of ``EvmBook``'s methods."""
 
 Status = Literal["funding", "running", "closed", "void"]
@@ -80,17 +81,19 @@ class EvmBook:
     """``troth.core.ports.Book`` over a deployed contract.
 
     senders: what has an account's acts done (``Sender``, or ``RelayedSender``). first_block: where the Book's events
-    begin. gas: the limit of every act; None asks the node for an estimate.
+    begin. gas: the limit of every act; None asks the node for an estimate. outage: seconds for which the chain can keep
+    an act out; deals with a shorter period are neither opened nor joined (Misuse; docs/reference/rollups.md).
     """
 
     def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Acting], *, chain_id: int,
-                 first_block: int = 0, gas: int | None = GAS) -> None:
+                 first_block: int = 0, gas: int | None = GAS, outage: int = 0) -> None:
         self.web3 = web3
         self.address = address
         self.chain_id = chain_id
         self._senders = senders
         self._first = first_block
         self._gas = gas
+        self._outage = outage
         self._seen: dict[bytes, _Seen] = {}
         self._errors = artefact("Book").errors
 
@@ -101,6 +104,7 @@ class EvmBook:
         if len(salt) != 32:
             raise BadInput("not a salt", expected="32 bytes", actual=f"{len(salt)} bytes")
         readable(terms)
+        outlives(terms, self._outage)
         self._send(by, calldata("open", salt, terms.to_bytes()))
         return deal_id(self.chain_id, self.address, by, salt, terms.hash())
 
@@ -109,29 +113,30 @@ class EvmBook:
         if len(salt) != 32:
             raise BadInput("not a salt", expected="32 bytes", actual=f"{len(salt)} bytes")
         readable(terms)
+        outlives(terms, self._outage)
         self._send(by, calldata("openAndJoin", salt, terms.to_bytes(), _byte(pot)))
         return deal_id(self.chain_id, self.address, by, salt, terms.hash())
 
     def join(self, by: Account, deal: bytes, pot: int) -> None:
         """Section 3, by the depositor. Raises ActRefused."""
-        self._send(by, calldata("join", self.made_of(deal), _byte(pot)))
+        self._send(by, calldata("join", self._bearable(deal), _byte(pot)))
 
     def join_with_consent(self, by: Account, deal: bytes, pot: int, expiry: int, signature: bytes) -> None:
         """Section 3, by anybody with the depositor's signature over ``typed_data.join_digest``. Raises ActRefused."""
-        self._send(by, calldata("joinWithConsent", self.made_of(deal), _byte(pot), expiry, signature))
+        self._send(by, calldata("joinWithConsent", self._bearable(deal), _byte(pot), expiry, signature))
 
     def join_with_permit(self, by: Account, deal: bytes, pot: int, deadline: int, signature: bytes) -> None:
         """Section 3, by the depositor with its ERC-2612 permit for the pot's amount. Raises ActRefused; BadInput for a
         signature that is not 65 bytes.
         """
-        self._send(by, calldata("joinWithPermit", self.made_of(deal), _byte(pot), deadline, *_vrs(signature)))
+        self._send(by, calldata("joinWithPermit", self._bearable(deal), _byte(pot), deadline, *_vrs(signature)))
 
     def join_with_authorization(self, by: Account, deal: bytes, pot: int, valid_after: int, valid_before: int,
                                 signature: bytes) -> None:
         """Section 3, by anybody with the depositor's ERC-3009 authorization. Raises ActRefused; BadInput for a
         signature that is not 65 bytes.
         """
-        self._send(by, calldata("joinWithAuthorization", self.made_of(deal), _byte(pot), valid_after, valid_before,
+        self._send(by, calldata("joinWithAuthorization", self._bearable(deal), _byte(pot), valid_after, valid_before,
                                 *_vrs(signature)))
 
     def submit(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
@@ -210,6 +215,11 @@ class EvmBook:
         """What waits for ``withdraw``, in the token's smallest unit."""
         return int.from_bytes(call(self.web3, self.address, calldata("credit", token, account)), "big")
 
+    def brought(self, deal: bytes) -> tuple[bytes, bytes]:
+        """What the deal's id is made of, and its whole history, as contracts beside the Book take them."""
+        seen = self._read(deal)
+        return seen.made_of, long_history(seen.history)
+
     def opened(self) -> tuple[bytes, ...]:
         """The ids of every deal of this Book, oldest first."""
         events = get_logs(self.web3, addresses=(self.address,), topics=(OPENED,), first=self._first)
@@ -244,6 +254,11 @@ class EvmBook:
             raise ActRefused("Unknown", "there is no such deal", actual=deal.hex())
         pots = frozenset(index for index in range(32) if joined >> index & 1)
         return _Stored(bytes(history), known, rung, ask, start, pots)
+
+    def _bearable(self, deal: bytes) -> bytes:
+        seen = self._read(deal)
+        outlives(seen.terms, self._outage)
+        return seen.made_of
 
     def made_of(self, deal: bytes) -> bytes:
         """What the deal's id is made of, as every act brings it: opener, salt, terms. Raises ActRefused."""
