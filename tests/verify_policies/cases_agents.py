@@ -145,6 +145,8 @@ def mandated_cases(at: Addresses) -> list[Case]:
         case("the inner policy answers nothing", None, act, said(AGENT, 1, b"\x02"), policy="mandatedp"),
         case("the inner policy burns all gas", None, act, said(AGENT, 1, b"\x03"), policy="mandatedp"),
         case("the inner policy answers too much", None, act, said(AGENT, 1, b"\x04"), policy="mandatedp"),
+        case("the inner policy gives the longest answer", b"\x09" * 8192, act, said(AGENT, 1, b"\x09" * 8192),
+             policy="mandatedp"),
         case("the inner policy answers rubbish, for the Book to refuse", b"junk", act, said(AGENT, 1, b"junk"),
              policy="mandatedp"),
     ]
