@@ -1,4 +1,4 @@
-"""A node with OP Mainnet's chain id: no deal whose periods an outage could outlast, and what the outage does to others."""
+"""A node with OP Mainnet's chain id: no deal whose periods an outage could outlast, and what one does to others."""
 
 from __future__ import annotations
 

@@ -44,15 +44,15 @@ class OnChain:
 
     @cached_property
     def chain(self) -> Chain:
-        """The chain of this workspace. Raises Misuse where none is set."""
+        """The chain of this workspace; the one it was the first time. Raises Misuse where none is set, or another."""
         if self._given_chain is not None:
             return self._given_chain
         if not self.settings.chain:
             raise Misuse("no chain is set", do="Set [chain] url in troth.toml or TROTH_CHAIN_URL.")
         # Imported here: the chain's libraries take a second to load, and most commands need none.
-        from troth.ledger.chains import open_chain
+        from troth.ledger.chains.pins import open_pinned
 
-        return open_chain(self.settings.chain)
+        return open_pinned(self.settings.chain, self.root / "chains.json", self.settings.number("id"))
 
     @cached_property
     def outbox(self) -> Outbox:

@@ -43,8 +43,8 @@ GAS = 16_700_000
 """The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, the widest
 deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
 
-ACTS = ("open", "join", "join_with_consent", "submit", "submit_and_judge", "judge", "challenge", "close", "collect",
-        "sweep", "withdraw", "stop")
+ACTS = ("open", "open_and_join", "join", "join_with_consent", "join_with_permit", "join_with_authorization", "submit",
+        "submit_and_judge", "judge", "challenge", "close", "collect", "collect_many", "sweep", "withdraw", "stop")
 """What an account can do on the Book, by the names of ``EvmBook``'s methods."""
 
 Status = Literal["funding", "running", "closed", "void"]
@@ -141,7 +141,7 @@ class EvmBook:
 
     def submit(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
         """Section 4. Raises ActRefused."""
-        self._send(by, calldata("submit", self._made_of(deal), ask, slot, _claim(claim), data))
+        self._send(by, calldata("submit", self.made_of(deal), ask, slot, _claim(claim), data))
 
     def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
         """``submit`` and ``judge``, both or nothing. Raises ActRefused."""
@@ -157,7 +157,7 @@ class EvmBook:
 
     def challenge(self, by: Account, deal: bytes) -> None:
         """Section 7. Raises ActRefused."""
-        self._send(by, calldata("challenge", self._made_of(deal)))
+        self._send(by, calldata("challenge", self.made_of(deal)))
 
     def close(self, by: Account, deal: bytes) -> None:
         """Section 8. Raises ActRefused."""
@@ -260,7 +260,8 @@ class EvmBook:
         outlives(seen.terms, self._outage)
         return seen.made_of
 
-    def _made_of(self, deal: bytes) -> bytes:
+    def made_of(self, deal: bytes) -> bytes:
+        """What the deal's id is made of, as every act brings it: opener, salt, terms. Raises ActRefused."""
         found = self._seen.get(deal)
         return found.made_of if found is not None else self._read(deal).made_of
 
