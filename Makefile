@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful mutants bench study docs clean chromium
+.PHONY: demo test lint contracts stateful forge mutants bench study docs clean chromium
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -46,6 +46,9 @@ test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium lint 
 
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
+
+forge: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## fuzz tests and invariants of the contracts, deep
+	$(BIN)/python -m tests.proofs forge $(ARGS)
 
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)

@@ -1,0 +1,36 @@
+"""``python -m tests.proofs TOOL``: run one of the contracts' proof tools, and exit 1 if anything does not hold."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.proofs import forge
+
+
+def _forge(options: argparse.Namespace) -> bool:
+    found = forge.run(forge.ROOT, forge.Depth(options.inputs, options.runs, options.acts, options.seed))
+    print(found.text)
+    for name, count in found.happened.most_common():
+        print(f"{count:8} {name}")
+    never = found.never()
+    if never:
+        print(f"never happened: {', '.join(never)}; more runs, or better steering")
+    return found.held and not never
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs", description=__doc__)
+    tools = parser.add_subparsers(required=True)
+    one = tools.add_parser("forge", help="fuzz tests and invariants of the shipped Book")
+    one.add_argument("--inputs", type=int, default=2_000, help="inputs a fuzz test")
+    one.add_argument("--runs", type=int, default=200, help="runs of the invariants")
+    one.add_argument("--acts", type=int, default=300, help="acts a run")
+    one.add_argument("--seed", type=int, help="the same inputs and acts as another time")
+    one.set_defaults(tool=_forge)
+    options = parser.parse_args()
+    return 0 if options.tool(options) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
