@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful forge mutants bench study docs clean chromium
+.PHONY: demo test lint contracts stateful forge halmos slither mutants bench study docs clean chromium
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -24,6 +24,11 @@ contracts/node_modules: contracts/package-lock.json
 
 tests/tools/node_modules: tests/tools/package-lock.json
 	cd tests/tools && npm ci --silent --no-audit --no-fund
+	touch $@
+
+build/%-venv: tests/proofs/requirements/%.txt   # Slither and Halmos pin what the rest cannot live with
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
@@ -49,6 +54,12 @@ stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the d
 
 forge: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## fuzz tests and invariants of the contracts, deep
 	$(BIN)/python -m tests.proofs forge $(ARGS)
+
+halmos: $(VENV)/dev build/halmos-venv contracts/node_modules tests/tools/node_modules   ## prove the Book's core paths for all values
+	$(BIN)/python -m tests.proofs halmos $(ARGS)
+
+slither: $(VENV)/dev build/slither-venv contracts/node_modules   ## each finding fixed or explained in contracts/slither.json
+	$(BIN)/python -m tests.proofs slither
 
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.proofs import forge
+from . import forge, halmos, slither
 
 
 def _forge(options: argparse.Namespace) -> bool:
@@ -19,6 +19,23 @@ def _forge(options: argparse.Namespace) -> bool:
     return found.held and not never
 
 
+def _halmos(options: argparse.Namespace) -> bool:
+    found = halmos.run(halmos.ROOT, options.only)
+    print(found.text)
+    print(f"proved: {', '.join(found.proved)}\nnot proved: {', '.join(found.refuted) or 'nothing'}")
+    return found.held
+
+
+def _slither(_: argparse.Namespace) -> bool:
+    found = slither.run(slither.ROOT)
+    for text in found.unexplained:
+        print(f"new: {text}\n  fix it, or say in contracts/slither.json why it is no fault")
+    for text in found.vanished:
+        print(f"no longer found: {text}\n  remove it from contracts/slither.json")
+    print(f"{found.found} findings, {len(found.unexplained)} unexplained, {len(found.vanished)} vanished")
+    return found.held
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs", description=__doc__)
     tools = parser.add_subparsers(required=True)
@@ -28,6 +45,11 @@ def main() -> int:
     one.add_argument("--acts", type=int, default=300, help="acts a run")
     one.add_argument("--seed", type=int, help="the same inputs and acts as another time")
     one.set_defaults(tool=_forge)
+    two = tools.add_parser("halmos", help="properties of the shipped Book, proved for all values")
+    two.add_argument("--only", default="check_", help="those whose names begin so")
+    two.set_defaults(tool=_halmos)
+    three = tools.add_parser("slither", help="what Slither finds is what contracts/slither.json explains")
+    three.set_defaults(tool=_slither)
     options = parser.parse_args()
     return 0 if options.tool(options) else 1
 

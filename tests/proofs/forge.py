@@ -24,7 +24,7 @@ DEEP = (
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much is tried: inputs a fuzz test, runs of the invariants, acts a run. ``seed``: None for another each time."""
+    """Inputs a fuzz test, runs of the invariants, acts a run. ``seed``: None for another each time."""
 
     inputs: int
     runs: int
