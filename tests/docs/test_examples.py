@@ -20,7 +20,7 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
-        "two_parties.py", "round_by_hand.py", "check_a_model.py"}
+        "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -29,6 +29,14 @@ def test_two_parties(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "bob reads 20 bytes", "eve cannot: sealed, and no key for it was given to this party",
         "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
+
+
+def test_sell_a_secret() -> None:
+    done = run(EXAMPLES / "sell_a_secret.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "revealed: the seller has 900 and the buyer 900 and the secret", "an hour of silence: refuted",
+        "refunded: the seller has 900 and the buyer 900"]
 
 
 @pytest.fixture(scope="module")

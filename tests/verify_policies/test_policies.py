@@ -1,4 +1,4 @@
-"""Assumed, Rerun and Signed in Python and as contracts, on the same cases; and what they may not depend on."""
+"""Every policy in Python and as a contract, on the same cases; and what they may not depend on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from troth.core.terms import ENTRY, RUNG, Account
 from troth.ledger.sending import call
 from troth.verify.policies.signed import Signed
 from troth.verify.policies.voices import VERDICT, commit_data, read
-from verify_policies.cases import BENCH, DEAL, cases, rerun_cases, shapes, signed_cases
+from verify_policies.all_cases import cases, shapes
+from verify_policies.cases import BENCH, DEAL, rerun_cases, signed_cases
 
 MADE_UP = made_up()
 

@@ -116,6 +116,10 @@ class Book(Protocol):
         """Record the policy's result on the frozen evidence."""
         ...
 
+    def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """Answer the last open seat and record the policy's result, both or nothing."""
+        ...
+
     def challenge(self, by: Account, deal: bytes) -> None:
         """Climb to the next rung with the bond and its fees."""
         ...

@@ -14,7 +14,7 @@ from troth.core.deals_terms import readable
 from troth.core.errors import ActRefused, BadInput, OutsideFailed
 from troth.core.terms import ENTRY, RESULT, TERMS, Account, DealState, Entry, Result, Terms, deal_id, history_hash
 from troth.ledger.artefacts import artefact
-from troth.ledger.chains.rpc import Event, get_logs
+from troth.ledger.chains.rpc import Event, get_logs, request
 from troth.ledger.evmcodec import (
     CLOSED,
     DEAL,
@@ -29,7 +29,7 @@ from troth.ledger.evmcodec import (
     result_of,
     terms_of,
 )
-from troth.ledger.sending import Receipt, Sender, call
+from troth.ledger.sending import Acting, Receipt, call, estimate
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 GAS = 16_700_000
 """The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, the widest
 deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
+
+ACTS = ("open", "join", "join_with_consent", "submit", "submit_and_judge", "judge", "challenge", "close", "collect",
+        "sweep", "withdraw", "stop")
+"""What an account can do on the Book, by the names of ``EvmBook``'s methods."""
 
 Status = Literal["funding", "running", "closed", "void"]
 _STATUS: tuple[Status | None, ...] = (None, "funding", "running", "closed", "void")
@@ -70,11 +74,11 @@ class _Stored:
 class EvmBook:
     """``troth.core.ports.Book`` over a deployed contract.
 
-    senders: the Sender of an account that acts, asked for once the act is known not to be refused. first_block: where
-    the Book's events begin. gas: the limit of every act; None asks the node for an estimate.
+    senders: what has an account's acts done (``Sender``, or ``RelayedSender``). first_block: where the Book's events
+    begin. gas: the limit of every act; None asks the node for an estimate.
     """
 
-    def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Sender], *, chain_id: int,
+    def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Acting], *, chain_id: int,
                  first_block: int = 0, gas: int | None = GAS) -> None:
         self.web3 = web3
         self.address = address
@@ -164,6 +168,12 @@ class EvmBook:
                             expected=stored.history.hex(), actual=seen.digest.hex(),
                             do="Ask another node, or one that keeps all events.")
 
+    def unchanged_since(self, deal: bytes, block: int) -> bool:
+        """Whether the contract stored the same of the deal after ``block`` as it does now. Raises OutsideFailed."""
+        fields = {"to": "0x" + self.address.hex(), "data": "0x" + calldata("deals", deal).hex()}
+        now, then = (request(self.web3, "eth_call", fields, tag) for tag in ("latest", hex(block)))
+        return bool(now == then)
+
     def credit(self, token: Account, account: Account) -> int:
         """What waits for ``withdraw``, in the token's smallest unit."""
         return int.from_bytes(call(self.web3, self.address, calldata("credit", token, account)), "big")
@@ -173,13 +183,22 @@ class EvmBook:
         events = get_logs(self.web3, addresses=(self.address,), topics=(OPENED,), first=self._first)
         return tuple(event.log.topics[1] for event in events)
 
+    def estimate(self, by: Account, act: Literal["judge", "close"], deal: bytes) -> int:
+        """The gas that judging or closing takes now, by the node's estimate. Raises ActRefused."""
+        data = calldata(act, deal, *self._whole(deal))
+        return estimate(self.web3, self.address, data, sender=by, errors=self._errors)
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _send(self, by: Account, data: bytes) -> Receipt:
-        """Run the act on the present state, so that a refusal costs nothing, then send it."""
-        if self._gas is not None:
+        """Run the act on the present state, so that a refusal costs nothing, then send it.
+
+        One that is under way from an earlier try, or was done and nobody was told, is neither run nor sent again.
+        """
+        sender = self._senders(by)
+        if self._gas is not None and not sender.owes(self.address, data):
             call(self.web3, self.address, data, sender=by, errors=self._errors)
-        return self._senders(by).send(self.address, data, gas=self._gas)
+        return sender.send(self.address, data, gas=self._gas)
 
     def _stored(self, deal: bytes) -> _Stored:
         values = decode(DEAL, call(self.web3, self.address, calldata("deals", deal)))
@@ -225,10 +244,10 @@ class EvmBook:
         return seen
 
 
-def senders_of(known: Mapping[Account, Sender]) -> Callable[[Account], Sender]:
-    """The Sender of an account among ``known``; what it returns raises BadInput for any other account."""
+def senders_of(known: Mapping[Account, Acting]) -> Callable[[Account], Acting]:
+    """What acts for an account among ``known``; what it returns raises BadInput for any other account."""
 
-    def find(account: Account) -> Sender:
+    def find(account: Account) -> Acting:
         found = known.get(account)
         if found is None:
             raise BadInput("no key for this account here", actual=account.hex(),

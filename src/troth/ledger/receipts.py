@@ -116,6 +116,16 @@ def verify_receipt(proof: ReceiptProof, block_hash: bytes) -> VerifiedReceipt:
     return VerifiedReceipt(receipt.logs, first.number, first.timestamp, receipt.status)
 
 
+def receipt_below(header: bytes, nodes: Sequence[bytes], index: int) -> Receipt:
+    """Step 3 alone: the receipt of transaction ``index`` in the block of ``header`` (RLP), by the trie nodes given.
+
+    Raises Refuted or BadInput. Says nothing about the header itself: somebody must vouch for its hash.
+    """
+    if not nodes:
+        raise Refuted("step 3: a receipt proof without trie nodes", expected="at least one")
+    return Receipt.decode(_walk_trie(nodes, Header.decode(header).receipts_root, rlp.encode(rlp.integer(index))))
+
+
 def _walk_headers(headers: Sequence[bytes], block_hash: bytes) -> Header:
     """The first header, after checking that all of them lead up to ``block_hash``."""
     digest = bytes(keccak(headers[-1]))
@@ -201,15 +211,16 @@ def prove_receipt(web3: Web3, tx_hash: bytes, upto_block: int) -> ReceiptProof:
     number, index = quantity(entry["blockNumber"]), quantity(entry["transactionIndex"])
     if upto_block < number:
         raise Misuse("the pinned block is before the receipt's", expected=f"{number} or later", actual=upto_block)
-    headers = tuple(_header_at(web3, at) for at in range(number, upto_block + 1))
-    receipts = [_encoded(found) for found in request(web3, "eth_getBlockReceipts", hex(number))]
+    headers = tuple(header_at(web3, at) for at in range(number, upto_block + 1))
+    receipts = [encoded(found) for found in request(web3, "eth_getBlockReceipts", hex(number))]
     nodes = _branch(receipts, index)
     if keccak(nodes[0]) != Header.decode(headers[0]).receipts_root:
         raise OutsideFailed(f"the node's receipts of block {number} do not hash to its receipts root")
     return ReceiptProof(headers, nodes, index, receipts[index])
 
 
-def _header_at(web3: Web3, number: int) -> bytes:
+def header_at(web3: Web3, number: int) -> bytes:
+    """A block's header as RLP, checked against the hash that the node gives. Raises Misuse, OutsideFailed."""
     block = request(web3, "eth_getBlockByNumber", hex(number), False)
     if block is None:
         raise Misuse("the chain does not reach the pinned block yet", actual=number)
@@ -219,7 +230,8 @@ def _header_at(web3: Web3, number: int) -> bytes:
     return raw
 
 
-def _encoded(entry: Mapping[str, Any]) -> bytes:
+def encoded(entry: Mapping[str, Any]) -> bytes:
+    """The bytes of a JSON-RPC receipt, as the receipts trie holds them. Raises BadInput."""
     logs = tuple(event_of(log).log for log in entry["logs"])
     kind, gas = quantity(entry.get("type") or 0), quantity(entry["cumulativeGasUsed"])
     return Receipt(kind, quantity(entry["status"]) == 1, gas, logs).encode()
@@ -227,7 +239,17 @@ def _encoded(entry: Mapping[str, Any]) -> bytes:
 
 def _branch(values: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """The trie nodes from the root of ``values`` by their index to the one at ``index``."""
+    tries, root = _tries(values)
+    return tries.prove(root, rlp.encode(rlp.integer(index)))
+
+
+def receipts_root(values: Sequence[bytes]) -> bytes:
+    """The root of the trie of a block's encoded receipts."""
+    return _tries(values)[1]
+
+
+def _tries(values: Sequence[bytes]) -> tuple[Tries, bytes]:
     table: dict[bytes, bytes] = {}
     tries = Tries(table.get, table.__setitem__)
     keyed = {rlp.encode(rlp.integer(at)): value for at, value in enumerate(values)}
-    return tries.prove(tries.update(EMPTY_TRIE_ROOT, keyed), rlp.encode(rlp.integer(index)))
+    return tries, tries.update(EMPTY_TRIE_ROOT, keyed)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from troth.core.errors import Misuse, OutsideFailed
 from troth.core.ports import Clock
+from troth.ledger.chains import Finality, Place
 from troth.ledger.chains.blocks import Log, hex_all, hex_bytes, quantity
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def get_logs(
 ) -> tuple[Event, ...]:
     """The events of blocks ``first``..``last`` (None: the head) in order.
 
-    addresses: emitting contracts (none: any). topics: per position one, several, or None for any.
+    addresses: emitting contracts (none: any). topics: per position one, several, or None for any; an event has at
+    least as many. Raises OutsideFailed for an answer that holds other events.
     """
     wanted = [None if t is None else "0x" + t.hex() if isinstance(t, bytes) else hex_all(t) for t in topics]
     query: dict[str, object] = {"fromBlock": hex(first), "toBlock": "latest" if last is None else hex(last)}
@@ -84,7 +86,24 @@ def get_logs(
         query["address"] = hex_all(addresses)
     if wanted:
         query["topics"] = wanted
-    return tuple(event_of(entry) for entry in request(web3, "eth_getLogs", query))
+    events = [event_of(entry) for entry in request(web3, "eth_getLogs", query)]
+    for event in events:
+        _check_asked(event, addresses, topics, first, last)
+    # Nodes differ on a log that has fewer topics than were asked for, of which the last may be anything.
+    return tuple(event for event in events if len(event.log.topics) >= len(topics))
+
+
+def _check_asked(event: Event, addresses: Sequence[bytes], topics: Sequence[bytes | Sequence[bytes] | None],
+                 first: int, last: int | None) -> None:
+    """Raise OutsideFailed unless the query asked for this event."""
+    in_range = first <= event.block_number and (last is None or event.block_number <= last)
+    by_topics = all(
+        allowed is None or found == allowed or (not isinstance(allowed, bytes) and found in allowed)
+        for allowed, found in zip(topics, event.log.topics, strict=False)
+    )
+    if not (in_range and by_topics and (not addresses or event.log.address in addresses)):
+        raise OutsideFailed("eth_getLogs: the node gave an event that was not asked for", actual=event,
+                            do="Use another node: this one cannot be relied on")
 
 
 def event_of(entry: Mapping[str, Any]) -> Event:
@@ -100,6 +119,28 @@ def event_of(entry: Mapping[str, Any]) -> Event:
     )
 
 
+def place_of(block: Mapping[str, Any]) -> Place:
+    """A JSON-RPC block's place. Raises BadInput."""
+    return Place(quantity(block["number"]), hex_bytes(block["hash"], 32), quantity(block["timestamp"]))
+
+
+def finality(web3: Web3) -> Finality:
+    """How far the chain is, as its node says; read from the oldest on, so that a block in between turns nothing round.
+
+    Raises OutsideFailed if there is no answer. A node that has finalized nothing yet answers with an error or with
+    nothing: no such block.
+    """
+    places: list[Place | None] = []
+    for tag in ("finalized", "safe"):
+        try:
+            block = request(web3, "eth_getBlockByNumber", tag, False)
+        except RpcError:
+            block = None
+        places.append(None if block is None else place_of(block))
+    latest = place_of(request(web3, "eth_getBlockByNumber", "latest", False))
+    return Finality(latest, safe=places[1], finalized=places[0])
+
+
 class RpcChain:
     """A chain behind a node's HTTP address."""
 
@@ -111,6 +152,7 @@ class RpcChain:
         self.chain_id = quantity(request(self._web3, "eth_chainId"))
         if chain_id is not None and chain_id != self.chain_id:
             raise Misuse(f"{url} is another chain", expected=f"chain id {chain_id}", actual=self.chain_id)
+        self.genesis_hash = place_of(request(self._web3, "eth_getBlockByNumber", "0x0", False)).hash
 
     @property
     def web3(self) -> Web3:
@@ -124,10 +166,14 @@ class RpcChain:
         )
         return quantity(block["timestamp"])
 
+    def finality(self) -> Finality:
+        """How far the chain is, as its node says."""
+        return finality(self._web3)
+
     def close(self) -> None:
         """Nothing is held between requests."""
 
-    def __enter__(self) -> RpcChain:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
