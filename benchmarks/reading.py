@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from ports.books import MemoryWorld
 from ports.postgres import new_schema
-from ports.simulated import ANCHOR, BOOK, CHAIN, TOKEN, SimChain, book_log, opening, word
+from ports.simulated import ANCHOR, BOOK, CHAIN, TOKEN, SimChain, book_log, opening, recorded, word
 from stateful.drawn import PARTIES, Draws, drawn_terms
 from troth.core.encoding import keccak256
-from troth.core.terms import ENTRY, RESULT, Result
+from troth.core.terms import RESULT, SUBMISSION, VERDICT, Entry, Result
 from troth.ledger.artefacts import artefact
 from troth.ledger.chains.blocks import EMPTY_UNCLES_HASH, Header, Log
 from troth.ledger.chains.rlpcodec import integer
@@ -44,18 +44,18 @@ DEPTH = 12
 OF = Contracts(CHAIN, BOOK, ANCHOR, 0)
 
 
-def life(number: int, abi: Any) -> list[Log]:
+def life(number: int, terms: bytes) -> list[Log]:
     """The events of one deal."""
-    deal, first = opening(abi, word(number), PARTIES[0])
+    deal, first = opening(terms, word(number), PARTIES[0])
     joined = "PotJoined(bytes32,uint8,uint64)"
     leaf = "LeafCollected(bytes32,uint8,uint256,address,uint128)"
     answer = Result(1, (5, 7), frozenset(PARTIES[:1])).to_bytes()
-    entries = [(1 + at // 5, PARTIES[at % 3], 0, 0, at, 10**9 + at, word(number), answer if at else b"\1" * 200)
-               for at in range(6)]
+    entries = [Entry(VERDICT if at == 5 else SUBMISSION, PARTIES[at % 3], 0, 0, at, 10**9 + at, word(number),
+                     answer if at else b"\1" * 200) for at in range(6)]
     return [
         first,
         *(book_log(joined, [deal], ["uint8", "uint64"], [pot, (pot // 2) * 10**9]) for pot in range(3)),
-        *(book_log(f"Recorded(bytes32,{ENTRY})", [deal], [ENTRY], [entry]) for entry in entries),
+        *(recorded(deal, entry) for entry in entries),
         book_log(f"DealClosed(bytes32,uint8,{RESULT})", [deal], ["uint8", RESULT],
                  [3, (1, (5, 7), PARTIES[:1], bytes(32), 0)]),
         *(book_log(leaf, [deal], ["uint8", "uint256", "address", "uint128"], [1, at, PARTIES[at], 9])
@@ -70,8 +70,8 @@ class Served:
     def __init__(self, count: int) -> None:
         self.headers: list[dict[str, str]] = []
         self.logs: list[bytes] = []
-        abis = [drawn_terms(Draws(seed), MemoryWorld()).abi() for seed in range(8)]
-        events = (log for number in range(count) for log in life(number, abis[number % 8]))
+        terms = [drawn_terms(Draws(seed), MemoryWorld()).to_bytes() for seed in range(8)]
+        events = (log for number in range(count) for log in life(number, terms[number % 8]))
         parent = bytes(32)
         for number in range(-(-count // PER_BLOCK)):
             header = Header((parent, EMPTY_UNCLES_HASH, bytes(20), bytes(32), bytes(32), bytes(32), bytes(256), b"",
@@ -143,7 +143,7 @@ def ranges(served: Served) -> Iterator[dict[str, object]]:
 
 def ours(told: list[Any]) -> float:
     """Events a CPU second through our reader."""
-    return rates(len(told), lambda: Reader(BOOK, ANCHOR).rows(told))["per_cpu_second"]
+    return rates(len(told), lambda: Reader(CHAIN, BOOK, ANCHOR).rows(told))["per_cpu_second"]
 
 
 def theirs(web3: Any, told: list[Any]) -> float:

@@ -9,7 +9,7 @@ import solc from "solc";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SHIPPED = [
-  "Book", "Anchor", "Credits", "Forwarder",
+  "Book", "Shape", "Anchor", "Credits", "Forwarder",
   "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
   "Vote", "Ballots", "Quote", "Mandated", "Revocations",
   "Identities", "LogOwners", "Anchored",

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from troth.core.terms import Answered, Ask, Entry, Pot, Result, Root, Rung, Split, Terms
+from troth.core.terms import (
+    CHALLENGE,
+    SUBMISSION,
+    VERDICT,
+    Answered,
+    Ask,
+    Entry,
+    Pot,
+    Result,
+    Root,
+    Rung,
+    Split,
+    Terms,
+)
 
 accounts = st.binary(min_size=20, max_size=20)
 digests = st.binary(min_size=32, max_size=32)
@@ -28,6 +41,16 @@ asks = st.builds(Ask, names, st.none() | st.lists(accounts, min_size=1, max_size
 rungs = st.builds(Rung, accounts, digests, st.lists(asks, max_size=3).map(tuple), uint32, uint32, uint128, uint8)
 terms = st.builds(Terms, accounts, st.lists(pots, max_size=3).map(tuple), st.lists(rungs, max_size=3).map(tuple),
                   uint64, accounts)
-entries = st.builds(Entry, uint8, accounts, uint8, uint8, uint8, uint64, digests, st.binary(max_size=70))
+
+@st.composite
+def entries_(draw: st.DrawFn) -> Entry:
+    """As a Book makes them: only submissions claim something, and challenges bring no data."""
+    kind = draw(st.sampled_from((SUBMISSION, VERDICT, CHALLENGE)))
+    claim = draw(digests) if kind == SUBMISSION else bytes(32)
+    data = b"" if kind == CHALLENGE else draw(st.binary(max_size=70))
+    return Entry(kind, draw(accounts), draw(uint8), draw(uint8), draw(uint8), draw(uint64), claim, data)
+
+
+entries = entries_()
 results = st.builds(Result, uint8, st.lists(uint128, max_size=4).map(tuple), st.frozensets(accounts, max_size=4),
                     digests, uint128)

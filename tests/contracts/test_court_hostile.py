@@ -227,5 +227,6 @@ def test_rules_that_no_court_has(world: EvmCourts) -> None:
         for name in Rules.__slots__:
             object.__setattr__(bad, name, changes.get(name, getattr(good, name)))
         # Who deploys knows no court's errors yet, only their selectors.
-        refused("0x" + keccak256(b"BadRules()")[:4].hex(), lambda rules=bad: world.make("Jury", *jury_spec(rules).arguments))
+        refused("0x" + keccak256(b"BadRules()")[:4].hex(),
+                lambda rules=bad: world.make("Jury", *jury_spec(rules).arguments))
     assert account("sink") == good.sink

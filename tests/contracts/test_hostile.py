@@ -34,7 +34,7 @@ from troth.ledger.artefacts import code_hash
 from troth.ledger.chains.rpc import RpcError, request
 from troth.ledger.deploy import code_at
 from troth.ledger.erc20 import Erc20
-from troth.ledger.evmcodec import calldata
+from troth.ledger.evmcodec import calldata, deal_bytes, long_history, short_history
 from troth.ledger.sending import refusal
 from troth.verify.policies.voices import verdict_data
 
@@ -123,11 +123,12 @@ def test_reentrancy(world: EvmWorld, bad: Bad) -> None:
     """A token that calls the Book back from a transfer gets into no act."""
     book, terms = world.book, simple(world, token=bad.address)
     deal = book.open(CLIENT, terms, SALT)
-    history: list[object] = []
+    made_of = deal_bytes(CLIENT, SALT, terms)
     acts = {
-        "open": calldata("open", terms.abi(), bytes(32)),
-        "join": calldata("join", deal, 1, terms.head(), terms.pots[1].abi()),
-        "close": calldata("close", deal, terms.abi(), history),
+        "open": calldata("open", bytes(32), terms.to_bytes()),
+        "openAndJoin": calldata("openAndJoin", bytes(32), terms.to_bytes(), 0),
+        "join": calldata("join", made_of, 1),
+        "close": calldata("close", made_of, b""),
         "withdraw": calldata("withdraw", bad.address),
         "sweep": calldata("sweep", deal, 0),
     }
@@ -190,8 +191,7 @@ def test_a_caller_cannot_starve_a_policy(world: EvmWorld) -> None:
     book, terms = world.book, simple(world)
     deal = begin(world, terms)
     book.submit(WORKER, deal, 0, 0, CLAIM, b"\x00" + Result(UPHELD).to_bytes())
-    entries = [entry.abi() for entry in book.state(deal).history]
-    data = calldata("judge", deal, terms.abi(), entries)
+    data = calldata("judge", deal_bytes(CLIENT, SALT, terms), long_history(book.state(deal).history))
     fields = {"from": "0x" + RIVAL.hex(), "to": "0x" + book.address.hex(), "data": "0x" + data.hex()}
     for gas in (3_000_000, 5_000_000, 5_100_000):
         with pytest.raises(RpcError) as error:
@@ -208,7 +208,7 @@ def test_a_closer_cannot_starve_a_transfer(world: EvmWorld) -> None:
     deal = begin(world, terms)
     claims(world, deal)
     world.advance(HOUR)
-    data = calldata("close", deal, terms.abi(), [entry.abi() for entry in book.state(deal).history])
+    data = calldata("close", deal_bytes(CLIENT, SALT, terms), short_history(book.state(deal).history))
     fields = {"from": "0x" + RIVAL.hex(), "to": "0x" + book.address.hex(), "data": "0x" + data.hex()}
     for gas in range(150_000, 450_000, 25_000):
         try:
@@ -244,7 +244,7 @@ def test_contract_signers(world: EvmWorld, mode: int) -> None:
     digest = verdict_digest(book.chain_id, book.address, deal, 1, evidence, said, expiry)
     world.send(DEPLOYER, wallet, "sign(bytes32)", digest)
     world.send(DEPLOYER, wallet, "set(uint256)", mode)
-    data = calldata("submit", deal, terms.head(), terms.rungs[1].abi(), 0, 0, CLAIM, verdict_data(said, expiry, b""))
+    data = calldata("submit", deal_bytes(CLIENT, SALT, terms), 0, 0, CLAIM, verdict_data(said, expiry, b""))
     world.send(RIVAL, wallet, "act(address,bytes)", book.address, data)
     voices = [key("judge 0")] if mode == 0 else [key("judge 0"), key("judge 1")]
     for voice in voices:
@@ -340,8 +340,7 @@ def test_relayed_acts(world: EvmWorld) -> None:
     """A signed request acts as its signer, once; nobody speaks for another without one."""
     book, terms = world.book, simple(world)
     deal = begin(world, terms)
-    data = calldata("submit", deal, terms.head(), terms.rungs[0].abi(), 0, 0, CLAIM,
-                    b"\x00" + Result(UPHELD).to_bytes())
+    data = calldata("submit", deal_bytes(CLIENT, SALT, terms), 0, 0, CLAIM, b"\x00" + Result(UPHELD).to_bytes())
     # Outside the forwarder, an account behind the calldata is not read as the sender.
     refused("NotNamed", lambda: world.sender(RIVAL).send(book.address, data + WORKER))
     forged = relayed(world, "rival", data, 0).replace(RIVAL.rjust(32, b"\x00"), WORKER.rjust(32, b"\x00"), 1)
@@ -371,8 +370,8 @@ def test_close_of_the_widest_deal_fits_one_transaction(world: EvmWorld) -> None:
         for seat in seats:
             book.submit(seat, deal, ask, 0, CLAIM, b"\x00" + Result(UPHELD).to_bytes())
     book.judge(RIVAL, deal)
-    entries = [entry.abi() for entry in book.state(deal).history]
-    receipt = world.sender(RIVAL).send(book.address, calldata("close", deal, broad.abi(), entries), gas=2**24)
+    data = calldata("close", deal_bytes(CLIENT, SALT, broad), short_history(book.state(deal).history))
+    receipt = world.sender(RIVAL).send(book.address, data, gas=2**24)
     assert receipt.gas_used < 2**24
     assert world.balance(crowd[63]) == 501
     assert world.balance(world.addresses.book) == 0

@@ -30,6 +30,7 @@ from parts import (
 
 from ports.books import MemoryWorld, account, key
 from ports.evm_world import DEPLOYER, EvmWorld
+from troth.core.errors import BadInput
 from troth.core.payouts import PayoutTree
 from troth.core.terms import (
     CHALLENGER,
@@ -40,6 +41,7 @@ from troth.core.terms import (
     Account,
     Answered,
     Ask,
+    Entry,
     Pot,
     Result,
     Root,
@@ -50,7 +52,7 @@ from troth.core.terms import (
     role,
 )
 from troth.core.typed_data import join_digest
-from troth.ledger.evmcodec import calldata
+from troth.ledger.evmcodec import calldata, deal_bytes, long_history, short_history
 
 MANY = tuple(account(f"one of many {n}") for n in range(33))
 CROWD = tuple(n.to_bytes(20, "big") for n in range(1 << 20, (1 << 20) + 200))
@@ -184,16 +186,29 @@ def test_rungs_that_a_policy_does_not_accept(shared: EvmWorld, policy: str) -> N
         refused("BadPolicy", MemoryWorld(shared.addresses).book.open, CLIENT, terms, SALT)
 
 
-def test_rules_out_of_order(world: EvmWorld) -> None:
-    """Terms that Python cannot write: outcomes repeated or falling would have two readings."""
-    token, fund_by, wrong, pots, rungs = simple(world).abi()
-    name, depositor, amount, residual, ((_, *rule),) = pots[0]
-    for outcomes in ((1, 1), (2, 1)):
-        pot = (name, depositor, amount, residual, tuple((outcome, *rule) for outcome in outcomes))
-        refused("BadPot", raw, world, CLIENT, calldata("open", (token, fund_by, wrong, (pot, *pots[1:]), rungs), SALT))
-    long_name = (b"\x61" * 32, depositor, amount, residual, pots[0][4])
-    refused("BadShape", raw, world, CLIENT,
-            calldata("open", (token, fund_by, wrong, (long_name, *pots[1:]), rungs), SALT))
+def test_bytes_that_are_no_terms(world: EvmWorld) -> None:
+    """Bytes that Python does not write: two forms of one value, slack, or less than they promise."""
+    terms = with_pot(simple(world), 0, pays={1: Split((WORKER,), (5,)), 2: Split((WORKER,), (5,))})
+    good = terms.to_bytes()
+    rules = good.index(b"reward") + 7  # behind the name: how many, then outcome, kind, 1 payee, 1 number of 1 byte
+    assert good[rules - 1] == 2
+    second, size = rules + 7, int.from_bytes(good[rules - 32 :][:0] or b"", "big")
+    assert size == 0
+
+    def bent(place: int, value: int) -> bytes:
+        return good[:place] + bytes((value,)) + good[place + 1 :]
+
+    for outcome in (1, 0):
+        refused("BadPot", raw, world, CLIENT, calldata("open", SALT, bent(second, outcome)))
+    swapped = good[:1] + good[21:41] + good[1:21] + good[41:]
+    unused = bytes((good[0] + 1,)) + good[1 : 1 + 20 * good[0]] + b"\xff" * 20 + good[1 + 20 * good[0] :]
+    longer = good[: rules - 7] + b"\x07reward\x00" + good[rules - 1 :]
+    for bad in (b"", good[:-1], good + b"\x00", swapped, unused, longer, bent(0, good[0] - 1), bent(rules + 1, 5),
+                bent(rules + 3, 0xff), bent(rules + 5, 0), bent(rules + 6, 0), bent(rules + 4, 17)):
+        refused("BadTerms", raw, world, CLIENT, calldata("open", SALT, bad))
+        with pytest.raises(BadInput):
+            Terms.from_bytes(bad)
+    refused("BadTerms", raw, world, CLIENT, calldata("openAndJoin", SALT, terms.to_bytes(), 3))
 
 
 def test_before_a_deal_runs(world: EvmWorld) -> None:
@@ -201,7 +216,8 @@ def test_before_a_deal_runs(world: EvmWorld) -> None:
     unknown = b"\x09" * 32
     for act in (book.judge, book.challenge, book.close):
         refused("Unknown", act, CLIENT, unknown)
-    refused("Unknown", raw, world, CLIENT, calldata("join", unknown, 0, terms.head(), terms.pots[0].abi()))
+    refused("Unknown", raw, world, CLIENT, calldata("join", deal_bytes(CLIENT, SALT, terms), 0))
+    refused("Unknown", raw, world, CLIENT, calldata("close", CLIENT, b""))
     refused("Unknown", book.state, unknown)
     refused("Unknown", book.sweep, CLIENT, unknown, 0)
     refused("Unknown", book.collect, CLIENT, unknown, 0, (0, CLIENT, 1), ())
@@ -216,8 +232,9 @@ def test_before_a_deal_runs(world: EvmWorld) -> None:
     book.stop(DEPLOYER, False)
     refused("BadTerms", book.join, CLIENT, deal, 3)
     other = replace(terms, fund_by=terms.fund_by + 1)
-    refused("BadTerms", raw, world, CLIENT, calldata("join", deal, 0, other.head(), terms.pots[0].abi()))
-    refused("BadTerms", raw, world, CLIENT, calldata("join", deal, 1, terms.head(), terms.pots[0].abi()))
+    for made_of in (deal_bytes(CLIENT, SALT, other), deal_bytes(RIVAL, SALT, terms), deal_bytes(CLIENT, CLAIM, terms),
+                    deal_bytes(CLIENT, SALT, terms) + b"\x00"):
+        refused("Unknown", raw, world, CLIENT, calldata("join", made_of, 0))
     refused("NotDepositor", book.join, RIVAL, deal, 0)
     refused("NotDepositor", book.join, RIVAL, deal, 2)
     refused("TransferFailed", book.join, CLIENT, deal, 0)
@@ -232,8 +249,8 @@ def test_before_a_deal_runs(world: EvmWorld) -> None:
     refused("NotYet", book.close, WORKER, deal)
     world.until(terms.fund_by)
     refused("TooLate", book.join, WORKER, deal, 1)
-    extra = [(1, WORKER, 0, 0, 0, 5, CLAIM, b"")]
-    refused("BadHistory", raw, world, RIVAL, calldata("close", deal, terms.abi(), extra))
+    extra = short_history((Entry(1, WORKER, 0, 0, 0, 5, CLAIM, b""),))
+    refused("BadHistory", raw, world, RIVAL, calldata("close", deal_bytes(CLIENT, SALT, terms), extra))
     before = world.balance(CLIENT)
     book.close(RIVAL, deal)
     assert book.state(deal).status == "void"
@@ -289,12 +306,12 @@ def test_consent_is_used_once(world: EvmWorld) -> None:
 def test_while_a_deal_runs(world: EvmWorld) -> None:
     book, terms = world.book, simple(world)
     deal = begin(world, terms)
-    head, rung = terms.head(), terms.rungs[0].abi()
+    made_of = deal_bytes(CLIENT, SALT, terms)
     refused("NotFunding", book.join, CLIENT, deal, 0)
-    wrong = calldata("submit", deal, head, terms.rungs[1].abi(), 0, 0, CLAIM, b"")
-    refused("BadTerms", raw, world, WORKER, wrong)
-    refused("BadTerms", raw, world, WORKER,
-            calldata("submit", deal, (*head[:1], head[1] + 1, *head[2:]), rung, 0, 0, CLAIM, b""))
+    other = deal_bytes(CLIENT, SALT, replace(terms, fund_by=terms.fund_by + 1))
+    for act in (("submit", other, 0, 0, CLAIM, b""), ("submitAndJudge", other, b"", 0, 0, CLAIM, b""),
+                ("judge", other, b""), ("challenge", other), ("close", other, b"")):
+        refused("Unknown", raw, world, WORKER, calldata(*act))
     refused("TooLong", book.submit, WORKER, deal, 0, 0, CLAIM, bytes(4097))
     refused("TooEarly", book.submit, WORKER, deal, 1, 0, CLAIM, b"")
     refused("NotNamed", book.submit, RIVAL, deal, 0, 0, CLAIM, b"")
@@ -306,8 +323,10 @@ def test_while_a_deal_runs(world: EvmWorld) -> None:
     refused("TooLate", book.submit, WORKER, deal, 0, 0, CLAIM, b"")
     refused("TooLate", book.submit, WORKER, deal, 1, 0, CLAIM, b"")
     refused("NoVerdict", book.judge, RIVAL, deal)
-    refused("BadHistory", raw, world, RIVAL, calldata("judge", deal, terms.abi(), []))
-    refused("BadTerms", raw, world, RIVAL, calldata("judge", deal, replace(terms, fund_by=1).abi(), []))
+    said = long_history(book.state(deal).history)
+    for history in (b"", said[:-1], said + b"\x00", said + said, bytes((2,)) + said[1:], said[:-1] + b"\x03"):
+        refused("BadHistory", raw, world, RIVAL, calldata("judge", made_of, history))
+        refused("TooLate", raw, world, WORKER, calldata("submitAndJudge", made_of, history, 0, 0, CLAIM, b""))
     refused("TooEarly", book.challenge, RIVAL, deal)
     world.advance(HOUR)
     refused("TooLate", book.judge, RIVAL, deal)
@@ -325,7 +344,11 @@ def test_while_a_deal_runs(world: EvmWorld) -> None:
     refused("TooLate", book.submit, BENCH[0], deal, 0, 0, CLAIM, b"")
     refused("NotYet", book.close, RIVAL, deal)
     world.advance(HOUR)
-    refused("BadHistory", raw, world, RIVAL, calldata("close", deal, terms.abi(), []))
+    said = short_history(book.state(deal).history)
+    for history in (b"", said[:-1], said + b"\x00", said + said, b"\x02" + said[1:], b"\x03" + said[1:],
+                    said[:1] + b"\x05" + said[2:], said[:2] + b"\x09" + said[3:], said[:31] + b"\x00" + said[32:],
+                    long_history(book.state(deal).history)):
+        refused("BadHistory", raw, world, RIVAL, calldata("close", made_of, history))
     book.close(RIVAL, deal)
     refused("Closed", book.close, RIVAL, deal)
     refused("NotRunning", book.submit, BENCH[0], deal, 0, 0, CLAIM, b"")

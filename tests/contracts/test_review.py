@@ -11,7 +11,7 @@ from ports.books import MINT, MemoryWorld, World, account
 from ports.evm_world import DEPLOYER, EvmWorld
 from troth.core.encoding import keccak256
 from troth.core.terms import REFUTED, SLASHED, UPHELD, Answered, Ask, Pot, Result, Root, Rung, Split, Terms
-from troth.ledger.evmcodec import calldata
+from troth.ledger.evmcodec import calldata, deal_bytes, long_history, short_history
 
 TRANSACTION = 2**24  # the most gas of one transaction (EIP-7825)
 
@@ -146,24 +146,26 @@ def test_every_deal_that_opens_can_be_judged_and_closed(world: EvmWorld) -> None
         world.send(who, token, "approve(address,uint256)", book.address, MINT)
     deal = book.open(CLIENT, terms, SALT)
 
+    made_of = deal_bytes(CLIENT, SALT, terms)
+
     def act(who: bytes, name: str, *values: object) -> int:
         """Sent at once: running each of a hundred acts on a trial first takes as long again."""
-        return world.sender(who).send(book.address, calldata(name, deal, *values), gas=TRANSACTION).gas_used
+        return world.sender(who).send(book.address, calldata(name, made_of, *values), gas=TRANSACTION).gas_used
 
     for n, pot in enumerate(terms.pots):
-        act(pot.depositor, "join", n, terms.head(), pot.abi())
+        act(pot.depositor, "join", n)
     slashed = frozenset(pot.depositor for pot in terms.pots)
     for r, asked in enumerate(seats):
         # Within the tick of one another, so that each is read to its end.
         said = Result(UPHELD, values=tuple(10 + r for _ in range(64)), slashed=slashed).to_bytes()
         for one in asked:
             data = b"\x07" * 4096 if one != asked[-1] else b"\x00" + said
-            act(one, "submit", terms.head(), terms.rungs[r].abi(), 0, 0, CLAIM, data)
-        act(RIVAL, "judge", *book._whole(deal))
+            act(one, "submit", 0, 0, CLAIM, data)
+        act(RIVAL, "judge", long_history(book.state(deal).history))
         if r < 3:
-            act(account(f"challenger {r}"), "challenge", terms.abi())
+            act(account(f"challenger {r}"), "challenge")
     room = TRANSACTION - 300_000  # for what a forwarder takes
-    whole = calldata("close", deal, *book._whole(deal))
+    whole = calldata("close", made_of, short_history(book.state(deal).history))
     world.send(DEPLOYER, token, "set(uint256,bytes)", 7, b"")
     assert world.sender(CLIENT).send(book.address, whole, gas=room).gas_used < room
     assert all(book.credit(token, one) for one in paid)

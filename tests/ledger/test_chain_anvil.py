@@ -85,7 +85,7 @@ def test_it_ends_with_its_parent_however_that_ends(ending: signal.Signals) -> No
 
 def test_it_listens_on_loopback_alone() -> None:
     with anvil() as chain:
-        port = int(chain.web3.provider.endpoint_uri.rpartition(":")[2])  # type: ignore[attr-defined]
+        port = int(chain.url.rpartition(":")[2])
         listening = [line.split() for line in Path(f"/proc/{chain.pid}/net/tcp").read_text().splitlines()[1:]]
         assert {line[1] for line in listening if line[1].endswith(f":{port:04X}") and line[3] == "0A"} == {
             f"0100007F:{port:04X}"

@@ -34,6 +34,8 @@ CHAIN = 31_337
 STRANGER = coincurve.PrivateKey(b"\x77" * 32)
 """Whose transactions fill the blocks that replace others."""
 CHILDREN, ACTS = 3, 2
+EACH = 4
+"""Schedules on one node."""
 
 
 class Anvil:
@@ -68,8 +70,9 @@ class Anvil:
         return int(request(self.web3, "eth_getStorageAt", "0x" + self.counter.hex(), "0x" + act.hex(), FINALIZED), 16)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def anvil() -> Iterator[Anvil]:
+    """A fresh node: after some 950 blocks anvil 1.7.1 forgets contracts' code when it re-organises."""
     with started("--no-mining", "--slots-in-an-epoch", "8", chain_id=CHAIN) as chain:
         node = Anvil(chain.web3.provider.endpoint_uri)  # type: ignore[attr-defined]
         node.counter = deployed(node)
@@ -145,9 +148,10 @@ def fork(run: Callable[[], None]) -> int:
     return pid
 
 
-def test_real_processes_killed_at_any_point(anvil: Anvil, tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", range(0, KILLS, EACH))
+def test_real_processes_killed_at_any_point(anvil: Anvil, tmp_path: Path, first: int) -> None:
     deaths = reorgs = 0
-    for seed in range(KILLS):
+    for seed in range(first, min(first + EACH, KILLS)):
         rng, path = random.Random(seed), tmp_path / f"{seed}"
         key = (1 + seed).to_bytes(32, "big")
         anvil.fund(account_of(coincurve.PrivateKey(key).public_key))
@@ -186,7 +190,9 @@ def test_real_processes_killed_at_any_point(anvil: Anvil, tmp_path: Path) -> Non
             time.sleep(0.01)
         counts = {act.hex(): anvil.count(act) for acts in todo for act in acts}
         assert set(counts.values()) == {1}, f"seed {seed}: {counts}"
-    print(f"\n{KILLS} schedules, {deaths} processes killed, {reorgs} re-organisations")
+    code = request(anvil.web3, "eth_getCode", "0x" + anvil.counter.hex(), "latest")
+    assert len(code) > 2, "the node forgot the judge"
+    print(f"\nschedules {first} and after: {deaths} processes killed, {reorgs} re-organisations")
     assert deaths
     assert reorgs
 
@@ -228,3 +234,18 @@ def test_reorganisations_of_every_depth_while_sending(anvil: Anvil, tmp_path: Pa
         assert bytes.fromhex(block["hash"][2:]) == done.block_hash
         assert "0x" + done.tx_hash.hex() in block["transactions"]
         assert anvil.count(act) == 1
+
+
+def test_many_processes_open_a_new_outbox_at_once(tmp_path: Path) -> None:
+    for turn in range(5):
+        path = tmp_path / f"{turn}"
+        start = time.monotonic() + 0.05
+
+        def opened(path: Path = path, start: float = start) -> None:
+            while time.monotonic() < start:
+                pass
+            for _ in range(20):
+                Outbox(path).close()
+
+        children = [fork(opened) for _ in range(4)]
+        assert [os.WEXITSTATUS(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4

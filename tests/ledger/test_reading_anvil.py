@@ -12,14 +12,14 @@ import pytest
 
 from ports.anvil import anvil
 from ports.index_suite import DEEP, dump
-from troth.core.terms import REFUTED, Ask, Pot, Rung, Split, Terms, deal_id
+from troth.core.terms import REFUTED, Ask, Pot, Rung, Split, Terms
 from troth.ledger.anchors import origin_hash
 from troth.ledger.chains.anvil import AnvilChain
 from troth.ledger.chains.rpc import RpcError, request
 from troth.ledger.deploy import Contracts, deploy
 from troth.ledger.erc20 import Erc20
 from troth.ledger.evm import GAS, EvmBook, senders_of
-from troth.ledger.evmcodec import calldata
+from troth.ledger.evmcodec import calldata, deal_bytes
 from troth.ledger.projection import Contracts as Of
 from troth.ledger.projection import Projection
 from troth.ledger.projection_sql import SqliteStore
@@ -63,10 +63,9 @@ class Acts:
         if self.random.random() < 0.4:
             root = origin_hash("anchor(bytes32,uint64,bytes32)")[:4] + salt + salt + salt
             return [(self.contracts["anchor"].address, root)]
-        deal = deal_id(self.chain.chain_id, self.book.address, self.me, salt, self.terms.hash())
-        calls = [calldata("open", self.terms.abi(), salt)]
-        for pot in range(self.random.randint(0, 2)):
-            calls.append(calldata("join", deal, pot, self.terms.head(), self.terms.pots[pot].abi()))
+        deal = deal_bytes(self.me, salt, self.terms)
+        calls = [calldata("open", salt, self.terms.to_bytes())]
+        calls += [calldata("join", deal, pot) for pot in range(self.random.randint(0, 2))]
         return [(self.book.address, data) for data in calls]
 
     def fields(self, call: tuple[bytes, bytes]) -> dict[str, str]:

@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ports.books import MemoryWorld
-from ports.simulated import ANCHOR, BOOK, OTHER, SimChain, book_log, opening, pool, word
-from stateful.drawn import Draws, drawn_terms
+from ports.simulated import ANCHOR, BOOK, CHAIN, OTHER, SimChain, book_log, opening, pool, recorded, word
+from stateful.drawn import PARTIES, Draws, drawn_terms
 from troth.core.errors import OutsideFailed
-from troth.core.terms import ENTRY, RESULT, TERMS, Rule, Split, Terms, is_role
+from troth.core.terms import RESULT, Entry, Rule, Split, Terms, is_role
 from troth.ledger.chains.blocks import Log
 from troth.ledger.events import TABLES, Reader
-from troth.ledger.evmcodec import terms_of
 
-READER = Reader(BOOK, ANCHOR)
+READER = Reader(CHAIN, BOOK, ANCHOR)
 ACCOUNTS = st.binary(min_size=20, max_size=20)
 WORDS = st.binary(min_size=32, max_size=32)
 BYTE = st.integers(0, 255)
@@ -41,31 +40,39 @@ def named(terms: Terms) -> set[bytes]:
     def payees(rule: Rule) -> tuple[bytes, ...]:
         return rule.payees if isinstance(rule, Split) else ()
 
-    found = {terms.wrong_bonds}
+    found = {terms.token, terms.wrong_bonds}
     for pot in terms.pots:
         found |= {pot.depositor, pot.residual, *(payee for rule in pot.pays.values() for payee in payees(rule))}
     for rung in terms.rungs:
-        found |= {account for index in range(len(rung.asks)) for account in rung.asked(index)}
+        found |= {rung.policy, *(account for index in range(len(rung.asks)) for account in rung.asked(index))}
     return {account for account in found if not is_role(account)}
 
 
 @given(st.integers(0, 2**32 - 1), WORDS, ACCOUNTS.filter(lambda one: not is_role(one)))
 def test_openings(seed: int, salt: bytes, opener: bytes) -> None:
     terms = drawn_terms(Draws(seed), MemoryWorld())
-    deal, log = opening(terms.abi(), salt, opener)
+    deal, log = opening(terms.to_bytes(), salt, opener)
     found = rows(log)
-    ((known, by, token, fund_by, said, body),) = found["opened"]
-    assert (known, by, token, fund_by, said) == (deal, opener, terms.token, terms.fund_by, salt)
-    (value,) = decode([TERMS], word(32) + body)
-    assert terms_of(value) == terms
+    assert found["opened"] == [(deal, opener, terms.token, terms.fund_by, salt, terms.to_bytes())]
     assert {account for _, account in found["named"]} == named(terms) | {opener}
     assert {one for one, _ in found["named"]} == {deal}
+
+
+def test_terms_of_another_deal_are_refused() -> None:
+    first, second = (opening(drawn_terms(Draws(seed), MemoryWorld()).to_bytes(), word(1), PARTIES[0])[1]
+                     for seed in (1, 2))
+    with pytest.raises(OutsideFailed, match="lead to the deal's id"):
+        rows(Log(BOOK, first.topics, second.data))
+    with pytest.raises(OutsideFailed, match="lead to the deal's id"):
+        rows(Log(BOOK, (*first.topics[:2], word(PARTIES[1])), first.data))
+    with pytest.raises(OutsideFailed, match="neither contract writes"):
+        rows(opening(b"", word(1), PARTIES[0])[1])  # no Book lets such terms in, whatever id they lead to
 
 
 @given(WORDS, ENTRIES)
 def test_entries(deal: bytes, entry: Any) -> None:
     kind, by, rung, ask, slot, at, claim, data = entry
-    found = rows(book_log(f"Recorded(bytes32,{ENTRY})", [deal], [ENTRY], [entry]))
+    found = rows(recorded(deal, Entry(*entry)))
     assert found["recorded"] == [(deal, kind, by, rung, ask, slot, at, claim, data)]
     assert found.get("named", []) == ([(deal, by)] if kind == 3 else [])
 
@@ -119,6 +126,7 @@ def test_no_other_bytes(log: Log, data: st.DataObject) -> None:
             found = rows(changed)
         except OutsideFailed:
             return
+        assert "opened" not in found  # its id binds every byte
         assert found != rows(log)  # nothing of it was passed over
         (again,) = [again for again in map(encoded, found.items()) if again is not None]
         assert again == bytes(body)
@@ -130,13 +138,12 @@ def encoded(found: tuple[str, list[tuple[Any, ...]]]) -> bytes | None:
     _, *rest = row
     if table == "named":
         return None
-    if table == "opened":
-        *_, salt, terms = rest
-        return salt + word(64) + terms
     if table == "joined":
         return encode(["uint8", "uint64"], rest)
     if table == "recorded":
-        return encode([ENTRY], [tuple(rest)])
+        kind, by, rung, ask, slot, at, claim, body = rest
+        head = Entry(kind, by, rung, ask, slot, at, claim, body).head
+        return encode(["bytes32", "bytes32", "bytes"], [head, claim, body])
     if table == "closed":
         status, _, body = rest
         return encode(["uint8", RESULT], [status, *decode([RESULT], word(32) + body)])

@@ -201,6 +201,18 @@ def test_nobody_takes_anothers_place(place: Place) -> None:
     assert len(place.identities.history(entry)) == 1
 
 
+def test_an_account_behind_the_calldata_is_not_believed(place: Place) -> None:
+    """Only the forwarder, which checked a signature, may say whose act it is."""
+    alice, mallory = person(), place.sender("mallory")
+    victim = alice.account.public.account
+    turn = key("m").public.account
+    for registry, signature, second in ((place.identities, b"register(bytes32,address)", turn.rjust(32, b"\0")),
+                                        (place.logs, b"register(bytes32,bytes32)", b"\1" * 32)):
+        mallory.send(registry.address, keccak256(signature)[:4] + digest(alice) + second + victim)
+        assert registry.history(entry_of(digest(alice), victim)) == ()
+        assert len(registry.history(entry_of(digest(alice), mallory.account))) == 1
+
+
 def test_history_is_not_overwritten(place: Place) -> None:
     alice = person()
     entry, _ = publish(place.identities, place.of(alice), alice)

@@ -12,7 +12,8 @@ from troth.core.errors import TrothError
 from troth.core.terms import SUBMISSION, Account, Rung
 from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.chains.clocks import ManualClock
-from troth.ledger.memory import MemoryBook, MemoryToken, Policy
+from troth.ledger.memory import MemoryBook, Policy
+from troth.ledger.memory_token import MemoryToken
 from troth.verify.policies.assumed import Assumed
 from troth.verify.policies.mandated import Mandated
 from troth.verify.policies.median import Median

@@ -15,8 +15,9 @@ from troth.ledger.artefacts import code_hash
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.court import EvmJury, EvmSeat, jury_spec, seat_spec
 from troth.ledger.deploy import code_at
-from troth.ledger.memory import MemoryToken, Policy
+from troth.ledger.memory import Policy
 from troth.ledger.memory_court import MemoryJury, MemorySeat
+from troth.ledger.memory_token import MemoryToken
 from troth.verify.policies.court import Court
 
 WEI = 10**21

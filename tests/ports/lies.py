@@ -75,6 +75,11 @@ def _data(random: Random, receipts: list[Any]) -> bool:
     return True
 
 
+def _gas(random: Random, receipts: list[Any]) -> bool:
+    receipts[-1]["cumulativeGasUsed"] = "0x1"
+    return True
+
+
 def _header(field: str) -> Callable[[Random], Tell]:
     """A block whose header is not what its hash says."""
     def lie(random: Random) -> Tell:
@@ -116,6 +121,13 @@ def _spoiled_data(random: Random, logs: list[Any]) -> Any:
     return logs
 
 
+def _invented_terms(random: Random, logs: list[Any]) -> Any:
+    for log in logs:
+        if len(log["topics"]) == 3 and len(log["data"]) > 500:  # a deal's opening
+            log["topics"][1] = "0x" + "cd" * 32
+    return logs
+
+
 LIES: Mapping[str, Callable[[Random], Tell]] = {
     "receipts without events": _receipts(_dropped),
     "an event left out": _receipts(_one_dropped),
@@ -124,6 +136,7 @@ LIES: Mapping[str, Callable[[Random], Tell]] = {
     "an event with another block's number": _receipts(_changed("blockNumber", "0x1ffff")),
     "an event of another contract": _receipts(_changed("address", "0x" + "11" * 20)),
     "an event with other data": _receipts(_data),
+    "receipts with other gas": _receipts(_gas),
     "a header with another state": _header("stateRoot"),
     "a header with another bloom": _header("logsBloom"),
     "a header with another parent": _header("parentHash"),
@@ -137,5 +150,6 @@ LIES: Mapping[str, Callable[[Random], Tell]] = {
     "a range with slack bytes": _range(_spoiled_data),
     "a range with a removed event": _range(_log(removed=True)),
     "a range without topics": _range(_log(topics=[])),
+    "a range with invented terms": _range(_invented_terms),
     "a range with an unknown event": _range(_log(topics=["0x" + "77" * 32])),
 }

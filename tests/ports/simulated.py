@@ -16,7 +16,7 @@ from eth_abi.abi import encode
 from ports.books import MemoryWorld, account
 from stateful.drawn import PARTIES, Draws, drawn_terms
 from troth.core.encoding import keccak256
-from troth.core.terms import ENTRY, POT, RESULT, RUNG, TERMS, deal_id
+from troth.core.terms import CHALLENGE, RESULT, SUBMISSION, VERDICT, Entry, deal_id
 from troth.ledger.anchors import EVENT, origin_hash
 from troth.ledger.chains.blocks import EMPTY_UNCLES_HASH, Header, Log, Receipt, logs_bloom
 from troth.ledger.chains.rlpcodec import integer
@@ -34,16 +34,17 @@ def word(value: bytes | int) -> bytes:
     return value.to_bytes(32, "big") if isinstance(value, int) else value.rjust(32, b"\0")
 
 
-def opening(abi: Any, salt: bytes, opener: bytes) -> tuple[bytes, Log]:
-    """The id of a deal on terms in their ABI form, and its first event."""
-    token, fund_by, wrong, pots, rungs = abi
-    pot_hashes = [keccak256(encode([POT], [pot])) for pot in pots]
-    rung_hashes = [keccak256(encode([RUNG], [rung])) for rung in rungs]
-    digest = keccak256(encode(["address", "uint64", "address", "bytes32[]", "bytes32[]"],
-                              [token, fund_by, wrong, pot_hashes, rung_hashes]))
-    deal = deal_id(CHAIN, BOOK, opener, salt, digest)
-    data = encode(["bytes32", TERMS], [salt, abi])
-    return deal, Log(BOOK, (topic(f"DealOpened(bytes32,address,bytes32,{TERMS})"), deal, word(opener)), data)
+def opening(terms: bytes, salt: bytes, opener: bytes) -> tuple[bytes, Log]:
+    """The id of a deal on terms in their bytes, and its first event."""
+    deal = deal_id(CHAIN, BOOK, opener, salt, keccak256(terms))
+    data = encode(["bytes32", "bytes"], [salt, terms])
+    return deal, Log(BOOK, (topic("DealOpened(bytes32,address,bytes32,bytes)"), deal, word(opener)), data)
+
+
+def recorded(deal: bytes, entry: Entry) -> Log:
+    """The event of an entry."""
+    return book_log("Recorded(bytes32,bytes32,bytes32,bytes)", [deal], ["bytes32", "bytes32", "bytes"],
+                    [entry.head, entry.claim, entry.data])
 
 
 def book_log(event: str, topics: Sequence[bytes], types: Sequence[str], values: Sequence[Any]) -> Log:
@@ -56,12 +57,11 @@ def pool() -> tuple[Log, ...]:
     found: list[Log] = []
     for seed in range(6):
         d = Draws(seed)
-        deal, first = opening(drawn_terms(d, MemoryWorld()).abi(), word(seed), PARTIES[seed % 3])
+        deal, first = opening(drawn_terms(d, MemoryWorld()).to_bytes(), word(seed), PARTIES[seed % 3])
         found += [first, book_log("PotJoined(bytes32,uint8,uint64)", [deal], ["uint8", "uint64"], [seed, 0]),
                   book_log("PotJoined(bytes32,uint8,uint64)", [deal], ["uint8", "uint64"], [255, 2**63 - 1])]
-        for kind in (1, 2, 3):
-            entry = (kind, PARTIES[0], seed, 1, 7, 10**9 + seed, word(seed + kind), bytes([seed]) * (seed * 13))
-            found.append(book_log(f"Recorded(bytes32,{ENTRY})", [deal], [ENTRY], [entry]))
+        found += [recorded(deal, Entry(kind, PARTIES[0], seed, 1, 7, 10**9 + seed, word(seed + kind),
+                                       bytes([seed]) * (seed * 13))) for kind in (SUBMISSION, VERDICT, CHALLENGE)]
         result = (1, (2**128 - 1, seed), sorted(PARTIES[:seed % 3]), word(seed), 7)
         closing = [3, result] if seed % 2 else [4, (0, (), (), bytes(32), 0)]
         found += [book_log(f"DealClosed(bytes32,uint8,{RESULT})", [deal], ["uint8", RESULT], closing),
@@ -200,4 +200,4 @@ class SimChain:
             return {"id": 1, "error": {"code": -32005, "message": str(error)}}
 
 
-__all__ = ["ANCHOR", "BOOK", "CHAIN", "TOKEN", "SimChain", "opening", "pool", "word"]
+__all__ = ["ANCHOR", "BOOK", "CHAIN", "TOKEN", "SimChain", "opening", "pool", "recorded", "word"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from eth_abi.abi import encode
@@ -43,20 +42,6 @@ from verify_policies.cases import DEAL, said
 PRINCIPAL, AGENT, SHOP, COURT = (account(name) for name in ("principal", "agent", "shop", "court"))
 HOUR, SALT, CLAIM = 3600, b"\x05" * 32, b"\x11" * 32
 Revoke = Callable[[bytes], None]
-
-
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> EvmWorld:
-    world = EvmWorld(tmp_path_factory.mktemp("deployed") / "chain")
-    world.close()
-    return world
-
-
-@pytest.fixture
-def on_chain(deployed: EvmWorld, tmp_path: Path) -> Iterator[EvmWorld]:
-    world = EvmWorld(tmp_path / "chain", origin=deployed)
-    yield world
-    world.close()
 
 
 @pytest.fixture(params=["memory", "contract"])

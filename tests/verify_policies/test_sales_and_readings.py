@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ports.books import MINT, READINGS, MemoryWorld, World, account
-from ports.evm_world import EvmWorld
 from troth.core.errors import ActRefused, BadInput
 from troth.core.terms import (
     REFUTED,
@@ -39,22 +37,13 @@ SECRET, SALT, CLAIM = b"\x2a" * 32, b"\x05" * 32, b"\x11" * 32
 AGE, LEAST = READINGS
 
 
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> EvmWorld:
-    world = EvmWorld(tmp_path_factory.mktemp("deployed") / "chain")
-    world.close()
-    return world
-
-
 @pytest.fixture(params=["memory", "contract"])
-def world(request: pytest.FixtureRequest, deployed: EvmWorld, tmp_path: object) -> Iterator[World]:
+def world(request: pytest.FixtureRequest) -> World:
     """A fresh world of each kind."""
     if request.param == "memory":
-        yield MemoryWorld()
-        return
-    found = EvmWorld(tmp_path / "chain", origin=deployed)  # type: ignore[operator]
-    yield found
-    found.close()
+        return MemoryWorld()
+    found: World = request.getfixturevalue("on_chain")
+    return found
 
 
 def refused(code: str, act: object, *arguments: object) -> None:
@@ -131,6 +120,14 @@ def test_secrets_have_one_size() -> None:
     with pytest.raises(BadInput, match="32 bytes"):
         hash_lock(b"short")
     assert hash_lock(bytes(32)).hex() == "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925"
+
+
+@pytest.mark.parametrize("numbers", [(2**128, 0, 0), (-1, 0, 0), (0, 1_000_001, 0), (0, -1, 0), (0, 0, 2**64),
+                                     (0, 0, -1)])
+def test_readings_have_a_range(numbers: tuple[int, int, int]) -> None:
+    with pytest.raises(BadInput, match="not a reading"):
+        Reading(*numbers).data()
+    assert Reading.of(Reading(2**128 - 1, 1_000_000, 2**64 - 1).data()) == Reading(2**128 - 1, 1_000_000, 2**64 - 1)
 
 
 def insured(world: World) -> Terms:

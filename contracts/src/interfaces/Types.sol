@@ -51,15 +51,6 @@ struct Terms {
     Rung[] rungs;
 }
 
-/// The terms with every pot and rung replaced by its hash: what `join` and `submit` carry besides their one part.
-struct Head {
-    address token;
-    uint64 fundBy;
-    address wrongBonds;
-    bytes32[] pots;
-    bytes32[] rungs;
-}
-
 /// A verdict's content.
 struct Result {
     uint8 outcome;
@@ -79,6 +70,14 @@ struct Entry {
     uint64 time;
     bytes32 claim;
     bytes data;
+}
+
+/// One payee under a payout root (section 9), with the proof from its leaf to the root.
+struct Leaf {
+    uint256 index;
+    address account;
+    uint128 amount;
+    bytes32[] proof;
 }
 
 address constant CHALLENGER = address(0x01);

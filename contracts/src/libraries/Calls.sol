@@ -48,9 +48,14 @@ library Calls {
 
     /// @notice Takes exactly `amount` from `from`. False if the token refuses or the Book receives anything else.
     function take(address token, address from, uint256 amount) internal returns (bool) {
+        return takeBy(
+            token, abi.encodeWithSignature("transferFrom(address,address,uint256)", from, address(this), amount), amount
+        );
+    }
+
+    /// @notice The same by any call of the token.
+    function takeBy(address token, bytes memory input, uint256 amount) internal returns (bool) {
         (bool known, uint256 before) = _balance(token);
-        bytes memory input =
-            abi.encodeWithSignature("transferFrom(address,address,uint256)", from, address(this), amount);
         if (!known || !_transfer(token, gasleft(), input)) return false;
         (bool still, uint256 found) = _balance(token);
         return still && found >= before && found - before == amount;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IBook} from "../interfaces/IBook.sol";
 import {IPolicy} from "../interfaces/IPolicy.sol";
 import {
-    CHALLENGE,
     CHALLENGER,
     DEPOSITOR,
-    Entry,
     KEEPER,
     Pot,
     Result,
@@ -17,14 +16,14 @@ import {
     VERDICT
 } from "../interfaces/Types.sol";
 import {Calls} from "./Calls.sol";
+import {History} from "./History.sol";
 import {Results} from "./Results.sol";
 import {TermsLib} from "./TermsLib.sol";
 
 /// @title From a deal's terms and history to its final result and what everybody gets (sections 6 and 8)
 /// @dev Reads nothing but its arguments and the policies' ticks, writes nothing.
 library Settle {
-    uint256 private constant SEATS = 64; // section 1: accounts × slots over all asks
-    uint256 private constant ACCOUNTS = 320; // payees 128, depositors and residuals 64, seats 64, roles
+    uint256 private constant ROLES = 5; // three challengers, a judge and a closer need not stand in the terms
 
     /// What the history says.
     struct Run {
@@ -32,6 +31,8 @@ library Settle {
         uint256[16] filled; // of ask 4r + a: bit (account × slots + slot)
         uint256 judged; // bit r: rung r recorded a verdict
         address[4] challengers; // by the rung challenged
+        address[] missed; // who left a slot of an ask unfilled
+        uint256 misses; // how many
         address judge; // caller of the last recorded verdict
         Result last; // the final result
     }
@@ -56,21 +57,30 @@ library Settle {
     }
 
     /// @notice Refunds a void deal: each joined pot (bit of `joined`) to its depositor.
-    function refund(Terms calldata terms, uint256 joined) internal pure returns (Payments memory payments) {
-        payments = _payments();
+    function refund(Terms memory terms, uint256 joined) internal pure returns (Payments memory payments) {
+        payments = _payments(terms.pots.length);
         for (uint256 i; i < terms.pots.length; ++i) {
             if (joined & (1 << i) != 0) _pay(payments, terms.pots[i].depositor, terms.pots[i].amount);
         }
     }
 
-    /// @notice The final result and everybody's part. `last`: the highest rung reached; `history` is trusted.
-    function settle(Terms calldata terms, Entry[] memory history, uint256 last, address closer)
-        internal
-        view
-        returns (Context memory c)
-    {
-        c.run = _replay(terms, history, last);
-        c.payments = _payments();
+    /// @notice The final result and everybody's part.
+    /// @param named How many accounts the terms name.
+    /// @param history In the short form.
+    /// @param id The deal's id, where the history's hash starts.
+    /// @param digest What it must lead to, or BadHistory.
+    /// @param last The highest rung reached.
+    function settle(
+        Terms memory terms,
+        uint256 named,
+        bytes calldata history,
+        bytes32 id,
+        bytes32 digest,
+        uint256 last,
+        address closer
+    ) internal view returns (Context memory c) {
+        _replay(terms, c.run, named, history, id, digest, last);
+        c.payments = _payments(named + ROLES);
         c.closer = closer;
         uint256 pots = terms.pots.length;
         c.kept = new uint256[](pots);
@@ -82,30 +92,57 @@ library Settle {
 
     // --- section 6: results
 
-    function _replay(Terms calldata terms, Entry[] memory history, uint256 last) private pure returns (Run memory run) {
+    function _replay(
+        Terms memory terms,
+        Run memory run,
+        uint256 named,
+        bytes calldata history,
+        bytes32 h,
+        bytes32 digest,
+        uint256 last
+    ) private pure {
         run.results = new Result[](last + 1);
-        for (uint256 i; i < history.length; ++i) {
-            Entry memory entry = history[i];
-            if (entry.kind == SUBMISSION) {
-                Rung calldata rung = terms.rungs[entry.rung];
-                uint256 place = TermsLib.place(TermsLib.asked(rung, entry.ask), entry.by);
-                run.filled[4 * entry.rung + entry.ask] |= 1 << (place * rung.asks[entry.ask].slots + entry.slot);
-            } else if (entry.kind == VERDICT) {
-                (, run.results[entry.rung]) = Results.decode(entry.data);
-                run.judged |= 1 << entry.rung;
-                run.judge = entry.by;
-            } else if (entry.kind == CHALLENGE) {
-                run.challengers[entry.rung] = entry.by;
-            }
-        }
-        address[] memory missed = new address[](SEATS);
-        uint256 count;
+        _read(terms, run, history, h, digest, last);
+        run.missed = new address[](named);
         for (uint256 r; r <= last; ++r) {
             if (run.judged & (1 << r) == 0) _silence(terms.rungs[r].silent, run.results, r);
-            count = _missed(terms, run, r, missed, count);
-            run.results[r].slashed = _union(run.results[r].slashed, missed, count);
+            _missed(terms, run, r);
+            if (run.misses != 0) run.results[r].slashed = _union(run.results[r].slashed, run.missed, run.misses);
         }
         run.last = run.results[last];
+    }
+
+    /// @dev An entry is taken for what it says before the hash is known to be the Book's: what it would lead beyond
+    /// is BadHistory, as the whole of it is by the end.
+    function _read(Terms memory terms, Run memory run, bytes calldata history, bytes32 h, bytes32 digest, uint256 last)
+        private
+        pure
+    {
+        uint256 spot;
+        while (spot < history.length) {
+            bytes32 first;
+            bytes calldata data;
+            (first, data, spot, h) = History.short(history, spot, h);
+            uint256 r = uint8(first[1]);
+            uint256 ask = uint8(first[2]);
+            address by = address(uint160(uint256(first)));
+            if (r > last || spot > history.length) revert IBook.BadHistory();
+            if (uint8(first[0]) == SUBMISSION) {
+                Rung memory rung = terms.rungs[r];
+                if (ask >= rung.asks.length) revert IBook.BadHistory();
+                uint256 place = TermsLib.placeIn(TermsLib.askedOf(rung, ask), by);
+                if (place == type(uint256).max) revert IBook.BadHistory();
+                run.filled[4 * r + ask] |= 1 << (place * rung.asks[ask].slots + uint8(first[3]));
+            } else if (uint8(first[0]) == VERDICT) {
+                (, run.results[r]) = Results.decode(data);
+                run.judged |= 1 << r;
+                run.judge = by;
+            } else {
+                if (r == last) revert IBook.BadHistory();
+                run.challengers[r] = by;
+            }
+        }
+        if (h != digest) revert IBook.BadHistory();
     }
 
     /// @dev Silence is `silent`, or keeps the result of the rung below.
@@ -119,20 +156,18 @@ library Settle {
     }
 
     /// @dev Adds who left a slot of an ask of rung r unfilled; every ask of a rung reached is over at close.
-    function _missed(Terms calldata terms, Run memory run, uint256 r, address[] memory missed, uint256 count)
-        private
-        pure
-        returns (uint256)
-    {
-        Rung calldata rung = terms.rungs[r];
+    function _missed(Terms memory terms, Run memory run, uint256 r) private pure {
+        Rung memory rung = terms.rungs[r];
         for (uint256 a; a < rung.asks.length; ++a) {
-            address[] calldata who = TermsLib.asked(rung, a);
+            address[] memory who = TermsLib.askedOf(rung, a);
+            uint256 slots = rung.asks[a].slots;
+            uint256 filled = run.filled[4 * r + a];
+            if (filled == (1 << (who.length * slots)) - 1) continue;
             for (uint256 i; i < who.length; ++i) {
-                if (_full(run.filled[4 * r + a], rung.asks[a].slots, i)) continue;
-                if (!_has(missed, count, who[i])) missed[count++] = who[i];
+                if (_full(filled, slots, i)) continue;
+                if (!_has(run.missed, run.misses, who[i])) run.missed[run.misses++] = who[i];
             }
         }
-        return count;
     }
 
     function _full(uint256 filled, uint256 slots, uint256 place) private pure returns (bool) {
@@ -142,7 +177,7 @@ library Settle {
 
     // --- section 8: right and wrong
 
-    function _bonds(Terms calldata terms, Context memory c, uint256 last) private view {
+    function _bonds(Terms memory terms, Context memory c, uint256 last) private view {
         Run memory run = c.run;
         for (uint256 r; r < last; ++r) {
             uint256 bond = terms.rungs[r].bond;
@@ -160,7 +195,7 @@ library Settle {
         }
     }
 
-    function _differs(Terms calldata terms, Result memory one, Result memory two, Rung calldata rung)
+    function _differs(Terms memory terms, Result memory one, Result memory two, Rung memory rung)
         private
         view
         returns (bool)
@@ -181,7 +216,7 @@ library Settle {
     }
 
     /// @dev Whether `one` names somebody, off every bench, that `two` does not.
-    function _beyond(Terms calldata terms, address[] memory one, address[] memory two) private pure returns (bool) {
+    function _beyond(Terms memory terms, address[] memory one, address[] memory two) private pure returns (bool) {
         for (uint256 i; i < one.length; ++i) {
             if (!_has(two, two.length, one[i]) && !TermsLib.onBench(terms, 1, one[i])) return true;
         }
@@ -189,7 +224,7 @@ library Settle {
     }
 
     /// @dev The tick of a policy, 0 if it cannot be read.
-    function _tick(Rung calldata rung) private view returns (uint256) {
+    function _tick(Rung memory rung) private view returns (uint256) {
         if (rung.policy.codehash != rung.codehash) return 0;
         (bool ok, bytes memory answer) = Calls.ask(rung.policy, Calls.TICK_GAS, abi.encodeCall(IPolicy.tick, ()), 32);
         if (!ok || answer.length != 32) return 0;
@@ -199,8 +234,8 @@ library Settle {
 
     // --- section 8: pots
 
-    function _pot(Terms calldata terms, Context memory c, uint256 index, uint256 last) private pure {
-        Pot calldata pot = terms.pots[index];
+    function _pot(Terms memory terms, Context memory c, uint256 index, uint256 last) private pure {
+        Pot memory pot = terms.pots[index];
         address depositor = pot.depositor;
         uint256 fee = TermsLib.feeRung(depositor, terms.rungs.length);
         if (fee != 0) {
@@ -208,7 +243,7 @@ library Settle {
             depositor = c.run.challengers[fee - 1];
         }
         uint256 left = pot.amount;
-        (bool found, Rule calldata rule) = _rule(pot, c.run.last.outcome, _blocked(c, depositor));
+        (bool found, Rule memory rule) = _rule(pot, c.run.last.outcome, _blocked(c, depositor));
         if (found) {
             if (rule.kind < 3) left = _split(terms, c, pot, rule, depositor);
             else if (rule.kind == 3) left = _answered(terms, c, pot.amount, rule.rung);
@@ -232,23 +267,16 @@ library Settle {
     }
 
     /// @dev The rule for outcome 0 if the depositor is slashed and there is one, else that of the outcome.
-    function _rule(Pot calldata pot, uint8 outcome, bool slashed) private pure returns (bool, Rule calldata rule) {
+    function _rule(Pot memory pot, uint8 outcome, bool slashed) private pure returns (bool, Rule memory rule) {
         // Outcomes ascend, so a rule for outcome 0 is the first.
         for (uint256 i; i < pot.rules.length; ++i) {
             rule = pot.rules[i];
             if (rule.outcome == outcome || (slashed && rule.outcome == 0)) return (true, rule);
         }
-        return (false, _none());
+        return (false, rule);
     }
 
-    /// @dev A place that nobody reads, for "no rule".
-    function _none() private pure returns (Rule calldata rule) {
-        assembly {
-            rule := 0
-        }
-    }
-
-    function _split(Terms calldata terms, Context memory c, Pot calldata pot, Rule calldata rule, address depositor)
+    function _split(Terms memory terms, Context memory c, Pot memory pot, Rule memory rule, address depositor)
         private
         pure
         returns (uint256 left)
@@ -275,7 +303,7 @@ library Settle {
     }
 
     /// @dev Right challenges share by their bonds; a blocked challenger's share stays.
-    function _challengers(Terms calldata terms, Context memory c, uint256 part) private pure returns (uint256 paid) {
+    function _challengers(Terms memory terms, Context memory c, uint256 part) private pure returns (uint256 paid) {
         for (uint256 r; c.rights >> r != 0; ++r) {
             if (c.rights & (1 << r) == 0) continue;
             paid += _give(c, c.run.challengers[r], part * terms.rungs[r].bond / c.rightBonds);
@@ -291,14 +319,14 @@ library Settle {
 
     /// @dev Equal seats to those of the bench that answered, if the rung gave a verdict. Whoever left a slot empty in a
     /// rung reached is among the final slashed (section 6), so blocked.
-    function _answered(Terms calldata terms, Context memory c, uint256 amount, uint256 r)
+    function _answered(Terms memory terms, Context memory c, uint256 amount, uint256 r)
         private
         pure
         returns (uint256 left)
     {
         left = amount;
         if (c.run.judged & (1 << r) == 0) return left;
-        address[] calldata bench = TermsLib.bench(terms.rungs[r]);
+        address[] memory bench = TermsLib.benchOf(terms.rungs[r]);
         uint256 seat = amount / bench.length;
         for (uint256 i; i < bench.length; ++i) {
             left -= _give(c, bench[i], seat);
@@ -317,8 +345,8 @@ library Settle {
         return _has(c.run.last.slashed, c.run.last.slashed.length, account);
     }
 
-    function _payments() private pure returns (Payments memory) {
-        return Payments(new address[](ACCOUNTS), new uint256[](ACCOUNTS), 0);
+    function _payments(uint256 accounts) private pure returns (Payments memory) {
+        return Payments(new address[](accounts), new uint256[](accounts), 0);
     }
 
     function _pay(Payments memory payments, address account, uint256 amount) private pure {

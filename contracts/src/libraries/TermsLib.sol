@@ -1,33 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {CLIMBER, Entry, Head, LAST_ROLE, Rung, Terms} from "../interfaces/Types.sol";
+import {CLIMBER, Entry, LAST_ROLE, Rung, Terms} from "../interfaces/Types.sol";
 
-/// @title Hashes of terms and histories, and who is asked (sections 1 and 4)
+/// @title The hash of a history, and who is asked (sections 1 and 4)
 library TermsLib {
-    /// @notice The terms' hash from the whole terms.
-    function hash(Terms calldata terms) internal pure returns (bytes32) {
-        bytes32[] memory pots = new bytes32[](terms.pots.length);
-        for (uint256 i; i < pots.length; ++i) pots[i] = keccak256(abi.encode(terms.pots[i]));
-        bytes32[] memory rungs = new bytes32[](terms.rungs.length);
-        for (uint256 i; i < rungs.length; ++i) rungs[i] = keccak256(abi.encode(terms.rungs[i]));
-        return keccak256(abi.encode(terms.token, terms.fundBy, terms.wrongBonds, pots, rungs));
-    }
-
-    /// @notice The same hash from the head.
-    function hash(Head calldata head) internal pure returns (bytes32) {
-        return keccak256(abi.encode(head.token, head.fundBy, head.wrongBonds, head.pots, head.rungs));
-    }
-
     /// @notice The history's hash after one more entry.
     function append(bytes32 previous, Entry memory entry) internal pure returns (bytes32) {
-        return keccak256(abi.encode(previous, keccak256(abi.encode(entry))));
-    }
-
-    /// @notice The hash of a whole history.
-    function hash(bytes32 deal, Entry[] memory history) internal pure returns (bytes32 h) {
-        h = deal;
-        for (uint256 i; i < history.length; ++i) h = append(h, history[i]);
+        bytes32 head = bytes32(
+            uint256(entry.kind) << 248 | uint256(entry.rung) << 240 | uint256(entry.ask) << 232
+                | uint256(entry.slot) << 224 | uint256(entry.time) << 160 | uint160(entry.by)
+        );
+        return keccak256(abi.encode(previous, head, keccak256(abi.encodePacked(entry.claim, entry.data))));
     }
 
     /// @notice The accounts that an ask names, through asks that repeat the one before.
@@ -41,16 +25,27 @@ library TermsLib {
         return asked(rung, rung.asks.length - 1);
     }
 
+    /// @notice The same of terms that were read.
+    function askedOf(Rung memory rung, uint256 ask) internal pure returns (address[] memory) {
+        while (rung.asks[ask].who.length == 0) --ask;
+        return rung.asks[ask].who;
+    }
+
+    /// @notice The accounts of the rung's last ask.
+    function benchOf(Rung memory rung) internal pure returns (address[] memory) {
+        return askedOf(rung, rung.asks.length - 1);
+    }
+
     /// @notice Whether the account is on the bench of a rung from `lowest` (1 or more) up.
-    function onBench(Terms calldata terms, uint256 lowest, address account) internal pure returns (bool) {
+    function onBench(Terms memory terms, uint256 lowest, address account) internal pure returns (bool) {
         for (uint256 r = lowest; r < terms.rungs.length; ++r) {
-            if (place(bench(terms.rungs[r]), account) != type(uint256).max) return true;
+            if (placeIn(benchOf(terms.rungs[r]), account) != type(uint256).max) return true;
         }
         return false;
     }
 
     /// @notice Whether the account deposits a pot; fee pots name no account (section 1), and no role is one.
-    function deposits(Terms calldata terms, address account) internal pure returns (bool) {
+    function deposits(Terms memory terms, address account) internal pure returns (bool) {
         if (isRole(account)) return false;
         for (uint256 i; i < terms.pots.length; ++i) {
             if (terms.pots[i].depositor == account) return true;
@@ -62,6 +57,21 @@ library TermsLib {
     function place(address[] calldata list, address account) internal pure returns (uint256) {
         for (uint256 i; i < list.length; ++i) {
             if (list[i] == account) return i;
+        }
+        return type(uint256).max;
+    }
+
+    /// @notice The same of a list in memory.
+    function placeIn(address[] memory list, address account) internal pure returns (uint256) {
+        uint256 n = list.length;
+        unchecked {
+            for (uint256 i; i < n; ++i) {
+                address one;
+                assembly ("memory-safe") {
+                    one := mload(add(add(list, 32), shl(5, i)))
+                }
+                if (one == account) return i;
+            }
         }
         return type(uint256).max;
     }

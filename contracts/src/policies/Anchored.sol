@@ -59,8 +59,9 @@ contract Anchored is IPolicy {
     );
     bytes32 private constant BLOCK = keccak256("Block(uint256 chain,bytes32 genesis,uint64 number,bytes32 hash)");
     bytes32 private constant ANCHORED = keccak256("Anchored(address,bytes32,uint64,bytes32)");
-    /// Gas for the proof, so that no claimant can starve the voices; a real one needs a tenth.
-    uint256 private constant PROOF_GAS = 3_000_000;
+    /// Gas for the proof, so that no claimant can starve the voices: a real one needs a tenth, and 32 witnesses with all
+    /// the statements they may show, in a long history, less than what is left of a policy's 5,000,000.
+    uint256 private constant PROOF_GAS = 2_000_000;
     uint256 private constant MAX_PARTS = 4;
     /// Statements of others that a witness may show; few, so that no witness can starve the rest.
     uint256 private constant MAX_SHOWN = 4;

@@ -5,17 +5,11 @@ import {IERC5805} from "@openzeppelin/contracts/interfaces/IERC5805.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {IBook} from "../interfaces/IBook.sol";
-import {Head, Rung} from "../interfaces/Types.sol";
+import {Rung} from "../interfaces/Types.sol";
+import {Packed} from "../libraries/Packed.sol";
 import {Signatures} from "../libraries/Signatures.sol";
+import {State} from "../libraries/States.sol";
 import {TermsLib} from "../libraries/TermsLib.sol";
-
-/// @dev What of a Book's own getter is needed here.
-interface IDeals {
-    function deals(bytes32 deal)
-        external
-        view
-        returns (bytes32, bytes32, uint256, uint8 status, uint8, uint8, uint8, uint64, uint64, uint32);
-}
 
 /// @title Where the holders of an ERC-5805 token vote on a rung (docs/reference/deals.md, section 11, "Vote")
 /// @notice No owner and no money. A rung's last ask names this contract; while it runs, holders cast, each once, with
@@ -54,7 +48,9 @@ contract Ballots is EIP712 {
     }
 
     bytes32 private constant BALLOT = keccak256("Ballot(address book,bytes32 deal,uint8 rung,uint8 choice)");
-    uint8 private constant RUNNING = 2;
+    uint256 private constant RUNNING = 2;
+    uint256 private constant BEFORE_TERMS = 52; // of a deal's bytes: opener 20, salt 32
+    uint256 private constant TO_RUNGS = 10; // of terms behind their table: token, fundBy, wrongBonds
     /// Of a token that counts blocks: how many seconds after the ask began its snapshot may be fixed.
     uint256 public constant GRACE = 600;
     /// The part of the ask in which the tally is submitted, and nobody votes.
@@ -70,13 +66,13 @@ contract Ballots is EIP712 {
     /// @notice Fixes the snapshot of the rung that runs; by anybody, once.
     /// @dev A token whose clock is time is read one second before the ask began, whoever calls when. One that counts
     /// blocks is read at the block before this call, which must come within GRACE.
-    function start(address book, bytes32 deal, Head calldata head, Rung calldata rung) external returns (bytes32 poll) {
-        (uint8 index, uint256 ask, uint256 begun) = _asked(book, deal, head, rung);
+    function start(address book, bytes calldata deal) external returns (bytes32 poll) {
+        (bytes32 dealId, uint8 index, Rung memory rung, uint256 ask, uint256 begun) = _asked(book, deal);
         if (ask + 1 < rung.asks.length) revert TooEarly();
         uint256 period = rung.asks[rung.asks.length - 1].period;
         uint256 closes = begun + period - period / COUNTING;
         if (ask == rung.asks.length || block.timestamp >= closes) revert TooLate();
-        poll = id(book, deal, index);
+        poll = id(book, dealId, index);
         Poll storage found = _polls[poll];
         if (found.closes != 0) revert Started();
         IERC5805 token = IERC5805(address(uint160(uint256(rung.param))));
@@ -90,7 +86,7 @@ contract Ballots is EIP712 {
         found.snapshot = uint40(snapshot);
         found.closes = uint32(closes);
         found.number = _count[book]++; // reverts past the last number
-        emit PollStarted(poll, book, deal, index, address(token), uint48(snapshot));
+        emit PollStarted(poll, book, dealId, index, address(token), uint48(snapshot));
     }
 
     /// @notice Votes with all the votes the caller had at the snapshot, once and for all.
@@ -119,16 +115,16 @@ contract Ballots is EIP712 {
     }
 
     /// @notice Submits the tally as this contract's answer to the ask; by anybody, once nobody can vote any more.
-    function count(address book, bytes32 deal, Head calldata head, Rung calldata rung) external {
-        (uint8 index,,) = _asked(book, deal, head, rung);
-        bytes32 poll = id(book, deal, index);
+    function count(address book, bytes calldata deal) external {
+        (bytes32 dealId, uint8 index, Rung memory rung,,) = _asked(book, deal);
+        bytes32 poll = id(book, dealId, index);
         Poll storage found = _polls[poll];
         if (found.closes == 0) revert NoPoll();
         if (block.timestamp < found.closes) revert TooEarly();
         uint256 supply = IERC5805(found.token).getPastTotalSupply(found.snapshot);
         if (supply > type(uint128).max) revert TooMany();
         bytes memory data = abi.encode(found.votes[0], found.votes[1], found.votes[2], uint128(supply), uint48(found.snapshot));
-        IBook(book).submit(deal, head, rung, uint8(rung.asks.length - 1), 0, poll, data);
+        IBook(book).submit(deal, uint8(rung.asks.length - 1), 0, poll, data);
     }
 
     /// @notice The poll of a rung of a deal of a Book.
@@ -148,19 +144,28 @@ contract Ballots is EIP712 {
         return found.closes != 0 && _has(book, voter, found.number);
     }
 
-    /// @dev The current rung of a deal that runs, the ask that runs now (their number: none), and when it began.
-    function _asked(address book, bytes32 deal, Head calldata head, Rung calldata rung)
+    /// @dev The deal's id, its current rung, the ask that runs now (their number: none), and when it began. The bytes
+    /// are those that the Book's acts bring: opener, salt, terms; the id is made of all of them.
+    function _asked(address book, bytes calldata deal)
         private
         view
-        returns (uint8 index, uint256 ask, uint256 begun)
+        returns (bytes32 dealId, uint8 index, Rung memory rung, uint256 ask, uint256 begun)
     {
-        bytes32 terms;
-        uint8 status;
-        (terms,,, status,, index, ask, begun,,) = IDeals(book).deals(deal);
-        if (status != RUNNING || TermsLib.hash(head) != terms) revert BadTerms();
-        if (head.rungs[index] != keccak256(abi.encode(rung))) revert BadTerms();
-        address[] calldata bench = TermsLib.bench(rung);
+        if (deal.length < BEFORE_TERMS) revert BadTerms();
+        bytes calldata terms = deal[BEFORE_TERMS:];
+        dealId = keccak256(
+            abi.encode(
+                block.chainid, book, address(bytes20(deal[:20])), bytes32(deal[20:BEFORE_TERMS]), keccak256(terms)
+            )
+        );
+        (, State memory state) = IBook(book).deals(dealId);
+        if (state.status != RUNNING) revert BadTerms();
+        Packed.Reader memory reader = Packed.start(terms);
+        reader.spot += TO_RUNGS;
+        rung = Packed.rung(reader, state.rung);
+        address[] memory bench = TermsLib.benchOf(rung);
         if (bench.length != 1 || bench[0] != address(this)) revert NotAsked();
+        (index, ask, begun) = (uint8(state.rung), state.ask, state.start);
         while (ask < rung.asks.length && block.timestamp >= begun + rung.asks[ask].period) {
             begun += rung.asks[ask++].period;
         }

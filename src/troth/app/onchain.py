@@ -44,15 +44,15 @@ class OnChain:
 
     @cached_property
     def chain(self) -> Chain:
-        """The chain of this workspace. Raises Misuse where none is set."""
+        """The chain of this workspace; the one it was the first time. Raises Misuse where none is set, or another."""
         if self._given_chain is not None:
             return self._given_chain
         if not self.settings.chain:
             raise Misuse("no chain is set", do="Set [chain] url in troth.toml or TROTH_CHAIN_URL.")
         # Imported here: the chain's libraries take a second to load, and most commands need none.
-        from troth.ledger.chains import open_chain
+        from troth.ledger.chains.pins import open_pinned
 
-        return open_chain(self.settings.chain)
+        return open_pinned(self.settings.chain, self.root / "chains.json", self.settings.number("id"))
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -121,7 +121,16 @@ class OnChain:
 
         contracts = self.contracts
         return EvmBook(self.chain.web3, contracts["book"].address, senders_of({self.account: self.sender}),
-                       chain_id=contracts.chain_id, first_block=contracts.block)
+                       chain_id=contracts.chain_id, first_block=contracts.block,
+                       outage=self.outage(contracts.chain_id))
+
+    def outage(self, chain_id: int) -> int:
+        """Seconds that every period of a deal on this chain must outlive: as set, or as known of the chain."""
+        # Imported here for the same reason.
+        from troth.ledger.chains.profiles import profile_of
+
+        given = self.settings.number("outage")
+        return profile_of(chain_id).outage if given is None else given
 
     # For and by others
 
@@ -142,7 +151,7 @@ class OnChain:
 
         def run(sender: RelayedSender) -> None:
             book = EvmBook(web3, contracts["book"].address, lambda _: sender, chain_id=contracts.chain_id,
-                           first_block=contracts.block, gas=None)
+                           first_block=contracts.block, gas=None, outage=self.outage(contracts.chain_id))
             getattr(book, act)(self.account, *values)
 
         return signed_request(web3, self.identity.account.reveal_seed(), contracts["forwarder"].address, run,

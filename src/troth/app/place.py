@@ -24,6 +24,7 @@ _UNFINISHED = ".troth.new-"
 KNOWN = {
     ("workspace", "name"): "name",
     ("chain", "url"): "chain",
+    ("chain", "id"): "id",
     ("chain", "max_fee"): "max_fee",
     ("chain", "finality"): "finality",
     ("chain", "outage"): "outage",
@@ -39,16 +40,17 @@ _ALWAYS = ("name", "chain", "exchange")
 class Settings:
     """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
 
-    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through. max_fee: the
-    most wei per gas to sign for. finality: how many blocks make a block final; empty takes the node's word. outage:
-    seconds that no period of a deal may be shorter than; empty takes what is known of the chain. other: URL of a second
-    chain, for swaps. index: where the index of deals lies, a path or ``postgresql://…``; empty for a file in the
-    workspace.
+    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through. id: the
+    chain's id, where it must be a certain one or a chain made here shall have it. max_fee: the most wei per gas to sign
+    for. finality: how many blocks make a block final; empty takes the node's word. outage: seconds that every period of
+    a deal must outlast; empty takes what is known of the chain. other: URL of a second chain, for swaps. index: where
+    the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
     """
 
     name: str = "me"
     chain: str = ""
     exchange: str = ""
+    id: str = ""
     max_fee: str = ""
     finality: str = ""
     outage: str = ""

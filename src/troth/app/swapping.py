@@ -99,9 +99,9 @@ class Swapping(Registered):
         if not self.settings.other:
             raise Misuse("a swap needs a second chain", do="Set [chain] other in troth.toml or TROTH_CHAIN_OTHER.")
         # Imported here: the chain's libraries take a second to load.
-        from troth.ledger.chains import open_chain
+        from troth.ledger.chains.pins import open_pinned
 
-        return open_chain(self.settings.other)
+        return open_pinned(self.settings.other, self.root / "chains.json")
 
     def propose_swap(self, wish: Wish, other: Contracts) -> Swap:
         """What this party, as the maker, proposes; nothing moves. other: the contracts on the other chain.
@@ -175,5 +175,5 @@ class Swapping(Registered):
         check_book(chain.web3, leg.book, {"Preimage": (leg.preimage.address, leg.preimage.codehash)})
         sender = self.sender if chain is self.chain else self._sender_on(chain)
         book = EvmBook(chain.web3, leg.book, senders_of({self.account: sender}), chain_id=leg.chain_id,
-                       first_block=leg.since)
+                       first_block=leg.since, outage=self.outage(leg.chain_id))
         return ChainSide(chain, book, sender)

@@ -301,10 +301,12 @@ def chain_status(home: Where = None, as_json: Json = False) -> None:
 
 
 @chain_app.command("deploy")
-def chain_deploy(home: Where = None, as_json: Json = False) -> None:
+def chain_deploy(supply: Annotated[int | None, typer.Option("--supply", min=1, help="Units of a demonstration token, "
+                                                            "paid to this party; no token otherwise.")] = None,
+                 home: Where = None, as_json: Json = False) -> None:
     """Put the contracts on this workspace's chain, and use them."""
     with workspace(home) as party:
-        named = party.deploy().named
+        named = party.deploy(supply=supply).named
         show({name: "0x" + one.address.hex() for name, one in named.items()}, as_json)
 
 

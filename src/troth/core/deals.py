@@ -334,13 +334,11 @@ def close(deal: Deal, by: Account, now: int, tick: Callable[[int], int]) -> tupl
 def collect(deal: Deal, chain_id: int, book: Account, pot: int, leaf: tuple[int, Account, int],
             proof: Sequence[bytes], now: int) -> tuple[Deal, Credit]:
     """Section 9: pay leaf (index, account, amount) of the root kept for ``pot``. Raises ActRefused."""
-    place, kept = _kept(deal, pot)
+    place, kept = _collectable(deal, pot, now)
     index, account, amount = leaf
     check_number(index, 256)
     check_account(account)
     check_number(amount, 128)
-    if now >= kept.ends:
-        raise ActRefused("TooLate", "the time to collect is over", expected=f"before {kept.ends}", actual=now)
     if index in kept.collected:
         raise ActRefused("Collected", "this leaf is paid", actual=index)
     if not proves(payout_leaf(chain_id, book, deal.id, pot, index, account, amount), proof, kept.root):
@@ -352,6 +350,21 @@ def collect(deal: Deal, chain_id: int, book: Account, pot: int, leaf: tuple[int,
     return _keep(deal, place, rest), Credit(account, amount)
 
 
+def collect_many(deal: Deal, chain_id: int, book: Account, pot: int,
+                 leaves: Sequence[tuple[tuple[int, Account, int], Sequence[bytes]]],
+                 now: int) -> tuple[Deal, tuple[Credit, ...]]:
+    """Section 9: every (leaf, proof) that is not collected yet. Raises ActRefused for any that ``collect`` refuses."""
+    kept = _collectable(deal, pot, now)[1]
+    done, credits = set(kept.collected), list[Credit]()
+    for leaf, proof in leaves:
+        # One that was collected meanwhile is passed over: nobody can stop a batch by collecting one of it.
+        if leaf[0] not in done:
+            deal, credit = collect(deal, chain_id, book, pot, leaf, proof, now)
+            credits.append(credit)
+            done.add(leaf[0])
+    return deal, tuple(credits)
+
+
 def sweep(deal: Deal, pot: int, now: int) -> tuple[Deal, Credit]:
     """Section 9: after the term, what was not collected goes to the residual account. Raises ActRefused."""
     place, kept = _kept(deal, pot)
@@ -360,6 +373,13 @@ def sweep(deal: Deal, pot: int, now: int) -> tuple[Deal, Credit]:
     if kept.swept:
         raise ActRefused("Swept", "the rest is paid")
     return _keep(deal, place, replace(kept, left=0, swept=True)), Credit(kept.residual, kept.left)
+
+
+def _collectable(deal: Deal, pot: int, now: int) -> tuple[int, Kept]:
+    place, kept = _kept(deal, pot)
+    if now >= kept.ends:
+        raise ActRefused("TooLate", "the time to collect is over", expected=f"before {kept.ends}", actual=now)
+    return place, kept
 
 
 def _kept(deal: Deal, pot: int) -> tuple[int, Kept]:

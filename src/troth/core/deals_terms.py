@@ -58,7 +58,9 @@ def benches(terms: Terms) -> frozenset[Account]:
 
 
 def readable(terms: Terms) -> None:
-    """Refuse terms that have no ABI form: BadInput for a wrong width, a negative or too large number, a bad name."""
+    """Refuse terms that have no bytes: BadInput for a wrong width, a negative or too large number, a bad name, more
+    than 224 accounts, or more of anything than its count can say.
+    """
     check_account(terms.token)
     check_account(terms.wrong_bonds)
     check_number(terms.fund_by, 64)
@@ -66,6 +68,7 @@ def readable(terms: Terms) -> None:
         _pot(pot)
     for rung in terms.rungs:
         _rung(rung)
+    terms.to_bytes()
 
 
 def check(terms: Terms, now: int) -> None:

@@ -6,7 +6,7 @@ Implementations live in the rooms above (or beside, for backends) and are wired 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
@@ -91,6 +91,10 @@ class Seekable(Protocol):
 Readable = BinaryIO | Seekable
 
 
+ProvenLeaf = tuple[tuple[int, Account, int], tuple[bytes, ...]]
+"""A leaf of a payout root (index, account, amount), and the proof from it to the root."""
+
+
 class Book(Protocol):
     """Deals on one chain, by the rules of docs/reference/deals.md. ``by`` is the account that acts.
 
@@ -104,20 +108,37 @@ class Book(Protocol):
         """Publish terms; the deal's id. Moves nothing."""
         ...
 
+    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int) -> bytes:
+        """``open``, and ``join`` of a pot of the opener's own, both or nothing; the deal's id."""
+        ...
+
     def join(self, by: Account, deal: bytes, pot: int) -> None:
         """Deposit the pot. ``by`` must be its depositor and have approved the Book."""
+        ...
+
+    def join_with_consent(self, by: Account, deal: bytes, pot: int, expiry: int, signature: bytes) -> None:
+        """Bring the depositor's deposit with its EIP-712 consent, good until ``expiry`` (Unix seconds)."""
+        ...
+
+    def join_with_permit(self, by: Account, deal: bytes, pot: int, deadline: int, signature: bytes) -> None:
+        """``join`` with the caller's ERC-2612 permit, brought to the token first if it will have it."""
+        ...
+
+    def join_with_authorization(self, by: Account, deal: bytes, pot: int, valid_after: int, valid_before: int,
+                                signature: bytes) -> None:
+        """Bring the depositor's deposit with its ERC-3009 authorization, good between the two times (exclusive)."""
         ...
 
     def submit(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
         """Answer the current ask with a claim and what of it the chain must see."""
         ...
 
-    def judge(self, by: Account, deal: bytes) -> Result:
-        """Record the policy's result on the frozen evidence."""
+    def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """``submit`` and ``judge``, both or nothing."""
         ...
 
-    def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
-        """Answer the last open seat and record the policy's result, both or nothing."""
+    def judge(self, by: Account, deal: bytes) -> Result:
+        """Record the policy's result on the frozen evidence."""
         ...
 
     def challenge(self, by: Account, deal: bytes) -> None:
@@ -131,6 +152,10 @@ class Book(Protocol):
     def collect(self, by: Account, deal: bytes, pot: int, leaf: tuple[int, Account, int],
                 proof: tuple[bytes, ...]) -> None:
         """Pay leaf (index, account, amount) of a pot's payout root."""
+        ...
+
+    def collect_many(self, by: Account, deal: bytes, pot: int, leaves: Sequence[ProvenLeaf]) -> None:
+        """``collect`` for many leaves, all or nothing; those collected already are passed over."""
         ...
 
     def sweep(self, by: Account, deal: bytes, pot: int) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
+from troth.core.packed import Reader, Writer
 
 Account = bytes
 
@@ -50,8 +52,12 @@ def label(text: str) -> bytes:
 
 
 def unlabel(data: bytes) -> str:
-    """The text of a bytes32 name."""
-    return data.rstrip(b"\x00").decode()
+    """The text of a bytes32 name. Raises BadInput for one that is no UTF-8."""
+    try:
+        return data.rstrip(b"\x00").decode()
+    except UnicodeDecodeError:
+        raise BadInput("a name that is no UTF-8", actual=data.hex(),
+                       do="This deal was not opened by Troth; it cannot be shown.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +96,6 @@ class Pot:
     pays: Mapping[int, Rule]
     residual: Account = DEPOSITOR
 
-    def abi(self) -> tuple[Any, ...]:
-        """The tuple that is hashed and sent on chain; rules ascend by outcome."""
-        rules = tuple(_rule(outcome, self.pays[outcome]) for outcome in sorted(self.pays))
-        return (label(self.name), self.depositor, self.amount, self.residual, rules)
-
-    def hash(self) -> bytes:
-        """The pot's hash, as ``join`` carries it."""
-        return _hash((POT,), (self.abi(),))
-
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -110,6 +107,7 @@ class Ask:
     slots: int = 1
 
     def abi(self) -> tuple[Any, ...]:
+        """The tuple that a policy is given."""
         return (label(self.kind), self.who or (), self.period, self.slots)
 
 
@@ -130,12 +128,9 @@ class Rung:
     param: bytes = NO_PARAM
 
     def abi(self) -> tuple[Any, ...]:
+        """The tuple that a policy is given."""
         return (self.policy, self.codehash, tuple(ask.abi() for ask in self.asks), self.verdict_period, self.window,
                 self.bond, self.silent, self.param)
-
-    def hash(self) -> bytes:
-        """The rung's hash."""
-        return _hash((RUNG,), (self.abi(),))
 
     def asked(self, index: int) -> tuple[Account, ...]:
         """The accounts that ask ``index`` names, through asks that repeat the one before."""
@@ -165,18 +160,44 @@ class Terms:
     fund_by: int
     wrong_bonds: Account
 
-    def abi(self) -> tuple[Any, ...]:
-        return (self.token, self.fund_by, self.wrong_bonds, tuple(pot.abi() for pot in self.pots),
-                tuple(rung.abi() for rung in self.rungs))
+    def to_bytes(self) -> bytes:
+        """The one form that is hashed and sent on chain. Raises BadInput for terms that have none."""
+        out = Writer(self.accounts())
+        out.account(self.token)
+        out.number(self.fund_by, 8)
+        out.account(self.wrong_bonds)
+        out.number(len(self.rungs), 1)
+        for rung in self.rungs:
+            out.part(partial(_write_rung, out, rung))
+        out.number(len(self.pots), 1)
+        for pot in self.pots:
+            out.part(partial(_write_pot, out, pot))
+        return out.to_bytes()
 
-    def head(self) -> tuple[Any, ...]:
-        """(token, fund_by, wrong_bonds, pot hashes, rung hashes): what ``join`` carries besides its pot."""
-        return (self.token, self.fund_by, self.wrong_bonds, tuple(pot.hash() for pot in self.pots),
-                tuple(rung.hash() for rung in self.rungs))
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Terms:
+        """Read exactly what ``to_bytes`` writes. Raises BadInput."""
+        source = Reader(data)
+        token, fund_by, wrong_bonds = source.account(), source.number(8), source.account()
+        rungs = tuple(source.part(partial(_read_rung, source)) for _ in range(source.number(1)))
+        pots = tuple(source.part(partial(_read_pot, source)) for _ in range(source.number(1)))
+        source.end()
+        return cls(token, pots, rungs, fund_by, wrong_bonds)
+
+    def accounts(self) -> frozenset[Account]:
+        """Every address that stands anywhere in the terms, roles among them."""
+        found = {self.token, self.wrong_bonds}
+        for pot in self.pots:
+            found |= {pot.depositor, pot.residual}
+            found.update(payee for rule in pot.pays.values() if isinstance(rule, Split) for payee in rule.payees)
+        for rung in self.rungs:
+            found.add(rung.policy)
+            found.update(account for ask in rung.asks for account in ask.who or ())
+        return frozenset(found)
 
     def hash(self) -> bytes:
         """The terms' hash."""
-        return _hash(("address", "uint64", "address", "bytes32[]", "bytes32[]"), self.head())
+        return keccak256(self.to_bytes())
 
     def pot(self, name: str) -> int:
         """Index of the pot with this name. Raises BadInput."""
@@ -245,7 +266,18 @@ class Entry:
     claim: bytes
     data: bytes
 
+    @property
+    def head(self) -> bytes:
+        """One word: kind, rung, ask, slot, time and account."""
+        return bytes((self.kind, self.rung, self.ask, self.slot)) + self.at.to_bytes(8, "big") + self.by
+
+    @property
+    def content(self) -> bytes:
+        """The hash of claim and data."""
+        return keccak256(self.claim + self.data)
+
     def abi(self) -> tuple[Any, ...]:
+        """The tuple that a policy is given."""
         return (self.kind, self.by, self.rung, self.ask, self.slot, self.at, self.claim, self.data)
 
 
@@ -268,10 +300,7 @@ class DealState:
 
 
 ASK = "(bytes32,address[],uint32,uint8)"
-RULE = "(uint8,uint8,uint8,uint32,address[],uint128[])"
-POT = f"(bytes32,address,uint128,address,{RULE}[])"
 RUNG = f"(address,bytes32,{ASK}[],uint32,uint32,uint128,uint8,bytes32)"
-TERMS = f"(address,uint64,address,{POT}[],{RUNG}[])"
 RESULT = "(uint8,uint128[],address[],bytes32,uint128)"
 ENTRY = "(uint8,address,uint8,uint8,uint8,uint64,bytes32,bytes)"
 
@@ -283,7 +312,7 @@ def deal_id(chain_id: int, book: Account, opener: Account, salt: bytes, terms_ha
 
 def history_hash(previous: bytes, entry: Entry) -> bytes:
     """The history's hash after one more entry."""
-    return keccak256(previous + _hash((ENTRY,), (entry.abi(),)))
+    return keccak256(previous + entry.head + entry.content)
 
 
 def payout_leaf(chain_id: int, book: Account, deal: bytes, pot: int, index: int, account: Account,
@@ -293,15 +322,97 @@ def payout_leaf(chain_id: int, book: Account, deal: bytes, pot: int, index: int,
     return keccak256(_hash(types, (chain_id, book, deal, pot, index, account, amount)))
 
 
-def _rule(outcome: int, rule: Rule) -> tuple[Any, ...]:
+def kind_of(rule: Rule) -> int:
+    """0 amounts, 1 weights, 2 values, 3 answered, 4 root. Raises BadInput for a split by amounts and by weights."""
     if isinstance(rule, Answered):
-        return (outcome, 3, rule.rung, 0, (), ())
+        return 3
     if isinstance(rule, Root):
-        return (outcome, 4, 0, rule.term, (), ())
+        return 4
     if rule.amounts is not None and rule.weights is not None:
         raise BadInput("a split by amounts and by weights", expected="one of them", do="Leave the other None.")
-    kind = 0 if rule.amounts is not None else 1 if rule.weights is not None else 2
-    return (outcome, kind, 0, 0, rule.payees, rule.amounts or rule.weights or ())
+    return 0 if rule.amounts is not None else 1 if rule.weights is not None else 2
+
+
+def _write_rung(out: Writer, rung: Rung) -> None:
+    out.account(rung.policy)
+    out.word(rung.codehash)
+    out.number(rung.verdict_period, 4)
+    out.number(rung.window, 4)
+    out.amount(rung.bond)
+    out.number(rung.silent, 1)
+    out.number(rung.param != NO_PARAM, 1)
+    if rung.param != NO_PARAM:
+        out.word(rung.param)
+    out.number(len(rung.asks), 1)
+    for ask in rung.asks:
+        out.number(ask.period, 4)
+        out.number(ask.slots, 1)
+        out.accounts(ask.who or ())
+        out.label(label(ask.kind))
+
+
+def _read_rung(source: Reader) -> Rung:
+    policy, codehash = source.account(), source.word()
+    verdict_period, window, bond, silent = source.number(4), source.number(4), source.amount(), source.number(1)
+    given = source.number(1)
+    param = source.word() if given else NO_PARAM
+    if given > 1 or (given == 1 and param == NO_PARAM):
+        raise BadInput("a policy's parameter in another than its one form", expected="0, or 1 and a word that is not 0")
+    asks = tuple(_read_ask(source) for _ in range(source.number(1)))
+    return Rung(policy, codehash, asks, verdict_period, window, bond, silent, param)
+
+
+def _read_ask(source: Reader) -> Ask:
+    period, slots, who = source.number(4), source.number(1), source.accounts()
+    return Ask(unlabel(source.label()), who or None, period, slots)
+
+
+def _write_pot(out: Writer, pot: Pot) -> None:
+    out.account(pot.depositor)
+    out.amount(pot.amount)
+    out.account(pot.residual)
+    out.label(label(pot.name))
+    out.number(len(pot.pays), 1)
+    for outcome in sorted(pot.pays):
+        rule = pot.pays[outcome]
+        out.number(outcome, 1)
+        out.number(kind_of(rule), 1)
+        if isinstance(rule, Answered):
+            out.number(rule.rung, 1)
+        elif isinstance(rule, Root):
+            out.number(rule.term, 4)
+        else:
+            out.accounts(rule.payees)
+            numbers = rule.amounts if rule.amounts is not None else rule.weights
+            if numbers is not None:
+                out.number(len(numbers), 1)
+                for number in numbers:
+                    out.amount(number)
+
+
+def _read_pot(source: Reader) -> Pot:
+    depositor, amount, residual, name = source.account(), source.amount(), source.account(), unlabel(source.label())
+    pays: dict[int, Rule] = {}
+    for _ in range(source.number(1)):
+        outcome = source.number(1)
+        if pays and outcome <= max(pays):
+            raise BadInput("rules that do not ascend by outcome", expected="each outcome once, ascending")
+        pays[outcome] = _read_rule(source, source.number(1))
+    return Pot(name, depositor, amount, pays, residual)
+
+
+def _read_rule(source: Reader, kind: int) -> Rule:
+    if kind == 3:
+        return Answered(source.number(1))
+    if kind == 4:
+        return Root(source.number(4))
+    if kind > 4:
+        raise BadInput("an unknown kind of rule", expected="0 to 4", actual=kind)
+    payees = source.accounts()
+    if kind == 2:
+        return Split(payees)
+    numbers = tuple(source.amount() for _ in range(source.number(1)))
+    return Split(payees, numbers if kind == 0 else None, numbers if kind == 1 else None)
 
 
 def _hash(types: tuple[str, ...], values: tuple[Any, ...]) -> bytes:

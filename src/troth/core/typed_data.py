@@ -1,6 +1,7 @@
 """EIP-712 digests that contracts take signatures over (docs/reference: deals.md, section 11; registries.md).
 
-The domain names the chain and the contract, so a signature is good for one contract on one chain only. A witness's
+The domain names the chain and the contract, so a signature is good for one contract on one chain only. Permits and
+authorizations (deals.md, section 3) are signed under the token's domain and name the Book as who takes. A witness's
 statement about a block is the exception: it says the same wherever it is shown, so that two of them can contradict.
 """
 
@@ -25,6 +26,9 @@ _VERDICT = keccak256(b"Verdict(bytes32 deal,uint8 rung,bytes32 evidence,bytes32 
 _BALLOT = keccak256(b"Ballot(address book,bytes32 deal,uint8 rung,uint8 choice)")
 _MANDATE = keccak256(b"Mandate(address principal,address agent,bytes32 scope,uint128 most,uint64 expiry,bytes32 salt)")
 _QUOTE = keccak256(b"Quote(bytes32 deal,uint8 rung,bytes32 measurement,bytes32 report,bytes32 quote,uint64 expiry)")
+_PERMIT = keccak256(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
+_RECEIVE = keccak256(b"ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
+                     b"uint256 validBefore,bytes32 nonce)")
 
 
 def join_digest(chain_id: int, book: Account, deal: bytes, pot: int, token: Account, amount: int,
@@ -80,8 +84,30 @@ def block_digest(chain_id: int, genesis: bytes, number: int, block_hash: bytes) 
     return keccak256(b"\x19\x01" + _WITNESS + statement)
 
 
+def authorization_nonce(deal: bytes, pot: int) -> bytes:
+    """The ERC-3009 nonce of a deposit: what is authorized with it can pay for nothing but this pot."""
+    return keccak256(deal + _uint(pot))
+
+
+def permit_digest(domain: bytes, owner: Account, spender: Account, amount: int, nonce: int, deadline: int) -> bytes:
+    """What an owner signs so that ``spender`` may take ``amount`` (ERC-2612). domain: the token's own separator."""
+    return _message(domain, _PERMIT, owner.rjust(32, b"\x00"), spender.rjust(32, b"\x00"), _uint(amount), _uint(nonce),
+                    _uint(deadline))
+
+
+def authorization_digest(domain: bytes, owner: Account, to: Account, amount: int, valid_after: int, valid_before: int,
+                         nonce: bytes) -> bytes:
+    """What an owner signs so that ``to``, and nobody else, may fetch ``amount`` once (ERC-3009). domain: as above."""
+    return _message(domain, _RECEIVE, owner.rjust(32, b"\x00"), to.rjust(32, b"\x00"), _uint(amount),
+                    _uint(valid_after), _uint(valid_before), nonce)
+
+
 def _digest(chain_id: int, contract: Account, *fields: bytes, name: bytes = _NAME) -> bytes:
     domain = keccak256(b"".join((_DOMAIN, name, _VERSION, _uint(chain_id), contract.rjust(32, b"\x00"))))
+    return _message(domain, *fields)
+
+
+def _message(domain: bytes, *fields: bytes) -> bytes:
     return keccak256(b"\x19\x01" + domain + keccak256(b"".join(fields)))
 
 

@@ -218,12 +218,12 @@ class Place:
             raise
 
     def deposit(self) -> None:
-        """Open the deal and deposit, as far as that is not done."""
-        state = self.state
-        if state is None:
-            self.side.book.open(self.leg.giver, self.leg.terms(self.lock), self.lock)
-        if state is None or not state.joined:
-            self.side.allow(self.leg.token, self.leg.amount)
+        """Open the deal and deposit, both or neither."""
+        self.side.allow(self.leg.token, self.leg.amount)
+        if self.state is None:
+            self.side.book.open_and_join(self.leg.giver, self.leg.terms(self.lock), self.lock, 0)
+        else:
+            # Somebody opened it without depositing, which only this party can do.
             self.side.book.join(self.leg.giver, self.deal, 0)
 
     def reveal(self, secret: bytes) -> None:

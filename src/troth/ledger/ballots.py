@@ -14,12 +14,11 @@ from troth.core.deals import phase
 from troth.core.encoding import keccak256
 from troth.core.errors import ActRefused, BadInput
 from troth.core.ports import Clock
-from troth.core.terms import RUNG, Account, Rung
+from troth.core.terms import Account, Rung
 from troth.core.typed_data import ballot_digest
 from troth.identity.keys import recover_account
 from troth.ledger.artefacts import artefact
 from troth.ledger.evm import EvmBook
-from troth.ledger.evmcodec import HEAD
 from troth.ledger.memory import MemoryBook
 from troth.ledger.sending import Receipt, Sender, call
 
@@ -279,7 +278,7 @@ class EvmBallots:
 
     def start(self, by: Account, deal: bytes) -> None:
         """See ``Ballots``."""
-        self._send(by, "start", ("address", "bytes32", HEAD, RUNG), self._book.address, deal, *self._rung(deal))
+        self._send(by, "start", ("address", "bytes"), self._book.address, self._book.made_of(deal))
 
     def cast(self, by: Account, deal: bytes, rung: int, choice: int) -> None:
         """See ``Ballots``."""
@@ -292,7 +291,7 @@ class EvmBallots:
 
     def count(self, by: Account, deal: bytes) -> None:
         """See ``Ballots``."""
-        self._send(by, "count", ("address", "bytes32", HEAD, RUNG), self._book.address, deal, *self._rung(deal))
+        self._send(by, "count", ("address", "bytes"), self._book.address, self._book.made_of(deal))
 
     def tally(self, deal: bytes, rung: int) -> Tally | None:
         """See ``Ballots``."""
@@ -304,11 +303,6 @@ class EvmBallots:
                                                 call(self._web3, self.address, data))
         against, yes, abstain = votes
         return Tally(bytes.fromhex(token[2:]), snapshot, closes, (against, yes, abstain)) if closes else None
-
-    def _rung(self, deal: bytes) -> tuple[object, object]:
-        """What shows the contract the rung that runs."""
-        state = self._book.state(deal)
-        return state.terms.head(), state.terms.rungs[state.rung].abi()
 
     def _send(self, by: Account, name: str, types: Sequence[str], *values: object) -> Receipt:
         """Run the act on the present state, so that a refusal costs nothing, then send it."""

@@ -4,15 +4,14 @@ web3.py's ``process_log`` costs half a millisecond an event; an index reads mill
 lines here, over ``struct`` and slices, and what nobody asked for yet (terms, results, data) stays the bytes it is.
 Everything that knows a layout of an event for the index is in this module.
 
-Strict all the same: the Book and the Anchor write one form of each event, and any other bytes raise OutsideFailed; of
-an opening only what is read at once is checked, and the rest when the deal is (its terms must lead to its id then).
+Strict all the same: the Book and the Anchor write one form of each event, and any other bytes raise OutsideFailed. A
+deal's opening must lead to its id, so whoever invents terms for a known id is noticed.
 What this does not prove: that the chain holds these events at all (``troth.ledger.feed`` says what does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from struct import Struct
 from struct import error as _StructError
 from typing import Any
@@ -20,7 +19,8 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from troth.core.errors import OutsideFailed
-from troth.core.terms import ASK, CHALLENGE, RUNG, Account
+from troth.core.packed import ROLES
+from troth.core.terms import CHALLENGE, Account
 from troth.ledger import anchors, evmcodec
 
 Row = tuple[Any, ...]
@@ -39,9 +39,9 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "stopped": ("stopped",),
     "anchored": ("owner", "origin", "size", "root"),
 }
-"""Table -> its columns after (block, log_index, tx). One row an event, but for ``named``: one for each account that a
-deal's terms name, and each challenger. Amounts, sizes and leaf indices are decimal text, since they pass 64 bits.
-terms, result: ABI encoding as the event holds it; data: as submitted or answered."""
+"""Table -> its columns after (block, log_index, tx). One row an event, but for ``named``: one for each account in the
+table of a deal's terms, its opener, and each challenger. Amounts, sizes and leaf indices are decimal text, since they
+pass 64 bits. terms, data: the bytes that the event holds; result: its words."""
 
 CREDITED = "0x" + keccak(b"CreditAdded(address,address,uint256)").hex()
 WITHDRAWN = "0x" + keccak(b"Withdrawn(address,address,uint256)").hex()
@@ -49,16 +49,14 @@ STOPPED = "0x" + keccak(b"StopSet(bool)").hex()
 
 # "31xB" is a word that holds a byte, and so on. Packing writes zeros where "x" is, so packing again checks them.
 _JOINED = Struct(">31xB24xQ")
-_ENTRY = Struct(">24xQ31xB12x20s31xB31xB31xB24xQ32s24xQ24xQ")
+_ENTRY = Struct(">BBBBQ20s32s24xQ")
 _CLOSED = Struct(">31xB24xQ31xB24xQ24xQ32s16x16s24xQ")
 _COLLECTED = Struct(">31xB32s12x20s16x16s")
 _SWEPT = Struct(">31xB16x16s")
 _FLAG = Struct(">31xB")
 _ANCHORED = Struct(">24xQ32s")
-_TERMS = Struct(">32s24xQ12x20s24xQ12x20s")
+_OPENED = Struct(">32s24xQ")
 _WORD = Struct(">24xQ")
-_RUNG_WORDS = RUNG.replace(ASK, "").count(",") + 1
-"""A rung's words before its asks begin; terms grow there."""
 
 
 class Strange(Exception):
@@ -104,11 +102,10 @@ def _joined(topics: Sequence[bytes], data: bytes) -> Row:
 
 
 def _recorded(topics: Sequence[bytes], data: bytes) -> Row:
-    offset, kind, account, rung, ask, slot, at, claim, place, size = _exact(_ENTRY, data)
-    end = 320 + size
-    if (offset, place) != (32, 256) or not 1 <= kind <= 3 or len(data) != 320 + -size % 32 + size or any(data[end:]):
+    kind, rung, ask, slot, at, account, claim, offset = _exact(_ENTRY, data)
+    if offset != 96 or not 1 <= kind <= 3:
         raise Strange("not one entry")
-    return topics[1], kind, account, rung, ask, slot, _time(at), claim, data[320:end]
+    return topics[1], kind, account, rung, ask, slot, _time(at), claim, _bytes(data, 96)
 
 
 def _closed(topics: Sequence[bytes], data: bytes) -> Row:
@@ -161,54 +158,22 @@ def _anchored(topics: Sequence[bytes], data: bytes) -> Row:
 # -- a deal's opening ------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1_024)
-def _words(count: int) -> Struct:
-    """The low 64 bits of so many words: all that a count or an offset needs."""
-    return Struct(">" + "24xQ" * count)
+def _bytes(data: bytes, at: int) -> bytes:
+    """The byte string that begins at ``at`` and ends the data, padded with zeros."""
+    (size,) = _exact(_WORD, data, at)
+    end = at + 32 + size
+    if len(data) != end + -size % 32 or any(data[end:]):
+        raise Strange("bytes beyond their end, or slack after them")
+    return data[at + 32 : end]
 
 
-def _accounts_named(data: bytes) -> set[bytes]:
-    """Every account that terms name, in one walk over (salt, terms); the parts follow each other without a gap."""
-    count = len(data) // 32
-    low = _words(count).unpack(data)
-    at = 7  # words: salt, offset 64, token, fund_by, wrong_bonds, the two arrays' offsets, then the pots
-    accounts = [4]
-    if (low[1], low[5]) != (64, 160):
-        raise Strange("not one deal's terms")
-    first, at = at + 1, at + 1 + low[at]
-    for pot in range(first, at):
-        _here(low[pot], first, at)
-        accounts += (at + 1, at + 3)
-        _here(low[at + 4], at, at + 5)
-        rule_one, at = at + 6, at + 6 + low[at + 5]
-        for rule in range(rule_one, at):
-            _here(low[rule], rule_one, at)
-            _here(low[at + 4], at, at + 6)
-            payees, numbers = at + 7, at + 7 + low[at + 6]
-            _here(low[at + 5], at, numbers)
-            accounts += range(payees, min(numbers, count))
-            at = numbers + 1 + low[numbers]
-    _here(low[6], 2, at)
-    first, at = at + 1, at + 1 + low[at]
-    for rung in range(first, at):
-        _here(low[rung], first, at)
-        _here(low[at + 2], at, at + _RUNG_WORDS)
-        ask_one = at + _RUNG_WORDS + 1
-        at = ask_one + low[ask_one - 1]
-        for ask in range(ask_one, at):
-            _here(low[ask], ask_one, at)
-            _here(low[at + 1], at, at + 4)
-            who, at = at + 5, at + 5 + low[at + 4]
-            accounts += range(who, min(at, count))
-    _here(len(data), 0, at)
-    named = {data[32 * one : 32 * one + 32] for one in accounts}
-    return {_account(word) for word in named if any(word[:31])}  # the others are roles
-
-
-def _here(offset: int, start: int, at: int) -> None:
-    """Refuse an offset from word ``start`` that does not lead to word ``at``, where the next part lies."""
-    if offset != 32 * (at - start):
-        raise Strange("terms in another order, or with slack bytes")
+def _table(terms: bytes) -> tuple[tuple[bytes, ...], bytes, int]:
+    """(the accounts that terms name, the token, fund_by): what stands in front of their one form (section 1)."""
+    count = terms[0]
+    named = tuple(terms[at : at + 20] for at in range(1, 20 * count, 20))
+    place = terms[1 + 20 * count]
+    token = bytes(19) + bytes((place,)) if place < ROLES else named[place - ROLES]
+    return named, token, _time(int.from_bytes(terms[2 + 20 * count : 10 + 20 * count], "big"))
 
 
 # -- all of them -----------------------------------------------------------------------------------------------------
@@ -224,14 +189,15 @@ _BOOK: Mapping[str, tuple[str, int, Callable[[Sequence[bytes], bytes], Row]]] = 
     STOPPED: ("stopped", 1, _stopped),
 }
 _ANCHOR = {"0x" + anchors.event_topic().hex(): ("anchored", 3, _anchored)}
-_OPENED = "0x" + evmcodec.OPENED.hex()
+_OPENING = "0x" + evmcodec.OPENED.hex()
 
 
 class Reader:
-    """Reads the logs of one Book and one Anchor."""
+    """Reads the logs of one Book and one Anchor. chain_id and book enter every deal's id."""
 
-    def __init__(self, book: Account, anchor: Account) -> None:
+    def __init__(self, chain_id: int, book: Account, anchor: Account) -> None:
         self.addresses = ("0x" + book.hex(), "0x" + anchor.hex())
+        self._id = chain_id.to_bytes(32, "big") + bytes(12) + book
         self._layouts = {self.addresses[0]: _BOOK, self.addresses[1]: _ANCHOR}
 
     def rows(self, logs: Iterable[Mapping[str, Any]]) -> dict[str, list[Row]]:
@@ -250,18 +216,18 @@ class Reader:
         return found
 
     def _add(self, log: Mapping[str, Any], found: dict[str, list[Row]]) -> None:
-        address = log["address"].lower()
-        layouts = self._layouts.get(address)
+        address = log["address"]
+        layouts = self._layouts.get(address) or self._layouts.get(address.lower())
         if layouts is None:
             return
         names = log["topics"]
         data = bytes.fromhex(log["data"][2:])
         topics = [bytes.fromhex(topic[2:]) for topic in names]
         place = int(log["blockNumber"], 16), int(log["logIndex"], 16), bytes.fromhex(log["transactionHash"][2:])
-        if log.get("removed") or len(place[2]) != 32 or any(len(topic) != 32 for topic in topics):
+        if log.get("removed") or len(place[2]) != 32 or set(map(len, topics)) != {32}:
             raise Strange("a log that was removed, or is none")
         name = names[0].lower()
-        if name == _OPENED and layouts is _BOOK:
+        if name == _OPENING and layouts is _BOOK:
             self._open(place, topics, data, found)
             return
         table, count, read = layouts[name]
@@ -276,11 +242,14 @@ class Reader:
         if len(topics) != 3:
             raise Strange(f"{len(topics)} topics where 3 belong")
         deal, opener = topics[1], _account(topics[2])
-        salt, _, token, fund_by, _ = _exact(_TERMS, data)
-        named = _accounts_named(data)
-        found["opened"].append((*place, deal, opener, token, _time(fund_by), salt, data[64:]))
-        named.add(opener)
-        found["named"].extend((*place, deal, account) for account in sorted(named))
+        salt, offset = _exact(_OPENED, data)
+        terms = _bytes(data, 64)
+        # The id commits to opener, salt and terms: nobody can invent others for it.
+        if offset != 64 or keccak(b"".join((self._id, topics[2], salt, keccak(terms)))) != deal:
+            raise Strange("terms that do not lead to the deal's id")
+        named, token, fund_by = _table(terms)
+        found["opened"].append((*place, deal, opener, token, fund_by, salt, terms))
+        found["named"].extend((*place, deal, account) for account in {*named, opener})
 
 
 def _named(log: object, error: Exception) -> str:

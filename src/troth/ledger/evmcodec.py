@@ -1,7 +1,7 @@
 """How the contract ``Book`` is spoken to: calldata out, events in (contracts/src/interfaces/IBook.sol).
 
 Calldata and events are encoded by hand from ABI types, since web3.py's contract objects cost milliseconds a call.
-Shapes and limits are those of docs/reference/deals.md, section 1; accounts are 20 bytes here.
+Accounts are 20 bytes here.
 """
 
 from __future__ import annotations
@@ -11,39 +11,26 @@ from typing import Any
 
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, OutsideFailed
-from troth.core.terms import (
-    ENTRY,
-    POT,
-    RESULT,
-    RUNG,
-    TERMS,
-    Answered,
-    Ask,
-    Entry,
-    Pot,
-    Result,
-    Root,
-    Rule,
-    Rung,
-    Split,
-    Terms,
-    unlabel,
-)
+from troth.core.terms import CHALLENGE, RESULT, SUBMISSION, VERDICT, Account, Entry, Result, Terms
 
-HEAD = "(address,uint64,address,bytes32[],bytes32[])"
-DEAL = ("bytes32", "bytes32", "uint256", "uint8", "uint8", "uint8", "uint8", "uint64", "uint64", "uint32")
-"""What ``deals(id)`` answers: terms, history, filled, status, missing, rung, ask, start, judgedAt, joined."""
+STATE = "(uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)"
+DEAL = ("bytes32", STATE)
+"""What ``deals(id)`` answers: history; status, missing, rung, ask, joined, start, judgedAt, filled."""
 
 CALLS: Mapping[str, tuple[str, ...]] = {
-    "open": (TERMS, "bytes32"),
-    "join": ("bytes32", "uint8", HEAD, POT),
-    "joinWithConsent": ("bytes32", "uint8", HEAD, POT, "uint64", "bytes"),
-    "submit": ("bytes32", HEAD, RUNG, "uint8", "uint8", "bytes32", "bytes"),
-    "submitAndJudge": ("bytes32", TERMS, f"{ENTRY}[]", "uint8", "uint8", "bytes32", "bytes"),
-    "judge": ("bytes32", TERMS, f"{ENTRY}[]"),
-    "challenge": ("bytes32", TERMS),
-    "close": ("bytes32", TERMS, f"{ENTRY}[]"),
+    "open": ("bytes32", "bytes"),
+    "openAndJoin": ("bytes32", "bytes", "uint8"),
+    "join": ("bytes", "uint8"),
+    "joinWithConsent": ("bytes", "uint8", "uint64", "bytes"),
+    "joinWithPermit": ("bytes", "uint8", "uint256", "uint8", "bytes32", "bytes32"),
+    "joinWithAuthorization": ("bytes", "uint8", "uint256", "uint256", "uint8", "bytes32", "bytes32"),
+    "submit": ("bytes", "uint8", "uint8", "bytes32", "bytes"),
+    "submitAndJudge": ("bytes", "bytes", "uint8", "uint8", "bytes32", "bytes"),
+    "judge": ("bytes", "bytes"),
+    "challenge": ("bytes",),
+    "close": ("bytes", "bytes"),
     "collect": ("bytes32", "uint8", "uint256", "address", "uint128", "bytes32[]"),
+    "collectMany": ("bytes32", "uint8", "(uint256,address,uint128,bytes32[])[]"),
     "sweep": ("bytes32", "uint8"),
     "withdraw": ("address",),
     "stop": ("bool",),
@@ -52,9 +39,11 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 }
 SELECTORS = {name: keccak256(f"{name}({','.join(types)})".encode())[:4] for name, types in CALLS.items()}
 
-OPENED = keccak256(f"DealOpened(bytes32,address,bytes32,{TERMS})".encode())
+OPENED = keccak256(b"DealOpened(bytes32,address,bytes32,bytes)")
 JOINED = keccak256(b"PotJoined(bytes32,uint8,uint64)")
-RECORDED = keccak256(f"Recorded(bytes32,{ENTRY})".encode())
+RECORDED = keccak256(b"Recorded(bytes32,bytes32,bytes32,bytes)")
+RECORD = ("bytes32", "bytes32", "bytes")
+"""What ``Recorded`` holds: head, claim, data."""
 LEAF_COLLECTED = keccak256(b"LeafCollected(bytes32,uint8,uint256,address,uint128)")
 ROOT_SWEPT = keccak256(b"RootSwept(bytes32,uint8,uint128)")
 CLOSED = keccak256(f"DealClosed(bytes32,uint8,{RESULT})".encode())
@@ -84,17 +73,33 @@ def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
                             do="Check the Book's address and the node.") from None
 
 
-def terms_of(value: Sequence[Any]) -> Terms:
-    """Terms from their decoded ABI tuple. Raises BadInput for names that are no UTF-8."""
-    token, fund_by, wrong_bonds, pots, rungs = value
-    return Terms(account_of(token), tuple(_pot(pot) for pot in pots), tuple(_rung(rung) for rung in rungs), fund_by,
-                 account_of(wrong_bonds))
+def deal_bytes(opener: Account, salt: bytes, terms: Terms) -> bytes:
+    """What a deal's id is made of, as acts bring it."""
+    return opener + salt + terms.to_bytes()
 
 
-def entry_of(value: Sequence[Any]) -> Entry:
-    """An entry from its decoded ABI tuple."""
-    kind, by, rung, ask, slot, at, claim, data = value
-    return Entry(kind, account_of(by), rung, ask, slot, at, bytes(claim), bytes(data))
+def long_history(history: Sequence[Entry]) -> bytes:
+    """Whole entries, as ``judge`` takes them."""
+    return b"".join(entry.head + entry.claim + len(entry.data).to_bytes(2, "big") + entry.data for entry in history)
+
+
+def short_history(history: Sequence[Entry]) -> bytes:
+    """What ``close`` needs of the entries: not the data of submissions."""
+    return b"".join(_short(entry) for entry in history)
+
+
+def _short(entry: Entry) -> bytes:
+    if entry.kind == SUBMISSION:
+        return entry.head + entry.content
+    return entry.head + (len(entry.data).to_bytes(2, "big") + entry.data if entry.kind == VERDICT else b"")
+
+
+def entry_of(head: bytes, claim: bytes, data: bytes) -> Entry:
+    """An entry from what ``Recorded`` holds. Raises OutsideFailed for a kind that no Book writes."""
+    if head[0] not in (SUBMISSION, VERDICT, CHALLENGE):
+        raise OutsideFailed("an entry that no Book writes", expected="kind 1, 2 or 3", actual=head[0],
+                            do="Check the Book's address and the node.")
+    return Entry(head[0], head[12:], head[1], head[2], head[3], int.from_bytes(head[4:12], "big"), claim, data)
 
 
 def result_of(value: Sequence[Any]) -> Result:
@@ -106,38 +111,3 @@ def result_of(value: Sequence[Any]) -> Result:
 def account_of(text: str) -> bytes:
     """An account as eth_abi writes it, as 20 bytes."""
     return bytes.fromhex(text[2:])
-
-
-def _name(data: bytes) -> str:
-    try:
-        return unlabel(bytes(data))
-    except UnicodeDecodeError:
-        raise BadInput("a name that is no UTF-8", actual=data.hex(),
-                       do="This deal was not opened by Troth; it cannot be shown.") from None
-
-
-def _pot(value: Sequence[Any]) -> Pot:
-    name, depositor, amount, residual, rules = value
-    return Pot(_name(name), account_of(depositor), amount, {rule[0]: _rule(rule) for rule in rules},
-               account_of(residual))
-
-
-def _rule(value: Sequence[Any]) -> Rule:
-    _, kind, rung, term, payees, numbers = value
-    if kind == 3:
-        return Answered(rung)
-    if kind == 4:
-        return Root(term)
-    accounts = tuple(account_of(payee) for payee in payees)
-    return Split(accounts, tuple(numbers) if kind == 0 else None, tuple(numbers) if kind == 1 else None)
-
-
-def _rung(value: Sequence[Any]) -> Rung:
-    policy, codehash, asks, verdict_period, window, bond, silent, param = value
-    return Rung(account_of(policy), bytes(codehash), tuple(_ask(ask) for ask in asks), verdict_period, window, bond,
-                silent, bytes(param))
-
-
-def _ask(value: Sequence[Any]) -> Ask:
-    kind, who, period, slots = value
-    return Ask(_name(kind), tuple(account_of(account) for account in who) or None, period, slots)

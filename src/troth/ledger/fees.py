@@ -63,7 +63,6 @@ class Heads:
         The other way round a re-organisation between the two questions would make the block that it took away final.
         """
         if isinstance(tag, int):
-            self.number(SAFE)
             self.number(FINALIZED)
         if tag not in self._blocks:
             name = hex(tag) if isinstance(tag, int) else tag

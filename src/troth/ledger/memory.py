@@ -6,19 +6,20 @@ has as code, and atomicity: an act computes everything first and writes last.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from troth.core import deals, deals_terms
 from troth.core.deals import Deal, Question
 from troth.core.errors import ActRefused, BadInput, TrothError
-from troth.core.ports import Clock
+from troth.core.ports import Clock, ProvenLeaf
 from troth.core.settlement import Credit
 from troth.core.terms import Account, DealState, Result, Rung, Terms, deal_id
-from troth.core.typed_data import join_digest
+from troth.core.typed_data import authorization_nonce, join_digest
 from troth.identity.keys import recover_account
-
-UNLIMITED = 2**256 - 1
+from troth.ledger.memory_token import MemoryToken
 
 
 class RungPolicy(Protocol):
@@ -45,56 +46,6 @@ class Policy:
     code: RungPolicy
 
 
-class MemoryToken:
-    """One token's balances and allowances, in its smallest unit, with an ERC-20's refusals.
-
-    fee: what every transfer loses on its way, to mirror fee-on-transfer tokens. failing: accounts that transfers
-    to or from fail for, to mirror tokens with a block list.
-    """
-
-    def __init__(self, *, fee: int = 0) -> None:
-        self.fee = fee
-        self.failing: set[Account] = set()
-        self._balances: dict[Account, int] = {}
-        self._allowances: dict[tuple[Account, Account], int] = {}
-
-    def balance_of(self, account: Account) -> int:
-        """What the account holds."""
-        return self._balances.get(account, 0)
-
-    def mint(self, account: Account, amount: int) -> None:
-        """Create ``amount`` for ``account``."""
-        self._balances[account] = self.balance_of(account) + amount
-
-    def approve(self, owner: Account, spender: Account, amount: int) -> None:
-        """Let ``spender`` take up to ``amount`` from ``owner``."""
-        self._allowances[owner, spender] = amount
-
-    def allowance(self, owner: Account, spender: Account) -> int:
-        """What ``spender`` may still take from ``owner``."""
-        return self._allowances.get((owner, spender), 0)
-
-    def transfer(self, sender: Account, to: Account, amount: int) -> None:
-        """Move the sender's own money. Raises ActRefused TransferFailed and moves nothing."""
-        if sender in self.failing or to in self.failing:
-            raise ActRefused("TransferFailed", "the token refuses this account", actual=to.hex())
-        if self.balance_of(sender) < amount:
-            raise ActRefused("TransferFailed", "not enough of the token", expected=amount,
-                             actual=self.balance_of(sender), do="Bring the amount to this account first.")
-        self._balances[sender] = self.balance_of(sender) - amount
-        self.mint(to, max(0, amount - self.fee))
-
-    def transfer_from(self, spender: Account, owner: Account, to: Account, amount: int) -> None:
-        """Move another's money within its allowance. Raises ActRefused TransferFailed and moves nothing."""
-        allowed = self.allowance(owner, spender)
-        if allowed < amount:
-            raise ActRefused("TransferFailed", "the Book may not take this much", expected=amount, actual=allowed,
-                             do="Approve the Book for the amount first.")
-        self.transfer(owner, to, amount)
-        if allowed != UNLIMITED:
-            self._allowances[owner, spender] = allowed - amount
-
-
 class MemoryBook:
     """Implements the port ``troth.core.ports.Book``. tokens and policies: what has code, by address.
 
@@ -114,6 +65,18 @@ class MemoryBook:
 
     def open(self, by: Account, terms: Terms, salt: bytes) -> bytes:
         """Section 2. Raises ActRefused; BadInput for values that no contract could be given."""
+        opened = self._opened(by, terms, salt)
+        self._deals[opened.id] = opened
+        return opened.id
+
+    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int) -> bytes:
+        """``open`` and ``join``, both or nothing. Raises ActRefused; BadInput as ``open`` does."""
+        opened = self._opened(by, terms, salt)
+        deals.check_join(opened, by, pot, self._clock.now())
+        self._enter(opened, pot, by)
+        return opened.id
+
+    def _opened(self, by: Account, terms: Terms, salt: bytes) -> Deal:
         if len(salt) != 32:
             raise BadInput("not a salt", expected="32 bytes", actual=f"{len(salt)} bytes")
         deals_terms.readable(terms)
@@ -130,8 +93,7 @@ class MemoryBook:
         deal = deal_id(self.chain_id, self.address, by, salt, terms.hash())
         if deal in self._deals:
             raise ActRefused("Exists", "this deal is open already", actual=deal.hex(), do="Use another salt.")
-        self._deals[deal] = deals.opened(deal, terms)
-        return deal
+        return deals.opened(deal, terms)
 
     def join(self, by: Account, deal: bytes, pot: int) -> None:
         """Section 3, by the depositor. Raises ActRefused."""
@@ -152,6 +114,39 @@ class MemoryBook:
             raise ActRefused("BadConsent", "the depositor did not consent to this, or no longer", actual=f"time {now}",
                              expected=f"{terms.pots[pot].depositor.hex()}'s signature, good until {expiry}")
         self._enter(found, pot, terms.pots[pot].depositor)
+
+    def join_with_permit(self, by: Account, deal: bytes, pot: int, deadline: int, signature: bytes) -> None:
+        """Section 3, by the depositor with its ERC-2612 permit for the pot's amount. Raises ActRefused; BadInput for a
+        signature that is not 65 bytes.
+        """
+        _signature(signature)
+        found = self._deal(deal)
+        self._going()
+        now = self._clock.now()
+        deals.check_join(found, by, pot, now)
+        ledger = self.tokens[found.terms.token]
+        # Somebody may have brought this permit before: what counts is whether the Book may then take the amount.
+        with suppress(ActRefused):
+            ledger.permit(by, self.address, found.terms.pots[pot].amount, deadline, signature, now)
+        self._enter(found, pot, by)
+
+    def join_with_authorization(self, by: Account, deal: bytes, pot: int, valid_after: int, valid_before: int,
+                                signature: bytes) -> None:
+        """Section 3, by anybody with the depositor's ERC-3009 authorization. Raises ActRefused; BadInput for a
+        signature that is not 65 bytes.
+        """
+        _signature(signature)
+        found = self._deal(deal)
+        self._going()
+        now = self._clock.now()
+        deals.check_join(found, by, pot, now, consented=True)
+        terms = found.terms
+        amount = terms.pots[pot].amount
+        self._whole(terms.token, amount)
+        self.tokens[terms.token].receive_with_authorization(
+            terms.pots[pot].depositor, self.address, amount, (valid_after, valid_before),
+            authorization_nonce(deal, pot), signature, now)
+        self._deals[deal] = deals.join(found, pot, now)
 
     def submit(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
         """Section 4. Raises ActRefused."""
@@ -192,6 +187,14 @@ class MemoryBook:
                                       self._clock.now())
         self._deals[deal] = found
         self._pay(found.terms.token, credit)
+
+    def collect_many(self, by: Account, deal: bytes, pot: int, leaves: Sequence[ProvenLeaf]) -> None:
+        """Section 9: all of them, but those collected already, or nothing. Raises ActRefused."""
+        found, credits = deals.collect_many(self._deal(deal), self.chain_id, self.address, pot, leaves,
+                                            self._clock.now())
+        self._deals[deal] = found
+        for credit in credits:
+            self._pay(found.terms.token, credit)
 
     def sweep(self, by: Account, deal: bytes, pot: int) -> None:
         """Section 9. Raises ActRefused."""
@@ -262,11 +265,15 @@ class MemoryBook:
 
     def _take(self, token: Account, owner: Account, amount: int) -> None:
         """Bring exactly ``amount`` in, or raise TransferFailed with nothing moved."""
-        ledger = self.tokens[token]
-        if ledger.fee and amount:
+        self._whole(token, amount)
+        self.tokens[token].transfer_from(self.address, owner, self.address, amount)
+
+    def _whole(self, token: Account, amount: int) -> None:
+        """Refuse a token that would bring less than it takes."""
+        fee = self.tokens[token].fee
+        if fee and amount:
             raise ActRefused("TransferFailed", "the Book would not receive the whole amount", expected=amount,
-                             actual=max(0, amount - ledger.fee), do="Use a token without transfer fees.")
-        ledger.transfer_from(self.address, owner, self.address, amount)
+                             actual=max(0, amount - fee), do="Use a token without transfer fees.")
 
     def _pay(self, token: Account, credit: Credit) -> None:
         """One transfer; one that fails stays to be withdrawn."""
@@ -279,3 +286,6 @@ class MemoryBook:
             self._credits[key] = self._credits.get(key, 0) + credit.amount
 
 
+def _signature(signature: bytes) -> None:
+    if len(signature) != 65:
+        raise BadInput("not a signature of a key", expected="65 bytes: r, s, v", actual=f"{len(signature)} bytes")

@@ -16,7 +16,8 @@ from troth.core.jury_state import MOST_TRIED, Case, Jury, Rules
 from troth.core.ports import Clock
 from troth.core.seats import check_time, choices_hash, claim_of, involved, resolved
 from troth.core.terms import Account
-from troth.ledger.memory import MemoryBook, MemoryToken
+from troth.ledger.memory import MemoryBook
+from troth.ledger.memory_token import MemoryToken
 
 
 class Blocks(Protocol):

@@ -136,16 +136,25 @@ class Outbox:
         except sqlite3.Error as error:
             raise OutsideFailed(f"the outbox {path} cannot be opened: {error}") from error
         try:
-            with self._translated():
+            with self._alone(), self._translated():
                 self._db.execute("PRAGMA journal_mode=WAL")
-            with self.writing(durable=True):
-                self._check()
+                with self.writing(durable=True):
+                    self._check()
         except BaseException:
             self._db.close()
             raise
 
     def __repr__(self) -> str:
         return f"Outbox({self.path or 'in memory'})"
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Against others that open the file too: SQLite does not wait for its turn to change the journal's mode."""
+        if self.path is None:
+            yield
+        else:
+            with holding(f"{self.path}.lock", TURN, "another process is opening this outbox"):
+                yield
 
     def _check(self) -> None:
         (mark,) = self._db.execute("PRAGMA application_id").fetchone()

@@ -60,7 +60,7 @@ class Projection:
 
     def __init__(self, web3: Web3, store: Store, of: Contracts, *, window: int = WINDOW,
                  depth: int | None = None) -> None:
-        self._feed = Feed(web3, Reader(of.book, of.anchor), depth)
+        self._feed = Feed(web3, Reader(of.chain_id, of.book, of.anchor), depth)
         self._store = store
         self._first = of.first_block
         self._window = window

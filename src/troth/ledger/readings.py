@@ -15,8 +15,7 @@ from typing import Any, Literal, get_args
 from troth.core import deals as rules
 from troth.core.deals import Deal
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Undecidable
-from troth.core.terms import CHALLENGE, SUBMISSION, TERMS, VERDICT, Account, DealState, Entry, Result, Terms, deal_id
-from troth.ledger.evmcodec import decode, terms_of
+from troth.core.terms import CHALLENGE, SUBMISSION, VERDICT, Account, DealState, Entry, Result, Terms
 from troth.ledger.projection_sql import Store
 
 Status = Literal["funding", "running", "closed", "void"]
@@ -169,8 +168,7 @@ class Snapshot:
             raise Undecidable("there is no such deal in the index", actual=deal.hex(), expected=f"as of {self.as_of}",
                               do="Was it opened on this Book, and is its block in?")
         *place, opener, salt, body = opened[0]
-        terms = self._terms(deal, bytes(opener), bytes(salt), bytes(body))
-        found = self._replay(rules.opened(deal, terms))
+        found = self._replay(rules.opened(deal, Terms.from_bytes(bytes(body))))
         payouts = [*self._paid("collected", "deal", deal), *self._paid("swept", "deal", deal)]
         payouts.sort(key=lambda one: (one.place.block, one.place.log_index))
         return DealReading(deal, bytes(opener), bytes(salt), _place(*place), found.state(), found.digest,
@@ -216,16 +214,6 @@ class Snapshot:
                                f"WHERE {column} = ? ORDER BY block, log_index", (value,))
         return [Payout(table, _bytes(account), int(amount), _bytes(deal), pot, _bytes(token), _place(*place))  # type: ignore[arg-type]
                 for *place, account, amount, deal, pot, token in rows]
-
-    def _terms(self, deal: bytes, opener: Account, salt: bytes, body: bytes) -> Terms:
-        """A deal's terms, which must lead to its id: nobody can invent others for it."""
-        (value,) = decode((TERMS,), _OFFSET + body)
-        terms, meta = terms_of(value), self._store.meta()
-        found = deal_id(int(meta["chain"]), bytes.fromhex(meta["book"]), opener, salt, terms.hash())
-        if found != deal:
-            raise OutsideFailed("terms that do not lead to the deal's id", expected=deal.hex(), actual=found.hex(),
-                                do="Delete the index and read the chain again, from another node.")
-        return terms
 
     def _replay(self, deal: Deal) -> Deal:
         """The deal after all its events, act by act as the rules have them."""

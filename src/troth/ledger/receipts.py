@@ -28,7 +28,7 @@ from eth_hash.auto import keccak
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
 from troth.ledger.chains import rlpcodec as rlp
 from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Header, Log, Receipt, hex_bytes, quantity
-from troth.ledger.chains.rpc import event_of, request
+from troth.ledger.chains.rpc import event_of, request, understood
 from troth.ledger.chains.tries import Tries
 
 if TYPE_CHECKING:
@@ -208,15 +208,22 @@ def prove_receipt(web3: Web3, tx_hash: bytes, upto_block: int) -> ReceiptProof:
     entry = request(web3, "eth_getTransactionReceipt", "0x" + tx_hash.hex())
     if entry is None:
         raise Misuse("the chain has no receipt of this transaction", actual=tx_hash.hex(), do="Has it been mined?")
-    number, index = quantity(entry["blockNumber"]), quantity(entry["transactionIndex"])
+    with understood("eth_getTransactionReceipt"):
+        number, index = quantity(entry["blockNumber"]), quantity(entry["transactionIndex"])
     if upto_block < number:
         raise Misuse("the pinned block is before the receipt's", expected=f"{number} or later", actual=upto_block)
+    with understood("eth_getBlockByNumber"):
+        held = request(web3, "eth_getBlockByNumber", hex(number), False)["transactions"]
+        if hex_bytes(held[index], 32) != tx_hash:
+            raise OutsideFailed(f"the node's block {number} does not hold this transaction where its receipt says",
+                                expected=tx_hash.hex(), actual=held[index], do="Ask another node.")
     headers = tuple(header_at(web3, at) for at in range(number, upto_block + 1))
-    receipts = [encoded(found) for found in request(web3, "eth_getBlockReceipts", hex(number))]
-    nodes = _branch(receipts, index)
+    with understood("eth_getBlockReceipts"):
+        receipts = [encoded(found) for found in request(web3, "eth_getBlockReceipts", hex(number))]
+        receipt, nodes = receipts[index], _branch(receipts, index)
     if keccak(nodes[0]) != Header.decode(headers[0]).receipts_root:
         raise OutsideFailed(f"the node's receipts of block {number} do not hash to its receipts root")
-    return ReceiptProof(headers, nodes, index, receipts[index])
+    return ReceiptProof(headers, nodes, index, receipt)
 
 
 def header_at(web3: Web3, number: int) -> bytes:
@@ -224,8 +231,9 @@ def header_at(web3: Web3, number: int) -> bytes:
     block = request(web3, "eth_getBlockByNumber", hex(number), False)
     if block is None:
         raise Misuse("the chain does not reach the pinned block yet", actual=number)
-    raw = Header.from_json(block).encode()
-    if keccak(raw) != hex_bytes(block["hash"], 32):
+    with understood("eth_getBlockByNumber"):
+        raw, digest = Header.from_json(block).encode(), hex_bytes(block["hash"], 32)
+    if keccak(raw) != digest:
         raise OutsideFailed(f"block {number} does not hash to its own hash", do="Is the node's fork newer than Troth?")
     return raw
 

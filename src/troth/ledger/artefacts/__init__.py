@@ -12,7 +12,7 @@ from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
 
 NAMES = (
-    "Book", "Anchor", "Credits", "Forwarder",
+    "Book", "Shape", "Anchor", "Credits", "Forwarder",
     "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
     "Vote", "Ballots", "Quote", "Mandated", "Revocations",
     "Identities", "LogOwners", "Anchored",
