@@ -425,3 +425,35 @@ def test_a_majority_of_the_stake_is_not_prevented() -> None:
     owners = (JURORS[0],) * 12 + JURORS[4:12]
     won = sum(sum(place < 12 for place in jury) >= 2 for jury in juries(owners, 100))
     assert won > 50
+
+
+def test_what_a_draw_sees_is_fixed_to_the_second() -> None:
+    """Who stakes in the second of the start comes too late, who asks to leave in it is still there."""
+    world = MemoryCourts()
+    world.jury.stake(JURORS[0], 8 * RULES.unit)
+    world.advance(1)
+    world.jury.stake(JURORS[1], 30 * RULES.unit)
+    extra = Case(SEATS).encode()
+    dispute = world.jury.create_dispute(account("asker"), 2, extra, CASE_COST)
+    world.jury.unstake(JURORS[0], tuple(range(8)))
+    assert set(drawn(world, dispute, extra)) == {JURORS[0]}
+    # Who had asked before is not.
+    world.advance(1)
+    world.jury.stake(JURORS[2], 6 * RULES.unit)
+    world.advance(1)
+    later = world.jury.create_dispute(account("asker"), 2, extra, CASE_COST)
+    assert not set(drawn(world, later, extra)) & {JURORS[0]}
+
+
+def test_who_paid_for_any_round_judges_in_none() -> None:
+    """Jurors that appeal are passed over in every later round, not only in their own."""
+    world = MemoryCourts()
+    fill(world, 30, JURORS[:2])
+    fill(world, 6, JURORS[2:])
+    extra = Case(1).encode()
+    dispute = world.jury.create_dispute(account("asker"), 2, extra, RULES.fee)
+    drawn(world, dispute, extra)
+    for payer in JURORS[:2]:
+        voted(world, dispute, 1)
+        world.jury.appeal(payer, dispute, world.jury.appeal_cost(dispute))
+        assert not set(drawn(world, dispute, extra)) & set(JURORS[: JURORS.index(payer) + 1])

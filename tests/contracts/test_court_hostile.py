@@ -40,7 +40,8 @@ from troth.core.jury_state import Case, Rules
 from troth.core.seats import involved
 from troth.core.terms import REFUTED, UPHELD, Account
 from troth.ledger.chains.blocks import Header
-from troth.ledger.court import EvmSeat, jury_spec
+from troth.ledger.court import EvmJury, EvmSeat, court_spec, jobs_spec, jury_spec, seat_spec
+from troth.ledger.deploy import Contracts, extend
 from troth.ledger.sending import call
 
 MINUTES = 180
@@ -215,6 +216,21 @@ def test_another_header_is_no_seed(world: EvmCourts) -> None:
     assert world.court().disputes[dispute].rounds[0].seed
 
 
+def test_courts_are_deployed_beside_a_book(world: EvmCourts) -> None:
+    """``extend`` adds policy, jury, seat and jobs to a Book's contracts, and they are what they should be."""
+    deployer = world.sender(world.addresses.owner)
+    mine = Contracts(world.chain.chain_id, 0, {})
+    mine = extend(deployer, mine, court_spec(), jury_spec(RULES), jobs_spec(world.addresses.book))
+    court = mine["jury"].address
+    mine = extend(deployer, mine, seat_spec(world.addresses.book, court, RULES.longest, SEATS.to_bytes(32, "big")))
+    mine.check(world.web3)
+    assert Contracts.decode(mine.encode()) == mine
+    assert sorted(mine.named) == ["court", "jobs", "jury", "seat"]
+    assert EvmJury(world.web3, court, world.sender, chain_id=world.chain.chain_id).rules == RULES
+    seat = EvmSeat(world.book, mine["seat"].address, world.sender)
+    assert (seat.court, seat.longest) == (court, RULES.longest)
+
+
 def test_rules_that_no_court_has(world: EvmCourts) -> None:
     """Python and the contract refuse the same."""
     good = RULES
@@ -227,6 +243,6 @@ def test_rules_that_no_court_has(world: EvmCourts) -> None:
         for name in Rules.__slots__:
             object.__setattr__(bad, name, changes.get(name, getattr(good, name)))
         # Who deploys knows no court's errors yet, only their selectors.
-        refused("0x" + keccak256(b"BadRules()")[:4].hex(),
-                lambda rules=bad: world.make("Jury", *jury_spec(rules).arguments))
+        selector = "0x" + keccak256(b"BadRules()")[:4].hex()
+        refused(selector, lambda rules=bad: world.make("Jury", *jury_spec(rules).arguments))
     assert account("sink") == good.sink

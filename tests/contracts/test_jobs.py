@@ -115,12 +115,11 @@ def test_what_is_no_job_or_not_its_own(world: EvmWorld, jobs: EvmJobs) -> None:
     other = replace(terms.pots[0], pays={UPHELD: Split((CLIENT,), amounts=(PAY,))})
     unpaid = world.book.open(CLIENT, replace(terms, pots=(other, *terms.pots[1:])), SALT)
     refused("NotAJob", jobs.publish, RIVAL, unpaid, 0)
-    foreign = terms.abi()
-    types = ("bytes32", "(address,uint64,address,(bytes32,address,uint128,address,(uint8,uint8,uint8,uint32,address[],"
-             "uint128[])[])[],(address,bytes32,(bytes32,address[],uint32,uint8)[],uint32,uint32,uint128,uint8,"
-             "bytes32)[])", "uint256")
-    refused("BadTerms", jobs.send, RIVAL, "publish", types, (unpaid, foreign, 0))
-    refused("Unknown", jobs.send, RIVAL, "publish", types, (bytes(32), foreign, 0))
+    made_of, history = world.book.brought(deal)
+    for bytes_ in (made_of[:-1] + b"\x09", made_of + b"\x00", made_of[:40], b""):
+        refused("Unknown", jobs.send, RIVAL, "publish", ("bytes", "uint256"), (bytes_, 0))
     refused("Unknown", jobs.follow, RIVAL, deal)
     jobs.publish(RIVAL, deal, 0)
+    claims(world, deal)
+    refused("BadHistory", jobs.send, RIVAL, "follow", ("bytes", "bytes"), (made_of, history))
     refused("Published", jobs.publish, WORKER, deal, 0)

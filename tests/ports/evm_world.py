@@ -124,6 +124,14 @@ class EvmWorld(World):
     def advance(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
+    def head(self) -> bytes:
+        """The newest block's hash."""
+        return self.chain.head().hash
+
+    def stored(self, account: Account, slot: int) -> int:
+        """A storage slot."""
+        return self.chain.storage(account, slot)
+
     def balance(self, who: Account) -> int:
         return self.erc20.balance(who)
 

@@ -3,19 +3,19 @@ pragma solidity 0.8.37;
 
 import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 
-import {Book} from "../Book.sol";
+import {IBook} from "../interfaces/IBook.sol";
 import {IJobs} from "../interfaces/IJobs.sol";
 import {Entry, Pot, Result, Rule, SUBMISSION, Terms, VERDICT} from "../interfaces/Types.sol";
 import {Results} from "../libraries/Results.sol";
+import {State} from "../libraries/States.sol";
 import {TermsLib} from "../libraries/TermsLib.sol";
+import {Brought} from "./Brought.sol";
 
 /// @title Deals of the job shape, readable as ERC-8183 jobs (docs/reference/court.md, section 7)
 /// @notice Reads alone: a job is made, funded, answered and closed in the Book. The job's id is its deal's, as a
 /// number; its client deposits the reward, its provider is asked for the result, its evaluator is the Book, which alone
 /// completes it. Anybody publishes a deal once, with its terms, and anybody brings its history for the events.
 contract Jobs is IJobs {
-    error BadTerms();
-    error BadHistory();
     error NotAJob();
     error Published();
     error Unknown();
@@ -32,29 +32,26 @@ contract Jobs is IJobs {
         address token;
     }
 
-    uint8 private constant FUNDING = 1;
-    uint8 private constant RUNNING = 2;
-    uint8 private constant CLOSED = 3;
+    uint256 private constant FUNDING = 1;
+    uint256 private constant CLOSED = 3;
 
-    Book public immutable book;
+    IBook public immutable book;
     mapping(uint256 jobId => Known) private jobs;
 
-    constructor(Book book_) {
+    constructor(IBook book_) {
         book = book_;
     }
 
     /// @notice Makes a deal readable as a job.
     /// @param pot The reward: deposited by an account, and paid to the provider when the result is upheld.
-    function publish(bytes32 deal, Terms calldata terms, uint256 pot) external returns (uint256 jobId) {
-        (bytes32 hash,,,,,,,,,) = book.deals(deal);
-        if (hash == 0) revert Unknown();
-        if (TermsLib.hash(terms) != hash) revert BadTerms();
+    function publish(bytes calldata deal_, uint256 pot) external returns (uint256 jobId) {
+        (bytes32 deal, Terms memory terms,,) = Brought.read(book, deal_);
         jobId = uint256(deal);
         Known storage job = jobs[jobId];
         if (job.client != address(0)) revert Published();
         if (pot >= terms.pots.length || terms.rungs[0].asks.length != 1) revert NotAJob();
-        Pot calldata reward = terms.pots[pot];
-        address[] calldata who = terms.rungs[0].asks[0].who;
+        Pot memory reward = terms.pots[pot];
+        address[] memory who = terms.rungs[0].asks[0].who;
         if (who.length != 1 || TermsLib.isRole(reward.depositor) || !_pays(reward, who[0])) revert NotAJob();
         job.client = reward.depositor;
         job.provider = who[0];
@@ -71,12 +68,12 @@ contract Jobs is IJobs {
     }
 
     /// @notice Emits what has become of the job since the last time, and keeps how it ended. By anyone.
-    function follow(bytes32 deal, Terms calldata terms, Entry[] calldata history) external {
+    function follow(bytes calldata deal_, bytes calldata history_) external {
+        (bytes32 deal, Terms memory terms, bytes32 digest, State memory state) = Brought.read(book, deal_);
+        Entry[] memory history = Brought.history(deal, digest, history_);
         uint256 jobId = uint256(deal);
         Known storage job = _known(jobId);
-        (bytes32 hash, bytes32 digest,, uint8 status,, uint8 rung,,,,) = book.deals(deal);
-        if (TermsLib.hash(terms) != hash) revert BadTerms();
-        if (TermsLib.hash(deal, history) != digest) revert BadHistory();
+        uint256 status = state.status;
         // A void deal gave everything back: it was never funded.
         bool void_ = status > CLOSED;
         if (!job.funded && status != FUNDING && !void_) {
@@ -89,7 +86,7 @@ contract Jobs is IJobs {
         }
         if (job.over || status < CLOSED) return;
         job.over = true;
-        job.last = void_ ? JobStatus.Rejected : _end(terms, history, rung);
+        job.last = void_ ? JobStatus.Rejected : _end(terms, history, state.rung);
         if (job.last == JobStatus.Completed) emit JobCompleted(jobId, address(book), digest);
         else if (job.last == JobStatus.Rejected) emit JobRejected(jobId, address(book), digest);
         else emit JobExpired(jobId);
@@ -125,17 +122,18 @@ contract Jobs is IJobs {
     }
 
     function _status(bytes32 deal, Known storage job) private view returns (JobStatus) {
-        (,,, uint8 status,, uint8 rung, uint8 ask,, uint64 judgedAt,) = book.deals(deal);
-        if (status == FUNDING) return JobStatus.Open;
-        if (status > CLOSED) return JobStatus.Rejected;
+        (, State memory state) = book.deals(deal);
+        if (state.status == FUNDING) return JobStatus.Open;
+        if (state.status > CLOSED) return JobStatus.Rejected;
         if (job.over) return job.last;
         // The Book moves on from the first ask when it is answered; a climb or a verdict comes later still.
-        return rung != 0 || ask != 0 || judgedAt != 0 ? JobStatus.Submitted : JobStatus.Funded;
+        bool moved = state.rung != 0 || state.ask != 0 || state.judgedAt != 0;
+        return moved ? JobStatus.Submitted : JobStatus.Funded;
     }
 
     /// @dev Outcomes as the Book's close finds them (deals.md, section 6): a missed ask changes who is slashed, not the
     /// outcome. Expired: nobody ever gave a verdict, and so the outcome is the silence of the first rung.
-    function _end(Terms calldata terms, Entry[] calldata history, uint256 reached) private pure returns (JobStatus) {
+    function _end(Terms memory terms, Entry[] memory history, uint256 reached) private pure returns (JobStatus) {
         uint256 outcome;
         bool judged;
         for (uint256 r; r <= reached; ++r) {
@@ -154,10 +152,10 @@ contract Jobs is IJobs {
     }
 
     /// @dev Whether the pot pays the account when the result is upheld.
-    function _pays(Pot calldata pot, address account) private pure returns (bool) {
+    function _pays(Pot memory pot, address account) private pure returns (bool) {
         for (uint256 i; i < pot.rules.length; ++i) {
-            Rule calldata rule = pot.rules[i];
-            if (rule.outcome == 1) return TermsLib.place(rule.payees, account) != type(uint256).max;
+            Rule memory rule = pot.rules[i];
+            if (rule.outcome == 1) return TermsLib.placeIn(rule.payees, account) != type(uint256).max;
         }
         return false;
     }

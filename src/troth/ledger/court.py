@@ -14,13 +14,13 @@ from troth.core.encoding import keccak256
 from troth.core.errors import OutsideFailed
 from troth.core.jury_state import MOST_TRIED, Dispute, Jury, Round, Rules, Ticket, Vote
 from troth.core.seats import resolved
-from troth.core.terms import ENTRY, RUNG, TERMS, Account
+from troth.core.terms import Account
 from troth.ledger.artefacts import artefact
 from troth.ledger.chains.blocks import quantity
 from troth.ledger.chains.rpc import RpcError, get_logs, request
 from troth.ledger.deploy import Spec
 from troth.ledger.evm import GAS, EvmBook
-from troth.ledger.evmcodec import HEAD, account_of, decode
+from troth.ledger.evmcodec import account_of, decode
 from troth.ledger.receipts import header_at
 from troth.ledger.sending import Receipt, Sender, call, refusal
 
@@ -274,25 +274,19 @@ class EvmSeat(Contract):
 
     def ask(self, by: Account, deal: bytes, results: tuple[bytes, ...], value: int) -> int:
         """Bring a deal's case to the court, paying exactly its fee; the dispute's number. Raises ActRefused."""
-        sent = self.send(by, "ask", ("bytes32", TERMS, f"{ENTRY}[]", "bytes[]"), (deal, *self._whole(deal), results),
-                         value)
+        sent = self.send(by, "ask", ("bytes", "bytes", "bytes[]"), (*self._book.brought(deal), results), value)
         return int.from_bytes(next(one.log.topics[2] for one in sent.logs if one.log.topics[0] == ASKED), "big")
 
     def cost(self, by: Account, deal: bytes) -> int:
         """What ``ask`` costs, in wei."""
-        return int(self.read("cost", ("address", TERMS, f"{ENTRY}[]"), (by, *self._whole(deal)), ("uint256",)))
+        return int(self.read("cost", ("address", "bytes", "bytes"), (by, *self._book.brought(deal)), ("uint256",)))
 
     def extra_data(self, payer: Account, deal: bytes) -> bytes:
         """What the court is told."""
-        return bytes(self.read("extraData", ("address", TERMS, f"{ENTRY}[]"), (payer, *self._whole(deal)), ("bytes",)))
+        types = ("address", "bytes", "bytes")
+        return bytes(self.read("extraData", types, (payer, *self._book.brought(deal)), ("bytes",)))
 
     def answer(self, by: Account, deal: bytes, results: tuple[bytes, ...]) -> None:
         """Carry the ruling to the Book. By anyone. results: as asked with. Raises ActRefused."""
-        state = self._book.state(deal)
-        rung = state.terms.rungs[state.rung]
-        self.send(by, "answer", ("bytes32", HEAD, RUNG, "bytes[]"),
-                  (deal, state.terms.head(), rung.abi(), resolved(results, state.history)))
-
-    def _whole(self, deal: bytes) -> tuple[Any, list[Any]]:
-        state = self._book.state(deal)
-        return state.terms.abi(), [entry.abi() for entry in state.history]
+        made_of, _ = self._book.brought(deal)
+        self.send(by, "answer", ("bytes", "bytes[]"), (made_of, resolved(results, self._book.state(deal).history)))

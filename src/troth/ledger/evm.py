@@ -215,6 +215,11 @@ class EvmBook:
         """What waits for ``withdraw``, in the token's smallest unit."""
         return int.from_bytes(call(self.web3, self.address, calldata("credit", token, account)), "big")
 
+    def brought(self, deal: bytes) -> tuple[bytes, bytes]:
+        """What the deal's id is made of, and its whole history, as contracts beside the Book take them."""
+        seen = self._read(deal)
+        return seen.made_of, long_history(seen.history)
+
     def opened(self) -> tuple[bytes, ...]:
         """The ids of every deal of this Book, oldest first."""
         events = get_logs(self.web3, addresses=(self.address,), topics=(OPENED,), first=self._first)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from troth.core.terms import ENTRY, TERMS, Account
+from troth.core.terms import Account
 from troth.ledger.court import Contract
 from troth.ledger.evm import EvmBook
 from troth.ledger.evmcodec import account_of
@@ -41,13 +41,11 @@ class EvmJobs(Contract):
 
     def publish(self, by: Account, deal: bytes, pot: int) -> None:
         """Make a deal readable as a job whose reward is this pot. By anyone, once. Raises ActRefused."""
-        self.send(by, "publish", ("bytes32", TERMS, "uint256"), (deal, self._book.state(deal).terms.abi(), pot))
+        self.send(by, "publish", ("bytes", "uint256"), (self._book.brought(deal)[0], pot))
 
     def follow(self, by: Account, deal: bytes) -> Receipt:
         """Emit what has become of it since the last time, and keep how it ended. By anyone. Raises ActRefused."""
-        state = self._book.state(deal)
-        return self.send(by, "follow", ("bytes32", TERMS, f"{ENTRY}[]"),
-                         (deal, state.terms.abi(), [entry.abi() for entry in state.history]))
+        return self.send(by, "follow", ("bytes", "bytes"), self._book.brought(deal))
 
     def job(self, deal: bytes) -> Job:
         """The job. Raises ActRefused Unknown for a deal that was not published."""

@@ -1,8 +1,8 @@
 """Which chain was behind an address the first time, and refusing another one from then on.
 
 A file of JSON: ``{url: {"genesis": 64 hex, "id": number}}``. The first answer is taken on trust; whoever has a trust
-file compares it with that. What it stops is the slip and the swap afterwards: a node that was set up anew, another network
-behind the same name, a proxy that leads elsewhere. It does not tell apart two forks of one chain.
+file compares it with that. What it stops is the slip and the swap afterwards: a node that was set up anew, another
+network behind the same name, a proxy that leads elsewhere. It does not tell apart two forks of one chain.
 """
 
 from __future__ import annotations
