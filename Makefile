@@ -61,6 +61,9 @@ forge: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## fuzz tes
 halmos: $(VENV)/dev build/halmos-venv contracts/node_modules tests/tools/node_modules   ## prove the Book's core paths for all values
 	$(BIN)/python -m tests.proofs halmos $(ARGS)
 
+planted: $(VENV)/dev build/halmos-venv build/slither-venv contracts/node_modules tests/tools/node_modules   ## each proof tool fails on planted bugs
+	$(BIN)/python -m tests.proofs planted $(ARGS)
+
 slither: $(VENV)/dev build/slither-venv contracts/node_modules   ## each finding fixed or explained in contracts/slither.json
 	$(BIN)/python -m tests.proofs slither
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import forge, halmos, slither
+from . import forge, halmos, planted, slither
 
 
 def _forge(options: argparse.Namespace) -> bool:
@@ -36,6 +36,16 @@ def _slither(_: argparse.Namespace) -> bool:
     return found.held
 
 
+def _planted(options: argparse.Namespace) -> bool:
+    held = True
+    for bug, said in planted.run(options.only):
+        told = ", ".join(f"{tool}: {'noticed' if seen else 'DID NOT NOTICE'}"
+                         for tool, seen in said.items() if seen is not None)
+        print(f"{bug.what}: {told}", flush=True)
+        held = held and False not in said.values()
+    return held
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs", description=__doc__)
     tools = parser.add_subparsers(required=True)
@@ -50,6 +60,9 @@ def main() -> int:
     two.set_defaults(tool=_halmos)
     three = tools.add_parser("slither", help="what Slither finds is what contracts/slither.json explains")
     three.set_defaults(tool=_slither)
+    four = tools.add_parser("planted", help="bugs planted in a copy, each of which its tools must notice")
+    four.add_argument("--only", default="", help="those whose names hold this")
+    four.set_defaults(tool=_planted)
     options = parser.parse_args()
     return 0 if options.tool(options) else 1
 

@@ -14,8 +14,9 @@ FORGE = "tests/tools/node_modules/@foundry-rs/forge-linux-amd64/bin/forge"
 
 # What a run of the invariants must have brought about, or its steering has failed.
 DEEP = (
-    "open", "join", "joinWithConsent", "submit", "submitAndJudge", "judge", "no verdict", "challenge",
-    "challenge of silence", "close", "close 1", "close 2", "close void", "kept", "collect", "sweep", "withdraw", "stop",
+    "open", "openAndJoin", "join", "joinWithConsent", "submit", "submitAndJudge", "judge", "no verdict", "challenge",
+    "challenge of silence", "close", "close 1", "close 2", "close void", "kept", "collect", "collectMany", "sweep",
+    "withdraw", "stop",
     "attack: join by another", "attack: consent to something else", "attack: answer unasked", "attack: answer again",
     "attack: judge again", "attack: close by other terms", "attack: close by another history", "attack: close again",
     "attack: collect again", "attack: collect another leaf", "attack: stop by another", "attack: withdraw for another",

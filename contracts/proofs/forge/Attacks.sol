@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IBook} from "../../src/interfaces/IBook.sol";
-import {Entry, Pot, SUBMISSION, Terms, VERDICT} from "../../src/interfaces/Types.sol";
+import {Entry, SUBMISSION} from "../../src/interfaces/Types.sol";
+import {Pot, Terms} from "../Words.sol";
 import {Handler} from "./Handler.sol";
 import {Dice, vm} from "./Vm.sol";
 
@@ -39,11 +40,11 @@ contract Attacks is Handler {
         uint8 pot = uint8(rand.roll(terms.pots.length));
         address depositor = terms.pots[pot].depositor;
         if (how == 0 || uint160(depositor) <= 0xff) {
-            return ("attack: join by another", _join(stranger, id, terms, pot));
+            return ("attack: join by another", _join(stranger, id, pot));
         }
         bytes memory signed = _signedElse(rand, how, id, terms, pot);
         uint64 expiry = uint64(block.timestamp + (how == 3 ? 1 + rand.roll(1000) : 0));
-        return ("attack: consent to something else", _consent(stranger, id, terms, pot, expiry, signed));
+        return ("attack: consent to something else", _consent(stranger, id, pot, expiry, signed));
     }
 
     /// @dev 1: signed by somebody else. 2: signed by the depositor, for another deal, pot, token or amount. 3: signed
@@ -73,14 +74,14 @@ contract Attacks is Handler {
         if (how == 4) {
             (uint256 ask,) = _roll(_seen(id), terms.rungs[what.rung]);
             what.ask = uint8(ask);
-            return ("attack: answer unasked", _submit(stranger, id, terms, what));
+            return ("attack: answer unasked", _submit(stranger, id, what));
         }
         Entry[] memory history = _history(id);
         for (uint256 i = history.length; i > 0; --i) {
             what = history[i - 1];
             if (what.kind != SUBMISSION || what.rung != _seen(id).rung) continue;
             what.data = hex"02";
-            return ("attack: answer again", _submit(what.by, id, terms, what));
+            return ("attack: answer again", _submit(what.by, id, what));
         }
         return ("", false);
     }
@@ -92,7 +93,7 @@ contract Attacks is Handler {
         Terms memory terms = _terms(id);
         Entry[] memory history = _history(id);
         Seen memory seen = _seen(id);
-        if (how == 9) return ("attack: close again", _close(stranger, id, terms, history));
+        if (how == 9) return ("attack: close again", _close(stranger, id, history));
         if (how == 6) {
             for (uint256 i; i < deals.length && seen.judgedAt == 0; ++i) {
                 if (_seen(deals[i]).status != RUNNING) continue;
@@ -101,7 +102,7 @@ contract Attacks is Handler {
             }
             if (seen.judgedAt == 0) return ("", false);
             (terms, history) = (_terms(id), _history(id));
-            return ("attack: judge again", _judge(stranger, id, terms, history));
+            return ("attack: judge again", _judge(stranger, id, history));
         }
         uint256 due = _due(seen, terms);
         if (block.timestamp < due && rand.hit(4)) vm.warp(due);
@@ -110,13 +111,14 @@ contract Attacks is Handler {
             Pot memory pot = terms.pots[rand.roll(terms.pots.length)];
             if (rand.hit(2)) pot.residual = stranger;
             else terms.wrongBonds = stranger;
-            return ("attack: close by other terms", _close(stranger, id, terms, history));
+            return ("attack: close by other terms", _closeBy(stranger, id, terms, history));
         }
         if (history.length == 0) return ("", false);
         Entry memory one = history[rand.roll(history.length)];
-        if (one.kind == VERDICT || rand.hit(2)) one.by = stranger;
-        else one.data = abi.encodePacked(one.data, uint8(7));
-        return ("attack: close by another history", _close(stranger, id, terms, history));
+        // Only of a submission does the short form carry a digest of the rest.
+        if (one.kind == SUBMISSION && rand.hit(2)) one.data = abi.encodePacked(one.data, uint8(7));
+        else one.by = one.by == stranger ? wrong : stranger;
+        return ("attack: close by another history", _close(stranger, id, history));
     }
 
     /// @dev A leaf twice, with more in it, for another account or of another pot.

@@ -1,11 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Ask, CHALLENGER, Entry, Pot, Result, Rule, Rung, SUBMISSION, Terms} from "../../src/interfaces/Types.sol";
+import {Ask, Entry, Result, Rung, SUBMISSION} from "../../src/interfaces/Types.sol";
+import {Credits} from "../../src/Credits.sol";
 import {Results} from "../../src/libraries/Results.sol";
 import {Voices} from "../../src/libraries/Voices.sol";
+import {CHALLENGER, Pot, Rule, Terms} from "../Words.sol";
 import {vm} from "./Vm.sol";
 import {World} from "./World.sol";
+
+/// @title A token with ERC-3009 authorizations, as far as receiving goes
+contract Authorized {
+    mapping(address account => uint256) public balanceOf;
+    mapping(address account => mapping(bytes32 nonce => bool)) private used;
+
+    function mint(address account, uint256 amount) external {
+        balanceOf[account] += amount;
+    }
+
+    function digest(address from, address to, uint256 value, uint256 start, uint256 end, bytes32 nonce)
+        public
+        view
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(address(this), from, to, value, start, end, nonce));
+    }
+
+    function receiveWithAuthorization(
+        address from,
+        address to,
+        uint256 value,
+        uint256 start,
+        uint256 end,
+        bytes32 nonce,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external {
+        require(to == msg.sender && block.timestamp > start && block.timestamp < end && !used[from][nonce]);
+        require(ecrecover(digest(from, to, value, start, end, nonce), v, r, s) == from);
+        used[from][nonce] = true;
+        balanceOf[from] -= value;
+        balanceOf[to] += value;
+    }
+}
 
 /// @title Single acts over all inputs, to the ends of their types
 contract FuzzTest is World {
@@ -75,7 +113,7 @@ contract FuzzTest is World {
             for (uint256 i; i < 4; ++i) said.values[i] = numbers[i];
         }
         bytes32 id = _run(terms, said);
-        _end(id, terms);
+        _end(id);
         uint256 paid;
         for (uint256 i; i < 4; ++i) {
             uint256 got = _balance(address(moody), people[4 + i]) - 1e12;
@@ -97,11 +135,11 @@ contract FuzzTest is World {
         said.outcome = 1;
         bytes32 id = _run(terms, said);
         moody.mint(people[2], bond);
-        require(_challenge(people[2], id, terms), "no challenge");
+        require(_challenge(people[2], id), "no challenge");
         entries.push(Entry(3, people[2], 0, 0, 0, uint64(block.timestamp), 0, ""));
         said.outcome = right ? 2 : 1;
-        _answer(id, terms, 1, people[4], said);
-        _end(id, terms);
+        _answer(id, 1, people[4], said);
+        _end(id);
         uint256 won = right ? uint256(rule.numbers[0]) + bond : 0;
         require(_balance(address(moody), people[2]) - 1e12 == won, "the challenger's part");
         require(_balance(address(moody), wrong) - 1e12 == (right ? 0 : bond), "the wrong bond");
@@ -115,9 +153,49 @@ contract FuzzTest is World {
         Terms memory terms = _deal(amount);
         moody.mint(people[0], amount);
         (, bytes32 id) = _open(stranger, terms, 0);
-        require(!_join(by, id, terms, 0), "joined by another");
-        require(!_consent(by, id, terms, 0, type(uint64).max, signature), "joined by any signature");
+        require(!_join(by, id, 0), "joined by another");
+        require(!_consent(by, id, 0, type(uint64).max, signature), "joined by any signature");
         require(_balance(address(moody), people[0]) == 1e12 + uint256(amount), "money moved");
+    }
+
+    /// A permit lets its signer join in one act, and nobody else; it leaves no allowance behind.
+    function test_a_permit_moves_only_the_callers_money(address by, uint128 amount, uint256 deadline, bytes32 r) external {
+        vm.assume(by != people[0] && by != address(0) && amount != 0 && deadline >= block.timestamp);
+        Credits token = new Credits(people[0], amount);
+        Terms memory terms = _deal(amount);
+        terms.token = address(token);
+        (, bytes32 id) = _open(stranger, terms, 0);
+        (uint8 v, bytes32 x, bytes32 s) = vm.sign(keys[people[0]], _permitDigest(token, amount, deadline));
+        require(!_joinWithPermit(by, id, 0, deadline, v, x, s), "joined by another's permit");
+        if (r != x) require(!_joinWithPermit(people[0], id, 0, deadline, v, r, s), "joined by a bad permit");
+        require(token.balanceOf(people[0]) == amount, "money moved");
+        require(_joinWithPermit(people[0], id, 0, deadline, v, x, s), "the permit was refused");
+        require(token.balanceOf(address(book)) == amount && token.allowance(people[0], address(book)) == 0, "not exact");
+    }
+
+    function _permitDigest(Credits token, uint256 amount, uint256 deadline) private view returns (bytes32) {
+        bytes32 permit = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+        bytes32 message = keccak256(abi.encode(permit, people[0], address(book), amount, 0, deadline));
+        return keccak256(abi.encodePacked("\x19\x01", token.DOMAIN_SEPARATOR(), message));
+    }
+
+    /// An authorization pays for the one pot that its nonce names, whoever brings it, once.
+    function test_an_authorization_pays_one_pot(address by, uint128 amount, bytes32 salt) external {
+        vm.assume(by != address(0) && amount != 0 && salt != 0);
+        Authorized token = new Authorized();
+        token.mint(people[0], amount);
+        token.mint(people[0], amount);
+        Terms memory terms = _deal(amount);
+        terms.token = address(token);
+        (, bytes32 id) = _open(stranger, terms, 0);
+        (, bytes32 other) = _open(stranger, terms, salt);
+        bytes32 digest = token.digest(people[0], address(book), amount, 0, 2e9, keccak256(abi.encode(id, uint8(0))));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(keys[people[0]], digest);
+        require(!_joinWithAuthorization(by, other, 0, 2e9, v, r, s), "it paid for another deal");
+        require(!_joinWithAuthorization(by, id, 0, 2e9 + 1, v, r, s), "it paid in another time");
+        require(_joinWithAuthorization(by, id, 0, 2e9, v, r, s), "the authorization was refused");
+        require(!_joinWithAuthorization(by, id, 0, 2e9, v, r, s), "it paid twice");
+        require(token.balanceOf(address(book)) == amount && token.balanceOf(people[0]) == amount, "not exact");
     }
 
     /// A leaf pays its account its amount once; any other account, amount, index, pot or proof pays nothing.
@@ -131,8 +209,8 @@ contract FuzzTest is World {
         said.outcome = 1;
         said.total = amount;
         said.root = leaf < sibling ? keccak256(abi.encode(leaf, sibling)) : keccak256(abi.encode(sibling, leaf));
-        _answer(id, terms, 0, people[1], said);
-        _end(id, terms);
+        _answer(id, 0, people[1], said);
+        _end(id);
         bytes32[] memory proof = new bytes32[](1);
         proof[0] = sibling;
         _onlyTheLeaf(id, index, amount, proof, change, by);
@@ -206,26 +284,26 @@ contract FuzzTest is World {
         (ok, id) = _open(stranger, terms, 0);
         require(ok, "not opened");
         moody.mint(people[0], terms.pots[0].amount);
-        require(_join(people[0], id, terms, 0), "not joined");
+        require(_join(people[0], id, 0), "not joined");
     }
 
     function _run(Terms memory terms, Result memory said) private returns (bytes32 id) {
         id = _open1(terms);
-        _answer(id, terms, 0, people[1], said);
+        _answer(id, 0, people[1], said);
     }
 
     /// @dev The one that is asked answers, and its rung's puppet says the same.
-    function _answer(bytes32 id, Terms memory terms, uint8 rung, address by, Result memory said) private {
+    function _answer(bytes32 id, uint8 rung, address by, Result memory said) private {
         bytes memory answer = abi.encode(said);
         Entry memory what =
             Entry(SUBMISSION, by, rung, 0, 0, uint64(block.timestamp), 0, abi.encodePacked(uint8(0), answer));
-        require(_submitAndJudge(by, id, terms, entries, what), "no verdict");
+        require(_submitAndJudge(by, id, entries, what), "no verdict");
         entries.push(what);
         entries.push(Entry(2, by, rung, 0, 0, uint64(block.timestamp), 0, answer));
     }
 
-    function _end(bytes32 id, Terms memory terms) private {
+    function _end(bytes32 id) private {
         vm.warp(block.timestamp + 10);
-        require(_close(stranger, id, terms, entries), "not closed");
+        require(_close(stranger, id, entries), "not closed");
     }
 }

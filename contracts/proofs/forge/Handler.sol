@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IBook} from "../../src/interfaces/IBook.sol";
-import {CHALLENGE, Entry, Result, Rung, SUBMISSION, Terms} from "../../src/interfaces/Types.sol";
+import {Entry, Leaf as Payee, Result, Rung, SUBMISSION} from "../../src/interfaces/Types.sol";
+import {Terms} from "../Words.sol";
 import {Ledger} from "./Ledger.sol";
 import {Dice, vm} from "./Vm.sol";
 
@@ -21,6 +22,7 @@ contract Handler is Ledger {
         if (deals.length == MOST) return;
         Dice.Rand memory rand = Dice.Rand(seed);
         Terms memory terms = _drawTerms(rand);
+        if (rand.hit(4)) return _openJoined(rand, terms);
         Money memory then_ = _money();
         (bool ok, bytes32 id) = _open(people[rand.roll(PEOPLE)], terms, bytes32(deals.length));
         require(ok == !stopped, "open: accepted while stopped, or refused while not");
@@ -32,6 +34,22 @@ contract Handler is Ledger {
         if (rand.hit(4)) return;
         for (uint8 i; i < terms.pots.length; ++i) _joinPot(rand, id, terms, i);
         if (rand.hit(2)) _walk(rand, id);
+    }
+
+    /// @dev Opened by the first pot's depositor, who joins in the same act, or neither.
+    function _openJoined(Dice.Rand memory rand, Terms memory terms) private {
+        address by = terms.pots[0].depositor;
+        bool must = !stopped && _brings(terms.token, by);
+        Money memory then_ = _money();
+        (bool ok, bytes32 id) = _openAndJoin(by, terms, bytes32(deals.length), 0);
+        require(ok == must, "openAndJoin: refused though due, or accepted though not");
+        if (!ok) return _unchanged(then_);
+        _remember(id, terms);
+        held[id] = terms.pots[0].amount;
+        _onlySpent(then_, by, terms.token, held[id]);
+        _count("openAndJoin");
+        for (uint8 i = 1; i < terms.pots.length; ++i) _joinPot(rand, id, terms, i);
+        _walk(rand, id);
     }
 
     function join(uint256 seed) external {
@@ -51,10 +69,10 @@ contract Handler is Ledger {
         bool ok;
         if (rand.hit(3)) {
             bytes memory signed = _sign(depositor, id, pot, terms.token, amount);
-            ok = _consent(people[rand.roll(PEOPLE)], id, terms, pot, uint64(block.timestamp), signed);
+            ok = _consent(people[rand.roll(PEOPLE)], id, pot, uint64(block.timestamp), signed);
             if (ok) _count("joinWithConsent");
         } else {
-            ok = _join(depositor, id, terms, pot);
+            ok = _join(depositor, id, pot);
             if (ok) _count("join");
         }
         require(ok == must, "join: refused though due, or accepted though not");
@@ -92,14 +110,14 @@ contract Handler is Ledger {
         Entry[] memory history = _history(id);
         Money memory then_ = _money();
         vm.recordLogs();
-        if (rand.hit(4) && _submitAndJudge(what.by, id, terms, history, what)) {
+        if (rand.hit(4) && _submitAndJudge(what.by, id, history, what)) {
             _read(id);
             require(_history(id).length == history.length + 2, "submitAndJudge: not both");
             _count("submitAndJudge");
         } else {
             _unchanged(then_);
             vm.recordLogs(); // forgets what a refused act wrote
-            require(_submit(what.by, id, terms, what), "submit: refused though the seat is free");
+            require(_submit(what.by, id, what), "submit: refused though the seat is free");
             _read(id);
             require(_history(id).length == history.length + 1, "submit: not one entry");
             _count("submit");
@@ -169,7 +187,7 @@ contract Handler is Ledger {
         uint256 pot = rand.roll(terms.pots.length);
         for (uint256 i; i < 4; ++i) {
             while (!_rootAt(terms.pots[pot], result.outcome)) pot = (pot + 1) % terms.pots.length;
-            tree[i] = Leaf(uint8(pot), i == 3 ? 256 + i : i, people[rand.roll(PEOPLE)], uint128(rand.roll(result.total)));
+            tree[i] = Leaf(uint8(pot), i == 3 ? 256 + i : i, people[rand.roll(PEOPLE)], uint128(rand.roll(result.total / 2 + 1)));
             hashes[i] = _leaf(id, uint8(pot), tree[i].index, tree[i].account, tree[i].amount);
             pot = (pot + 1) % terms.pots.length;
         }
@@ -208,7 +226,7 @@ contract Handler is Ledger {
         Entry[] memory history = _history(id);
         Money memory then_ = _money();
         vm.recordLogs();
-        bool ok = _judge(people[rand.roll(PEOPLE)], id, terms, history);
+        bool ok = _judge(people[rand.roll(PEOPLE)], id, history);
         require(may || !ok, "judge: before the freeze, too late, or again");
         if (!ok) {
             if (may) _count("no verdict");
@@ -242,7 +260,7 @@ contract Handler is Ledger {
         }
         Money memory then_ = _money();
         vm.recordLogs();
-        bool ok = _challenge(by, id, terms);
+        bool ok = _challenge(by, id);
         require(ok == must, "challenge: refused though due, or accepted though not");
         if (!ok) return _unchanged(then_);
         _read(id);
@@ -266,7 +284,7 @@ contract Handler is Ledger {
         bool must = block.timestamp >= _due(seen, terms);
         Money memory then_ = _money();
         vm.recordLogs();
-        bool ok = _close(by, id, terms, _history(id));
+        bool ok = _close(by, id, _history(id));
         // Whatever the token, the policies and the accounts do.
         require(ok == must, "close: refused though due, or accepted though not");
         if (!ok) return _unchanged(then_);
@@ -305,6 +323,7 @@ contract Handler is Ledger {
         Dice.Rand memory rand = Dice.Rand(seed);
         (bool found, bytes32 id, uint8 pot) = _pickKept(rand);
         if (!found) return;
+        if (rand.hit(2)) return _collectAll(rand, id, pot);
         uint256 first = rand.roll(4);
         for (uint256 i; i < 4; ++i) _collectIt(rand, id, pot, first ^ i);
     }
@@ -323,6 +342,28 @@ contract Handler is Ledger {
         stays.left -= leaf.amount;
         _onlySpent(then_, NOBODY, NOBODY, 0);
         _count("collect");
+    }
+
+    /// @dev All four leaves at once: those collected already are passed over, anything else refuses them all.
+    function _collectAll(Dice.Rand memory rand, bytes32 id, uint8 pot) private {
+        Kept storage stays = kept[id][pot];
+        Payee[] memory many = new Payee[](4);
+        uint256 sum;
+        bool must = block.timestamp < stays.end;
+        for (uint256 i; i < 4; ++i) {
+            Leaf memory leaf = leaves[stays.root][i];
+            many[i] = Payee(leaf.index, leaf.account, leaf.amount, _proof(id, stays.root, i));
+            if (leaf.pot != pot) must = false;
+            else if (!collected[id][_leaf(id, pot, leaf.index, leaf.account, leaf.amount)]) sum += leaf.amount;
+        }
+        must = must && sum <= stays.left;
+        Money memory then_ = _money();
+        require(_collectMany(people[rand.roll(PEOPLE)], id, pot, many) == must, "collectMany: not as due");
+        if (!must) return _unchanged(then_);
+        for (uint256 i; i < 4; ++i) collected[id][_leaf(id, pot, many[i].index, many[i].account, many[i].amount)] = true;
+        stays.left -= sum;
+        _onlySpent(then_, NOBODY, NOBODY, 0);
+        _count("collectMany");
     }
 
     function sweep(uint256 seed) external {
@@ -389,7 +430,7 @@ contract Handler is Ledger {
     /// @dev What the hostile token calls back with: something that would be accepted, were it not inside another act.
     function _attack(Dice.Rand memory rand) private view returns (bytes memory) {
         (bool found, bytes32 id) = _pick(rand, RUNNING);
-        if (found && rand.hit(2)) return abi.encodeCall(IBook.close, (id, _terms(id), _history(id)));
+        if (found && rand.hit(2)) return _closing(id, _history(id));
         uint8 pot;
         (found, id, pot) = _pickKept(rand);
         if (found) return abi.encodeCall(IBook.sweep, (id, pot));

@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IBook} from "../../src/interfaces/IBook.sol";
-import {Entry, Pot, Result, Rung, Terms, VERDICT} from "../../src/interfaces/Types.sol";
+import {Entry, Result, Rung, VERDICT} from "../../src/interfaces/Types.sol";
+import {Pot, Terms, Words} from "../Words.sol";
 import {Log, vm} from "./Vm.sol";
 import {World} from "./World.sol";
 
@@ -118,7 +119,10 @@ abstract contract Ledger is World {
             bytes32 what = logs[i].topics[0];
             if (what == IBook.Recorded.selector) {
                 require(logs[i].topics[1] == id, "an act wrote to another deal");
-                _record(id, abi.decode(logs[i].data, (Entry)));
+                (bytes32 head, bytes32 claim, bytes memory data) = abi.decode(logs[i].data, (bytes32, bytes32, bytes));
+                Entry memory entry = Words.unhead(head);
+                (entry.claim, entry.data) = (claim, data);
+                _record(id, entry);
             } else if (what == IBook.DealClosed.selector) {
                 require(logs[i].topics[1] == id, "an act closed another deal");
                 (uint8 status, Result memory result) = abi.decode(logs[i].data, (uint8, Result));
@@ -130,7 +134,7 @@ abstract contract Ledger is World {
     function _record(bytes32 id, Entry memory entry) private {
         require(entry.time == block.timestamp, "an entry with another time");
         entries[id].push(entry);
-        hashes[id] = _chain(hashes[id], entry);
+        hashes[id] = Words.chain(hashes[id], entry);
         if (entry.kind != VERDICT) return;
         require(verdicts[id][entry.rung] == 0, "a verdict was overwritten");
         verdicts[id][entry.rung] = keccak256(entry.data);

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IBook} from "../../src/interfaces/IBook.sol";
-import {
-    Ask, CHALLENGER, CLIMBER, DEPOSITOR, Entry, KEEPER, LAST_ROLE, Pot, Result, Rule, Rung, Terms
-} from "../../src/interfaces/Types.sol";
+import {Ask, CLIMBER, LAST_ROLE, Result, Rung} from "../../src/interfaces/Types.sol";
 import {Assumed} from "../../src/policies/Assumed.sol";
 import {Garbler, Puppet} from "../../test/Puppet.sol";
 import {HostileToken, MoodyToken} from "../../test/Tokens.sol";
 import {Desk} from "../Desk.sol";
+import {CHALLENGER, DEPOSITOR, KEEPER, Pot, Rule, Terms} from "../Words.sol";
 import {BOOK_CODE, Dice, vm} from "./Vm.sol";
 
 /// @title Who and what the handler acts with, and terms drawn from a seed
