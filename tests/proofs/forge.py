@@ -25,12 +25,14 @@ DEEP = (
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Inputs a fuzz test, runs of the invariants, acts a run. ``seed``: None for another each time."""
+    """Inputs a fuzz test, runs of the invariants, acts a run. ``seed``: None for another each time. ``shrink``: how often
+    to try to shorten a run that failed."""
 
     inputs: int
     runs: int
     acts: int
     seed: int | None = None
+    shrink: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def run(root: Path, depth: Depth, *more: str) -> Found:
         "FOUNDRY_FUZZ_RUNS": str(depth.inputs),
         "FOUNDRY_INVARIANT_RUNS": str(depth.runs),
         "FOUNDRY_INVARIANT_DEPTH": str(depth.acts),
-        "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+        "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": str(depth.shrink),
     }
     seed = ["--fuzz-seed", str(depth.seed)] if depth.seed is not None else []
     done = subprocess.run(

@@ -14,7 +14,7 @@ from . import forge, halmos, slither
 
 ROOT = forge.ROOT
 BOOK = "contracts/src/Book.sol"
-DEPTH = forge.Depth(inputs=50, runs=25, acts=150, seed=11)
+DEPTH = forge.Depth(inputs=20, runs=25, acts=150, seed=11, shrink=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,12 @@ def _copy() -> Path:
     quiet = shutil.ignore_patterns("node_modules", "__pycache__")
     for part in ("contracts", "src/troth/ledger/artefacts", "tests/mutants"):
         shutil.copytree(ROOT / part, root / part, ignore=quiet)
-    (root / "build").mkdir()
+    # What was compiled of the tests stays as it is.
+    for tool in ("forge", "halmos"):
+        for part in ("out", "cache"):
+            if (ROOT / "build" / tool / part).exists():
+                shutil.copytree(ROOT / "build" / tool / part, root / "build" / tool / part)
+    (root / "build").mkdir(exist_ok=True)
     (root / "tests/tools").mkdir(parents=True)
     for link in ("contracts/node_modules", "tests/tools/node_modules", "build/halmos-venv", "build/slither-venv"):
         (root / link).symlink_to((ROOT / link).resolve())
