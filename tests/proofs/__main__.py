@@ -39,10 +39,10 @@ def _slither(_: argparse.Namespace) -> bool:
 def _planted(options: argparse.Namespace) -> bool:
     held = True
     for bug, said in planted.run(options.only):
-        told = ", ".join(f"{tool}: {'noticed' if seen else 'DID NOT NOTICE'}"
-                         for tool, seen in said.items() if seen is not None)
-        print(f"{bug.what}: {told}", flush=True)
-        held = held and False not in said.values()
+        print(bug.what)
+        for tool, seen in said.items():
+            print(f"  {tool}: {'; '.join(seen) or 'NOTICED NOTHING'}", flush=True)
+        held = held and all(said.values())
     return held
 
 

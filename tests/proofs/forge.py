@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ DEEP = (
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Inputs a fuzz test, runs of the invariants, acts a run. ``seed``: None for another each time. ``shrink``: how often
-    to try to shorten a run that failed."""
+    """Inputs a fuzz test, runs of the invariants, acts a run. ``seed``: None for another each time. ``shrink``: how
+    often to try to shorten a run that failed."""
 
     inputs: int
     runs: int
@@ -42,6 +43,10 @@ class Found:
     held: bool
     text: str
     happened: Counter[str]
+
+    def failures(self) -> list[str]:
+        """Which tests failed, and why."""
+        return sorted(set(re.findall(r"\[FAIL: ([^\]\n]*)\]", self.text)))
 
     def never(self) -> list[str]:
         """What should have happened and did not."""

@@ -79,8 +79,8 @@ def _compile(root: Path) -> None:
     path.write_text(json.dumps(shipped | {"bytecode": made.stdout.strip()}), "utf-8")
 
 
-def judge(root: Path, bug: Bug) -> dict[str, bool | None]:
-    """Which tool noticed the bug in the copy at ``root``; None: not asked."""
+def judge(root: Path, bug: Bug) -> dict[str, list[str]]:
+    """By tool that was asked, what it noticed of the bug in the copy at ``root``; an empty list: nothing."""
     target = root / bug.path
     whole = target.read_text("utf-8")
     if whole.count(bug.old) != 1:
@@ -88,17 +88,20 @@ def judge(root: Path, bug: Bug) -> dict[str, bool | None]:
     target.write_text(whole.replace(bug.old, bug.new), "utf-8")
     try:
         _compile(root)
-        return {
-            "forge": not forge.run(root, DEPTH).held if bug.forge else None,
-            "halmos": not halmos.run(root, bug.halmos).held if bug.halmos else None,
-            "slither": not slither.run(root).held if bug.slither else None,
-        }
+        said: dict[str, list[str]] = {}
+        if bug.forge:
+            said["Forge"] = forge.run(root, DEPTH).failures()
+        if bug.halmos:
+            said["Halmos"] = halmos.run(root, bug.halmos).refuted
+        if bug.slither:
+            said["Slither"] = slither.run(root).unexplained
+        return said
     finally:
         target.write_text(whole, "utf-8")
 
 
-def run(only: str = "") -> Iterator[tuple[Bug, dict[str, bool | None]]]:
-    """Each planted bug (whose name holds ``only``) and which tool noticed it."""
+def run(only: str = "") -> Iterator[tuple[Bug, dict[str, list[str]]]]:
+    """Each planted bug (whose name holds ``only``) and what was noticed of it."""
     root = _copy()
     try:
         for bug in BUGS:
