@@ -39,8 +39,8 @@ BUGS = (
         "_joinable(deal, index);\n        // A fee pot's depositor is a role address, so no caller passes for it.\n"
         "        if (depositor != _msgSender()) revert NotDepositor();",
         "_joinable(deal, index);", halmos="check_join"),
-    Bug("the residual is paid twice", "contracts/src/libraries/Settle.sol",
-        "_pay(c.payments, residual, left);", "_pay(c.payments, residual, 2 * left);",
+    Bug("a payment that fails is credited twice", BOOK,
+        "credit[token][account] += amount;", "credit[token][account] += 2 * amount;",
         halmos="check_close_pays_amounts"),
     Bug("a credit that was withdrawn stays", BOOK,
         "credit[token][account] = 0;", "", halmos="check_withdraw"),
