@@ -65,6 +65,14 @@ class MemoryToken:
         if allowed != UNLIMITED:
             self._allowances[owner, spender] = allowed - amount
 
+    def saved(self) -> tuple[dict[Account, int], dict[tuple[Account, Account], int]]:
+        """Every balance and allowance, to ``restore`` where an act of several transfers is refused."""
+        return dict(self._balances), dict(self._allowances)
+
+    def restore(self, saved: tuple[dict[Account, int], dict[tuple[Account, Account], int]]) -> None:
+        """Everything as it was ``saved``."""
+        self._balances, self._allowances = dict(saved[0]), dict(saved[1])
+
     def nonce_of(self, owner: Account) -> int:
         """What the owner's next permit must count (ERC-2612)."""
         return self._nonces.get(owner, 0)
