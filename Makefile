@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful mutants bench study docs clean chromium
+.PHONY: demo test lint contracts stateful faults mutants bench study docs clean chromium postgres
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -32,20 +32,26 @@ demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone
 chromium:                   ## Debian's browser, for the report's own verifier
 	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
+postgres:                   ## Debian's server, for the index at scale; the tests start one of their own and no other
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
+
 lint: $(VENV)/dev
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-contracts: contracts/node_modules   ## compile the contracts; the artefacts are shipped in the package
+contracts: contracts/node_modules tests/tools/node_modules   ## compile the contracts; the artefacts are shipped in the package
 	cd contracts && node compile.mjs
 
-test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium lint   ## everything that must hold, under ten minutes on two cores
+test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium postgres lint   ## everything that must hold, under ten minutes on two cores
 	cd contracts && node compile.mjs --check
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
+
+faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand schedules of crashes, a moody node, re-organisations
+	TROTH_FAULTS=1000 TROTH_KILLS=60 $(BIN)/pytest tests/ledger/test_outbox_faults.py tests/ledger/test_outbox_kills.py -s $(ARGS)
 
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)

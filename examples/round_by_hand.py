@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 
 from troth import Settings, Troth
 from troth.flows import round as flow
+from troth.flows.parts import Pin
 from troth.identity.keystore import MIN_COST
 from troth.learn import site
 from troth.learn.claims import Plan, Seat
@@ -78,7 +79,7 @@ def main(folder: Path) -> None:
         parties[name].receive()
 
     # The deal: terms from the flow's own words, and everybody's deposit.
-    assumed, rerun = (flow.Pin(found.address, found.codehash)
+    assumed, rerun = (Pin(found.address, found.codehash)
                       for found in (sponsor.contracts["assumed"], sponsor.contracts["rerun:1"]))
     words = flow.Words(token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
     terms = flow.round_terms(words, plan, frozenset(plan.keys), chain.now())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from troth.cli.main import _body
+from troth.cli.parts import claim_body
 from troth.core.errors import BadInput
 
 
 def test_spacing_and_order_are_free() -> None:
-    assert _body(b' { "b" : [1, true],\n "a": "\xc3\xa9" } ') == {"a": "é", "b": [1, True]}
+    assert claim_body(b' { "b" : [1, true],\n "a": "\xc3\xa9" } ') == {"a": "é", "b": [1, True]}
 
 
 @pytest.mark.parametrize("text", [
@@ -18,4 +18,4 @@ def test_spacing_and_order_are_free() -> None:
 ])
 def test_what_a_claim_cannot_hold_is_refused(text: bytes) -> None:
     with pytest.raises(BadInput):
-        _body(text)
+        claim_body(text)

@@ -55,6 +55,11 @@ def test_a_claim_travels_from_one_party_to_another(run: Run, tmp_path: Path) -> 
     assert (tmp_path / "bob" / "got.csv").read_text() == "age,score\n41,7\n"
 
     run("chain", "deploy", at="bob")
+    assert "not registered" in run("id", "history", at="bob").stdout
+    entry = read(run("id", "register", "--json", at="bob"))
+    assert entry["transactions"] == 1
+    assert str(entry["document"]) in run("id", "history", str(bob["did"]), at="bob").stdout
+    assert read(run("log", "register", "--json", at="bob"))["origin"] == str(bob["log"]).split("+")[0]
     run("log", "anchor", at="bob")
     run("bundle", claim, "-o", "claim.troth", at="bob")
     found = read(run("verify", "bob/claim.troth", "--json", status=3))

@@ -14,15 +14,28 @@ from troth.core.terms import UPHELD, Result
 from troth.ledger.anchors import AnchorEvent, anchor
 from troth.ledger.artefacts import artefact
 from troth.ledger.checkpoints import Checkpoint
-from troth.ledger.deploy import SUPPLY, Contracts, deploy
+from troth.ledger.deploy import (
+    BALLOTS,
+    REVOCATIONS,
+    SUPPLY,
+    Contracts,
+    deploy,
+    extend,
+    mandated,
+    median,
+    quorum,
+    quote,
+    vote,
+)
 from troth.ledger.erc20 import Erc20
 from troth.ledger.evm import EvmBook, senders_of
 from troth.ledger.sending import call
 
 
 def test_deployment(world: EvmWorld) -> None:
-    contracts = deploy(world.sender(DEPLOYER), reruns=(2, 3), signed=())
-    assert sorted(contracts.named) == ["anchor", "assumed", "book", "forwarder", "rerun:2", "rerun:3", "token"]
+    contracts = deploy(world.sender(DEPLOYER), reruns=(2, 3), signed=(), anchored=())
+    assert sorted(contracts.named) == ["anchor", "assumed", "book", "forwarder", "identities", "logs", "preimage",
+                                       "rerun:2", "rerun:3", "token"]
     contracts.check(world.web3)
     again = Contracts.decode(contracts.encode())
     assert again == contracts
@@ -40,6 +53,28 @@ def test_deployment(world: EvmWorld) -> None:
                                                           contracts["assumed"].address.hex().encode()))
     with pytest.raises(OutsideFailed, match="not the contract"):
         swapped.check(world.web3)
+
+
+def test_more_policies(world: EvmWorld) -> None:
+    """What takes more than a number is deployed beside, under a name that is free."""
+    sender = world.sender(DEPLOYER)
+    contracts = deploy(sender, supply=None)
+    more = extend(sender, contracts, quorum(2, 60, 500_000), median(3, 60, 500_000, 20_000, 5))
+    assert more.named.keys() - contracts.named.keys() == {"quorum:2", "median:3"}
+    more.check(world.web3)
+    assert Contracts.decode(more.encode()) == more
+    assert int.from_bytes(call(world.web3, more["median:3"].address, call_data("tick()")), "big") == 5
+    both = extend(sender, more, BALLOTS, REVOCATIONS)
+    last = extend(sender, both, vote(both["ballots"].address, 40_000), quote(2),
+                  mandated("assumed", both["assumed"].address, both["revocations"].address, slashing=True),
+                  mandated("preimage", both["preimage"].address, None, slashing=False))
+    assert last.named.keys() - both.named.keys() == {"vote:40000:500000", "quote:2", "mandated:assumed",
+                                                     "mandated:preimage"}
+    last.check(world.web3)
+    inner = call(world.web3, last["mandated:assumed"].address, call_data("innerHash()"))
+    assert inner == last["assumed"].codehash
+    with pytest.raises(BadInput, match="of this name"):
+        extend(sender, more, quorum(2, 90, 0))
 
 
 def test_anchor(world: EvmWorld) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from coincurve import PrivateKey
 from parts import CLIENT, HOUR, PAY, RIVAL, SALT, STAKE, WORKER, refused, simple
 
+from ports.anvil_world import AnvilWorld
 from ports.books import key
 from ports.evm_world import DEPLOYER, EvmWorld, call_data
 from troth.core.errors import ActRefused, BadInput
 from troth.core.ports import Consent
 from troth.core.terms import Account, Terms, deal_id
 from troth.core.typed_data import authorization_digest, authorization_nonce, join_digest, permit_digest
+from troth.ledger.chains.blocks import quantity
 from troth.ledger.chains.rpc import request
+from troth.ledger.chains.transactions import SET_CODE, Authorization, Transaction
+from troth.ledger.deploy import code_at
 from troth.ledger.erc20 import Erc20
 from troth.ledger.evmcodec import calldata, deal_bytes
 
@@ -147,12 +155,12 @@ def joined_by_consent(world: EvmWorld, who: Account, signature_of: str | None = 
     """A deal whose pot 1 is ``who``'s: joined by what ``signature_of`` signs, or by ERC-1271 without a signature."""
     base = simple(world)
     worker = base.pots[1]
-    terms = Terms(base.token, (base.pots[0], type(worker)(worker.name, who, worker.amount, worker.pays)), base.rungs,
-                  base.fund_by, base.wrong_bonds)
+    terms = replace(base, pots=(base.pots[0], replace(worker, depositor=who)))
     deal = world.book.open(CLIENT, terms, SALT)
     expiry = world.now() + 60
     digest = join_digest(world.book.chain_id, world.book.address, deal, 1, terms.token, STAKE, expiry)
     signature = key(signature_of).sign_digest(digest) if signature_of else b""
+    refused("BadConsent", world.book.join_with_consent, RIVAL, deal, 1, expiry, key("rival").sign_digest(digest))
     if not signature_of:
         refused("BadConsent", world.book.join_with_consent, RIVAL, deal, 1, expiry, signature)
         world.send(DEPLOYER, who, "sign(bytes32)", digest)
@@ -166,6 +174,36 @@ def test_consent_of_a_wallet(world: EvmWorld) -> None:
     approve = bytes.fromhex("095ea7b3") + world.book.address.rjust(32, b"\0") + STAKE.to_bytes(32, "big")
     world.send(DEPLOYER, wallet, "act(address,bytes)", world.token, approve)
     joined_by_consent(world, wallet)
+
+
+def delegate(world: EvmWorld, who: str, code: Account) -> None:
+    """A type-4 transaction by which the account's key lets it run ``code`` (EIP-7702); somebody else sends it."""
+    own, sender = key(who), key("rival")
+    count = [quantity(request(world.web3, "eth_getTransactionCount", "0x" + one.public.account.hex(), "latest"))
+             for one in (own, sender)]
+    leave = Authorization(world.book.chain_id, code, count[0]).signed(PrivateKey(own.reveal_seed()))
+    price = 2 * quantity(request(world.web3, "eth_gasPrice"))
+    sent = Transaction(SET_CODE, world.book.chain_id, count[1], 0, price, 500_000, own.public.account, 0, b"",
+                       authorizations=(leave,)).signed(PrivateKey(sender.reveal_seed()), RIVAL)
+    request(world.web3, "eth_sendRawTransaction", "0x" + sent.encode().hex())
+    assert code_at(world.web3, own.public.account) == b"\xef\x01\x00" + code
+
+
+@pytest.mark.parametrize("chain", ["embedded", "anvil"])
+def test_consent_of_an_account_that_runs_code(deployed: EvmWorld, chain: str, tmp_path: Path) -> None:
+    """EIP-7702: the key still speaks for its account, so does the code where it knows ERC-1271; no other does."""
+    world = AnvilWorld() if chain == "anvil" else EvmWorld(tmp_path / "chain", origin=deployed)
+    try:
+        world.fund(WORKER)
+        delegate(world, "worker", world.make("Delegate"))
+        joined_by_consent(world, WORKER, "worker")
+        world.advance(1)
+        delegate(world, "worker", world.make("Wallet"))
+        joined_by_consent(world, WORKER, "worker")
+        world.advance(1)
+        joined_by_consent(world, WORKER)
+    finally:
+        world.close()
 
 
 def test_hostile_tokens_with_signatures(world: EvmWorld) -> None:

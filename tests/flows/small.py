@@ -14,6 +14,7 @@ from troth.app import Settings, Troth
 from troth.core.claims import Evidence, Ref
 from troth.core.terms import Result
 from troth.flows import round as flow
+from troth.flows.parts import Pin
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn import claims as kinds
@@ -80,7 +81,7 @@ class Small:
         everybody = [party.did for party in self.parties.values() if party is not sponsor]
         sponsor.send(everybody, [*listings.values(), validation, self.plan_id], [public])
         self.receive()
-        assumed, rerun = (flow.Pin(contracts[name].address, contracts[name].codehash)
+        assumed, rerun = (Pin(contracts[name].address, contracts[name].codehash)
                           for name in ("assumed", "rerun:2"))
         self.words = flow.Words(self.token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
         self.sites = {name: flow.Site(self[name], self.plan_id, listing=listings[name]) for name in SITES}

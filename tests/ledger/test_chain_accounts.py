@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from eth.db.atomic import AtomicDB
+from eth.vm.forks.prague.computation import PragueComputation
 from eth.vm.forks.prague.state import PragueState
 from eth_hash.auto import keccak
 from hypothesis import example, given, settings
@@ -136,8 +137,18 @@ def test_every_transaction_leaves_py_evms_own_state(runtimes: list[str], steps: 
         assert root == their_root
 
 
+class Paid(PragueComputation):
+    """py-evm's own, which charges a deployment's words here where ours are part of a transaction's intrinsic gas."""
+
+    @classmethod
+    def consume_initcode_gas_cost(cls, computation: Any) -> None:
+        """None."""
+
+
 class Stock(PragueState):
     """py-evm's own, without system contracts: they are left out of the chain."""
+
+    computation_class = Paid
 
     def set_system_contracts(self) -> None:
         """None."""

@@ -233,7 +233,8 @@ class Node:
             return {"result": {"blockNumber": number, "transactionIndex": hex(int(params[0][2:4], 16))}}
         if method == "eth_getBlockByNumber":
             digest = bytes(32) if self.lie else keccak(self.head.encode())
-            return {"result": self.head.to_json() | {"hash": "0x" + digest.hex()}}
+            held = ["0x" + bytes((at,)).hex() * 32 for at in range(len(self.receipts))]
+            return {"result": self.head.to_json() | {"hash": "0x" + digest.hex(), "transactions": held}}
         assert (method, params) == ("eth_getBlockReceipts", [number])
         place = {"blockNumber": number, "blockHash": "0x" + "00" * 32, "transactionHash": "0x" + "00" * 32}
         return {

@@ -15,12 +15,24 @@ from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.memory import MemoryBook, Policy
 from troth.ledger.memory_token import MemoryToken
 from troth.verify.policies.assumed import Assumed
+from troth.verify.policies.mandated import Mandated
+from troth.verify.policies.median import Median
+from troth.verify.policies.preimage import Preimage
+from troth.verify.policies.quorum import Quorum
+from troth.verify.policies.quote import Quote
 from troth.verify.policies.rerun import Rerun
 from troth.verify.policies.signed import Signed
+from troth.verify.policies.vote import Vote
 
 START = 1_700_000_000
 MINT = 10**9
 UNREADABLE = 2**128 - 1
+READINGS = (60, 500_000)
+"""Of Quorum and Median: how old a reading may be, in seconds, and its least confidence, in parts of a million."""
+SPREAD, STEP = 100_000, 5
+"""Of Median: how far from the median is slashed, in parts of a million, and its tick."""
+VOTING = (200_000, 500_000)
+"""Of Vote: quorum and threshold, in parts of a million."""
 KEYS: dict[Account, Secp256k1KeyPair] = {}
 """The key of every account that was asked for by name, for worlds that must sign."""
 
@@ -37,6 +49,10 @@ def account(name: str) -> Account:
     found = key(name).public.account
     KEYS[found] = key(name)
     return found
+
+
+TELLER = account("teller")
+"""Stands for a contract of ballots where only the policy Vote is tested: an actor that submits any tally."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,8 @@ class Addresses:
 
 def made_up() -> Addresses:
     """Addresses for a Book that is on no chain."""
-    names = ("assumed", "rerun1", "rerun2", "signed2", "puppet", "puppet5", "puppetx")
+    names = ("assumed", "rerun1", "rerun2", "signed2", "preimage", "quorum2", "median2", "vote",
+             "quote2", "mandated", "mandatedp", "puppet", "puppet5", "puppetx")
     return Addresses(7407, account("book"), account("deployer"), {"token": account("token")},
                      {name: (account(f"policy {name}"), hashlib.sha256(name.encode()).digest()) for name in names})
 
@@ -134,8 +151,12 @@ class MemoryWorld(World):
         for address in at.tokens.values():
             self.book.tokens[address] = MemoryToken()
         codes = {"assumed": Assumed(), "rerun1": Rerun(1), "rerun2": Rerun(2),
-                 "signed2": Signed(2, at.chain_id, at.book), "puppet": Puppet(), "puppet5": Puppet(5),
-                 "puppetx": Puppet(UNREADABLE)}
+                 "signed2": Signed(2, at.chain_id, at.book), "preimage": Preimage(),
+                 "quorum2": Quorum(2, *READINGS), "median2": Median(2, *READINGS, SPREAD, STEP),
+                 "vote": Vote(TELLER, *VOTING), "quote2": Quote(2, at.chain_id, at.book),
+                 "mandated": Mandated(Assumed(), at.chain_id, at.book, True),
+                 "mandatedp": Mandated(Puppet(), at.chain_id, at.book),
+                 "puppet": Puppet(), "puppet5": Puppet(5), "puppetx": Puppet(UNREADABLE)}
         for name, (address, codehash) in at.policies.items():
             self.book.policies[address] = Policy(codehash, codes[name])
 

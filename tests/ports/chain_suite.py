@@ -39,7 +39,12 @@ def hexed(data: bytes) -> str:
 
 
 class ChainSuite(ABC):
-    """Inherit, implement ``make``; ``advance`` where time can be moved."""
+    """Inherit, implement ``make`` and ``advance``.
+
+    refuses_other_ids: whether transactions signed for another chain id are refused (EIP-155), as they should be.
+    """
+
+    refuses_other_ids = True
 
     @abstractmethod
     def make(self) -> Chain:
@@ -104,7 +109,7 @@ class ChainSuite(ABC):
             ({"gas": 10**12}, "gas"),
             ({"value": 11 * ETHER}, "insufficient|funds|balance"),
         ]
-        for change, message in cases:
+        for change, message in cases[0 if self.refuses_other_ids else 1 :]:
             raw = Account.sign_transaction(good | change, ALICE_KEY).raw_transaction
             with pytest.raises(RpcError, match=f"(?i){message}"):
                 request(chain.web3, "eth_sendRawTransaction", hexed(bytes(raw)))
@@ -135,6 +140,21 @@ class ChainSuite(ABC):
                 request(chain.web3, method, *parameters)
             assert caught.value.code == -32602
 
+    def test_what_a_chain_says_of_itself(self, chain: Chain, alice: Sender) -> None:
+        eth = chain.web3.eth
+        assert chain.chain_id == eth.chain_id
+        assert chain.genesis_hash == bytes(eth.get_block(0)["hash"])
+        receipt = alice.send(BOB, value=5)
+        found = chain.finality()
+        assert (found.latest.number, found.latest.hash) == (receipt.block_number, receipt.block_hash)
+        assert found.latest.timestamp == eth.get_block("latest")["timestamp"] <= chain.now()
+        for tag, place in (("safe", found.safe), ("finalized", found.finalized)):
+            if place is not None:
+                assert place.number <= found.latest.number
+                assert place.hash == bytes(eth.get_block(tag)["hash"])
+        self.advance(chain, 5_000)
+        assert chain.now() >= found.latest.timestamp + 5_000
+
     # -- calls -----------------------------------------------------------------------------------------------------
 
     def test_past_states_answer(self, chain: Chain, alice: Sender) -> None:
@@ -157,7 +177,7 @@ class ChainSuite(ABC):
         contract = alice.deploy(CONTEXT).contract
         assert contract is not None
         self.advance(chain, 1_000)
-        seen = call(chain.web3, contract, b"")
+        seen = bytes.fromhex(request(chain.web3, "eth_call", {"to": hexed(contract)}, "pending")[2:])
         number, timestamp, chain_id, *_ = (int.from_bytes(seen[at : at + 32], "big") for at in range(0, 96, 32))
         head = chain.web3.eth.get_block("latest")
         assert (number, chain_id) == (head["number"] + 1, chain.web3.eth.chain_id)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from eth_abi.abi import encode
 
-from ports.books import KEYS, MINT, START, UNREADABLE, Addresses, World, account, key
+from ports.books import (
+    KEYS,
+    MINT,
+    READINGS,
+    SPREAD,
+    START,
+    STEP,
+    TELLER,
+    UNREADABLE,
+    VOTING,
+    Addresses,
+    World,
+    account,
+    key,
+)
 from troth.core.encoding import keccak256
 from troth.core.terms import Account
 from troth.ledger.artefacts import Artefact, artefact, code_hash
@@ -40,16 +55,17 @@ class EvmWorld(World):
     """A chain of its own with the Book, a token with a block list, and every policy of the tests.
 
     path: an empty place for the chain's file; None keeps it in memory. origin: a chain made by another EvmWorld to
-    start from, instead of deploying everything again.
+    start from, instead of deploying everything again. accounts: wei at genesis.
     """
 
-    def __init__(self, path: Path | None = None, *, origin: EvmWorld | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, origin: EvmWorld | None = None,
+                 accounts: Mapping[Account, int] | None = None) -> None:
         if origin is not None and path is not None:
             assert origin.path is not None
             shutil.copyfile(origin.path, path)
         self.path = path
         self.clock = ManualClock(START)
-        self.chain = EmbeddedChain(path, clock=self.clock)
+        self.chain = EmbeddedChain(path, clock=self.clock, accounts=accounts)
         self.web3 = self.chain.web3
         self._senders: dict[Account, Sender] = {}
         self.addresses = self._deploy() if origin is None else origin.addresses
@@ -62,14 +78,27 @@ class EvmWorld(World):
         book, _ = create(deployer, artefact("Book").bytecode, ("address", DEPLOYER), ("address", forwarder))
         self.forwarder = forwarder
         token = self.make("MoodyToken")
+        readings = ("uint64", READINGS[0]), ("uint32", READINGS[1])
         policies = {
             "assumed": self.make("Assumed", ("uint128", 0)),
             "rerun1": self.make("Rerun", ("uint256", 1), ("uint128", 0)),
             "rerun2": self.make("Rerun", ("uint256", 2), ("uint128", 0)),
             "signed2": self.make("Signed", ("uint256", 2), ("uint128", 0)),
+            "preimage": self.make("Preimage"),
+            "quorum2": self.make("Quorum", ("uint256", 2), *readings, ("uint128", 0)),
+            "median2": self.make("Median", ("uint256", 2), *readings, ("uint32", SPREAD), ("uint128", STEP)),
+            "vote": self.make("Vote", ("address", TELLER), ("uint32", VOTING[0]), ("uint32", VOTING[1])),
             "puppet": self.make("Puppet", ("uint128", 0)),
             "puppet5": self.make("Puppet", ("uint128", 5)),
             "puppetx": self.make("Puppet", ("uint128", UNREADABLE)),
+        }
+        revocations = self.make("Revocations")
+        policies |= {
+            "quote2": self.make("Quote", ("uint256", 2), ("uint128", 0)),
+            "mandated": self.make("Mandated", ("address", policies["assumed"]), ("address", revocations),
+                                  ("bool", True)),
+            "mandatedp": self.make("Mandated", ("address", policies["puppet"]), ("address", bytes(20)),
+                                   ("bool", False)),
         }
         pinned = {name: (one, code_hash(code_at(self.web3, one))) for name, one in policies.items()}
         return Addresses(self.chain.chain_id, book, DEPLOYER, {"token": token}, pinned)
@@ -94,6 +123,14 @@ class EvmWorld(World):
 
     def advance(self, seconds: int) -> None:
         self.clock.advance(seconds)
+
+    def head(self) -> bytes:
+        """The newest block's hash."""
+        return self.chain.head().hash
+
+    def stored(self, account: Account, slot: int) -> int:
+        """A storage slot."""
+        return self.chain.storage(account, slot)
 
     def balance(self, who: Account) -> int:
         return self.erc20.balance(who)

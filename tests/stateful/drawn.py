@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, TypeVar
 
-from ports.books import World, account, key
+from eth_abi.abi import encode
+
+from ports.books import READINGS, TELLER, World, account, key
 from troth.core.deals import Question
 from troth.core.payouts import PayoutTree
 from troth.core.terms import (
@@ -19,6 +21,7 @@ from troth.core.terms import (
     DEPOSITOR,
     KEEP,
     KEEPER,
+    NO_PARAM,
     REFUTED,
     SLASHED,
     UPHELD,
@@ -36,20 +39,30 @@ from troth.core.terms import (
     payout_leaf,
     role,
 )
-from troth.core.typed_data import verdict_digest
+from troth.core.typed_data import quote_digest, verdict_digest
+from troth.verify.policies.mandated import Mandate, act_data
+from troth.verify.policies.preimage import hash_lock
+from troth.verify.policies.quote import quote_data, report_data
+from troth.verify.policies.readings import Reading
 from troth.verify.policies.voices import commit_data, evidence_root, reveal_data, verdict_data
+from troth.verify.policies.vote import TALLY, token_param
 
 T = TypeVar("T")
 
 PARTIES = tuple(account(f"party {n}") for n in range(3))
 BENCHES = tuple(tuple(account(f"bench {rung} {n}") for n in range(3)) for rung in (1, 2, 3))
 STRANGER, COURT, POOR = (account(name) for name in ("stranger", "court", "poor"))
-EVERYBODY = (*PARTIES, *(member for bench in BENCHES for member in bench), STRANGER, COURT, POOR)
+EVERYBODY = (*PARTIES, *(member for bench in BENCHES for member in bench), STRANGER, COURT, POOR, TELLER)
 NAME_OF = {account(name): name for name in [
     *(f"party {n}" for n in range(3)), *(f"bench {rung} {n}" for rung in (1, 2, 3) for n in range(3)),
-    "stranger", "court", "poor"]}
+    "stranger", "court", "poor", "teller"]}
 OUTCOMES = (UPHELD, REFUTED, 3)
 LEAVES = 3
+THREE = ("rerun2", "signed2", "quorum2", "median2", "quote2")
+"""Policies that need three voices."""
+AGE, LEAST = READINGS
+SECRET, MEASURED = b"\x2a" * 32, b"\x4d" * 32
+MANDATE = Mandate(BENCHES[2][2], PARTIES[1], "work", 9, 2**40, bytes(32))
 
 
 class Draws:
@@ -110,16 +123,20 @@ def _rungs(d: Draws, world: World) -> tuple[Rung, ...]:
         top = index == count - 1
         name = d.pick(("assumed", "puppet", "puppet5", "signed2", "puppetx") if index == 0 else
                       ("rerun2", "rerun2", "signed2", "puppet", "puppet5", "rerun1"))
+        if d.chance(20):
+            name = d.pick(("preimage", "mandated") if index == 0 else ("quorum2", "median2", "quote2", "vote"))
+        if name == "vote" and any(TELLER in rung.bench for rung in rungs):
+            name = "median2"  # benches are disjoint, and ballots are in one place
         bench = PARTIES if index == 0 else BENCHES[index - 1]
-        seats = tuple(bench[:3] if name in ("rerun2", "signed2") else bench[1:2] if index == 0 else
+        seats = tuple(bench[:3] if name in THREE else bench[1:2] if index == 0 else (TELLER,) if name == "vote" else
                       bench[:1] if name in ("assumed", "rerun1") else bench[:d.number(1, 2)])
         asks = []
-        if d.chance(45):
+        if name != "mandated" and d.chance(45):
             asks.append(Ask("evidence", tuple(d.some(PARTIES, 50)) or PARTIES[1:2], d.number(1, 30), d.pick((1, 1, 2))))
         asks += _voices(d, name, seats)
         silent = d.pick(OUTCOMES) if index == 0 or d.chance(30) else KEEP
         rungs.append(Rung(*world.addresses.policies[name], tuple(asks), d.number(1, 30), 0 if top else d.number(1, 30),
-                          0 if top else bond, silent))
+                          0 if top else bond, silent, _param(world, name)))
         bond = 2 * bond + d.number(0, 5)
     return tuple(rungs)
 
@@ -129,7 +146,21 @@ def _voices(d: Draws, name: str, seats: tuple[Account, ...]) -> list[Ask]:
         return [Ask("commit", seats, d.number(1, 30)), Ask("reveal", d.pick((None, seats)), d.number(1, 30))]
     if name == "signed2":
         return [Ask("verdict", seats, d.number(1, 30))]
+    if name in ("quorum2", "median2"):
+        return d.pick(([Ask("reading", seats, d.number(1, 30))],
+                       [Ask("commit", seats, d.number(1, 30)), Ask("reveal", None, d.number(1, 30))]))
+    if name == "mandated":
+        return [Ask("act", seats, d.number(1, 30)), Ask("result", d.pick((None, seats)), d.number(1, 30))]
+    if name in ("preimage", "quote2", "vote"):
+        return [Ask(name.rstrip("2"), seats, d.number(8, 30))]
     return [Ask("result", seats, d.number(1, 30), 2 if name.startswith("puppet") and d.chance(10) else 1)]
+
+
+def _param(world: World, name: str) -> bytes:
+    """What a rung tells its policy, if that takes anything."""
+    at = world.addresses
+    return {"preimage": hash_lock(SECRET), "mandated": MANDATE.digest(at.chain_id, at.book), "quote2": MEASURED,
+            "vote": token_param(world.token)}.get(name, NO_PARAM)
 
 
 def _residual(d: Draws) -> Account:
@@ -325,8 +356,6 @@ def bad_result(d: Draws, story: Story, terms: Terms) -> bytes:
 
 def unsorted_result(outcome: int) -> bytes:
     """A result whose slashed accounts descend."""
-    from eth_abi.abi import encode  # the only place that writes what the package refuses to
-
     two = sorted(PARTIES[:2], reverse=True)
     return encode(["(uint8,uint128[],address[],bytes32,uint128)"], [(outcome, (), two, bytes(32), 0)])
 
@@ -362,7 +391,47 @@ def answer(d: Draws, world: World, question: Question, story: Story, who: Accoun
         return commit_data(question.deal, question.rung, who, said, salt)
     if policy == "signed2" and ask == last:
         return signed_answer(d, world, question, who, said)
+    if policy in ("quorum2", "median2") and rung.asks[ask].kind in ("reading", "commit", "reveal"):
+        return reading_answer(d, world, question, who, ask)
+    if policy == "mandated" and ask == 0:
+        digest = MANDATE.digest(world.addresses.chain_id, world.addresses.book)
+        signer = d.pick((*["bench 3 2"] * 9, "stranger"))
+        return act_data("work", d.pick((1, 9, 9, 10)), MANDATE, key(signer).sign_digest(digest))
+    if ask == last:
+        if policy == "preimage":
+            return SECRET if d.chance(70) else said[:32]
+        if policy == "vote":
+            return encode(TALLY, (d.pick((0, 150)), d.pick((100, 300)), d.pick((0, 300)), 1000, world.now() - 1))
+        if policy == "quote2":
+            return quote_answer(d, world, question, who, said)
     return said
+
+
+def reading_answer(d: Draws, world: World, question: Question, who: Account, ask: int) -> bytes:
+    """A reading near what the others read, mostly, stamped with the second of its submission; revealed as committed."""
+    kind, salt = question.terms.asks[ask].kind, who.ljust(32, b"\x05")
+    # The same reporter reads the same, so that it can reveal what it committed to.
+    own = Draws(int.from_bytes(question.deal[:4] + who[:2] + bytes([question.rung]), "big"))
+    value, confidence, age = question.deal[1] * 3 + own.pick((0, 0, 0, 1, 90)), own.pick((LEAST, 900_000)), 0
+    mine = [entry.at for entry in question.history
+            if (entry.by, entry.rung, entry.ask) == (who, question.rung, ask - 1)]
+    now = mine[-1] if kind == "reveal" and mine else world.now()
+    if d.chance(10):
+        value, confidence, age = d.pick(((value + 1, confidence, 0), (value, LEAST - 1, 0),
+                                         (value, confidence, AGE + 1), (value, confidence, -1)))
+    data = Reading(value, confidence, now - age).data()
+    if kind == "commit":
+        return commit_data(question.deal, question.rung, who, data, salt)
+    return reveal_data(data, salt) if kind == "reveal" else data
+
+
+def quote_answer(d: Draws, world: World, question: Question, who: Account, said: bytes) -> bytes:
+    """A verifier's word on a quote: mostly good; else of another measurement or by another key."""
+    at = world.addresses
+    measured, signer = (MEASURED, who) if d.chance(92) else d.pick(((bytes(32), who), (MEASURED, STRANGER)))
+    digest = quote_digest(at.chain_id, at.book, (question.deal, question.rung), measured,
+                          report_data(question.deal, question.rung, said), SECRET, 2**40)
+    return quote_data(said, SECRET, 2**40, key(NAME_OF[signer]).sign_digest(digest))
 
 
 def signed_answer(d: Draws, world: World, question: Question, who: Account, said: bytes) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ports.books import STEP
 from troth.core.deals import Deal, fee_pots, holders, verdict
 from troth.core.deals_terms import benches
 from troth.core.settlement import RIGHT, UNANSWERED, WRONG, Finding, challenges, differ, missed, results
@@ -24,7 +25,7 @@ from troth.core.terms import (
     Split,
 )
 
-TICKS = {"puppet5": 5}
+TICKS = {"puppet5": 5, "median2": STEP}
 
 EXPECTED = tuple(sorted({
     *(f"open refused {code}" for code in (

@@ -1,9 +1,8 @@
-"""Assumed, Rerun and Signed in Python and as contracts, on the same cases; and what they may not depend on."""
+"""Every policy in Python and as a contract, on the same cases; and what they may not depend on."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -19,16 +18,10 @@ from troth.core.terms import ENTRY, RUNG, Account
 from troth.ledger.sending import call
 from troth.verify.policies.signed import Signed
 from troth.verify.policies.voices import VERDICT, commit_data, read
-from verify_policies.cases import BENCH, DEAL, cases, rerun_cases, shapes, signed_cases
+from verify_policies.all_cases import cases, shapes
+from verify_policies.cases import BENCH, DEAL, rerun_cases, signed_cases
 
 MADE_UP = made_up()
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvmWorld]:
-    world = EvmWorld(tmp_path_factory.mktemp("policies") / "chain")
-    yield world
-    world.close()
 
 
 def test_cases_in_python() -> None:
@@ -36,6 +29,12 @@ def test_cases_in_python() -> None:
     for case in cases(MADE_UP):
         code = policies[MADE_UP.policies[case.policy][0]].code
         assert code.judge(case.question) == case.answer, case.name
+
+
+def test_shapes_in_python() -> None:
+    policies = MemoryWorld().book.policies
+    for name, policy, rung, accepted in shapes():
+        assert policies[MADE_UP.policies[policy][0]].code.accepts(rung) is accepted, name
 
 
 def test_cases_as_contracts(chain: EvmWorld) -> None:
@@ -51,8 +50,6 @@ def test_cases_as_contracts(chain: EvmWorld) -> None:
 
 @pytest.mark.parametrize(("name", "policy", "rung", "accepted"), shapes(), ids=[shape[0] for shape in shapes()])
 def test_shapes(chain: EvmWorld, name: str, policy: str, rung: object, accepted: bool) -> None:
-    code = MemoryWorld().book.policies[MADE_UP.policies[policy][0]].code
-    assert code.accepts(rung) is accepted  # type: ignore[arg-type]
     selector = keccak256(f"accepts({RUNG})".encode())[:4]
     found = call(chain.web3, chain.addresses.policies[policy][0],
                  selector + encode((RUNG,), (rung.abi(),)))  # type: ignore[attr-defined]

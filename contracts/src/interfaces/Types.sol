@@ -93,6 +93,10 @@ address constant DEPOSITOR = address(0x03);
 uint160 constant CLIMBER = 0x10; // climber(r) = CLIMBER + r
 uint160 constant LAST_ROLE = 0xff; // addresses up to here are never accounts
 
+// Outcomes that every feature has; 3 and above are the feature's.
+uint8 constant UPHELD = 1;
+uint8 constant REFUTED = 2;
+
 uint8 constant SUBMISSION = 1;
 uint8 constant VERDICT = 2;
 uint8 constant CHALLENGE = 3;

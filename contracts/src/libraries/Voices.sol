@@ -46,6 +46,34 @@ library Voices {
         return (true, data[start + 32:start + 32 + length], end);
     }
 
+    /// @notice What was revealed, if it is well formed and is what was committed; `ok` is false otherwise.
+    function opened(bytes32 deal, uint8 rung, address account, bytes calldata commit, bytes calldata reveal)
+        internal
+        pure
+        returns (bool ok, bytes calldata said)
+    {
+        said = reveal[:0];
+        // abi.encode(bytes said, bytes32 salt): offset 64, salt, length, bytes
+        if (commit.length != 32 || reveal.length < 96 || uint256(bytes32(reveal[:32])) != 64) return (false, said);
+        uint256 end;
+        (ok, said, end) = tail(reveal, 64);
+        if (!ok || end != reveal.length) return (false, said);
+        bytes32 expected = keccak256(abi.encode(deal, rung, account, keccak256(said), bytes32(reveal[32:64])));
+        ok = bytes32(commit) == expected;
+    }
+
+    /// @notice Whether the last two asks are *commit* and *reveal*, of one bench, one slot each.
+    function twoSteps(Rung calldata rung) internal pure returns (bool) {
+        uint256 n = rung.asks.length;
+        if (n < 2 || rung.asks[n - 2].kind != "commit" || rung.asks[n - 1].kind != "reveal") return false;
+        if (rung.asks[n - 2].slots != 1 || rung.asks[n - 1].slots != 1) return false;
+        address[] calldata one = TermsLib.asked(rung, n - 2);
+        address[] calldata two = TermsLib.bench(rung);
+        if (one.length != two.length) return false;
+        for (uint256 i; i < one.length; ++i) if (one[i] != two[i]) return false;
+        return true;
+    }
+
     /// @notice Whether the last ask has one slot an account and `k` is a majority of its accounts.
     function majority(Rung calldata rung, uint256 k) internal pure returns (bool) {
         uint256 n = TermsLib.bench(rung).length;

@@ -21,14 +21,7 @@ contract Rerun is IPolicy {
 
     /// @inheritdoc IPolicy
     function accepts(Rung calldata rung) external view returns (bool) {
-        uint256 n = rung.asks.length;
-        if (n < 2 || rung.param != 0 || rung.asks[n - 2].kind != "commit" || rung.asks[n - 1].kind != "reveal") return false;
-        if (rung.asks[n - 2].slots != 1 || !Voices.majority(rung, k)) return false;
-        address[] calldata one = TermsLib.asked(rung, n - 2);
-        address[] calldata two = TermsLib.bench(rung);
-        if (one.length != two.length) return false;
-        for (uint256 i; i < one.length; ++i) if (one[i] != two[i]) return false;
-        return true;
+        return rung.param == 0 && Voices.twoSteps(rung) && Voices.majority(rung, k);
     }
 
     /// @inheritdoc IPolicy
@@ -47,30 +40,17 @@ contract Rerun is IPolicy {
             if (!revealed[i]) continue;
             (bool committed, uint256 j) = Voices.find(history, rung, last - 1, bench[i]);
             if (!committed) continue;
-            voices[i] = _voice(deal, rung, bench[i], history[j].data, history[places[i]].data);
+            (bool ok, bytes calldata said) =
+                Voices.opened(deal, rung, bench[i], history[j].data, history[places[i]].data);
+            if (ok) voices[i] = keccak256(said);
         }
         (bytes32 winner, uint256 who) = Voices.agreed(voices, k);
         if (winner == 0) return "";
-        (, bytes calldata said,) = Voices.tail(history[places[who]].data, 64);
-        (bool ok, Result memory result) = Results.decode(said);
-        if (!ok) return "";
+        (, bytes calldata agreed,) = Voices.tail(history[places[who]].data, 64);
+        (bool whole, Result memory result) = Results.decode(agreed);
+        if (!whole) return "";
         result.slashed = _with(result.slashed, bench, voices, revealed, winner);
         return abi.encode(result);
-    }
-
-    /// @dev The hash of what was revealed, or zero if it is malformed or not what was committed.
-    function _voice(bytes32 deal, uint8 rung, address account, bytes calldata commit, bytes calldata reveal)
-        private
-        pure
-        returns (bytes32)
-    {
-        // abi.encode(bytes result, bytes32 salt): offset 64, salt, length, bytes
-        if (commit.length != 32 || reveal.length < 96 || uint256(bytes32(reveal[:32])) != 64) return 0;
-        (bool ok, bytes calldata result, uint256 end) = Voices.tail(reveal, 64);
-        if (!ok || end != reveal.length) return 0;
-        bytes32 said = keccak256(result);
-        bytes32 expected = keccak256(abi.encode(deal, rung, account, said, bytes32(reveal[32:64])));
-        return bytes32(commit) == expected ? said : bytes32(0);
     }
 
     /// @dev `slashed` with the members that revealed anything but the winner, ascending.

@@ -1,24 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
-import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
-
 import {IPolicy} from "../interfaces/IPolicy.sol";
 import {Entry, Rung, SUBMISSION} from "../interfaces/Types.sol";
 import {Results} from "../libraries/Results.sol";
+import {Signatures} from "../libraries/Signatures.sol";
 import {TermsLib} from "../libraries/TermsLib.sol";
 import {Voices} from "../libraries/Voices.sol";
 
 /// @title k of n named signers signed the same result on the same evidence (section 11)
 contract Signed is IPolicy {
-    bytes32 private constant DOMAIN =
-        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant VERDICT =
         keccak256("Verdict(bytes32 deal,uint8 rung,bytes32 evidence,bytes32 result,uint64 expiry)");
-    /// Gas for one ERC-1271 signer: 32 of them fit the policy's cap, so none can starve another.
-    uint256 private constant SIGNER_GAS = 100_000;
 
     uint256 public immutable k;
     /// @inheritdoc IPolicy
@@ -90,22 +83,7 @@ contract Signed is IPolicy {
         (ok, signature, end) = Voices.tail(data, end);
         if (!ok || end != data.length) return 0;
         bytes32 said = keccak256(result);
-        bytes32 domain = keccak256(abi.encode(DOMAIN, keccak256("Troth"), keccak256("1"), block.chainid, msg.sender));
         bytes32 message = keccak256(abi.encode(VERDICT, deal, rung, evidence, said, expiry));
-        return _signed(signer, MessageHashUtils.toTypedDataHash(domain, message), signature) ? said : bytes32(0);
-    }
-
-    /// @dev As OpenZeppelin's SignatureChecker, but with a gas cap for a contract signer.
-    function _signed(address signer, bytes32 digest, bytes calldata signature) private view returns (bool ok) {
-        if (signer.code.length == 0) {
-            (address recovered, ECDSA.RecoverError err,) = ECDSA.tryRecoverCalldata(digest, signature);
-            return err == ECDSA.RecoverError.NoError && recovered == signer;
-        }
-        bytes memory input = abi.encodeCall(IERC1271.isValidSignature, (digest, signature));
-        uint256 expected = uint256(bytes32(IERC1271.isValidSignature.selector));
-        assembly ("memory-safe") {
-            ok := staticcall(SIGNER_GAS, signer, add(input, 32), mload(input), 0, 32)
-            ok := and(ok, and(gt(returndatasize(), 31), eq(mload(0), expected)))
-        }
+        return Signatures.by(signer, Signatures.typed(msg.sender, message), signature) ? said : bytes32(0);
     }
 }

@@ -10,6 +10,8 @@
         blocks/         bytes by CID
         wraps/          data keys wrapped to this party or by it, deletable
         contracts.json  addresses of the contracts this workspace uses
+        outbox.sqlite   the acts asked for on chains, and every transaction signed for them
+        deals-*.sqlite  an index of a Book, made again from the chain when deleted
 
 No workspace ever reads another's.
 """
@@ -29,9 +31,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from troth.app.checking import recheck_with
 from troth.app.checking import verify_bundle as verify_bundle  # part of this module's surface
-from troth.app.onchain import OnChain
 from troth.app.place import FOLDER, SETTINGS, find, making
 from troth.app.place import Settings as Settings  # part of this module's surface
+from troth.app.swapping import Swapping
 from troth.core.claims import Envelope, Evidence, Ref, Statement, Subject
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
@@ -77,7 +79,7 @@ class Sealing:
     key: bytes = field(repr=False)
 
 
-class Troth(OnChain):
+class Troth(Swapping):
     """One party's workspace. It implements ``flows.parts.Party``.
 
     Open one with ``Troth.open`` or make one with ``Troth.init``; one object serves one thread.
@@ -152,8 +154,13 @@ class Troth(OnChain):
     def close(self) -> None:
         """Close files. Nothing is lost without it."""
         self.log.close()
+        if "outbox" in self.__dict__:
+            self.outbox.close()
+        self.close_index()
         if self._given_chain is None and "chain" in self.__dict__:
             self.chain.close()
+        if "other_chain" in self.__dict__:
+            self.other_chain.close()
 
     def __enter__(self) -> Self:
         return self
@@ -485,6 +492,9 @@ class Troth(OnChain):
     def trust(self, roles: Mapping[str, Sequence[str]], log: LogPin, policy: Mapping[str, Any]) -> Trust:
         """A trust file from what this party knows: issuers by role, their newest documents, a log, the chain as it is.
 
+        A document is the newest that the chain's registry names, where the issuer is there: a bundle without it is then
+        an old one, even if this party never saw it. Raises Refuted for an issuer that was revoked.
+
         log: the party whose log bundles will come from. The caller vouches for all of it by handing it on.
         """
         web3 = self.chain.web3
@@ -492,7 +502,7 @@ class Troth(OnChain):
         dids = sorted({did for members in roles.values() for did in members})
         return Trust(
             {role: tuple(members) for role, members in roles.items()},
-            {did: self.keybook.head(did)[1] for did in dids},
+            {did: self.newest_document(did) for did in dids},
             log, Witnesses(),
             ChainPin(self.contracts.chain_id, bytes(genesis["hash"]), block["number"], bytes(block["hash"]),
                      {name: self.contracts[name].address for name in ("anchor", "book")}),

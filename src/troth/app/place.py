@@ -21,16 +21,41 @@ SETTINGS = "troth.toml"
 _UNFINISHED = ".troth.new-"
 
 
+KNOWN = {
+    ("workspace", "name"): "name",
+    ("chain", "url"): "chain",
+    ("chain", "id"): "id",
+    ("chain", "max_fee"): "max_fee",
+    ("chain", "finality"): "finality",
+    ("chain", "outage"): "outage",
+    ("chain", "other"): "other",
+    ("exchange", "path"): "exchange",
+    ("index", "url"): "index",
+}
+"""(section, name) in the file -> the attribute of ``Settings`` that holds it."""
+_ALWAYS = ("name", "chain", "exchange")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
 
-    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through.
+    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through. id: the
+    chain's id, where it must be a certain one or a chain made here shall have it. max_fee: the most wei per gas to sign
+    for. finality: how many blocks make a block final; empty takes the node's word. outage: seconds that every period of
+    a deal must outlast; empty takes what is known of the chain. other: URL of a second chain, for swaps. index: where
+    the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
     """
 
     name: str = "me"
     chain: str = ""
     exchange: str = ""
+    id: str = ""
+    max_fee: str = ""
+    finality: str = ""
+    outage: str = ""
+    other: str = ""
+    index: str = ""
 
     @classmethod
     def load(cls, path: Path, environment: Mapping[str, str]) -> Self:
@@ -46,29 +71,43 @@ class Settings:
             raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadInput(f"{path} cannot be read", actual=error, do="Correct it; README shows one.") from None
-        known = {("workspace", "name"): "name", ("chain", "url"): "chain", ("exchange", "path"): "exchange"}
         found: dict[str, str] = {}
         for section, values in given.items():
             for name, value in values.items() if isinstance(values, dict) else (("", values),):
-                if (section, name) not in known or type(value) is not str:
+                if (section, name) not in KNOWN or type(value) is not str:
                     raise BadInput(f"unknown setting in {path}", actual=f"[{section}] {name}",
-                                   expected=", ".join(f"[{s}] {n}" for s, n in known))
-                found[known[section, name]] = value
-        for (section, name), attribute in known.items():
+                                   expected=", ".join(f"[{s}] {n}" for s, n in KNOWN))
+                found[KNOWN[section, name]] = value
+        for (section, name), attribute in KNOWN.items():
             override = environment.get(f"TROTH_{section}_{name}".upper())
             if override is not None:
                 found[attribute] = override
         return cls(**found)
 
     def text(self) -> str:
-        """The file's content, which ``load`` reads back. Raises BadInput for text that is not well-formed."""
-        try:
-            for value in (self.name, self.chain, self.exchange):
+        """The file's content, which ``load`` reads back; what is not set is left out but for the first three.
+
+        Raises BadInput for text that is not well-formed.
+        """
+        sections: dict[str, list[str]] = {}
+        for (section, name), attribute in KNOWN.items():
+            value = str(getattr(self, attribute))
+            try:
                 value.encode()
-        except UnicodeEncodeError as error:
-            raise BadInput("a setting that is not well-formed text", actual=error) from None
-        return "\n".join((f"[workspace]\nname = {_quoted(self.name)}\n", f"[chain]\nurl = {_quoted(self.chain)}\n",
-                          f"[exchange]\npath = {_quoted(self.exchange)}\n"))
+            except UnicodeEncodeError as error:
+                raise BadInput("a setting that is not well-formed text", actual=error) from None
+            if value or attribute in _ALWAYS:
+                sections.setdefault(section, []).append(f"{name} = {_quoted(value)}\n")
+        return "\n".join(f"[{section}]\n{''.join(lines)}" for section, lines in sections.items())
+
+    def number(self, name: str) -> int | None:
+        """A setting that is a number, or None where it is not set. Raises BadInput."""
+        text = str(getattr(self, name))
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit()):
+            raise BadInput(f"[chain] {name} is no number", expected="digits", actual=text)
+        return int(text)
 
 
 def _quoted(text: str) -> str:

@@ -5,60 +5,34 @@ Exit status: 0 done or upheld, 1 refuted, 2 misuse or bad input, 3 undecidable, 
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from troth.core.errors import BadInput, Misuse, OutsideFailed, TrothError
-
-if TYPE_CHECKING:
-    from troth.app import Troth
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
-                  help="Check what was done with AI, and hold people to what they promised.")
-id_app = typer.Typer(no_args_is_help=True, help="This party's identity.")
-log_app = typer.Typer(no_args_is_help=True, help="This party's log of claims.")
-deal_app = typer.Typer(no_args_is_help=True, help="Deals on the chain.")
-chain_app = typer.Typer(no_args_is_help=True, help="The chain of this workspace.")
-for name, group in (("id", id_app), ("log", log_app), ("deal", deal_app), ("chain", chain_app)):
-    app.add_typer(group, name=name)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Where = Annotated[Path | None, typer.Option("--home", help="The workspace; the nearest one by default.")]
-Believed = Annotated[Path | None, typer.Option("--trust", help="What you believe.")]
-Opener = Annotated[Path | None, typer.Option("--as", help="A workspace whose keys open evidence.")]
-
-
-def passphrase() -> str:
-    """From TROTH_PASSPHRASE, or asked for at a terminal; never from the command line. Raises Misuse."""
-    found = os.environ.get("TROTH_PASSPHRASE")
-    if found:
-        return found
-    if not sys.stdin.isatty():
-        raise Misuse("no passphrase", do="Set TROTH_PASSPHRASE, or run this at a terminal.")
-    return str(typer.prompt("Passphrase", hide_input=True, err=True))
-
-
-def workspace(home: Path | None) -> Troth:
-    """Open the workspace that a command works in."""
-    # Imported here and in the commands: start-up of --help must not load stores, chains and numpy.
-    from troth.app import Troth
-
-    return Troth.open(home or Path.cwd(), passphrase())
-
-
-def show(value: dict[str, Any], as_json: bool, text: Callable[[], str] | None = None) -> None:
-    """Print a result: as JSON, or as its lines."""
-    if as_json:
-        typer.echo(json.dumps(value, ensure_ascii=False, sort_keys=True))
-    else:
-        typer.echo(text() if text else "\n".join(f"{key}: {item}" for key, item in value.items()))
+from troth.cli import acting, serve, swap  # noqa: F401  (their commands)
+from troth.cli.parts import (
+    Believed,
+    Json,
+    Opener,
+    Unasked,
+    Where,
+    app,
+    chain_app,
+    claim_body,
+    claim_id,
+    deal_app,
+    id_app,
+    log_app,
+    passphrase,
+    read_file,
+    role_and_claim,
+    show,
+    workspace,
+    write_file,
+)
+from troth.core.errors import Misuse, TrothError
 
 
 @app.command()
@@ -106,13 +80,40 @@ def id_introduce(to: Annotated[str, typer.Argument(help="Whom to: a DID.")], hom
         show({"introduced": party.did, "to": to}, as_json)
 
 
+@id_app.command("register")
+def id_register(home: Where = None, as_json: Json = False) -> None:
+    """Put this identity's newest document into the chain's registry, so that others see an older one for what it is."""
+    with workspace(home) as party:
+        entry, sent = party.register()
+        show({"entry": entry.hex(), "transactions": sent, "document": party.keybook.head(party.did)[1].hex()}, as_json)
+
+
+@id_app.command("history")
+def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; this party's own by default.")] = None,
+               home: Where = None, as_json: Json = False) -> None:
+    """Which documents an identity had since when, by the chain's registry: their SHA-256, and zeros once revoked."""
+    with workspace(home) as party:
+        records = [{"version": version, "document": record.value.hex(), "time": record.time, "block": record.block}
+                   for version, record in enumerate(party.records_of(did or party.did))]
+        show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
+            f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
+            or "not registered")
+
+
+@log_app.command("register")
+def log_register(home: Where = None, as_json: Json = False) -> None:
+    """Begin this log's entry in the chain's registry of owners."""
+    with workspace(home) as party:
+        show({"entry": party.register_log().hex(), "origin": party.log.origin}, as_json)
+
+
 @app.command()
 def add(path: Path, seal: Annotated[bool, typer.Option("--seal", help="Seal it to this party.")] = False,
         to: Annotated[list[str] | None, typer.Option("--to", help="And to this DID.")] = None,
         home: Where = None, as_json: Json = False) -> None:
     """Keep a file's bytes by CID."""
     with workspace(home) as party:
-        found = party.add(path.name, _read(path), tuple(to or ()) if seal or to else None)
+        found = party.add(path.name, read_file(path), tuple(to or ()) if seal or to else None)
         show(asdict(found), as_json, lambda: found.cid)
 
 
@@ -122,7 +123,7 @@ def get(cid: str, output: Annotated[Path, typer.Option("-o", "--output")], home:
     """Write the bytes of a CID to a file, unsealed where this party may."""
     with workspace(home) as party:
         data = party.get(cid)
-        _write(output, data)
+        write_file(output, data)
         show({"cid": cid, "bytes": len(data), "output": str(output)}, as_json)
 
 
@@ -130,7 +131,7 @@ def get(cid: str, output: Annotated[Path, typer.Option("-o", "--output")], home:
 def erase(listing: str, home: Where = None, as_json: Json = False) -> None:
     """Destroy the data of a listing of this party, and attest that."""
     with workspace(home) as party:
-        show({"claim": party.erase(_claim(listing)).hex()}, as_json)
+        show({"claim": party.erase(claim_id(listing)).hex()}, as_json)
 
 
 @app.command()
@@ -143,10 +144,10 @@ def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", h
     from troth.app import file_subject  # start-up time, as above
     from troth.core.claims import Ref
 
-    said = _body(_read(Path(body[1:])) if body.startswith("@") else body.encode(errors="replace"))
-    refs = [Ref(*_role_claim(item)) for item in ref or ()]
+    said = claim_body(read_file(Path(body[1:])) if body.startswith("@") else body.encode(errors="replace"))
+    refs = [Ref(*role_and_claim(item)) for item in ref or ()]
     with workspace(home) as party:
-        claim = party.attest(kind, [file_subject(path.name, _read(path)) for path in subject], said, refs=refs,
+        claim = party.attest(kind, [file_subject(path.name, read_file(path)) for path in subject], said, refs=refs,
                              evidence=[party.stored(cid) for cid in evidence or ()])
         show({"claim": claim.hex()}, as_json, claim.hex)
 
@@ -185,7 +186,7 @@ def push(peer: Annotated[str, typer.Argument(help="The peer's DID.")],
          home: Where = None, as_json: Json = False) -> None:
     """Hand claims and their evidence to a peer, through the exchange folder."""
     with workspace(home) as party:
-        claims = [_claim(item) for item in claim]
+        claims = [claim_id(item) for item in claim]
         party.send([peer], claims, party.evidence_here(claims))
         show({"sent": len(claims), "to": peer}, as_json)
 
@@ -205,7 +206,7 @@ def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
            as_json: Json = False) -> None:
     """Write a claim, what it rests on and the proofs into one file."""
     with workspace(home) as party:
-        show({"claims": party.bundle(_claim(target), output), "output": str(output)}, as_json)
+        show({"claims": party.bundle(claim_id(target), output), "output": str(output)}, as_json)
 
 
 @app.command()
@@ -221,7 +222,7 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
 
     if offline and as_party:
         raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as or --offline.")
-    believed = None if trust is None else Trust.from_bytes(_read(trust))
+    believed = None if trust is None else Trust.from_bytes(read_file(trust))
     party = None if as_party is None else workspace(as_party)
     report = verify_bundle(file, believed, party)
     if as_json:
@@ -244,7 +245,7 @@ def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID
             raise Misuse("a role needs a DID", expected="ROLE=DID", actual=item)
         roles.setdefault(name, []).append(did)
     with workspace(home) as party:
-        _write(output, party.trust(roles, party.log_pin(), {"name": policy}).to_bytes())
+        write_file(output, party.trust(roles, party.log_pin(), {"name": policy}).to_bytes())
         show({"output": str(output)}, as_json)
 
 
@@ -255,23 +256,38 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
     from troth.web.graph import trace_page  # start-up time, as above
 
     with workspace(home) as party:
-        graph = party.trace(_claim(target))
+        graph = party.trace(claim_id(target))
         if html is not None:
-            _write(html, trace_page(graph.json()).encode())
+            write_file(html, trace_page(graph.json()).encode())
         show(graph.json(), as_json, lambda: "\n".join(
             f"{'  ' * node.depth}{node.statement.kind if node.statement else '(not here)'} {node.id.hex()[:16]}"
             f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
 
 
-@deal_app.command("show")
-def deal_show(deal: str, home: Where = None, as_json: Json = False) -> None:
-    """Where a deal stands."""
+@deal_app.command("list")
+def deal_list(status: Annotated[str | None, typer.Option("--status", help="funding, running, closed or void.")] = None,
+              mine: Annotated[bool, typer.Option("--mine", help="Only those that name this party.")] = False,
+              newest: Annotated[int | None, typer.Option("--newest", min=1, help="Only so many.")] = None,
+              offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
+    """The deals of the Book, oldest first, as of the chain's last block."""
+    from troth.cli.deals import Catching, as_of_json, line_json, lines  # start-up time, as above
+
     with workspace(home) as party:
-        state = party.book.state(_claim(deal))
-        pots = [{"name": pot.name, "amount": str(pot.amount), "joined": index in state.joined}
-                for index, pot in enumerate(state.terms.pots)]
-        show({"status": state.status, "rung": state.rung, "entries": len(state.history), "pots": pots,
-              "outcome": state.final.outcome if state.final else None}, as_json)
+        # A text that is no status is refused there.
+        as_of, found = party.deals(status=status, mine=mine, newest=newest, offline=offline,  # type: ignore[arg-type]
+                                   progress=Catching())
+        show({"as_of": as_of_json(as_of), "deals": [line_json(one) for one in found]}, as_json,
+             lambda: lines(as_of, found))
+
+
+@deal_app.command("show")
+def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
+    """Where a deal stands, as of the chain's last block."""
+    from troth.cli.deals import Catching, page, whole  # start-up time, as above
+
+    with workspace(home) as party:
+        as_of, found = party.deal(claim_id(deal), offline=offline, progress=Catching())
+        show(whole(as_of, found), as_json, lambda: page(as_of, found))
 
 
 @chain_app.command("status")
@@ -285,49 +301,13 @@ def chain_status(home: Where = None, as_json: Json = False) -> None:
 
 
 @chain_app.command("deploy")
-def chain_deploy(home: Where = None, as_json: Json = False) -> None:
+def chain_deploy(supply: Annotated[int | None, typer.Option("--supply", min=1, help="Units of a demonstration token, "
+                                                            "paid to this party; no token otherwise.")] = None,
+                 home: Where = None, as_json: Json = False) -> None:
     """Put the contracts on this workspace's chain, and use them."""
     with workspace(home) as party:
-        named = party.deploy().named
+        named = party.deploy(supply=supply).named
         show({name: "0x" + one.address.hex() for name, one in named.items()}, as_json)
-
-
-def _claim(text: str) -> bytes:
-    from troth.core.encoding import from_hex  # start-up time, as above
-
-    return from_hex(text.removeprefix("0x"), 32)
-
-
-def _body(data: bytes) -> dict[str, Any]:
-    """A claim's body as a person writes it: JSON with any spacing, but nothing said twice."""
-    from troth.core.encoding import decode_object, jcs  # start-up time, as above
-
-    try:
-        return decode_object(jcs(data))
-    except BadInput as error:
-        raise BadInput(f"the body cannot be said in a claim: {error.message}", expected=error.expected or "{…}",
-                       actual=error.actual, do="Write fractions and integers beyond 2^53 as text.") from None
-
-
-def _role_claim(text: str) -> tuple[str, bytes]:
-    role, equals, claim = text.partition("=")
-    if not equals:
-        raise Misuse("a reference needs a role", expected="ROLE=CLAIM", actual=text)
-    return role, _claim(claim)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    from troth.store.files import replacing  # start-up time, as above
-
-    with replacing(path) as out:
-        out.write(data)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from troth.core.errors import Misuse
 from troth.core.ports import Clock
 from troth.core.terms import UPHELD, Account, DealState, Result
 from troth.flows import round as flow
+from troth.flows.parts import Pin
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, model, site
 from troth.learn.arrays import State
@@ -201,7 +202,7 @@ class Story:
         self.aggregator = flow.Aggregator(self["aggregator"], self.plan_id)
         self.verifiers = {name: flow.Verifier(self[name], self.plan_id) for name in self.names("verifier")}
         self.sponsor = flow.Seat(sponsor, self.plan_id)
-        assumed, rerun = (flow.Pin(found.address, found.codehash) for found in (
+        assumed, rerun = (Pin(found.address, found.codehash) for found in (
             sponsor.contracts["assumed"], sponsor.contracts[f"rerun:{QUORUM}"]))
         self.words = flow.Words(self.token.address, sponsor.account, commons(), assumed, rerun, MONEY)
         self.before = self.balances()

@@ -106,7 +106,7 @@ def opened(deal: bytes, terms: Terms) -> Deal:
     return Deal(deal, terms, deal)
 
 
-def phase(deal: Deal, now: int) -> Phase:
+def phase(deal: Deal | DealState, now: int) -> Phase:
     """The ask of the current rung that runs at ``now``, through asks whose period ended unanswered (section 4)."""
     asks = deal.terms.rungs[deal.rung].asks
     ask, start = deal.ask, deal.ask_start

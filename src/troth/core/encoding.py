@@ -146,6 +146,13 @@ def from_hex(text: object, size: int | None = None) -> bytes:
     raise BadInput("not canonical hex", expected="lowercase hex" + (f" of {size} bytes" if size else ""), actual=text)
 
 
+def amount(text: str) -> int:
+    """Money from a claim: canonical decimal text. Raises BadInput."""
+    if text.isascii() and text.isdigit() and len(text) <= 39 and str(int(text)) == text:
+        return int(text)
+    raise BadInput("not an amount", expected="decimal digits without leading zeros, below 10**39", actual=text)
+
+
 def check(value: Any, levels: int = MAX_DEPTH) -> bool:
     """Refuse what a claim may not hold, but for the size of integers, which the encoder refuses.
 

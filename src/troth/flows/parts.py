@@ -1,13 +1,22 @@
-"""What the flows share: the party they act for."""
+"""What the flows share: the party they act for, and how they pin a policy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from troth.core.claims import Evidence, Ref, Statement, Subject
 from troth.core.ports import Book
 from troth.core.terms import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A policy by address and code hash."""
+
+    address: Account
+    codehash: bytes
 
 
 class Party(Protocol):

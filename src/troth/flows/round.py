@@ -35,7 +35,7 @@ from troth.core.terms import (
     Terms,
     climber,
 )
-from troth.flows.parts import Party
+from troth.flows.parts import Party, Pin
 from troth.learn import arrays, model
 from troth.learn import claims as kinds
 from troth.learn.arrays import State
@@ -60,14 +60,6 @@ from troth.verify.policies.voices import commit_data, reveal_data
 AGGREGATE_ASK, EVIDENCE_ASK, COMMIT_ASK, REVEAL_ASK = "aggregate", "evidence", "commit", "reveal"
 OUTCOMES = (UPHELD, REFUTED, WITHHELD, OMITTED)
 RISE = 65_536 // 20  # a loss on the public records that rises by 0.05 nats makes a site call the verifiers
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """A policy by address and code hash."""
-
-    address: Account
-    codehash: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from troth.core.claims import Envelope
-from troth.core.encoding import decode_object, encode, from_hex, take
+from troth.core.encoding import decode_object, encode, from_hex, sha256, take
 from troth.core.errors import BadInput, Misuse
 from troth.identity import did as dids
 from troth.identity import keys
@@ -68,6 +68,14 @@ class HybridIdentity:
     def long_did(self) -> str:
         """The long ``did:peer:4``, which carries the first document."""
         return dids.peer4(self.genesis)[1]
+
+    def turn_keys(self) -> tuple[keys.Secp256k1KeyPair, keys.Secp256k1KeyPair]:
+        """Keys of the registry's turn accounts: what may add the newest document, and what the next one.
+
+        Each comes from the seeds of one document's keys, so whoever may change the documents may record that, and
+        nothing more need be kept. Nobody sees the public half before it is used, once.
+        """
+        return _turn_key(self.current), _turn_key(self.following)
 
     def signer(self) -> HybridSigner:
         """Signs under the newest document."""
@@ -140,6 +148,10 @@ class HybridIdentity:
 
 def _draw(random: Random) -> tuple[keys.KeyPair, ...]:
     return tuple(keys.key_pair(suite, random(keys.SEED_SIZE)) for suite in SUITES)
+
+
+def _turn_key(pairs: tuple[keys.KeyPair, ...]) -> keys.Secp256k1KeyPair:
+    return keys.Secp256k1KeyPair(sha256(b"troth/turn-account/v1\n" + b"".join(pair.reveal_seed() for pair in pairs)))
 
 
 def _pairs(seeds: list[Any]) -> tuple[keys.KeyPair, ...]:

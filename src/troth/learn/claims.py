@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from troth.core.claims import Statement, Subject
-from troth.core.encoding import from_hex, take
+from troth.core.encoding import amount, from_hex, take
 from troth.core.errors import BadInput
 
 LISTING, PLAN, UPDATE, AGGREGATE = "listing", "plan", "update", "aggregate"
@@ -254,10 +254,3 @@ class ModelClaim:
             body_of(statement, MODEL), accuracy_ppm=int, loss=int, params=str, rounds=int)
         _about(statement, "params", from_hex(params, 32))
         return cls(from_hex(params, 32), rounds, accuracy, loss)
-
-
-def amount(text: str) -> int:
-    """Money from a claim: canonical decimal text. Raises BadInput."""
-    if text.isascii() and text.isdigit() and len(text) <= 39 and str(int(text)) == text:
-        return int(text)
-    raise BadInput("not an amount", expected="decimal digits without leading zeros, below 10**39", actual=text)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from troth.core.claims import Ref, Statement
+from troth.core.encoding import amount
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.core.ports import ClaimView, Finding, Statements
 from troth.core.terms import UPHELD, Result
@@ -159,7 +160,7 @@ def _finds(verdict: Statement, wrong: bytes, step: RoundStep) -> bool:
     try:
         said = VerdictClaim.of(verdict)
         result = Result.from_bytes(said.result)
-        payments = tuple(map(kinds.amount, step.claim.texts("payments")))
+        payments = tuple(map(amount, step.claim.texts("payments")))
     except BadInput:
         return False
     return (verdict.all_refs("of") == (wrong,) and said.deal == step.claim.deal and said.round == step.claim.round

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from troth.core.claims import Evidence, Statement
+from troth.core.encoding import amount
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.core.ports import ClaimView, Finding, Statements
 from troth.core.terms import REFUTED, UPHELD, Result
@@ -18,7 +19,7 @@ from troth.core.verdicts import Outcome
 from troth.learn import arrays, model
 from troth.learn.aggregate import Update
 from troth.learn.arrays import State
-from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, amount
+from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim
 from troth.learn.data import Part
 from troth.learn.lineage import RoundStep, UpdateRule, path
 from troth.learn.round import RoundInput, RoundOutput, run_round

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from troth.core import encoding
+from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, OutsideFailed
 from troth.core.terms import Account
 from troth.ledger.artefacts import NAMES, artefact, code_hash
@@ -33,9 +34,9 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """The contracts of one Book, by what they are called there: ``book``, ``anchor``, ``token``, ``forwarder``, and
-    policies such as ``assumed`` or ``rerun:2``. chain_id: the chain they are on. block: the first block that may
-    hold an event of theirs.
+    """The contracts of one Book, by what they are called there: ``book``, ``anchor``, ``identities``, ``logs``,
+    ``token``, ``forwarder``, and policies such as ``assumed``, ``preimage`` or ``rerun:2``. chain_id: the chain they
+    are on. block: the first block that may hold an event of theirs.
     """
 
     chain_id: int
@@ -82,13 +83,88 @@ class Contracts:
                                     do="Check the chain and the addresses.")
 
 
+def check_book(web3: Web3, book: Account, policies: Mapping[str, tuple[Account, bytes]]) -> None:
+    """Refuse a Book, its forwarder, or policies (contract -> address, pinned code hash) that are not Troth's.
+
+    The forwarder can speak for anybody, so a Book with another one could be emptied by whoever made it. Not looked at:
+    the Book's owner, who can stop ``open`` and ``join``. Raises OutsideFailed.
+    """
+    found = {"Book": (book, None), **policies}
+    asked = {"to": "0x" + book.hex(), "data": "0x" + keccak256(b"trustedForwarder()")[:4].hex()}
+    for contract, (address, pinned) in found.items():
+        _same(web3, contract, address, pinned)
+    _same(web3, "Forwarder", hex_bytes(request(web3, "eth_call", asked, "latest"), 32)[12:], None)
+
+
+def _same(web3: Web3, contract: str, address: Account, pinned: bytes | None) -> None:
+    code = code_at(web3, address)
+    if not artefact(contract).same_code(code) or pinned not in (None, code_hash(code)):
+        raise OutsideFailed(f"0x{address.hex()} is not Troth's {contract}", do="Check the chain and the addresses.",
+                            expected=pinned.hex() if pinned else "its code",
+                            actual=code_hash(code).hex() if code else "no code")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A policy or court to deploy: what it is called, which contract, and (ABI type, value) of what it is made with."""
+
+    name: str
+    contract: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+
+def quorum(k: int, max_age: int, least: int, tick: int = 0) -> Spec:
+    """``quorum:k``: max_age in seconds, least confidence in parts of a million, tick in the values' unit."""
+    return Spec(f"quorum:{k}", "Quorum", (("uint256", k), ("uint64", max_age), ("uint32", least), ("uint128", tick)))
+
+
+def median(k: int, max_age: int, least: int, spread: int = 0, tick: int = 0) -> Spec:
+    """``median:k``: as ``quorum``; spread in parts of a million of the median, 0 slashes nobody."""
+    return Spec(f"median:{k}", "Median", (("uint256", k), ("uint64", max_age), ("uint32", least), ("uint32", spread),
+                                          ("uint128", tick)))
+
+
+def vote(ballots: Account, quorum: int, threshold: int = 500_000) -> Spec:
+    """``vote:quorum:threshold``, both in parts of a million. ballots: where holders cast."""
+    return Spec(f"vote:{quorum}:{threshold}", "Vote", (("address", ballots), ("uint32", quorum),
+                                                       ("uint32", threshold)))
+
+
+def quote(k: int, tick: int = 0) -> Spec:
+    """``quote:k``: k of n named verifiers of hardware quotes."""
+    return Spec(f"quote:{k}", "Quote", (("uint256", k), ("uint128", tick)))
+
+
+def mandated(name: str, inner: Account, revocations: Account | None, *, slashing: bool) -> Spec:
+    """``mandated:name``, around the policy at ``inner``. revocations: where mandates are taken back; None: nowhere.
+
+    slashing: only for deals in which the agent deposits or sits on the bench.
+    """
+    return Spec(f"mandated:{name}", "Mandated", (("address", inner), ("address", revocations or bytes(20)),
+                                                 ("bool", slashing)))
+
+
+BALLOTS, REVOCATIONS = Spec("ballots", "Ballots"), Spec("revocations", "Revocations")
+"""Where holders of tokens vote, and where principals take mandates back. One of each serves everybody."""
+
+
+def extend(sender: Sender, contracts: Contracts, *specs: Spec) -> Contracts:
+    """Deploy further contracts beside ``contracts``; both together. Raises BadInput for a name that is taken."""
+    maker = _Maker(sender)
+    for spec in specs:
+        if spec.name in contracts.named or spec.name in maker.named:
+            raise BadInput("a contract of this name is here", actual=spec.name, do="Give it another name.")
+        maker.make(spec.name, spec.contract, *spec.arguments)
+    return Contracts(contracts.chain_id, contracts.block, {**contracts.named, **maker.named})
+
+
 def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int] = (2,),
-           supply: int | None = SUPPLY) -> Contracts:
-    """Deploy a Book with its Anchor, forwarder, policies and a demonstration token.
+           anchored: Sequence[int] = (2,), supply: int | None = SUPPLY) -> Contracts:
+    """Deploy a Book with its Anchor, registries, forwarder, policies and a demonstration token.
 
     sender: pays, may stop the Book's ``open`` and ``join``, and holds the token's ``supply`` (None: no token; a deal
-    may name any ERC-20). reruns, signed: the values of k to deploy those policies for, named ``rerun:k`` and
-    ``signed:k``. All policies have tick 0.
+    may name any ERC-20). reruns, signed, anchored: the values of k to deploy those policies for, named ``rerun:k``,
+    ``signed:k`` and ``anchored:k``. All policies have tick 0. ``extend`` adds those that take more than a number.
     """
     maker = _Maker(sender)
     forwarder = maker.make("forwarder", "Forwarder")
@@ -101,6 +177,11 @@ def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int
         maker.make(f"rerun:{k}", "Rerun", ("uint256", k), ("uint128", 0))
     for k in signed:
         maker.make(f"signed:{k}", "Signed", ("uint256", k), ("uint128", 0))
+    maker.make("preimage", "Preimage")
+    for k in anchored:
+        maker.make(f"anchored:{k}", "Anchored", ("uint256", k))
+    maker.make("identities", "Identities", ("address", forwarder))
+    maker.make("logs", "LogOwners", ("address", forwarder))
     return Contracts(sender.chain_id, maker.block, maker.named)
 
 

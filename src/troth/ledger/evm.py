@@ -15,7 +15,8 @@ from troth.core.errors import ActRefused, BadInput, OutsideFailed
 from troth.core.ports import Consent, ProvenLeaf
 from troth.core.terms import RESULT, Account, DealState, Entry, Result, Terms, deal_id, history_hash
 from troth.ledger.artefacts import artefact
-from troth.ledger.chains.rpc import Event, get_logs
+from troth.ledger.chains.profiles import outlives
+from troth.ledger.chains.rpc import Event, get_logs, request
 from troth.ledger.evmcodec import (
     CLOSED,
     DEAL,
@@ -33,7 +34,7 @@ from troth.ledger.evmcodec import (
     result_of,
     short_history,
 )
-from troth.ledger.sending import Receipt, Sender, call
+from troth.ledger.sending import Acting, Receipt, call, estimate
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 GAS = 16_700_000
 """The limit every act is sent with. Only what is used is paid, a policy must be left its whole 5,000,000, the widest
 deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
+
+ACTS = ("open", "open_and_join", "join", "join_with_consent", "join_with_permit", "join_with_authorization", "submit",
+        "submit_and_judge", "judge", "challenge", "close", "collect", "collect_many", "sweep", "withdraw", "stop")
+"""What an account can do on the Book, by the names of ``EvmBook``'s methods."""
 
 Status = Literal["funding", "running", "closed", "void"]
 _STATUS: tuple[Status | None, ...] = (None, "funding", "running", "closed", "void")
@@ -75,18 +80,20 @@ class _Stored:
 class EvmBook:
     """``troth.core.ports.Book`` over a deployed contract.
 
-    senders: the Sender of an account that acts, asked for once the act is known not to be refused. first_block: where
-    the Book's events begin. gas: the limit of every act; None asks the node for an estimate.
+    senders: what has an account's acts done (``Sender``, or ``RelayedSender``). first_block: where the Book's events
+    begin. gas: the limit of every act; None asks the node for an estimate. outage: seconds for which the chain can keep
+    an act out; deals with a shorter period are neither opened nor joined (Misuse; docs/reference/rollups.md).
     """
 
-    def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Sender], *, chain_id: int,
-                 first_block: int = 0, gas: int | None = GAS) -> None:
+    def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Acting], *, chain_id: int,
+                 first_block: int = 0, gas: int | None = GAS, outage: int = 0) -> None:
         self.web3 = web3
         self.address = address
         self.chain_id = chain_id
         self._senders = senders
         self._first = first_block
         self._gas = gas
+        self._outage = outage
         self._seen: dict[bytes, _Seen] = {}
         self._errors = artefact("Book").errors
 
@@ -97,6 +104,7 @@ class EvmBook:
         if len(salt) != 32:
             raise BadInput("not a salt", expected="32 bytes", actual=f"{len(salt)} bytes")
         readable(terms)
+        outlives(terms, self._outage)
         self._send(by, calldata("open", salt, terms.to_bytes()))
         return deal_id(self.chain_id, self.address, by, salt, terms.hash())
 
@@ -106,35 +114,36 @@ class EvmBook:
         if len(salt) != 32:
             raise BadInput("not a salt", expected="32 bytes", actual=f"{len(salt)} bytes")
         readable(terms)
+        outlives(terms, self._outage)
         self._send(by, calldata("openAndJoin", salt, terms.to_bytes(), _byte(pot),
                                 [(_byte(one.pot), one.expiry, one.signature) for one in consents]))
         return deal_id(self.chain_id, self.address, by, salt, terms.hash())
 
     def join(self, by: Account, deal: bytes, pot: int) -> None:
         """Section 3, by the depositor. Raises ActRefused."""
-        self._send(by, calldata("join", self._made_of(deal), _byte(pot)))
+        self._send(by, calldata("join", self._bearable(deal), _byte(pot)))
 
     def join_with_consent(self, by: Account, deal: bytes, pot: int, expiry: int, signature: bytes) -> None:
         """Section 3, by anybody with the depositor's signature over ``typed_data.join_digest``. Raises ActRefused."""
-        self._send(by, calldata("joinWithConsent", self._made_of(deal), _byte(pot), expiry, signature))
+        self._send(by, calldata("joinWithConsent", self._bearable(deal), _byte(pot), expiry, signature))
 
     def join_with_permit(self, by: Account, deal: bytes, pot: int, deadline: int, signature: bytes) -> None:
         """Section 3, by the depositor with its ERC-2612 permit for the pot's amount. Raises ActRefused; BadInput for a
         signature that is not 65 bytes.
         """
-        self._send(by, calldata("joinWithPermit", self._made_of(deal), _byte(pot), deadline, *_vrs(signature)))
+        self._send(by, calldata("joinWithPermit", self._bearable(deal), _byte(pot), deadline, *_vrs(signature)))
 
     def join_with_authorization(self, by: Account, deal: bytes, pot: int, valid_after: int, valid_before: int,
                                 signature: bytes) -> None:
         """Section 3, by anybody with the depositor's ERC-3009 authorization. Raises ActRefused; BadInput for a
         signature that is not 65 bytes.
         """
-        self._send(by, calldata("joinWithAuthorization", self._made_of(deal), _byte(pot), valid_after, valid_before,
+        self._send(by, calldata("joinWithAuthorization", self._bearable(deal), _byte(pot), valid_after, valid_before,
                                 *_vrs(signature)))
 
     def submit(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
         """Section 4. Raises ActRefused."""
-        self._send(by, calldata("submit", self._made_of(deal), ask, slot, _claim(claim), data))
+        self._send(by, calldata("submit", self.made_of(deal), ask, slot, _claim(claim), data))
 
     def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
         """``submit`` and ``judge``, both or nothing. Raises ActRefused."""
@@ -150,7 +159,7 @@ class EvmBook:
 
     def challenge(self, by: Account, deal: bytes) -> None:
         """Section 7. Raises ActRefused."""
-        self._send(by, calldata("challenge", self._made_of(deal)))
+        self._send(by, calldata("challenge", self.made_of(deal)))
 
     def close(self, by: Account, deal: bytes) -> None:
         """Section 8. Raises ActRefused."""
@@ -198,22 +207,44 @@ class EvmBook:
                             expected=stored.history.hex(), actual=seen.digest.hex(),
                             do="Ask another node, or one that keeps all events.")
 
+    def unchanged_since(self, deal: bytes, block: int) -> bool:
+        """Whether the contract stored the same of the deal after ``block`` as it does now. Raises OutsideFailed."""
+        fields = {"to": "0x" + self.address.hex(), "data": "0x" + calldata("deals", deal).hex()}
+        now, then = (request(self.web3, "eth_call", fields, tag) for tag in ("latest", hex(block)))
+        return bool(now == then)
+
     def credit(self, token: Account, account: Account) -> int:
         """What waits for ``withdraw``, in the token's smallest unit."""
         return int.from_bytes(call(self.web3, self.address, calldata("credit", token, account)), "big")
+
+    def brought(self, deal: bytes) -> tuple[bytes, bytes]:
+        """What the deal's id is made of, and its whole history, as contracts beside the Book take them."""
+        seen = self._read(deal)
+        return seen.made_of, long_history(seen.history)
 
     def opened(self) -> tuple[bytes, ...]:
         """The ids of every deal of this Book, oldest first."""
         events = get_logs(self.web3, addresses=(self.address,), topics=(OPENED,), first=self._first)
         return tuple(event.log.topics[1] for event in events)
 
+    def estimate(self, by: Account, act: Literal["judge", "close"], deal: bytes) -> int:
+        """The gas that judging or closing takes now, by the node's estimate. Raises ActRefused."""
+        seen = self._read(deal)
+        history = long_history(seen.history) if act == "judge" else short_history(seen.history)
+        data = calldata(act, seen.made_of, history)
+        return estimate(self.web3, self.address, data, sender=by, errors=self._errors)
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _send(self, by: Account, data: bytes) -> Receipt:
-        """Run the act on the present state, so that a refusal costs nothing, then send it."""
-        if self._gas is not None:
+        """Run the act on the present state, so that a refusal costs nothing, then send it.
+
+        One that is under way from an earlier try, or was done and nobody was told, is neither run nor sent again.
+        """
+        sender = self._senders(by)
+        if self._gas is not None and not sender.owes(self.address, data):
             call(self.web3, self.address, data, sender=by, errors=self._errors)
-        return self._senders(by).send(self.address, data, gas=self._gas)
+        return sender.send(self.address, data, gas=self._gas)
 
     def _stored(self, deal: bytes) -> _Stored:
         history, state = decode(DEAL, call(self.web3, self.address, calldata("deals", deal)))
@@ -226,7 +257,13 @@ class EvmBook:
         pots = frozenset(index for index in range(32) if joined >> index & 1)
         return _Stored(bytes(history), known, rung, ask, start, pots)
 
-    def _made_of(self, deal: bytes) -> bytes:
+    def _bearable(self, deal: bytes) -> bytes:
+        seen = self._read(deal)
+        outlives(seen.terms, self._outage)
+        return seen.made_of
+
+    def made_of(self, deal: bytes) -> bytes:
+        """What the deal's id is made of, as every act brings it: opener, salt, terms. Raises ActRefused."""
         found = self._seen.get(deal)
         return found.made_of if found is not None else self._read(deal).made_of
 
@@ -278,10 +315,10 @@ class EvmBook:
         return _Seen(terms, deal_bytes(opener, salt, terms), event, digest=deal)
 
 
-def senders_of(known: Mapping[Account, Sender]) -> Callable[[Account], Sender]:
-    """The Sender of an account among ``known``; what it returns raises BadInput for any other account."""
+def senders_of(known: Mapping[Account, Acting]) -> Callable[[Account], Acting]:
+    """What acts for an account among ``known``; what it returns raises BadInput for any other account."""
 
-    def find(account: Account) -> Sender:
+    def find(account: Account) -> Acting:
         found = known.get(account)
         if found is None:
             raise BadInput("no key for this account here", actual=account.hex(),

@@ -74,17 +74,12 @@ class MemoryBook:
         """``open``, ``join`` and others' consents, all or nothing. Raises ActRefused; BadInput as ``open`` does."""
         deal = self._opened(by, terms, salt)
         now = self._clock.now()
-        ledger = self.tokens[terms.token]
-        before = ledger.saved()
-        try:
+        with self.tokens[terms.token].whole():
             deals.check_join(deal, by, pot, now)
             deal = self._joined(deal, pot)
             for one in consents:
                 self._check_consent(deal, by, one)
                 deal = self._joined(deal, one.pot)
-        except ActRefused:
-            ledger.restore(before)
-            raise
         self._deals[deal.id] = deal
         return deal.id
 
@@ -142,10 +137,12 @@ class MemoryBook:
         now = self._clock.now()
         deals.check_join(found, by, pot, now)
         ledger = self.tokens[found.terms.token]
-        # Somebody may have brought this permit before: what counts is whether the Book may then take the amount.
-        with suppress(ActRefused):
-            ledger.permit(by, self.address, found.terms.pots[pot].amount, deadline, signature, now)
-        self._deals[deal] = self._joined(found, pot)
+        with ledger.whole():
+            # Somebody may have brought this permit before: what counts is whether the Book may then take the amount.
+            with suppress(ActRefused):
+                ledger.permit(by, self.address, found.terms.pots[pot].amount, deadline, signature, now)
+            joined = self._joined(found, pot)
+        self._deals[deal] = joined
 
     def join_with_authorization(self, by: Account, deal: bytes, pot: int, valid_after: int, valid_before: int,
                                 signature: bytes) -> None:

@@ -28,7 +28,7 @@ from eth_hash.auto import keccak
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
 from troth.ledger.chains import rlpcodec as rlp
 from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Header, Log, Receipt, hex_bytes, quantity
-from troth.ledger.chains.rpc import event_of, request
+from troth.ledger.chains.rpc import event_of, request, understood
 from troth.ledger.chains.tries import Tries
 
 if TYPE_CHECKING:
@@ -116,6 +116,16 @@ def verify_receipt(proof: ReceiptProof, block_hash: bytes) -> VerifiedReceipt:
     return VerifiedReceipt(receipt.logs, first.number, first.timestamp, receipt.status)
 
 
+def receipt_below(header: bytes, nodes: Sequence[bytes], index: int) -> Receipt:
+    """Step 3 alone: the receipt of transaction ``index`` in the block of ``header`` (RLP), by the trie nodes given.
+
+    Raises Refuted or BadInput. Says nothing about the header itself: somebody must vouch for its hash.
+    """
+    if not nodes:
+        raise Refuted("step 3: a receipt proof without trie nodes", expected="at least one")
+    return Receipt.decode(_walk_trie(nodes, Header.decode(header).receipts_root, rlp.encode(rlp.integer(index))))
+
+
 def _walk_headers(headers: Sequence[bytes], block_hash: bytes) -> Header:
     """The first header, after checking that all of them lead up to ``block_hash``."""
     digest = bytes(keccak(headers[-1]))
@@ -198,28 +208,38 @@ def prove_receipt(web3: Web3, tx_hash: bytes, upto_block: int) -> ReceiptProof:
     entry = request(web3, "eth_getTransactionReceipt", "0x" + tx_hash.hex())
     if entry is None:
         raise Misuse("the chain has no receipt of this transaction", actual=tx_hash.hex(), do="Has it been mined?")
-    number, index = quantity(entry["blockNumber"]), quantity(entry["transactionIndex"])
+    with understood("eth_getTransactionReceipt"):
+        number, index = quantity(entry["blockNumber"]), quantity(entry["transactionIndex"])
     if upto_block < number:
         raise Misuse("the pinned block is before the receipt's", expected=f"{number} or later", actual=upto_block)
-    headers = tuple(_header_at(web3, at) for at in range(number, upto_block + 1))
-    receipts = [_encoded(found) for found in request(web3, "eth_getBlockReceipts", hex(number))]
-    nodes = _branch(receipts, index)
+    with understood("eth_getBlockByNumber"):
+        held = request(web3, "eth_getBlockByNumber", hex(number), False)["transactions"]
+        if hex_bytes(held[index], 32) != tx_hash:
+            raise OutsideFailed(f"the node's block {number} does not hold this transaction where its receipt says",
+                                expected=tx_hash.hex(), actual=held[index], do="Ask another node.")
+    headers = tuple(header_at(web3, at) for at in range(number, upto_block + 1))
+    with understood("eth_getBlockReceipts"):
+        receipts = [encoded(found) for found in request(web3, "eth_getBlockReceipts", hex(number))]
+        receipt, nodes = receipts[index], _branch(receipts, index)
     if keccak(nodes[0]) != Header.decode(headers[0]).receipts_root:
         raise OutsideFailed(f"the node's receipts of block {number} do not hash to its receipts root")
-    return ReceiptProof(headers, nodes, index, receipts[index])
+    return ReceiptProof(headers, nodes, index, receipt)
 
 
-def _header_at(web3: Web3, number: int) -> bytes:
+def header_at(web3: Web3, number: int) -> bytes:
+    """A block's header as RLP, checked against the hash that the node gives. Raises Misuse, OutsideFailed."""
     block = request(web3, "eth_getBlockByNumber", hex(number), False)
     if block is None:
         raise Misuse("the chain does not reach the pinned block yet", actual=number)
-    raw = Header.from_json(block).encode()
-    if keccak(raw) != hex_bytes(block["hash"], 32):
+    with understood("eth_getBlockByNumber"):
+        raw, digest = Header.from_json(block).encode(), hex_bytes(block["hash"], 32)
+    if keccak(raw) != digest:
         raise OutsideFailed(f"block {number} does not hash to its own hash", do="Is the node's fork newer than Troth?")
     return raw
 
 
-def _encoded(entry: Mapping[str, Any]) -> bytes:
+def encoded(entry: Mapping[str, Any]) -> bytes:
+    """The bytes of a JSON-RPC receipt, as the receipts trie holds them. Raises BadInput."""
     logs = tuple(event_of(log).log for log in entry["logs"])
     kind, gas = quantity(entry.get("type") or 0), quantity(entry["cumulativeGasUsed"])
     return Receipt(kind, quantity(entry["status"]) == 1, gas, logs).encode()
@@ -227,7 +247,17 @@ def _encoded(entry: Mapping[str, Any]) -> bytes:
 
 def _branch(values: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """The trie nodes from the root of ``values`` by their index to the one at ``index``."""
+    tries, root = _tries(values)
+    return tries.prove(root, rlp.encode(rlp.integer(index)))
+
+
+def receipts_root(values: Sequence[bytes]) -> bytes:
+    """The root of the trie of a block's encoded receipts."""
+    return _tries(values)[1]
+
+
+def _tries(values: Sequence[bytes]) -> tuple[Tries, bytes]:
     table: dict[bytes, bytes] = {}
     tries = Tries(table.get, table.__setitem__)
     keyed = {rlp.encode(rlp.integer(at)): value for at, value in enumerate(values)}
-    return tries.prove(tries.update(EMPTY_TRIE_ROOT, keyed), rlp.encode(rlp.integer(index)))
+    return tries, tries.update(EMPTY_TRIE_ROOT, keyed)

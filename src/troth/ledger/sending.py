@@ -1,30 +1,34 @@
-"""Sending transactions: one estimate, one raw send, one receipt.
+"""Sending transactions: the contract is asked first, the outbox remembers, the chain decides.
 
-The estimate runs the act before anything is written, so a contract's refusal costs nothing and comes back as
-``ActRefused`` with the error the contract named. The nonce is read from the chain at each send; a durable outbox
-(re-sending the same bytes after a crash) is not here.
+``Sender.send`` estimates the act before anything is written, so a contract's refusal costs nothing and comes back as
+``ActRefused`` with the error the contract named. What is not refused goes through the account's outbox
+(``troth.ledger.outbox``), which ``troth.ledger.tending`` carries to the chain: once, whatever crashes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import coincurve
 from eth_hash.auto import keccak
 
-from troth.core.errors import ActRefused, BadInput, OutsideFailed, Pending, TrothError
+from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, TrothError
 from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import Event, RpcError, event_of, request
-from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction, account_of
+from troth.ledger.chains.transactions import account_of
+from troth.ledger.fees import Fees
+from troth.ledger.outbox import FAILED, FINALIZED, INCLUDED, LEVELS, PENDING, Act, Mined, Outbox, Slot
+from troth.ledger.tending import Tender
 
 if TYPE_CHECKING:
     from web3 import Web3
 
 WAIT = 120.0
-"""Seconds to wait for a receipt."""
+"""Seconds to wait for an answer."""
 POLL = 0.25
 ERROR_STRING = {"type": "error", "name": "Error", "inputs": [{"name": "reason", "type": "string"}]}
 PANIC = {"type": "error", "name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]}
@@ -42,16 +46,52 @@ class Receipt:
     logs: tuple[Event, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an act is. state: pending, included, safe, finalized or failed. nonce: the one it has now.
+
+    tx_hash, block_number, block_hash: of the transaction in a block, from included on. note: what it waits for, or why
+    it failed.
+    """
+
+    act: bytes
+    state: str
+    nonce: int | None = None
+    tx_hash: bytes | None = None
+    block_number: int | None = None
+    block_hash: bytes | None = None
+    note: str = ""
+
+
+class Acting(Protocol):
+    """Has one account's acts done: ``Sender``, or ``RelayedSender`` by way of a relayer."""
+
+    @property
+    def account(self) -> bytes:
+        """Whose acts."""
+        ...
+
+    def owes(self, to: bytes, data: bytes) -> bool:
+        """Whether this very act is under way, or done and nobody was told."""
+        ...
+
+    def send(self, to: bytes, data: bytes, *, gas: int | None = None) -> Receipt:
+        """Have it done; its receipt."""
+        ...
+
+
 class Sender:
     """Sends one account's transactions on one chain.
 
     key: 32-byte secp256k1 secret; it never shows in a repr, message or log. errors: ABI entries of type ``error``
-    that refusals are decoded with (other entries are passed over). sleep: how to wait between polls.
+    that refusals are decoded with (other entries are passed over). outbox: where acts are remembered; None keeps them
+    in memory, for as long as this object lives. depth: how many blocks on top make one final; None takes the node's
+    word. wait: seconds to wait for an answer; sleep: how to wait between polls.
 
-    Raises BadInput for a key that is none.
+    Raises BadInput for a key that is none, Misuse where the outbox knows this chain id with another genesis.
     """
 
-    __slots__ = ("_errors", "_key", "_sleep", "_tip", "_wait", "account", "chain_id", "web3")
+    __slots__ = ("_errors", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "depth", "web3")
 
     def __init__(
         self,
@@ -59,94 +99,225 @@ class Sender:
         key: bytes,
         *,
         errors: Sequence[Mapping[str, Any]] = (),
+        outbox: Outbox | None = None,
+        fees: Fees | None = None,
+        depth: int | None = None,
         wait: float = WAIT,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         try:
-            self._key = coincurve.PrivateKey(key)
+            secret = coincurve.PrivateKey(key)
         except ValueError:
             raise BadInput("not a secp256k1 secret key", expected="32 bytes, not 0, below the order") from None
-        self.account = account_of(self._key.public_key)
+        self.account = account_of(secret.public_key)
         self.web3 = web3
         self._errors = tuple(errors)
         self._wait, self._sleep = wait, sleep
+        self.depth = depth
         self.chain_id = quantity(request(web3, "eth_chainId"))
-        self._tip: int | None = None
+        if depth is not None and depth < 0:
+            raise BadInput("not a depth", expected="a number of blocks", actual=depth)
+        genesis = request(web3, "eth_getBlockByNumber", "0x0", False)
+        if genesis is None:
+            raise OutsideFailed("the node does not show the chain's first block", do="Ask another node.")
+        self._queue = (outbox or Outbox(None)).queue(self.chain_id, hex_bytes(genesis["hash"], 32), self.account)
+        self._tender = Tender(web3, secret, self._queue, self.chain_id, fees=fees or Fees(),
+                              depth=depth, explain=self._explain, clock=clock)
 
     def __repr__(self) -> str:
         return f"Sender(0x{self.account.hex()}, chain {self.chain_id})"
 
-    def send(self, to: bytes | None, data: bytes = b"", *, value: int = 0, gas: int | None = None) -> Receipt:
-        """Send, wait until mined, and return the receipt. to: None deploys ``data``. value: wei.
+    # -- asking ----------------------------------------------------------------------------------------------------
 
-        gas: the limit; None estimates it. Raises ActRefused where the contract reverts (nothing was sent, unless
-        ``gas`` was given or the state moved between estimate and send), Pending if no block took it in time,
-        OutsideFailed for anything else.
+    def send(self, to: bytes | None, data: bytes = b"", *, value: int = 0, gas: int | None = None,
+             act: bytes | None = None, until: str = INCLUDED) -> Receipt:
+        """Have an act done, and wait until it is; the receipt. to: None deploys ``data``. value: wei.
+
+        gas: the limit; None estimates it. act: the caller's id for it, 1 to 64 bytes: the same id again is the same
+        act, done once, with the same receipt. Without one, asking for the same again is the same act until somebody
+        was told its end, and another one after that. until: included, safe or finalized.
+
+        Raises ActRefused where the contract reverts (nothing was sent, unless ``gas`` was given or the state moved
+        between estimate and block: then the id is used up, and asking anew takes a new one); Pending if it was not
+        done in time: it is kept and goes on when asked again; OutsideFailed for anything else; Misuse for an id that
+        stands for another act.
         """
-        try:
-            limit = self._estimate(to, data, value) if gas is None else gas
-            priority, fee = self._fees()
-            nonce = quantity(request(self.web3, "eth_getTransactionCount", self._hex(self.account), "pending"))
-            target = to or b""
-            unsigned = Transaction(DYNAMIC_FEE, self.chain_id, nonce, priority, fee, limit, target, value, data)
-            raw = unsigned.signed(self._key, self.account).encode()
-            tx_hash = hex_bytes(request(self.web3, "eth_sendRawTransaction", self._hex(raw)), 32)
-        except RpcError as error:
-            raise refusal(error, self._errors) from error
-        receipt = self._await(tx_hash)
-        if quantity(receipt["status"]) != 1:
-            self._explain(to, data, value, limit, quantity(receipt["blockNumber"]))
-        return receipt_of(receipt)
+        target, key = to or b"", self._key_of(to or b"", data, value, act)
+        found = self._queue.act(key)
+        if found is None:
+            with self._queue.turn():
+                found = self._queue.act(key)  # another process may have asked meanwhile
+                if found is None:
+                    limit = gas if gas is not None else estimate(
+                        self.web3, target, data, sender=self.account, value=value, errors=self._errors)
+                    self._tender.place(Act(key, target, data, value, limit, act is not None), new=True)
+        if found is not None and (found.to, found.data, found.value) != (target, data, value):
+            raise Misuse("this id stands for another act", actual=key.hex(), do="Take a new one.")
+        return self.wait(key, until)
 
     def deploy(self, code: bytes, arguments: bytes = b"") -> Receipt:
         """Deploy creation ``code`` with ABI-encoded constructor arguments; ``contract`` of the receipt is set."""
         return self.send(None, code + arguments)
 
-    @staticmethod
-    def _hex(data: bytes) -> str:
-        return "0x" + data.hex()
+    def owes(self, to: bytes, data: bytes) -> bool:
+        """Whether this very act, asked for without an id, is under way, or done and nobody was told."""
+        what = Act(b"", to, data, 0, 0, False).what
+        if self._queue.loose(what):
+            self.tend()
+        return self._queue.unanswered(what) is not None
 
-    def _fields(self, to: bytes | None, data: bytes, value: int) -> dict[str, str]:
-        fields = {"from": self._hex(self.account), "data": self._hex(data)}
-        if to:
-            fields["to"] = self._hex(to)
-        if value:
-            fields["value"] = hex(value)
-        return fields
+    def _key_of(self, to: bytes, data: bytes, value: int, act: bytes | None) -> bytes:
+        if act is not None:
+            if not 1 <= len(act) <= 64:
+                raise Misuse("not an act's id", expected="1 to 64 bytes", actual=len(act))
+            return act
+        what = Act(b"", to, data, value, 0, False).what
+        found = self._queue.unanswered(what)
+        if found is None and self._queue.loose(what):
+            self.tend()  # a re-organisation may have taken it back: then this is the same act, not another
+            found = self._queue.unanswered(what)
+        if found is not None:
+            return found.id
+        return hashlib.sha256(what + self._queue.asked(what).to_bytes(8, "big")).digest()
 
-    def _estimate(self, to: bytes | None, data: bytes, value: int) -> int:
-        return quantity(request(self.web3, "eth_estimateGas", self._fields(to, data, value)))
+    # -- what became of it -----------------------------------------------------------------------------------------
 
-    def _fees(self) -> tuple[int, int]:
-        """(tip, most in all) in wei per gas; a chain that once asked for none is taken to ask for none."""
-        if self._tip == 0:
-            return 0, 0
-        price = quantity(request(self.web3, "eth_gasPrice"))
-        self._tip = quantity(request(self.web3, "eth_maxPriorityFeePerGas")) if price else 0
-        return self._tip, 2 * price
+    def wait(self, act: bytes, until: str = FINALIZED, timeout: float | None = None) -> Receipt:
+        """Wait until an act is at least included, safe or finalized; its receipt. timeout: seconds.
 
-    def _await(self, tx_hash: bytes) -> Mapping[str, Any]:
-        deadline = time.monotonic() + self._wait
+        What leaves the chain (goods, money elsewhere, a key) leaves it at ``finalized``: a block before that may be
+        taken back, and a refusal in it too. Raises Misuse for an act nobody asked for; ActRefused, Pending and
+        OutsideFailed as ``send``.
+        """
+        if until not in LEVELS[1:]:
+            raise Misuse("no such state to wait for", expected=", ".join(LEVELS[1:]), actual=until)
+        deadline = time.monotonic() + (self._wait if timeout is None else timeout)
         while True:
-            receipt: Mapping[str, Any] | None = request(self.web3, "eth_getTransactionReceipt", self._hex(tx_hash))
-            if receipt is not None:
-                return receipt
+            found, slot = self._look(act)
+            if not self._settled(found, slot):
+                self.tend()
+                found, slot = self._look(act)
+            if slot is not None and slot.mined is not None and self._did(found, slot.mined) \
+                    and LEVELS.index(slot.level) >= LEVELS.index(until):
+                self._answered(found)
+                return self._told(slot.mined, slot.level == FINALIZED)
+            if self._settled(found, slot):
+                self._answered(found)
+                raise OutsideFailed(f"this act was given up: {found.given_up}", do="Ask for it under a new id.")
             if time.monotonic() >= deadline:
-                raise Pending(
-                    f"transaction 0x{tx_hash.hex()} was sent and is in no block yet",
-                    expected=f"a receipt within {self._wait:g} s",
-                    do="Ask for its receipt again before sending anything else from this account",
-                )
+                raise self._not_yet(found, slot, until)
             self._sleep(POLL)
 
-    def _explain(self, to: bytes | None, data: bytes, value: int, gas: int, block: int) -> None:
-        """Raise why a mined transaction failed, by running it again on the state before its block."""
-        fields = self._fields(to, data, value) | {"gas": hex(gas)}
-        try:
-            request(self.web3, "eth_call", fields, hex(block - 1))
-        except RpcError as error:
-            raise refusal(error, self._errors) from error
-        raise OutsideFailed("the transaction failed and cannot be made to fail again", do="Look at its trace")
+    def tend(self) -> None:
+        """Look after everything this account has under way: see ``troth.ledger.tending``. Safe to call at any time.
+
+        Raises OutsideFailed if the node or the disk fails.
+        """
+        with self._queue.turn():
+            self._tender.tend()
+
+    def give_up(self, act: bytes, why: str) -> None:
+        """Try no more to have an act done: its nonce is filled by a payment of nothing. It may still be done if a
+        node holds it; ``wait`` tells which came true. Raises Misuse for an act nobody asked for, or that is done.
+        """
+        with self._queue.turn():
+            found, slot = self._look(act)
+            if slot is not None and slot.mined is not None:
+                raise Misuse("this act is in a block", actual=f"block {slot.mined.block_number}")
+            with self._queue.outbox.writing(durable=True):
+                self._queue.give_up(found.id, why)
+            self._tender.tend()
+
+    def knows(self, act: bytes) -> bool:
+        """Whether this act was asked for here."""
+        return self._queue.act(act) is not None
+
+    def acts(self) -> tuple[Progress, ...]:
+        """Every act of this account that the outbox holds, oldest first, as far as was seen."""
+        return tuple(self.progress(one.id) for one in self._queue.acts())
+
+    def progress(self, act: bytes) -> Progress:
+        """How far an act is, as far as was seen. Raises Misuse for an act nobody asked for."""
+        found, slot = self._look(act)
+        mined = None if slot is None else slot.mined
+        if slot is None or mined is None:
+            if found.given_up is not None and found.nonce is None:
+                return Progress(act, FAILED, note=found.given_up)
+            return Progress(act, PENDING, found.nonce, note=found.given_up or self._waits_for(found))
+        state, note = slot.level, ""
+        if not self._did(found, mined):
+            state, note = FAILED if slot.level == FINALIZED else PENDING, found.given_up or ""
+        elif mined.failure is not None:
+            state = FAILED if slot.level == FINALIZED else slot.level
+            note = ": ".join(part for part in mined.failure if part)
+        return Progress(act, state, found.nonce, mined.tx_hash, mined.block_number, mined.block_hash, note)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _look(self, act: bytes) -> tuple[Act, Slot | None]:
+        found = self._queue.act(act)
+        if found is None:
+            raise Misuse("nobody asked for this act here", actual=act.hex(), do="Send it.")
+        return found, None if found.nonce is None else self._queue.slot(found.nonce)
+
+    @staticmethod
+    def _settled(act: Act, slot: Slot | None) -> bool:
+        """Whether nothing can change any more how an act ended."""
+        return act.given_up is not None if slot is None else slot.level == FINALIZED
+
+    def _did(self, act: Act, mined: Mined | None) -> bool:
+        """Whether the transaction in the block is the act, and not what filled its place."""
+        if mined is None or act.nonce is None:
+            return False
+        return any(one.tx_hash == mined.tx_hash and not one.filler for one in self._queue.signed(act.nonce))
+
+    def _answered(self, act: Act) -> None:
+        if not act.named and not act.answered:
+            with self._queue.outbox.writing(durable=False):
+                self._queue.answer(act.id)
+
+    @staticmethod
+    def _told(mined: Mined, final: bool) -> Receipt:
+        """The receipt. Raises what the contract said where it reverted."""
+        if mined.failure is None:
+            return receipt_of(mined.receipt)
+        name, told = mined.failure
+        if not name:
+            raise OutsideFailed(told, do="Look at its trace.")
+        do = None if final else "A re-organisation may still change that: wait until it is finalized to ask anew."
+        raise ActRefused(name, told, do=do)
+
+    def _waits_for(self, act: Act) -> str:
+        seen = self._tender.sees.get(act.id)
+        return seen.diagnostics() if isinstance(seen, TrothError) else seen or ""
+
+    def _not_yet(self, act: Act, slot: Slot | None, until: str) -> TrothError:
+        seen = self._tender.sees.get(act.id)
+        if isinstance(seen, TrothError):
+            return OutsideFailed(f"the act {act.id.hex()} is kept and not done: {seen.message}", expected=seen.expected,
+                                 actual=seen.actual, do=f"{seen.do or 'Ask for it again.'} It goes on when asked.")
+        if slot is not None and slot.mined is not None:
+            where = f"is {slot.level} in block {slot.mined.block_number}, and not yet {until}"
+        else:
+            where = "is kept and in no block yet" + (f": {seen}" if seen else "")
+        return Pending(f"the act {act.id.hex()} {where}", expected=f"{until} within the time given",
+                       do="Ask for it again: it goes on, and is done once.")
+
+    def _explain(self, act: Act, block: int) -> tuple[str, str]:
+        """Why a mined act failed, by running it again on the state before its block, then on the one after: (the
+        contract's error, what it says), the first empty where it is no refusal.
+        """
+        fields = _fields(self.account, act.to, act.data, act.value) | {"gas": hex(act.gas)}
+        for number in (block - 1, block):
+            try:
+                request(self.web3, "eth_call", fields, hex(number))
+            except RpcError as error:
+                told = refusal(error, self._errors)
+                if isinstance(told, ActRefused):
+                    return told.code, told.message.removeprefix(f"{told.code}: ")
+                return "", told.message
+        return "", "the transaction failed and cannot be made to fail again"
 
 
 def receipt_of(entry: Mapping[str, Any]) -> Receipt:
@@ -163,13 +334,33 @@ def receipt_of(entry: Mapping[str, Any]) -> Receipt:
 
 
 def call(web3: Web3, to: bytes, data: bytes, *, sender: bytes = bytes(20),
-         errors: Sequence[Mapping[str, Any]] = ()) -> bytes:
-    """What the contract at ``to`` answers at the next block. Raises ActRefused where it reverts."""
+         errors: Sequence[Mapping[str, Any]] = (), gas: int | None = None) -> bytes:
+    """What the contract at ``to`` answers at the next block, with so much gas. Raises ActRefused where it reverts."""
     fields = {"from": "0x" + sender.hex(), "to": "0x" + to.hex(), "data": "0x" + data.hex()}
+    if gas is not None:
+        fields["gas"] = hex(gas)
     try:
         return hex_bytes(request(web3, "eth_call", fields, "latest"))
     except RpcError as error:
         raise refusal(error, errors) from error
+
+
+def estimate(web3: Web3, to: bytes, data: bytes, *, sender: bytes, value: int = 0,
+             errors: Sequence[Mapping[str, Any]] = ()) -> int:
+    """The gas that a call takes now, by the node's estimate. Raises ActRefused where it reverts."""
+    try:
+        return quantity(request(web3, "eth_estimateGas", _fields(sender, to, data, value)))
+    except RpcError as error:
+        raise refusal(error, errors) from error
+
+
+def _fields(sender: bytes, to: bytes, data: bytes, value: int) -> dict[str, str]:
+    fields = {"from": "0x" + sender.hex(), "data": "0x" + data.hex()}
+    if to:
+        fields["to"] = "0x" + to.hex()
+    if value:
+        fields["value"] = hex(value)
+    return fields
 
 
 def refusal(error: RpcError, errors: Sequence[Mapping[str, Any]]) -> TrothError:

@@ -11,7 +11,13 @@ from typing import Any
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
 
-NAMES = ("Book", "Shape", "Anchor", "Credits", "Forwarder", "Assumed", "Rerun", "Signed")
+NAMES = (
+    "Book", "Shape", "Anchor", "Credits", "Forwarder",
+    "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
+    "Vote", "Ballots", "Quote", "Mandated", "Revocations",
+    "Identities", "LogOwners", "Anchored",
+    "Court", "Jury", "Seat", "Jobs",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,12 +195,14 @@ def single_root(value: bytes) -> bytes:
 
 def quantity(value: object) -> int:
     """A JSON-RPC integer (hex string, or already decoded). Raises BadInput."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     try:
-        return int(str(value), 16) if isinstance(value, str) and value.startswith("0x") else int("", 16)
+        if isinstance(value, str) and value.startswith("0x") and value[2:].isalnum():  # int() takes spaces and "_", too
+            return int(value, 16)
     except ValueError:
-        raise BadInput("not a JSON-RPC integer", expected="0x and hex digits", actual=repr(value)[:80]) from None
+        pass
+    raise BadInput("not a JSON-RPC integer", expected="0x and hex digits", actual=repr(value)[:80])
 
 
 def hex_bytes(value: object, size: int | None = None) -> bytes:

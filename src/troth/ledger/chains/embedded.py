@@ -9,7 +9,7 @@ are real, so receipt proofs to a block hash check with ordinary tools. What it i
 - **Gas is metered and limited but free**: the base fee is fixed at zero, so an account needs no ether to act. A
   transaction that offers a tip pays it to the zero account.
 - ``prevrandao`` is the hash of the parent's hash: anybody can predict it, no draw may rest on it.
-- No system contracts (EIP-4788, EIP-2935), blobs, withdrawals or set-code transactions. The rules stop at Prague.
+- No system contracts (EIP-4788, EIP-2935), blobs or withdrawals. The rules stop at Prague.
 - A transaction with a nonce ahead of the account's is refused, since there is no pool for it to wait in.
 - Past states are kept: the file grows by one to a few kB a block.
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from eth_hash.auto import keccak
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock
+from troth.ledger.chains import CHAIN_ID, Finality, Place
 from troth.ledger.chains import rlpcodec as rlp
 from troth.ledger.chains.blocks import (
     EMPTY_TRIE_ROOT,
@@ -39,7 +40,7 @@ from troth.ledger.chains.blocks import (
     single_root,
 )
 from troth.ledger.chains.clocks import SystemClock
-from troth.ledger.chains.engine import ZERO_ACCOUNT, Account, Context, Engine, Outcome
+from troth.ledger.chains.engine import DELEGATION, ZERO_ACCOUNT, Account, Context, Engine, Outcome, Proof
 from troth.ledger.chains.store import Block, BlockStore
 from troth.ledger.chains.transactions import (
     MAX_INITCODE,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
     from troth.ledger.chains.provider import EmbeddedProvider
 
-CHAIN_ID = 7_407
 GAS_LIMIT = 30_000_000
 """Of a block, hence of a transaction: as anvil's, and as main net's when Prague began."""
 BASE_FEE = 0
@@ -67,9 +67,9 @@ WRITE_SPARE = 2_301
 class EmbeddedChain:
     """An EVM chain in ``path``, or in memory where that is None. Safe for threads and for several processes a file.
 
-    chain_id: checked against the file's. genesis_time: Unix seconds of block 0; None is the clock's now. accounts:
-    wei by 20-byte account at genesis. Both only take effect on a new file; one that differs from an existing file's
-    is refused. clock: where time comes from; the machine's by default.
+    chain_id: of a new file, where None is the default; checked against an old one's. genesis_time: Unix seconds of
+    block 0; None is the clock's now. accounts: wei by 20-byte account at genesis. These only take effect on a new
+    file; one that differs from an existing file's is refused. clock: where time comes from; the machine's by default.
 
     Raises Misuse if the file is another chain, BadInput if it is no chain file, OutsideFailed if it cannot be opened.
     """
@@ -78,12 +78,12 @@ class EmbeddedChain:
         self,
         path: Path | None,
         *,
-        chain_id: int = CHAIN_ID,
+        chain_id: int | None = None,
         genesis_time: int | None = None,
         accounts: Mapping[bytes, int] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.chain_id = chain_id
+        self.chain_id = CHAIN_ID if chain_id is None else chain_id
         self.gas_limit = GAS_LIMIT
         self.path = path
         self._clock: Clock = clock or SystemClock()
@@ -96,7 +96,7 @@ class EmbeddedChain:
                 if self._store.head() is None:
                     self._create(self._clock.now() if genesis_time is None else genesis_time, accounts or {})
                 else:
-                    self._check_same(genesis_time, accounts)
+                    self._check_same(chain_id, genesis_time, accounts)
         except BaseException:
             self._store.close()
             raise
@@ -114,13 +114,15 @@ class EmbeddedChain:
         self._store.set_meta("accounts", _accounts_text(accounts))
         self._store.set_meta("offset", "0")
 
-    def _check_same(self, genesis_time: int | None, accounts: Mapping[bytes, int] | None) -> None:
+    def _check_same(
+        self, chain_id: int | None, genesis_time: int | None, accounts: Mapping[bytes, int] | None
+    ) -> None:
         genesis = self._store.block(0)
         if genesis is None:
             raise BadInput(f"{self.path} has no genesis block", do="Restore it from a copy, or name another file")
-        asked = {
-            "chain id": (str(self.chain_id), self._store.meta("chain_id")),
-        }
+        asked: dict[str, tuple[str, str | None]] = {}
+        if chain_id is not None:
+            asked["chain id"] = (str(chain_id), self._store.meta("chain_id"))
         if genesis_time is not None:
             asked["genesis time"] = (str(genesis_time), str(genesis.header.timestamp))
         if accounts is not None:
@@ -133,6 +135,7 @@ class EmbeddedChain:
                     actual=found,
                     do="Leave the argument out to open it as it is, or name another file",
                 )
+        self.chain_id = int(self._store.meta("chain_id") or self.chain_id)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -171,6 +174,18 @@ class EmbeddedChain:
         with self._lock:
             yield self._store
 
+    @property
+    def genesis_hash(self) -> bytes:
+        """The 32-byte hash of block 0."""
+        with self._lock:
+            return self._store.hashes(0, 0)[0]
+
+    def finality(self) -> Finality:
+        """The head three times: a block that was told is never replaced."""
+        head = self.head()
+        place = Place(head.number, head.hash, head.header.timestamp)
+        return Finality(place, place, place)
+
     # -- time ------------------------------------------------------------------------------------------------------
 
     def now(self) -> int:
@@ -203,6 +218,12 @@ class EmbeddedChain:
         if head is None:
             raise OutsideFailed(f"the chain file {self.path} lost its blocks")
         return head
+
+    def next_header(self) -> Header:
+        """The header of an empty block mined now."""
+        with self._lock:
+            head = self.head()
+            return _header(head.hash, head.header.state_root, head.number + 1, self._now(head), None)
 
     def mine(self) -> Block:
         """Append an empty block: a place for the chain's present time to be pinned to."""
@@ -246,8 +267,8 @@ class EmbeddedChain:
         if tx.nonce != sender.nonce:
             which, do = "low" if tx.nonce < sender.nonce else "high", "Read the nonce again and sign anew"
             raise Rejected(f"nonce too {which}", expected=sender.nonce, actual=tx.nonce, do=do)
-        if sender.code:
-            raise Rejected("sender not an eoa", expected="an account without code (EIP-3607)")
+        if sender.code and not sender.code.startswith(DELEGATION):
+            raise Rejected("sender not an eoa", expected="an account without code of its own (EIP-3607, EIP-7702)")
         cost = tx.gas * tx.max_fee_per_gas + tx.value
         if sender.balance < cost:
             found = f"{sender.balance} wei"
@@ -301,6 +322,8 @@ class EmbeddedChain:
         full = self.call(replace(tx, gas=cap), at)
         if full.error is not None:
             return full.gas, full
+        if full.gas == max(tx.intrinsic_gas, tx.floor_gas):
+            return full.gas, full  # no instruction ran: nothing asks for more
         low, high = full.gas - 1, cap
         guess = min(cap, full.gas + WRITE_SPARE + (full.gas // 32 if full.nested else 0))
         while high - low > max(1, high >> 6):
@@ -342,6 +365,11 @@ class EmbeddedChain:
         """A storage slot of ``account`` after ``at`` (None: the head)."""
         with self._lock:
             return self._engine.storage((at or self.head()).header.state_root, account, slot)
+
+    def prove(self, account: bytes, slots: Sequence[int], at: Block | None = None) -> Proof:
+        """``account`` after ``at`` (None: the head) with the trie nodes that prove it and each of ``slots``."""
+        with self._lock:
+            return self._engine.prove((at or self.head()).header.state_root, account, slots)
 
 
 def _accounts_text(accounts: Mapping[bytes, int]) -> str:
@@ -394,7 +422,7 @@ def open_url(
     path = url.partition(":")[2]
     return EmbeddedChain(
         Path(path) if path else None,
-        chain_id=CHAIN_ID if chain_id is None else chain_id,
+        chain_id=chain_id,
         genesis_time=genesis_time,
         accounts=accounts,
         clock=clock,

@@ -7,24 +7,30 @@ and a hard-coded deployment; the embedded chain has neither).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeAlias, cast
 
 from eth.abc import AtomicDatabaseAPI, ComputationAPI, MessageAPI, SignedTransactionAPI
 from eth.exceptions import Revert, VMError
 from eth.typing import JournalDBCheckpoint
 from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.prague.computation import PragueComputation
 from eth.vm.forks.prague.state import PragueState, PragueTransactionExecutor
 from eth.vm.message import Message
 from eth_typing import Address, BlockNumber, Hash32
 
-from troth.ledger.chains.accounts import Backing, FlatAccounts
+from troth.ledger.chains.accounts import EMPTY, Backing, Entry, FlatAccounts
 from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Log
 from troth.ledger.chains.store import BlockStore
-from troth.ledger.chains.transactions import Transaction, contract_address
+from troth.ledger.chains.transactions import Authorization, Transaction, contract_address
 
 ZERO_ACCOUNT = bytes(20)
+MAX_NONCE = (1 << 64) - 1
+DELEGATION = b"\xef\1\0"
+"""How the code of an account begins that runs another's (EIP-7702). No contract's code begins so (EIP-3541)."""
+AUTHORIZATION_REFUND = 12_500
+"""Gas given back for an authorization by an account that is not new."""
 
 
 class _Executor(PragueTransactionExecutor):
@@ -37,6 +43,7 @@ class _Executor(PragueTransactionExecutor):
         if fee:
             state.delta_balance(sender, -fee)
         state.increment_nonce(sender)
+        refund = self._authorize(cast(Transaction, transaction).authorizations)
         gas = transaction.gas - transaction.intrinsic_gas
         if transaction.to:
             code, delegate = self.get_code_at_address(transaction.to)
@@ -53,12 +60,43 @@ class _Executor(PragueTransactionExecutor):
             code=code,
             create_address=cast(Address, created),  # None is what py-evm expects for a call
             is_delegation=delegated,
+            refund=refund,
         )
+
+    def _authorize(self, authorizations: Sequence[Authorization]) -> int:
+        """Give accounts the code they asked for, passing over what does not hold (EIP-7702); the gas to refund."""
+        state, refund = self.vm_state, 0
+        for one in authorizations:
+            authority = one.authority()
+            if one.chain_id not in (0, state.execution_context.chain_id) or authority is None or one.nonce >= MAX_NONCE:
+                continue
+            account = Address(authority)
+            state.mark_address_warm(account)
+            code = state.get_code(account)
+            if (code and not code.startswith(DELEGATION)) or state.get_nonce(account) != one.nonce:
+                continue
+            if state.account_exists(account):
+                refund += AUTHORIZATION_REFUND
+            if one.address == ZERO_ACCOUNT:
+                state.delete_code(account)
+            else:
+                state.set_code(account, DELEGATION + one.address)
+            state.increment_nonce(account)
+        return refund
+
+
+class _Computation(PragueComputation):
+    """Prague's, with the words of a deployment's code paid before it begins (EIP-3860), as ``intrinsic_gas`` has it."""
+
+    @classmethod
+    def consume_initcode_gas_cost(cls, computation: ComputationAPI) -> None:
+        """Nothing: it is paid. A contract that creates another pays at its instruction."""
 
 
 class _State(PragueState):
     """Prague's state over flat accounts, without system contracts."""
 
+    computation_class = _Computation
     account_db_class = FlatAccounts
     transaction_executor_class = _Executor
 
@@ -152,6 +190,10 @@ class Account:
     code: bytes
 
 
+Proof: TypeAlias = "tuple[Entry, tuple[bytes, ...], list[tuple[int, tuple[bytes, ...]]]]"
+"""An account, the nodes to it, and for each slot asked for its value and the nodes to that."""
+
+
 class Engine:
     """Prague's rules over one store. It keeps the state at the head warm between transactions."""
 
@@ -178,6 +220,18 @@ class Engine:
     def storage(self, root: bytes, account: bytes, slot: int) -> int:
         """A storage slot of ``account`` in the state at ``root``."""
         return self._look(root).slot(account, slot)
+
+    def prove(self, root: bytes, account: bytes, slots: Sequence[int]) -> Proof:
+        """``account`` in the state at ``root``, the trie nodes that prove it, and the same of each of its ``slots``."""
+        accounts, tries, key = self._look(root), self._backing.tries, self._backing.key
+        entry = accounts.entry(account) or EMPTY
+        storage = [
+            (accounts.slot(account, slot), tries.prove(entry[2], key(slot.to_bytes(32, "big")))
+             if entry[2] != EMPTY_TRIE_ROOT else ())
+            for slot in slots
+        ]  # fmt: skip
+        nodes = tries.prove(root, key(account)) if root != EMPTY_TRIE_ROOT else ()
+        return entry, nodes, storage
 
     def genesis(self, accounts: Mapping[bytes, int]) -> bytes:
         """The root of a state in which ``accounts`` hold their wei."""

@@ -7,28 +7,27 @@ no unlocked accounts: transactions come signed. Time cannot be moved from here, 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCError, RPCResponse
 
 from troth.core.errors import BadInput
-from troth.ledger.chains.blocks import Receipt, hex_bytes, logs_bloom, quantity
-from troth.ledger.chains.engine import ZERO_ACCOUNT, Outcome
-from troth.ledger.chains.logs import LogFilter, log_json
-from troth.ledger.chains.store import Block, StoredLog
-from troth.ledger.chains.transactions import DYNAMIC_FEE, LEGACY, Rejected, Transaction, decode_transaction
+from troth.ledger.chains.blocks import hex_all, hex_bytes, quantity
+from troth.ledger.chains.engine import Outcome
+from troth.ledger.chains.filters import Filters
+from troth.ledger.chains.logs import LogFilter
+from troth.ledger.chains.shapes import block_json, call_of, receipt_json, revert_reason, transaction_json
+from troth.ledger.chains.store import Block
+from troth.ledger.chains.transactions import Rejected, Transaction
 
 if TYPE_CHECKING:
     from troth.ledger.chains.embedded import EmbeddedChain
 
 REVERTED, FAILED, NO_METHOD, BAD_PARAMETERS = 3, -32000, -32601, -32602
-ERROR_SELECTOR = bytes.fromhex("08c379a0")
-"""Of ``Error(string)``, what ``require`` with a message reverts with."""
-NO_UNCLES: list[str] = []
+MAX_FEE_HISTORY = 1_024
+BLOCK_BITS = 63
 
 
 class _Failed(Exception):
@@ -39,23 +38,16 @@ class _Failed(Exception):
         super().__init__(outcome.error)
 
 
-@dataclass(slots=True)
-class _Filter:
-    """A filter being polled: what it looks for (None: new blocks) and the first block not yet told."""
-
-    logs: LogFilter | None
-    last: int | None
-    next: int
-
-
 class EmbeddedProvider(JSONBaseProvider):
-    """``make_request(method, params)`` answers from the chain in this process. Filters belong to the provider."""
+    """``make_request(method, params)`` answers from the chain in this process; safe for threads.
+
+    Filters belong to the provider, and end when nobody has asked for them for five minutes.
+    """
 
     def __init__(self, chain: EmbeddedChain) -> None:
         super().__init__()
         self.chain = chain
-        self._filters: dict[str, _Filter] = {}
-        self._names = itertools.count(1)
+        filters = Filters(chain, self._number)
         self._methods: dict[str, Callable[..., Any]] = {
             "web3_clientVersion": lambda: "troth-embedded/prague",
             "net_version": lambda: str(chain.chain_id),
@@ -70,22 +62,26 @@ class EmbeddedProvider(JSONBaseProvider):
             "eth_getBlockByNumber": self._block_by_number,
             "eth_getBlockByHash": self._block_by_hash,
             "eth_getBlockTransactionCountByNumber": lambda tag: self._count(self._find(tag)),
+            "eth_getBlockTransactionCountByHash": lambda digest: self._count(self._find({"blockHash": digest})),
+            "eth_getTransactionByBlockNumberAndIndex": lambda tag, at: self._only(self._find(tag), at),
+            "eth_getTransactionByBlockHashAndIndex": lambda tag, at: self._only(self._find({"blockHash": tag}), at),
             "eth_getBlockReceipts": self._block_receipts,
             "eth_getBalance": lambda account, tag="latest": hex(self._account(account, tag).balance),
             "eth_getTransactionCount": lambda account, tag="latest": hex(self._account(account, tag).nonce),
             "eth_getCode": lambda account, tag="latest": "0x" + self._account(account, tag).code.hex(),
             "eth_getStorageAt": self._storage,
+            "eth_getProof": self._proof,
             "eth_call": self._call,
             "eth_estimateGas": self._estimate,
             "eth_sendRawTransaction": lambda raw: "0x" + chain.submit(hex_bytes(raw)).hex(),
             "eth_getTransactionByHash": self._transaction,
             "eth_getTransactionReceipt": self._receipt,
             "eth_getLogs": self._logs,
-            "eth_newFilter": self._new_filter,
-            "eth_newBlockFilter": lambda: self._install(None, None),
-            "eth_getFilterChanges": self._filter_changes,
-            "eth_getFilterLogs": self._filter_logs,
-            "eth_uninstallFilter": lambda name: self._filters.pop(name, None) is not None,
+            "eth_newFilter": filters.logs,
+            "eth_newBlockFilter": filters.blocks,
+            "eth_getFilterChanges": filters.changes,
+            "eth_getFilterLogs": filters.whole,
+            "eth_uninstallFilter": filters.uninstall,
         }
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
@@ -97,7 +93,7 @@ class EmbeddedProvider(JSONBaseProvider):
             result = handler(*params)
         except BadInput as error:
             return self._error(FAILED if isinstance(error, Rejected) else BAD_PARAMETERS, error.diagnostics())
-        except TypeError as error:
+        except TypeError as error:  # parameters of other shapes than the method takes
             return self._error(BAD_PARAMETERS, f"{method}: {error}")
         except _Failed as failure:
             return self._failure(failure.outcome)
@@ -130,7 +126,7 @@ class EmbeddedProvider(JSONBaseProvider):
         if isinstance(tag, str) and len(tag) == 66:
             return self._find({"blockHash": tag})
         with self.chain.reading() as store:
-            return store.block(0 if tag == "earliest" else quantity(tag))
+            return store.block(0 if tag == "earliest" else _sized(tag, BLOCK_BITS))
 
     def _there(self, tag: Any) -> Block:
         block = self._find(tag)
@@ -141,30 +137,25 @@ class EmbeddedProvider(JSONBaseProvider):
     def _number(self, tag: Any) -> int:
         """A block's number for a range, which may lie ahead of the head."""
         if isinstance(tag, str) and tag.startswith("0x") and len(tag) < 66:
-            return quantity(tag)
-        return quantity(tag) if isinstance(tag, int) else self._there(tag).number
+            return _sized(tag, BLOCK_BITS)
+        return _sized(tag, BLOCK_BITS) if isinstance(tag, int) else self._there(tag).number
 
     def _block_by_number(self, tag: Any, full: bool = False) -> dict[str, Any] | None:
-        return self._block_json(self._find(tag), full)
+        return self._pending_json() if tag == "pending" else self._block(self._find(tag), full)
 
     def _block_by_hash(self, digest: Any, full: bool = False) -> dict[str, Any] | None:
-        return self._block_json(self._find({"blockHash": digest}), full)
+        return self._block(self._find({"blockHash": digest}), full)
 
-    def _block_json(self, block: Block | None, full: bool) -> dict[str, Any] | None:
-        if block is None:
-            return None
-        transactions: list[Any] = []
-        if block.tx_hash is not None:
-            transactions = [self._transaction_json(block) if full else "0x" + block.tx_hash.hex()]
-        return {
-            **block.header.to_json(),
-            "hash": "0x" + block.hash.hex(),
-            "size": hex(len(block.header.encode()) + len(block.tx or b"")),
-            "totalDifficulty": "0x0",
-            "transactions": transactions,
-            "uncles": NO_UNCLES,
-            "withdrawals": [],
-        }
+    @staticmethod
+    def _block(block: Block | None, full: bool) -> dict[str, Any] | None:
+        return None if block is None else block_json(block, full)
+
+    def _pending_json(self) -> dict[str, Any]:
+        """The next block were it mined now, empty: what has no hash yet is null, as with geth."""
+        header = self.chain.next_header()
+        block = Block(header.number, b"", header, None, None, None, None, None)
+        nothing = dict.fromkeys(("hash", "nonce", "miner"))
+        return {**block_json(block, False), **nothing}
 
     @staticmethod
     def _count(block: Block | None) -> str | None:
@@ -172,7 +163,7 @@ class EmbeddedProvider(JSONBaseProvider):
 
     def _fee_history(self, count: Any, newest: Any, percentiles: Any = None) -> dict[str, Any]:
         last = self._there(newest).number
-        first = max(0, last - quantity(count) + 1)
+        first = max(0, last - min(quantity(count), MAX_FEE_HISTORY) + 1)
         with self.chain.reading() as store:
             blocks = [block for number in range(first, last + 1) if (block := store.block(number)) is not None]
         history: dict[str, Any] = {
@@ -190,8 +181,22 @@ class EmbeddedProvider(JSONBaseProvider):
         return self.chain.account(hex_bytes(account, 20), self._there(tag))
 
     def _storage(self, account: Any, slot: Any, tag: Any = "latest") -> str:
-        value = self.chain.storage(hex_bytes(account, 20), quantity(slot), self._there(tag))
+        value = self.chain.storage(hex_bytes(account, 20), _sized(slot, 256), self._there(tag))
         return "0x" + value.to_bytes(32, "big").hex()
+
+    def _proof(self, account: Any, slots: Any, tag: Any = "latest") -> dict[str, Any]:
+        """An account and some of its storage with trie nodes up to the block's state root (EIP-1186)."""
+        address, keys = hex_bytes(account, 20), [_sized(slot, 256) for slot in slots]
+        entry, nodes, storage = self.chain.prove(address, keys, self._there(tag))
+        nonce, balance, root, code_hash = entry
+        return {
+            "address": "0x" + address.hex(), "nonce": hex(nonce), "balance": hex(balance),
+            "storageHash": "0x" + root.hex(), "codeHash": "0x" + code_hash.hex(), "accountProof": hex_all(nodes),
+            "storageProof": [
+                {"key": hex(key), "value": hex(value), "proof": hex_all(path)}
+                for key, (value, path) in zip(keys, storage, strict=True)
+            ],
+        }  # fmt: skip
 
     def _past(self, tag: Any) -> Block | None:
         """The block a call runs after: None means as the next block."""
@@ -211,27 +216,7 @@ class EmbeddedProvider(JSONBaseProvider):
         return hex(limit)
 
     def _unsigned(self, fields: Any) -> Transaction:
-        """A call's fields as a transaction at no cost."""
-        if not isinstance(fields, Mapping):
-            raise BadInput("a call is not an object", actual=repr(fields)[:80])
-        data = fields.get("input") if fields.get("input") is not None else fields.get("data")
-        access = tuple(
-            (hex_bytes(entry["address"], 20), tuple(quantity(slot) for slot in entry["storageKeys"]))
-            for entry in fields.get("accessList") or ()
-        )
-        return Transaction(
-            type=DYNAMIC_FEE,
-            chain_id=self.chain.chain_id,
-            nonce=0,
-            max_priority_fee_per_gas=0,
-            max_fee_per_gas=0,
-            gas=quantity(fields.get("gas") or 0) or self.chain.gas_limit,
-            to=hex_bytes(fields["to"], 20) if fields.get("to") else b"",
-            value=quantity(fields.get("value") or 0),
-            data=hex_bytes(data or "0x"),
-            access_list=access,
-            sender=hex_bytes(fields["from"], 20) if fields.get("from") else ZERO_ACCOUNT,
-        )
+        return call_of(fields, self.chain.chain_id, self.chain.gas_limit)
 
     # -- transactions ----------------------------------------------------------------------------------------------
 
@@ -241,47 +226,21 @@ class EmbeddedProvider(JSONBaseProvider):
 
     def _transaction(self, tx_hash: Any) -> dict[str, Any] | None:
         block = self._block_of(tx_hash)
-        return None if block is None else self._transaction_json(block)
+        return None if block is None else transaction_json(block)
 
-    @staticmethod
-    def _transaction_json(block: Block) -> dict[str, Any]:
-        tx = decode_transaction(block.tx or b"")
-        result: dict[str, Any] = {
-            **_place(block),
-            "type": hex(tx.type),
-            "chainId": hex(tx.chain_id),
-            "from": "0x" + tx.sender.hex(),
-            "to": "0x" + tx.to.hex() if tx.to else None,
-            "nonce": hex(tx.nonce),
-            "gas": hex(tx.gas),
-            "gasPrice": hex(_price(tx)),
-            "value": hex(tx.value),
-            "input": "0x" + tx.data.hex(),
-            "v": hex(tx.v),
-            "r": hex(tx.r),
-            "s": hex(tx.s),
-        }
-        result["hash"] = result.pop("transactionHash")
-        if tx.type != LEGACY:
-            result["yParity"] = hex(tx.y_parity)
-            result["accessList"] = [
-                {"address": "0x" + address.hex(), "storageKeys": [f"0x{slot:064x}" for slot in slots]}
-                for address, slots in tx.access_list
-            ]
-        if tx.type == DYNAMIC_FEE:
-            result["maxFeePerGas"] = hex(tx.max_fee_per_gas)
-            result["maxPriorityFeePerGas"] = hex(tx.max_priority_fee_per_gas)
-        return result
+    def _only(self, block: Block | None, index: Any) -> dict[str, Any] | None:
+        """A block's transaction at ``index``, of which it has at most one."""
+        return None if block is None or block.tx is None or quantity(index) else transaction_json(block)
 
     def _receipt(self, tx_hash: Any) -> dict[str, Any] | None:
         block = self._block_of(tx_hash)
-        return None if block is None else _receipt_json(block)
+        return None if block is None else receipt_json(block)
 
     def _block_receipts(self, tag: Any) -> list[dict[str, Any]] | None:
         block = self._find(tag)
         if block is None:
             return None
-        return [] if block.tx is None else [_receipt_json(block)]
+        return [] if block.tx is None else [receipt_json(block)]
 
     # -- logs and filters ------------------------------------------------------------------------------------------
 
@@ -290,82 +249,10 @@ class EmbeddedProvider(JSONBaseProvider):
         with self.chain.reading() as store:
             return wanted.run(store)
 
-    def _new_filter(self, query: Any) -> str:
-        wanted = LogFilter.parse(query, self._number)
-        ends = isinstance(query.get("toBlock"), (int, str)) and str(query["toBlock"])[:2] == "0x"
-        return self._install(wanted, wanted.last if ends else None)
 
-    def _install(self, logs: LogFilter | None, last: int | None) -> str:
-        name = hex(next(self._names))
-        after = self.chain.head().number + 1
-        self._filters[name] = _Filter(logs, last, max(after, logs.first) if logs else after)
-        return name
-
-    def _filter(self, name: Any) -> _Filter:
-        found = self._filters.get(name)
-        if found is None:
-            raise BadInput("filter not found", actual=name, do="Make it anew: filters live as long as their provider")
-        return found
-
-    def _filter_changes(self, name: Any) -> list[Any]:
-        found = self._filter(name)
-        head = self.chain.head().number
-        first, last = found.next, head if found.last is None else min(head, found.last)
-        found.next = max(first, head + 1)
-        with self.chain.reading() as store:
-            if found.logs is None:
-                return ["0x" + digest.hex() for digest in store.hashes(first, last)]
-            return list(found.logs.run(store, first, last))
-
-    def _filter_logs(self, name: Any) -> list[Any]:
-        found = self._filter(name)
-        if found.logs is None:
-            raise BadInput("a block filter has no logs", actual=name, do="Use eth_getFilterChanges")
-        head = self.chain.head().number
-        with self.chain.reading() as store:
-            return list(found.logs.run(store, None, head if found.last is None else found.last))
-
-
-def revert_reason(data: bytes) -> str | None:
-    """The message of an ``Error(string)`` revert; None for any other data."""
-    length = int.from_bytes(data[36:68], "big")
-    if data[:4] != ERROR_SELECTOR or int.from_bytes(data[4:36], "big") != 32 or len(data) < 68 + length:
-        return None
-    return data[68 : 68 + length].decode("utf-8", "replace")
-
-
-def _price(tx: Transaction) -> int:
-    """Wei per gas actually paid, at a base fee of zero."""
-    return min(tx.max_fee_per_gas, tx.max_priority_fee_per_gas)
-
-
-def _place(block: Block) -> dict[str, Any]:
-    """Where a block's only transaction stands."""
-    return {
-        "blockHash": "0x" + block.hash.hex(),
-        "blockNumber": hex(block.number),
-        "transactionHash": "0x" + (block.tx_hash or b"").hex(),
-        "transactionIndex": "0x0",
-    }
-
-
-def _receipt_json(block: Block) -> dict[str, Any]:
-    receipt = Receipt.decode(block.receipt or b"")
-    tx = decode_transaction(block.tx or b"")
-    header = block.header.encode()
-    return {
-        **_place(block),
-        "type": hex(receipt.type),
-        "status": hex(receipt.status),
-        "from": "0x" + (block.sender or b"").hex(),
-        "to": "0x" + tx.to.hex() if tx.to else None,
-        "contractAddress": "0x" + block.created.hex() if block.created and receipt.status else None,
-        "gasUsed": hex(block.header.gas_used),
-        "cumulativeGasUsed": hex(receipt.cumulative_gas),
-        "effectiveGasPrice": hex(_price(tx)),
-        "logsBloom": "0x" + logs_bloom(receipt.logs).hex(),
-        "logs": [
-            log_json(StoredLog(log, block.number, at, block.hash, block.tx_hash or b"", header))
-            for at, log in enumerate(receipt.logs)
-        ],
-    }
+def _sized(value: Any, bits: int) -> int:
+    """A JSON-RPC integer of at most ``bits`` bits. Raises BadInput."""
+    number = quantity(value)
+    if number >> bits:
+        raise BadInput(f"an integer passes {bits} bits", actual=f"{number.bit_length()} bits")
+    return number

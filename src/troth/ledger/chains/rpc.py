@@ -6,20 +6,23 @@ events or sends many transactions asks the provider directly, through :func:`req
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from troth.core.errors import Misuse, OutsideFailed
+from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock
+from troth.ledger.chains import Finality, Place
 from troth.ledger.chains.blocks import Log, hex_all, hex_bytes, quantity
 
 if TYPE_CHECKING:
     from web3 import Web3
 
-TIMEOUT = 30
-"""Seconds to wait for a node's answer."""
+
+MOST_REASON = 1_000
+"""Characters of an error's message that are kept."""
 
 
 class RpcError(OutsideFailed):
@@ -33,7 +36,7 @@ class RpcError(OutsideFailed):
 def request(web3: Web3, method: str, *params: object) -> Any:
     """The ``result`` of one JSON-RPC request, as the node wrote it.
 
-    Raises RpcError for an error answer, OutsideFailed if there is no answer.
+    Raises RpcError for an error answer, OutsideFailed if there is no answer, or none that can be read.
     """
     from requests import RequestException  # comes with web3, and takes as long to import
     from web3.types import RPCEndpoint
@@ -48,11 +51,23 @@ def request(web3: Web3, method: str, *params: object) -> Any:
         return answer.get("result")
     if not isinstance(error_answer, Mapping):
         raise RpcError(method, 0, str(error_answer), b"")
-    data = error_answer.get("data")
+    data, code = error_answer.get("data"), error_answer.get("code")
     if isinstance(data, Mapping):  # some nodes wrap it once more
         data = data.get("data")
-    found = hex_bytes(data) if isinstance(data, str) and data.startswith("0x") else b""
-    raise RpcError(method, int(error_answer.get("code", 0)), str(error_answer.get("message", "")), found)
+    with understood(method):
+        found = hex_bytes(data) if isinstance(data, str) and data.startswith("0x") else b""
+    reason = str(error_answer.get("message", ""))[:MOST_REASON]
+    raise RpcError(method, code if isinstance(code, int) else 0, reason, found)
+
+
+@contextlib.contextmanager
+def understood(method: str) -> Iterator[None]:
+    """Raise OutsideFailed where a node's answer to ``method`` turns out to have another shape than it should."""
+    try:
+        yield
+    except (BadInput, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise OutsideFailed(f"{method}: the node's answer cannot be read", actual=repr(error)[:200],
+                            do="Ask another node.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +91,8 @@ def get_logs(
 ) -> tuple[Event, ...]:
     """The events of blocks ``first``..``last`` (None: the head) in order.
 
-    addresses: emitting contracts (none: any). topics: per position one, several, or None for any.
+    addresses: emitting contracts (none: any). topics: per position one, several, or None for any; an event has at
+    least as many. Raises OutsideFailed for an answer that holds other events.
     """
     wanted = [None if t is None else "0x" + t.hex() if isinstance(t, bytes) else hex_all(t) for t in topics]
     query: dict[str, object] = {"fromBlock": hex(first), "toBlock": "latest" if last is None else hex(last)}
@@ -84,7 +100,25 @@ def get_logs(
         query["address"] = hex_all(addresses)
     if wanted:
         query["topics"] = wanted
-    return tuple(event_of(entry) for entry in request(web3, "eth_getLogs", query))
+    with understood("eth_getLogs"):
+        events = [event_of(entry) for entry in request(web3, "eth_getLogs", query)]
+    for event in events:
+        _check_asked(event, addresses, topics, first, last)
+    # Nodes differ on a log that has fewer topics than were asked for, of which the last may be anything.
+    return tuple(event for event in events if len(event.log.topics) >= len(topics))
+
+
+def _check_asked(event: Event, addresses: Sequence[bytes], topics: Sequence[bytes | Sequence[bytes] | None],
+                 first: int, last: int | None) -> None:
+    """Raise OutsideFailed unless the query asked for this event."""
+    in_range = first <= event.block_number and (last is None or event.block_number <= last)
+    by_topics = all(
+        allowed is None or found == allowed or (not isinstance(allowed, bytes) and found in allowed)
+        for allowed, found in zip(topics, event.log.topics, strict=False)
+    )
+    if not (in_range and by_topics and (not addresses or event.log.address in addresses)):
+        raise OutsideFailed("eth_getLogs: the node gave an event that was not asked for", actual=event,
+                            do="Use another node: this one cannot be relied on")
 
 
 def event_of(entry: Mapping[str, Any]) -> Event:
@@ -100,17 +134,81 @@ def event_of(entry: Mapping[str, Any]) -> Event:
     )
 
 
+def place_of(block: Mapping[str, Any]) -> Place:
+    """A JSON-RPC block's place. Raises BadInput."""
+    return Place(quantity(block["number"]), hex_bytes(block["hash"], 32), quantity(block["timestamp"]))
+
+
+def finality(web3: Web3) -> Finality:
+    """How far the chain is, as its node says; read from the oldest on, so that a block in between turns nothing round.
+
+    Raises OutsideFailed if there is no answer. A node that has finalized nothing yet answers with an error or with
+    nothing: no such block.
+    """
+    places: list[Place | None] = []
+    for tag in ("finalized", "safe"):
+        try:
+            block = request(web3, "eth_getBlockByNumber", tag, False)
+        except RpcError:
+            block = None
+        with understood("eth_getBlockByNumber"):
+            places.append(None if block is None else place_of(block))
+    with understood("eth_getBlockByNumber"):
+        latest = place_of(request(web3, "eth_getBlockByNumber", "latest", False))
+    heights = [place.number for place in (*places, latest) if place is not None]
+    if heights != sorted(heights):
+        raise OutsideFailed("the node's finalized, safe and latest blocks are out of order", actual=heights,
+                            do="Ask again; if it stays so, ask another node.")
+    return Finality(latest, safe=places[1], finalized=places[0])
+
+
 class RpcChain:
-    """A chain behind a node's HTTP address."""
+    """A chain behind a node's HTTP address.
 
-    def __init__(self, url: str, chain_id: int | None = None) -> None:
-        from web3 import HTTPProvider, Web3  # web3 takes most of a second to import
+    chain_id, genesis_hash: what it must be; None takes the node's word. timeout: seconds for a request as a whole.
+    Both are asked again by :meth:`check`. Raises Misuse for another chain, OutsideFailed if the node does not answer.
+    """
 
-        self._provider = HTTPProvider(url, request_kwargs={"timeout": TIMEOUT})
+    def __init__(
+        self, url: str, chain_id: int | None = None, genesis_hash: bytes | None = None, timeout: float | None = None
+    ) -> None:
+        from web3 import Web3  # web3 takes most of a second to import
+
+        from troth.ledger.chains.wire import TIMEOUT, HttpProvider  # imports web3
+
+        self.url = url
+        self._provider = HttpProvider(url, TIMEOUT if timeout is None else timeout)
         self._web3 = Web3(self._provider)
-        self.chain_id = quantity(request(self._web3, "eth_chainId"))
+        try:
+            self.chain_id, self.genesis_hash = self._identity()
+            self._compare(chain_id, genesis_hash)
+        except BaseException:
+            self._provider.close()
+            raise
+
+    def _identity(self) -> tuple[int, bytes]:
+        with understood("eth_chainId"):
+            chain_id = quantity(request(self._web3, "eth_chainId"))
+        with understood("eth_getBlockByNumber"):
+            return chain_id, place_of(request(self._web3, "eth_getBlockByNumber", "0x0", False)).hash
+
+    def _compare(self, chain_id: int | None, genesis_hash: bytes | None) -> None:
+        what = self.url.partition("?")[0]
         if chain_id is not None and chain_id != self.chain_id:
-            raise Misuse(f"{url} is another chain", expected=f"chain id {chain_id}", actual=self.chain_id)
+            raise Misuse(f"{what} is another chain", expected=f"chain id {chain_id}", actual=self.chain_id)
+        if genesis_hash is not None and genesis_hash != self.genesis_hash:
+            raise Misuse(f"{what} is another chain", expected=f"genesis {genesis_hash.hex()}",
+                         actual=self.genesis_hash.hex(),
+                         do="Correct the address, or find out who put another chain behind it")
+
+    def check(self) -> None:
+        """Ask again which chain this is. Raises Misuse if another one is behind the address now."""
+        chain_id, genesis_hash = self.chain_id, self.genesis_hash
+        self.chain_id, self.genesis_hash = self._identity()
+        try:
+            self._compare(chain_id, genesis_hash)
+        finally:
+            self.chain_id, self.genesis_hash = chain_id, genesis_hash
 
     @property
     def web3(self) -> Web3:
@@ -119,15 +217,21 @@ class RpcChain:
 
     def now(self) -> int:
         """The timestamp of the node's pending block, or of its last one; Unix seconds."""
-        block = request(self._web3, "eth_getBlockByNumber", "pending", False) or request(
-            self._web3, "eth_getBlockByNumber", "latest", False
-        )
-        return quantity(block["timestamp"])
+        with understood("eth_getBlockByNumber"):
+            block = request(self._web3, "eth_getBlockByNumber", "pending", False) or request(
+                self._web3, "eth_getBlockByNumber", "latest", False
+            )
+            return quantity(block["timestamp"])
+
+    def finality(self) -> Finality:
+        """How far the chain is, as its node says."""
+        return finality(self._web3)
 
     def close(self) -> None:
-        """Nothing is held between requests."""
+        """Hang up."""
+        self._provider.close()
 
-    def __enter__(self) -> RpcChain:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,7 +1,7 @@
-"""Ethereum transactions as bytes: legacy with replay protection, access list, and dynamic fee.
+"""Ethereum transactions as bytes: legacy with replay protection, access list, dynamic fee, and set code.
 
-Sources: EIP-155, EIP-2718, EIP-2930, EIP-1559; intrinsic gas by EIP-2028, 2930, 3860 and the calldata floor of
-EIP-7623. One definition serves the sender (signing), the embedded chain (checking and running) and its JSON-RPC.
+Sources: EIP-155, EIP-2718, EIP-2930, EIP-1559, EIP-7702; intrinsic gas by EIP-2028, 2930, 3860, 7702 and the calldata
+floor of EIP-7623. One definition serves the sender (signing), the embedded chain (checking and running) and JSON-RPC.
 """
 
 from __future__ import annotations
@@ -17,13 +17,55 @@ from troth.ledger.chains import rlpcodec as rlp
 
 AccessList: TypeAlias = tuple[tuple[bytes, tuple[int, ...]], ...]
 
-LEGACY, ACCESS_LIST, DYNAMIC_FEE = 0, 1, 2
+LEGACY, ACCESS_LIST, DYNAMIC_FEE, SET_CODE = 0, 1, 2, 4
+FIELDS = {ACCESS_LIST: 11, DYNAMIC_FEE: 12, SET_CODE: 13}
+"""Of a typed transaction, its signature included."""
+AUTHORIZATION_MAGIC = b"\5"
+AUTHORIZATION_GAS = 25_000
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 MAX_INITCODE = 49_152
 
 
 class Rejected(BadInput):
     """A transaction that the chain does not take. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """An account's leave to run the code at ``address`` as its own (EIP-7702), on one chain or, for 0, on any.
+
+    The zero address takes the leave back. nonce: the account's when the authorization is carried out.
+    """
+
+    chain_id: int
+    address: bytes
+    nonce: int
+    y_parity: int = 0
+    r: int = 0
+    s: int = 0
+
+    def signing_hash(self) -> bytes:
+        """The 32 bytes that the account signs."""
+        fields = (rlp.integer(self.chain_id), self.address, rlp.integer(self.nonce))
+        return bytes(keccak(AUTHORIZATION_MAGIC + rlp.encode(fields)))
+
+    def signed(self, key: coincurve.PrivateKey) -> Authorization:
+        """This authorization with ``key``'s deterministic (RFC 6979) signature."""
+        signature = key.sign_recoverable(self.signing_hash(), hasher=None)
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+        return replace(self, y_parity=signature[64], r=r, s=s)
+
+    def authority(self) -> bytes | None:
+        """The account that signed; None if the signature fits no key or is malleable."""
+        try:
+            return _signer(self.signing_hash(), self.y_parity, self.r, self.s)
+        except BadInput:
+            return None
+
+    def item(self) -> tuple[bytes, ...]:
+        """The authorization in RLP."""
+        numbers = (rlp.integer(value) for value in (self.nonce, self.y_parity, self.r, self.s))
+        return (rlp.integer(self.chain_id), self.address, *numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +89,7 @@ class Transaction:
     r: int = 0
     s: int = 0
     sender: bytes = b""
+    authorizations: tuple[Authorization, ...] = ()
 
     @property
     def type_id(self) -> int:
@@ -55,14 +98,14 @@ class Transaction:
 
     @property
     def intrinsic_gas(self) -> int:
-        """Gas charged before the first instruction (EIP-2028, 2930, 3860)."""
+        """Gas charged before the first instruction (EIP-2028, 2930, 3860, 7702)."""
         zeros = self.data.count(0)
         gas = 21_000 + 4 * zeros + 16 * (len(self.data) - zeros)
         if not self.to:
             gas += 32_000 + 2 * ((len(self.data) + 31) // 32)
         for _, slots in self.access_list:
             gas += 2_400 + 1_900 * len(slots)
-        return gas
+        return gas + AUTHORIZATION_GAS * len(self.authorizations)
 
     @property
     def floor_gas(self) -> int:
@@ -80,7 +123,8 @@ class Transaction:
             (address, tuple(slot.to_bytes(32, "big") for slot in slots)) for address, slots in self.access_list
         )
         fees = (fee,) if self.type == ACCESS_LIST else (rlp.integer(self.max_priority_fee_per_gas), fee)
-        return (rlp.integer(self.chain_id), nonce, *fees, gas, self.to, value, self.data, access)
+        leave = (tuple(one.item() for one in self.authorizations),) if self.type == SET_CODE else ()
+        return (rlp.integer(self.chain_id), nonce, *fees, gas, self.to, value, self.data, access, *leave)
 
     def signing_hash(self) -> bytes:
         """The 32 bytes that the sender signs."""
@@ -116,6 +160,17 @@ def contract_address(sender: bytes, nonce: int) -> bytes:
     return bytes(keccak(rlp.encode((sender, rlp.integer(nonce))))[12:])
 
 
+def _signer(digest: bytes, y_parity: int, r: int, s: int) -> bytes:
+    """The account that signed ``digest``. Raises BadInput for a malleable signature (EIP-2) or one that fits no key."""
+    if y_parity > 1 or not 0 < r < CURVE_ORDER or not 0 < s <= CURVE_ORDER // 2:
+        raise BadInput("invalid transaction v, r, s values")
+    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((y_parity,))
+    try:
+        return account_of(coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None))
+    except ValueError as error:
+        raise BadInput("a transaction's signature fits no key") from error
+
+
 def decode_transaction(raw: bytes) -> Transaction:
     """The signed transaction whose bytes are ``raw``, with its sender recovered.
 
@@ -126,20 +181,16 @@ def decode_transaction(raw: bytes) -> Transaction:
         raise BadInput("an empty transaction")
     if raw[0] >= 0xC0:
         unsigned = _decode_legacy(rlp.decode_list(raw))
-    elif raw[0] in (ACCESS_LIST, DYNAMIC_FEE):
+    elif raw[0] in FIELDS:
         unsigned = _decode_typed(raw[0], rlp.decode_list(raw[1:]))
     else:
-        raise BadInput("transaction type not supported", expected="legacy, 1 or 2", actual=raw[0])
-    if unsigned.y_parity > 1 or not 0 < unsigned.r < CURVE_ORDER or not 0 < unsigned.s <= CURVE_ORDER // 2:
-        raise BadInput("invalid transaction v, r, s values")
+        raise BadInput("transaction type not supported", expected="legacy, 1, 2 or 4", actual=raw[0])
     if unsigned.gas >= 1 << 64 or unsigned.nonce >= (1 << 64) - 1:
         raise BadInput("a transaction's gas or nonce passes 64 bits")
-    signature = unsigned.r.to_bytes(32, "big") + unsigned.s.to_bytes(32, "big") + bytes((unsigned.y_parity,))
-    try:
-        public = coincurve.PublicKey.from_signature_and_message(signature, unsigned.signing_hash(), hasher=None)
-    except ValueError as error:
-        raise BadInput("a transaction's signature fits no key") from error
-    return replace(unsigned, sender=account_of(public))
+    if unsigned.type == SET_CODE and not (unsigned.to and unsigned.authorizations):
+        raise BadInput("a set-code transaction has a target and authorizations", actual="none")
+    sender = _signer(unsigned.signing_hash(), unsigned.y_parity, unsigned.r, unsigned.s)
+    return replace(unsigned, sender=sender)
 
 
 def _decode_legacy(parts: tuple[rlp.Item, ...]) -> Transaction:
@@ -154,17 +205,29 @@ def _decode_legacy(parts: tuple[rlp.Item, ...]) -> Transaction:
 
 
 def _decode_typed(kind: int, parts: tuple[rlp.Item, ...]) -> Transaction:
-    expected = 11 if kind == ACCESS_LIST else 12
+    expected = FIELDS[kind]
     if len(parts) != expected:
         raise BadInput("a typed transaction has the wrong number of fields", expected=expected, actual=len(parts))
-    shift = kind - ACCESS_LIST
+    shift = 0 if kind == ACCESS_LIST else 1
     chain_id, nonce, priority = (rlp.as_int(parts[at], "a transaction field") for at in (0, 1, 2))
     fee, gas = (rlp.as_int(parts[at + shift], "a transaction field") for at in (2, 3))
     to, value = _target(parts[4 + shift]), rlp.as_int(parts[5 + shift], "a transaction's value")
     data = rlp.as_bytes(parts[6 + shift], "a transaction's data")
     access = tuple(_access(entry) for entry in rlp.as_list(parts[7 + shift], "an access list"))
-    parity, r, s = (rlp.as_int(parts[at + shift], "a signature part") for at in (8, 9, 10))
-    return Transaction(kind, chain_id, nonce, priority, fee, gas, to, value, data, access, parity, r, s)
+    leave = rlp.as_list(parts[9], "an authorization list") if kind == SET_CODE else ()
+    parity, r, s = (rlp.as_int(part, "a signature part") for part in parts[-3:])
+    return Transaction(kind, chain_id, nonce, priority, fee, gas, to, value, data, access, parity, r, s,
+                       authorizations=tuple(_authorization(entry) for entry in leave))
+
+
+def _authorization(item: rlp.Item) -> Authorization:
+    parts = rlp.as_list(item, "an authorization")
+    if len(parts) != 6:
+        raise BadInput("an authorization has the wrong number of fields", expected=6, actual=len(parts))
+    chain_id, nonce, parity, r, s = (rlp.as_int(parts[at], "an authorization's field") for at in (0, 2, 3, 4, 5))
+    if nonce >= 1 << 64 or parity >= 1 << 8:
+        raise BadInput("an authorization's nonce passes 64 bits, or its parity 8")
+    return Authorization(chain_id, rlp.as_bytes(parts[1], "an authorization's address", 20), nonce, parity, r, s)
 
 
 def _target(item: rlp.Item) -> bytes:

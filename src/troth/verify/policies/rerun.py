@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from troth.core.deals import Question
 from troth.core.terms import NO_PARAM, Account, Rung
-from troth.verify.policies.voices import REVEAL, commit_data, elect, read, read_result, submissions
+from troth.verify.policies.voices import elect, majority, opened, read_result, submissions, two_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,7 @@ class Rerun:
 
     def accepts(self, rung: Rung) -> bool:
         """Whether the last two asks are *commit* and *reveal*, of one bench of n < 2k, k ≤ n, one slot each."""
-        if len(rung.asks) < 2 or rung.param != NO_PARAM:
-            return False
-        commit, reveal = rung.asks[-2:]
-        bench = rung.bench
-        return ((commit.kind, reveal.kind) == ("commit", "reveal") and commit.slots == reveal.slots == 1
-                and rung.asked(len(rung.asks) - 2) == bench and self.k <= len(bench) < 2 * self.k)
+        return rung.param == NO_PARAM and two_steps(rung) and majority(rung, self.k)
 
     def tick(self) -> int:
         """Re-execution is exact: values differ if they differ at all."""
@@ -37,17 +32,12 @@ class Rerun:
         commits, reveals = submissions(question, last - 1), submissions(question, last)
         voices: dict[Account, bytes] = {}
         for account, reveal in reveals.items():
-            opened = read(REVEAL, reveal.data)
-            if opened is None or account not in commits:
-                continue
-            result, salt = opened
-            assert isinstance(result, bytes)
-            assert isinstance(salt, bytes)
-            if commits[account].data == commit_data(question.deal, question.rung, account, result, salt):
-                voices[account] = result
-        said = elect(voices, self.k)
-        found = read_result(said) if said is not None else None
+            said = opened(question, account, commits[account].data, reveal.data) if account in commits else None
+            if said is not None:
+                voices[account] = said
+        agreed = elect(voices, self.k)
+        found = read_result(agreed) if agreed is not None else None
         if found is None:
             return None
-        off = {account for account in reveals if voices.get(account) != said}
+        off = {account for account in reveals if voices.get(account) != agreed}
         return replace(found, slashed=found.slashed | off).to_bytes()

@@ -12,7 +12,7 @@ from troth.core.deals import Question
 from troth.core.terms import NO_PARAM, Account, Rung
 from troth.core.typed_data import verdict_digest
 from troth.identity.keys import recover_account
-from troth.verify.policies.voices import VERDICT, elect, evidence_root, read, read_result, submissions
+from troth.verify.policies.voices import VERDICT, elect, evidence_root, majority, read, read_result, submissions
 
 ContractSigns = Callable[[Account, bytes, bytes], bool]
 """(account, digest, signature) -> whether a contract account accepts the signature (ERC-1271)."""
@@ -34,9 +34,7 @@ class Signed:
 
     def accepts(self, rung: Rung) -> bool:
         """Whether the last ask is *verdict*, of n < 2k signers, k ≤ n, one slot each; no parameter."""
-        last = rung.asks[-1]
-        return (last.kind == "verdict" and last.slots == 1 and self.k <= len(rung.bench) < 2 * self.k
-                and rung.param == NO_PARAM)
+        return rung.asks[-1].kind == "verdict" and majority(rung, self.k) and rung.param == NO_PARAM
 
     def tick(self) -> int:
         """Values differ if they differ at all."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from troth.core.deals import Question
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
-from troth.core.terms import SUBMISSION, Account, Entry, Result, history_hash
+from troth.core.terms import SUBMISSION, Account, Entry, Result, Rung, history_hash
 
 REVEAL = ("bytes", "bytes32")
 VERDICT = ("bytes", "uint64", "bytes")
@@ -72,6 +72,31 @@ def submissions(question: Question, ask: int) -> dict[Account, Entry]:
     """Who answered ask ``ask`` of the judged rung in slot 0."""
     return {entry.by: entry for entry in question.history
             if entry.kind == SUBMISSION and entry.rung == question.rung and entry.ask == ask and entry.slot == 0}
+
+
+def two_steps(rung: Rung) -> bool:
+    """Whether the last two asks are *commit* and *reveal*, of one bench, one slot each."""
+    if len(rung.asks) < 2:
+        return False
+    commit, reveal = rung.asks[-2:]
+    return ((commit.kind, reveal.kind) == ("commit", "reveal") and commit.slots == reveal.slots == 1
+            and rung.asked(len(rung.asks) - 2) == rung.bench)
+
+
+def majority(rung: Rung, k: int) -> bool:
+    """Whether the last ask has one slot an account and ``k`` is more than half of its n accounts, and at most n."""
+    return rung.asks[-1].slots == 1 and k <= len(rung.bench) < 2 * k
+
+
+def opened(question: Question, account: Account, commit: bytes, reveal: bytes) -> bytes | None:
+    """What an account revealed, if it is well formed and is what it committed; else None."""
+    found = read(REVEAL, reveal)
+    if found is None:
+        return None
+    said, salt = found
+    assert isinstance(said, bytes)
+    assert isinstance(salt, bytes)
+    return said if commit == commit_data(question.deal, question.rung, account, said, salt) else None
 
 
 def evidence_root(question: Question, ask: int) -> bytes:

@@ -1,0 +1,160 @@
+"""Commands for acts on the chain: what is under way, requests for a relayer, carrying them, keeping deals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from troth.cli.parts import Json, Where, chain_app, deal_app, show, workspace
+from troth.core.errors import BadInput, Misuse, OutsideFailed
+
+PAUSE = 15.0
+"""Seconds between two rounds of a keeper."""
+
+
+Until = Annotated[str | None, typer.Option("--wait", help="Until all are included, safe or finalized.")]
+Worth = Annotated[str | None, typer.Option("--worth", help="Wei that a unit of the token is worth.")]
+Loss = Annotated[bool, typer.Option("--at-a-loss", help="Also what costs more than it earns.")]
+
+
+@chain_app.command("acts")
+def chain_acts(wait: Until = None, home: Where = None, as_json: Json = False) -> None:
+    """What this party was asked to do on the chain, and how far each act is; goes on with what is under way."""
+    with workspace(home) as party:
+        party.sender.tend()
+        if wait is not None:
+            for one in party.sender.acts():
+                if one.state != "failed":
+                    party.sender.wait(one.act, wait)
+        found: list[dict[str, Any]] = [
+            {"act": one.act.hex(), "state": one.state, "nonce": one.nonce, "note": one.note, "block": one.block_number,
+             "transaction": None if one.tx_hash is None else "0x" + one.tx_hash.hex()}
+            for one in party.sender.acts()]
+        show({"acts": found}, as_json, lambda: "\n".join(
+            f"{one['act'][:16]}  {one['state']:9}  {_place(one)}".rstrip() for one in found) or "nothing was asked for")
+
+
+@deal_app.command("request")
+def deal_request(act: Annotated[str, typer.Argument(help="join, submit, judge, challenge, close, sweep or withdraw.")],
+                 values: Annotated[list[str], typer.Argument(help="The deal and what the act takes, see the page.")],
+                 output: Annotated[Path, typer.Option("-o", "--output")],
+                 hours: Annotated[int, typer.Option("--hours", min=1, help="How long it is good for.")] = 24,
+                 home: Where = None, as_json: Json = False) -> None:
+    """Sign an act of this party's for somebody else to carry and pay for. Nothing is sent."""
+    from troth.store.files import replacing  # start-up time
+
+    given = _values(act, values)
+    with workspace(home) as party:
+        one = party.request(act, *given, life=hours * 3600)
+        with replacing(output) as out:
+            out.write(one.encode())
+        show({"request": one.digest().hex(), "from": "0x" + one.signer.hex(), "act": act, "nonce": one.nonce,
+              "deadline": one.deadline, "output": str(output)}, as_json)
+
+
+@deal_app.command("relay")
+def deal_relay(files: Annotated[list[Path], typer.Argument(help="Signed requests; several go in one transaction.")],
+               home: Where = None, as_json: Json = False) -> None:
+    """Carry others' signed requests to the Book, at this party's cost."""
+    from troth.ledger.relay import Request  # start-up time
+
+    requests = [Request.decode(_read(path)) for path in files]
+    with workspace(home) as party:
+        if len(requests) == 1:
+            receipt = party.relayer.carry(requests[0])
+            outcomes = [(requests[0], f"done in block {receipt.block_number}")]
+        else:
+            outcomes = [(one.request, one.outcome) for one in party.relayer.carry_all(requests)]
+        show({"carried": [{"request": one.digest().hex(), "from": "0x" + one.signer.hex(), "outcome": outcome}
+                          for one, outcome in outcomes]}, as_json,
+             lambda: "\n".join(f"0x{one.signer.hex()}  nonce {one.nonce}  {outcome}" for one, outcome in outcomes))
+
+
+@deal_app.command("keep")
+def deal_keep(once: Annotated[bool, typer.Option("--once", help="One round, and stop.")] = False,
+              dry: Annotated[bool, typer.Option("--dry", help="Only say what is due.")] = False,
+              worth: Worth = None, at_a_loss: Loss = False, home: Where = None, as_json: Json = False) -> None:
+    """Judge and close what is due in the Book, for the keeper's fee. Ctrl-C stops it."""
+    from troth.cli.deals import Catching
+    try:
+        price = None if worth is None else Fraction(worth)
+    except (ValueError, ZeroDivisionError):
+        raise BadInput("not a price", expected="wei a unit, such as 2.5", actual=worth) from None
+    with workspace(home) as party:
+        while True:
+            done = party.keep(worth=price, at_a_loss=at_a_loss, dry=dry, progress=Catching())
+            found = [{"deal": one.due.deal.hex(), "act": one.due.act, "outcome": one.outcome, "note": one.note,
+                      "earns": str(one.due.earns), "gas": one.due.gas, "cost_wei": str(one.due.cost),
+                      "loss": one.due.loss} for one in done]
+            if found or once or dry:
+                text = "\n".join(map(_due, found)) or "nothing is due"
+                show({"due": found}, as_json, text.__str__)
+            if once or dry:
+                return
+            time.sleep(PAUSE)
+
+
+def _due(one: Mapping[str, Any]) -> str:
+    loss = "  a loss" if one["loss"] else ""
+    note = f"  {one['note']}" if one["note"] else ""
+    return (f"{one['deal'][:16]}  {one['act']:5}  earns {one['earns']}  costs {one['cost_wei']} wei ({one['gas']} gas)"
+            f"{loss}  {one['outcome']}{note}")
+
+
+def _place(one: Mapping[str, Any]) -> str:
+    block = "" if one["block"] is None else f"block {one['block']}"
+    return f"{block}  {one['note']}".strip()
+
+
+def _values(act: str, values: list[str]) -> list[Any]:
+    """An act's values from words. Raises Misuse for an act that has no words, BadInput for a word that does not fit."""
+    readers = ACTS.get(act)
+    if readers is None:
+        raise Misuse("no act that can be requested from here", expected=", ".join(ACTS), actual=act)
+    if len(values) != len(readers):
+        raise Misuse(f"{act} takes {len(readers)} values", expected=_WORDS[act], actual=len(values))
+    return [read(value) for read, value in zip(readers, values, strict=True)]
+
+
+def _hash(text: str) -> bytes:
+    return _hex(text, 32)
+
+
+def _account(text: str) -> bytes:
+    return _hex(text, 20)
+
+
+def _data(text: str) -> bytes:
+    return _hex(text, None)
+
+
+def _hex(text: str, size: int | None) -> bytes:
+    from troth.core.encoding import from_hex  # start-up time
+
+    return from_hex(text.removeprefix("0x"), size)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise BadInput("not a number", expected="digits", actual=text)
+    return int(text)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+
+
+ACTS: Mapping[str, tuple[Callable[[str], Any], ...]] = {
+    "join": (_hash, _number), "submit": (_hash, _number, _number, _hash, _data), "judge": (_hash,),
+    "challenge": (_hash,), "close": (_hash,), "sweep": (_hash, _number), "withdraw": (_account,),
+}
+_WORDS = {"join": "DEAL POT", "submit": "DEAL ASK SLOT CLAIM DATA", "judge": "DEAL", "challenge": "DEAL",
+          "close": "DEAL", "sweep": "DEAL POT", "withdraw": "TOKEN"}

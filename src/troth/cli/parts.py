@@ -1,0 +1,100 @@
+"""What the commands share: the groups, how a workspace is opened, how a result is printed, how arguments are read."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from troth.core.errors import BadInput, Misuse, OutsideFailed
+
+if TYPE_CHECKING:
+    from troth.app import Troth
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+                  help="Check what was done with AI, and hold people to what they promised.")
+id_app = typer.Typer(no_args_is_help=True, help="This party's identity.")
+log_app = typer.Typer(no_args_is_help=True, help="This party's log of claims.")
+deal_app = typer.Typer(no_args_is_help=True, help="Deals on the chain.")
+chain_app = typer.Typer(no_args_is_help=True, help="The chain of this workspace.")
+for name, group in (("id", id_app), ("log", log_app), ("deal", deal_app), ("chain", chain_app)):
+    app.add_typer(group, name=name)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Where = Annotated[Path | None, typer.Option("--home", help="The workspace; the nearest one by default.")]
+Believed = Annotated[Path | None, typer.Option("--trust", help="What you believe.")]
+Unasked = Annotated[bool, typer.Option("--offline", help="The index as it stands; ask no node.")]
+Opener = Annotated[Path | None, typer.Option("--as", help="A workspace whose keys open evidence.")]
+
+
+def passphrase() -> str:
+    """From TROTH_PASSPHRASE, or asked for at a terminal; never from the command line. Raises Misuse."""
+    found = os.environ.get("TROTH_PASSPHRASE")
+    if found:
+        return found
+    if not sys.stdin.isatty():
+        raise Misuse("no passphrase", do="Set TROTH_PASSPHRASE, or run this at a terminal.")
+    return str(typer.prompt("Passphrase", hide_input=True, err=True))
+
+
+def workspace(home: Path | None) -> Troth:
+    """Open the workspace that a command works in."""
+    # Imported here and in the commands: start-up of --help must not load stores, chains and numpy.
+    from troth.app import Troth
+
+    return Troth.open(home or Path.cwd(), passphrase())
+
+
+def show(value: dict[str, Any], as_json: bool, text: Callable[[], str] | None = None) -> None:
+    """Print a result: as JSON, or as its lines."""
+    if as_json:
+        typer.echo(json.dumps(value, ensure_ascii=False, sort_keys=True))
+    else:
+        typer.echo(text() if text else "\n".join(f"{key}: {item}" for key, item in value.items()))
+
+
+def claim_id(text: str) -> bytes:
+    """A claim's or a deal's id from hex. Raises BadInput."""
+    from troth.core.encoding import from_hex  # start-up time, as above
+
+    return from_hex(text.removeprefix("0x"), 32)
+
+
+def claim_body(data: bytes) -> dict[str, Any]:
+    """A claim's body as a person writes it: JSON with any spacing, but nothing said twice."""
+    from troth.core.encoding import decode_object, jcs  # start-up time, as above
+
+    try:
+        return decode_object(jcs(data))
+    except BadInput as error:
+        raise BadInput(f"the body cannot be said in a claim: {error.message}", expected=error.expected or "{…}",
+                       actual=error.actual, do="Write fractions and integers beyond 2^53 as text.") from None
+
+
+def role_and_claim(text: str) -> tuple[str, bytes]:
+    """ROLE=CLAIM. Raises Misuse."""
+    role, equals, claim = text.partition("=")
+    if not equals:
+        raise Misuse("a reference needs a role", expected="ROLE=CLAIM", actual=text)
+    return role, claim_id(claim)
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes. Raises OutsideFailed."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises OutsideFailed."""
+    from troth.store.files import replacing  # start-up time, as above
+
+    with replacing(path) as out:
+        out.write(data)

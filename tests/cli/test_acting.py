@@ -1,0 +1,107 @@
+"""Acting on the chain from the command line: a request by a party that pays nothing, carried, and the deal kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from troth.app import Settings, Troth
+from troth.cli.main import app
+from troth.core.errors import TrothError
+from troth.core.terms import KEEPER, REFUTED, UPHELD, Ask, Pot, Result, Rung, Split, Terms
+from troth.identity.keystore import MIN_COST
+from troth.ledger.erc20 import Erc20
+
+PASSPHRASE = "correct horse"
+Run = Callable[..., dict[str, object]]
+CLAIM = "11" * 32
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command of `troth` in a party's folder, in this process; what it prints as JSON."""
+    monkeypatch.setenv("TROTH_PASSPHRASE", PASSPHRASE)
+
+    def command(party: str, *words: str, status: int = 0) -> dict[str, object]:
+        monkeypatch.chdir(tmp_path / party)
+        done = CliRunner().invoke(app, [*words, "--json"])
+        if status:
+            assert isinstance(done.exception, TrothError), (words, done.output)
+            assert done.exception.exit_status == status
+            return {"said": str(done.exception)}
+        assert done.exception is None, (words, done.output, done.exception)
+        found = json.loads(done.stdout)
+        assert isinstance(found, dict)
+        return found
+    return command
+
+
+@pytest.fixture
+def deal(tmp_path: Path) -> str:
+    """A job by hand between alice and bob on one chain file: alice pays, bob works for it with a stake."""
+    chain = f"embedded:{tmp_path / 'chain'}"
+    names = ("alice", "bob", "carrier")
+    alice, bob, carrier = (Troth.init(tmp_path / name, PASSPHRASE, Settings(name, chain), cost=MIN_COST)
+                           for name in names)
+    with alice, bob, carrier:
+        contracts = alice.deploy(supply=10_000)
+        token, book = Erc20(alice.chain.web3, contracts["token"].address), contracts["book"].address
+        for party in (bob, carrier):
+            party.use_contracts(contracts)
+        token.transfer(alice.sender, bob.account, 500)
+        for party in (alice, bob):
+            token.approve(party.sender, book, 1_000)
+        policy = contracts["assumed"]
+        rung = Rung(policy.address, policy.codehash, (Ask("result", (bob.account,), 3600),), 3600, 0, 0, REFUTED)
+        pots = (Pot("pay", alice.account, 100, {UPHELD: Split((bob.account, KEEPER), amounts=(90, 10))}),
+                Pot("stake", bob.account, 500, {UPHELD: Split((bob.account,), weights=(1,))}))
+        terms = Terms(token.address, pots, (rung,), alice.chain.now() + 3600, b"\x55" * 20)
+        deal = alice.book.open(alice.account, terms, bytes(32))
+        alice.book.join(alice.account, deal, 0)
+    return deal.hex()
+
+
+def test_by_request_and_by_a_keeper(run: Run, deal: str) -> None:
+    asked = run("bob", "deal", "request", "join", deal, "1", "-o", "join.request")
+    assert asked["act"] == "join"
+    assert run("carrier", "deal", "keep", "--once") == {"due": []}
+    carried = run("carrier", "deal", "relay", "../bob/join.request")["carried"]
+    assert isinstance(carried, list)
+    assert "done" in carried[0]["outcome"]
+    assert run("carrier", "deal", "relay", "../bob/join.request")["carried"] == carried  # once
+    assert "carried already" in str(run("alice", "deal", "relay", "../bob/join.request", status=1)["said"])
+    assert "NotFunding" in str(run("bob", "deal", "request", "join", deal, "1", "-o", "x", status=1)["said"])
+
+    run("bob", "deal", "request", "submit", deal, "0", "0", CLAIM, Result(UPHELD).to_bytes().hex(), "-o",
+        "submit.request")
+    run("carrier", "deal", "relay", "../bob/submit.request")
+    (due,) = list(run("carrier", "deal", "keep", "--dry")["due"])  # type: ignore[call-overload]
+    assert (due["act"], due["earns"], due["outcome"]) == ("judge", "5", "left")
+    (done,) = list(run("carrier", "deal", "keep", "--once", "--worth", "1")["due"])  # type: ignore[call-overload]
+    assert done["outcome"] == "done"
+    (closed,) = list(run("carrier", "deal", "keep", "--once")["due"])  # type: ignore[call-overload]
+    assert (closed["act"], closed["outcome"], closed["earns"]) == ("close", "done", "5")
+
+    acts = run("carrier", "chain", "acts", "--wait", "finalized")["acts"]
+    assert isinstance(acts, list)
+    assert [one["state"] for one in acts] == ["finalized"] * 4
+    shown = run("bob", "chain", "acts")["acts"]
+    assert isinstance(shown, list)
+    assert len(shown) == 1  # its approval: it has sent nothing else
+
+
+def test_what_it_refuses(run: Run, deal: str) -> None:
+    for words, status, said in (
+        (("deal", "request", "open", deal, "-o", "x"), 2, "no act that can be requested"),
+        (("deal", "request", "join", deal, "-o", "x"), 2, "takes 2 values"),
+        (("deal", "request", "join", deal, "one", "-o", "x"), 2, "not a number"),
+        (("deal", "request", "join", "12", "1", "-o", "x"), 2, "canonical hex"),
+        (("deal", "request", "judge", deal, "-o", "x"), 1, "NotRunning"),
+        (("deal", "relay", "missing"), 5, "cannot read"),
+        (("deal", "keep", "--once", "--worth", "much"), 2, "not a price"),
+    ):
+        assert said in str(run("bob", *words, status=status)["said"])
