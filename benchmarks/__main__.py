@@ -30,6 +30,8 @@ GOALS: Mapping[tuple[str, str], tuple[bool, float]] = {
     ("demo", "memory_to_limit"): (False, 1),
     ("log", "many / attest / per_cpu_second"): (True, 40_000),
     ("log", "many / verify / per_cpu_second"): (True, 40_000),
+    ("reading", "decoding_over_fetching"): (True, 1),
+    ("reading", "decoding_over_process_log"): (True, 10),
     ("store", "store_dropping_over_sha256 / ratio"): (True, 0.9),
     ("store", "seal_dropping_over_gcm_and_sha256 / ratio"): (True, 0.8),
 }

@@ -253,9 +253,8 @@ def test_attack_on_the_relayers_purse(world: EvmWorld) -> None:
     with pytest.raises(Misuse, match="nothing to carry"):
         relayer(world).carry_all([])
     assert world.web3.eth.block_number == head
-    book = EvmBook(world.web3, world.addresses.book, lambda _: None, chain_id=1, gas=None)  # type: ignore[arg-type,return-value]
     with pytest.raises(Misuse, match="nothing to relay"):
-        signed_request(world.web3, seed(WORKER), world.forwarder, lambda _: book.state(deal),
+        signed_request(world.web3, seed(WORKER), world.forwarder, lambda _: world.book.state(deal),
                        chain_id=world.chain.chain_id, now=world.now)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -185,7 +186,9 @@ def test_an_error_status_with_a_json_rpc_error_is_that_error(node: HostileNode, 
 def test_a_connection_that_the_node_closed_is_made_anew(node: HostileNode, seen: RpcChain) -> None:
     for _ in range(3):
         assert ask(seen) == "0x2"
-        seen._provider._idle[-1].sock.raw.shutdown(socket.SHUT_WR)  # type: ignore[union-attr] # the node hangs up, too
+        kept = seen._provider._idle[-1].sock.raw  # type: ignore[union-attr]
+        kept.shutdown(socket.SHUT_WR)
+        assert select.select([kept], [], [], 60)[0]  # the node has hung up, too
     node.spoil(drop)
     node.asked.clear()
     with pytest.raises(OutsideFailed):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from eth_hash.auto import keccak
 
@@ -178,10 +179,18 @@ def logs_bloom(logs: Iterable[Log]) -> bytes:
     bits = 0
     for log in logs:
         for value in (log.address, *log.topics):
-            digest = keccak(value)
-            for at in (0, 2, 4):
-                bits |= 1 << (int.from_bytes(digest[at : at + 2], "big") & 2047)
+            bits |= _bloom_bits(value)
     return bits.to_bytes(256, "big")
+
+
+@lru_cache(1 << 12)
+def _bloom_bits(value: bytes) -> int:
+    """The three bits of one value; contracts and topics come again and again."""
+    digest = keccak(value)
+    bits = 0
+    for at in (0, 2, 4):
+        bits |= 1 << (int.from_bytes(digest[at : at + 2], "big") & 2047)
+    return bits
 
 
 def single_root(value: bytes) -> bytes:

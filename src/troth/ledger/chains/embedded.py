@@ -228,7 +228,7 @@ class EmbeddedChain:
     def mine(self) -> Block:
         """Append an empty block: a place for the chain's present time to be pinned to."""
         with self._lock, self._store.writing():
-            return self._append(self.head(), None, None)
+            return self._append(self.head())
 
     def submit(self, raw: bytes) -> bytes:
         """Check, run and mine a signed transaction; its hash. A revert is mined too, with status 0.
@@ -242,7 +242,7 @@ class EmbeddedChain:
                 with self._store.writing():
                     head = self.head()
                     self._check(tx, tx_hash, head)
-                    self._append(head, tx, raw)
+                    self._append(head, tx, raw, tx_hash)
             except BaseException:
                 self._engine.forget()
                 raise
@@ -274,10 +274,12 @@ class EmbeddedChain:
             found = f"{sender.balance} wei"
             raise Rejected("insufficient funds for gas * price + value", expected=f"{cost} wei", actual=found)
 
-    def _append(self, head: Block, tx: Transaction | None, raw: bytes | None) -> Block:
+    def _append(
+        self, head: Block, tx: Transaction | None = None, raw: bytes = b"", tx_hash: bytes | None = None
+    ) -> Block:
         """Run ``tx`` on top of ``head`` and store the block, under the file's write lock."""
         context = self._next_context(head)
-        if tx is None or raw is None:
+        if tx is None:
             header = _header(head.hash, head.header.state_root, context.number, context.timestamp, None)
             encoded = header.encode()
             block = Block(context.number, bytes(keccak(encoded)), header, None, None, None, None, None)
@@ -290,7 +292,7 @@ class EmbeddedChain:
         encoded = header.encode()
         created = None if tx.to else contract_address(tx.sender, tx.nonce)
         block = Block(
-            context.number, bytes(keccak(encoded)), header, raw, bytes(keccak(raw)), tx.sender, receipt, created
+            context.number, bytes(keccak(encoded)), header, raw, tx_hash, tx.sender, receipt, created
         )
         self._store.add_block(block, encoded, outcome.logs)
         return block

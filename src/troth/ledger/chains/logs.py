@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from troth.core.errors import BadInput
-from troth.ledger.chains.blocks import Header, hex_all, hex_bytes
+from troth.ledger.chains.blocks import hex_all, hex_bytes
 from troth.ledger.chains.store import BlockStore, StoredLog
 
 MAX_OPTIONS = 1_000
@@ -72,7 +72,7 @@ def log_json(entry: StoredLog) -> dict[str, object]:
         "data": "0x" + entry.log.data.hex(),
         "blockNumber": hex(entry.block),
         "blockHash": "0x" + entry.block_hash.hex(),
-        "blockTimestamp": hex(Header.decode(entry.header).timestamp),
+        "blockTimestamp": hex(entry.timestamp),
         "transactionHash": "0x" + entry.tx_hash.hex(),
         "transactionIndex": "0x0",
         "logIndex": hex(entry.position),

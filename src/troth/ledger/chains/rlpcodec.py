@@ -19,13 +19,25 @@ MAX_DEPTH = 16
 """Nesting deeper than any Ethereum object has (an access list has four levels)."""
 
 
+SHORT = [bytes((0x80 + length,)) for length in range(56)]
+"""The prefix of a byte string by its length: most are short, and a table is faster than a call."""
+
+
 def encode(item: Item) -> bytes:
     """The RLP of ``item``: bytes, or a sequence of items."""
     if isinstance(item, bytes):
         if len(item) == 1 and item[0] < 0x80:
             return item
         return _prefix(len(item), 0x80) + item
-    body = b"".join([encode(part) for part in item])
+    parts = []
+    for part in item:
+        if part.__class__ is bytes and len(part) < 56:
+            if len(part) != 1 or part[0] >= 0x80:
+                parts.append(SHORT[len(part)])
+            parts.append(part)
+        else:
+            parts.append(encode(part))
+    body = b"".join(parts)
     return _prefix(len(body), 0xC0) + body
 
 

@@ -42,7 +42,7 @@ def block_json(block: Block, full: bool) -> dict[str, Any]:
 
 def transaction_json(block: Block) -> dict[str, Any]:
     """A block's only transaction."""
-    tx = decode_transaction(block.tx or b"")
+    tx = decode_transaction(block.tx or b"", block.sender)
     result: dict[str, Any] = {
         **_place(block),
         "type": hex(tx.type),
@@ -103,8 +103,8 @@ def _place(block: Block) -> dict[str, Any]:
 def receipt_json(block: Block) -> dict[str, Any]:
     """The receipt of a block's only transaction."""
     receipt = Receipt.decode(block.receipt or b"")
-    tx = decode_transaction(block.tx or b"")
-    header = block.header.encode()
+    tx = decode_transaction(block.tx or b"", block.sender)
+    timestamp = block.header.timestamp
     return {
         **_place(block),
         "type": hex(receipt.type),
@@ -117,7 +117,7 @@ def receipt_json(block: Block) -> dict[str, Any]:
         "effectiveGasPrice": hex(_price(tx)),
         "logsBloom": "0x" + logs_bloom(receipt.logs).hex(),
         "logs": [
-            log_json(StoredLog(log, block.number, at, block.hash, block.tx_hash or b"", header))
+            log_json(StoredLog(log, block.number, at, block.hash, block.tx_hash or b"", timestamp))
             for at, log in enumerate(receipt.logs)
         ],
     }

@@ -66,7 +66,7 @@ class StoredLog:
     position: int
     block_hash: bytes
     tx_hash: bytes
-    header: bytes
+    timestamp: int
 
 
 class BlockStore:
@@ -264,9 +264,12 @@ class BlockStore:
             " b.hash, b.tx_hash, b.header FROM logs l CROSS JOIN blocks b ON b.number = l.block"
             f" WHERE {' AND '.join(clauses)} ORDER BY l.block, l.position"  # column names and marks only
         )
+        block, timestamp = -1, 0
         for row in self._rows(query, values):
+            if row[6] != block:
+                block, timestamp = row[6], Header.decode(row[10]).timestamp
             found = tuple(topic for topic in row[1:5] if topic is not None)
-            yield StoredLog(Log(row[0], found, row[5]), *row[6:])
+            yield StoredLog(Log(row[0], found, row[5]), block, row[7], row[8], row[9], timestamp)
 
     def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
         with self._translated():

@@ -171,8 +171,10 @@ def _signer(digest: bytes, y_parity: int, r: int, s: int) -> bytes:
         raise BadInput("a transaction's signature fits no key") from error
 
 
-def decode_transaction(raw: bytes) -> Transaction:
+def decode_transaction(raw: bytes, sender: bytes | None = None) -> Transaction:
     """The signed transaction whose bytes are ``raw``, with its sender recovered.
+
+    sender: who is known to have signed it, which saves recovering it again.
 
     Raises BadInput for anything else: another type, a non-canonical encoding, a signature that is malleable
     (EIP-2) or fits no key, a legacy transaction without replay protection.
@@ -189,7 +191,8 @@ def decode_transaction(raw: bytes) -> Transaction:
         raise BadInput("a transaction's gas or nonce passes 64 bits")
     if unsigned.type == SET_CODE and not (unsigned.to and unsigned.authorizations):
         raise BadInput("a set-code transaction has a target and authorizations", actual="none")
-    sender = _signer(unsigned.signing_hash(), unsigned.y_parity, unsigned.r, unsigned.s)
+    if sender is None:
+        sender = _signer(unsigned.signing_hash(), unsigned.y_parity, unsigned.r, unsigned.s)
     return replace(unsigned, sender=sender)
 
 

@@ -57,7 +57,8 @@ class Tries:
             node = self._put(node, key.hex(), value) if value else self._delete(node, key.hex())
         if isinstance(node, bytes):
             return node or EMPTY_TRIE_ROOT
-        return self._keep(rlp.encode(self._item(node)))
+        item, shape = self._item(node)
+        return self._keep(rlp.encode(item), shape)
 
     def prove(self, root: bytes, key: bytes) -> tuple[bytes, ...]:
         """The RLP of the nodes from ``root`` to ``key``'s value, without those that stand inside their parent."""
@@ -147,22 +148,31 @@ class Tries:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def _item(self, node: Node) -> rlp.Item:
+    def _item(self, node: Node) -> tuple[rlp.Item, Node]:
+        """A node as RLP has it, and as it will be read; whatever below it is new is written."""
         if node[0] == BRANCH:
-            return (*[child if isinstance(child, bytes) else self._reference(child) for child in node[1]], NOTHING)
+            pairs = [(child, child) if isinstance(child, bytes) else self._reference(child) for child in node[1]]
+            items, shapes = zip(*pairs, strict=True)
+            return (*items, NOTHING), (BRANCH, shapes)
         if node[0] == LEAF:
-            return (_packed(node[1], 2), node[2])
+            return (_packed(node[1], 2), node[2]), (LEAF, node[1], node[2])
         child = node[2]
-        return (_packed(node[1], 0), child if isinstance(child, bytes) else self._reference(child))
+        item, shape = (child, child) if isinstance(child, bytes) else self._reference(child)
+        return (_packed(node[1], 0), item), (EXTENSION, node[1], shape)
 
-    def _reference(self, node: Node) -> rlp.Item:
-        item = self._item(node)
+    def _reference(self, node: Node) -> tuple[rlp.Item, Node]:
+        """What a parent holds of a node, as RLP and as read: its hash, or itself where that is no longer."""
+        item, shape = self._item(node)
         raw = rlp.encode(item)
-        return item if len(raw) < 32 else self._keep(raw)
+        if len(raw) < 32:
+            return item, shape
+        digest = self._keep(raw, shape)
+        return digest, digest
 
-    def _keep(self, raw: bytes) -> bytes:
+    def _keep(self, raw: bytes, shape: Node) -> bytes:
         digest = bytes(keccak(raw))
         self._write(digest, raw)
+        self._decoded[digest] = shape
         return digest
 
 
