@@ -1,9 +1,11 @@
 """Gas of every act of the Book and of an anchor, on the embedded chain (Prague rules), against benchmarks/gas.json.
 
-Money is already held and approvals are given beforehand: they are listed apart. "new" says that a payee held nothing
-of the token before, so its balance slot is written from zero; every slot is cold at the start of a transaction. Where
-an act depends on it, the name says how many depositors, payees, voices or entries there are. The peer is an ERC-20
-transfer to a holder in the same run.
+Money is already held, the Book already holds some of the token, and approvals are given beforehand: they are listed
+apart. Parties of the whole deals approve exactly what they deposit, as is safest; ``left over`` measures an approval
+that is not used up, which pays no refund. "new" says that a payee held nothing of the token before, so its balance slot
+is written from zero; every slot is cold at the start of a transaction. Where an act depends on it, the name says how
+many depositors, payees, voices or entries there are. A line "whole: …" is the sum of the acts that its name lists. The
+peer is an ERC-20 transfer to a holder in the same run.
 
 Run: python benchmarks/gas.py [--write]
 """
@@ -18,6 +20,7 @@ from typing import Any
 
 from troth.core.encoding import keccak256
 from troth.core.payouts import PayoutTree
+from troth.core.ports import Consent
 from troth.core.terms import (
     CHALLENGER,
     KEEPER,
@@ -34,6 +37,7 @@ from troth.core.terms import (
     Split,
     Terms,
     climber,
+    deal_id,
     payout_leaf,
 )
 from troth.core.typed_data import join_digest
@@ -61,11 +65,15 @@ class Meter(Sender):
 
     notes: dict[str, int]
     name: str
+    sums: dict[str, int]
+    sum: str
 
     def send(self, to: bytes | None, data: bytes = b"", *, value: int = 0, gas: int | None = None) -> Receipt:
         receipt = super().send(to, data, value=value, gas=gas)
         if self.name:
             self.notes[self.name] = receipt.gas_used
+        if self.sum:
+            self.sums[self.sum] = self.sums.get(self.sum, 0) + receipt.gas_used
         return receipt
 
 
@@ -76,6 +84,7 @@ class Bench:
         self.clock = ManualClock(START)
         self.chain = EmbeddedChain(None, clock=self.clock)
         self.notes: dict[str, int] = {}
+        self.sums: dict[str, int] = {}
         self.senders: dict[Account, Meter] = {}
         self.keys: dict[Account, Secp256k1KeyPair] = {}
         self.owner = self.actor("owner")
@@ -92,28 +101,33 @@ class Bench:
         account = pair.public.account
         if account not in self.senders:
             meter = Meter(self.chain.web3, pair.reveal_seed())
-            meter.notes, meter.name = self.notes, ""
+            meter.notes, meter.name, meter.sums, meter.sum = self.notes, "", self.sums, ""
             self.senders[account], self.keys[account] = meter, pair
         return account
 
-    def holder(self, name: str) -> Account:
+    def holder(self, name: str, approve: int = 10**9) -> Account:
         """An actor with money and an approval."""
         account = self.actor(name)
         self.token.transfer(self.senders[self.owner], account, 10**9)
-        self.token.approve(self.senders[account], self.book.address, 10**9)
+        self.token.approve(self.senders[account], self.book.address, approve)
         return account
 
-    def act(self, name: str, by: Account, do: Callable[..., Any], *arguments: Any) -> Any:
-        """Do an act and note its gas; an empty name notes nothing."""
-        self.senders[by].name = name
+    def act(self, name: str, by: Account, do: Callable[..., Any], *arguments: Any, whole: str = "") -> Any:
+        """Do an act, note its gas under ``name`` and add it to the sum ``whole``; empty ones note nothing."""
+        sender = self.senders[by]
+        sender.name, sender.sum = name, whole
         done = do(by, *arguments)
-        self.senders[by].name = ""
+        sender.name = sender.sum = ""
         return done
 
     def open(self, name: str, by: Account, terms: Terms) -> bytes:
-        self.deals += 1
-        deal: bytes = self.act(name, by, self.book.open, terms, self.deals.to_bytes(32, "big"))
+        deal: bytes = self.act(name, by, self.book.open, terms, self.salt())
         return deal
+
+    def salt(self) -> bytes:
+        """Of the next deal."""
+        self.deals += 1
+        return self.deals.to_bytes(32, "big")
 
     def join_all(self, deal: bytes, terms: Terms) -> None:
         for index, pot in enumerate(terms.pots):
@@ -161,7 +175,6 @@ def two_party(bench: Bench) -> None:
     bench.act("join with consent: last of 2, starts the deal", keeper, bench.book.join_with_consent, deal, 1, expiry,
               bench.keys[worker].sign_digest(digest))
     bench.act("submit and judge: Assumed", worker, bench.book.submit_and_judge, deal, 0, 0, CLAIM, said)
-    challenged(bench, deal, worker, verifiers, keeper)
     terms = job(bench, client, worker, verifiers, court)
     deal = bench.open("", client, terms)
     bench.book.join(client, deal, 0)
@@ -169,20 +182,72 @@ def two_party(bench: Bench) -> None:
     bench.act("close: void, 1 of 2 joined", keeper, bench.book.close, deal)
 
 
-def challenged(bench: Bench, deal: bytes, worker: Account, verifiers: tuple[Account, ...], keeper: Account) -> None:
+JOB = "whole: two-party job (open and join, join, submit and judge, close by the worker)"
+AT_ONCE = "whole: two-party job in three (open, join and the worker's consent; submit and judge; close)"
+RIGHT = "whole: deal with one right challenge, Rerun 2 of 3 (14 transactions, six of them the verifiers')"
+VOICES = "part of it: the verifiers' commits and reveals"
+SALE = "whole: simple sale (open and join, submit and judge, close by the seller)"
+
+
+def whole_jobs(bench: Bench) -> None:
+    """Two parties alone, each approving what it deposits; the worker, who is paid, closes."""
+    client, worker = bench.holder("exact client", 1000), bench.holder("exact worker", 500)
+    verifiers = tuple(bench.actor(f"verifier {n}") for n in range(3))
+    court, said = bench.actor("court"), Result(UPHELD).to_bytes()
+    book = bench.book
+    terms = job(bench, client, worker, verifiers, court)
+    deal = bench.act("open and join: 3 pots, 2 rungs", client, book.open_and_join, terms, bench.salt(), 0, whole=JOB)
+    bench.act("join: last of 2, approval used up", worker, book.join, deal, 1, whole=JOB)
+    bench.act("", worker, book.submit_and_judge, deal, 0, 0, CLAIM, said, whole=JOB)
+    bench.clock.advance(HOUR)
+    bench.act("close: by the worker, who is paid alone", worker, book.close, deal, whole=JOB)
+    for who, amount in ((client, 1000), (worker, 500)):
+        bench.token.approve(bench.senders[who], book.address, amount)
+    terms, salt, expiry = job(bench, client, worker, verifiers, court), bench.salt(), bench.chain.now() + HOUR
+    deal = deal_id(book.chain_id, book.address, client, salt, terms.hash())
+    signed = bench.keys[worker].sign_digest(join_digest(book.chain_id, book.address, deal, 1, terms.token, 500, expiry))
+    bench.act("open, join and one consent", client, book.open_and_join, terms, salt, 0, (Consent(1, expiry, signed),),
+              whole=AT_ONCE)
+    bench.act("", worker, book.submit_and_judge, deal, 0, 0, CLAIM, said, whole=AT_ONCE)
+    bench.clock.advance(HOUR)
+    bench.act("", worker, book.close, deal, whole=AT_ONCE)
+
+
+def challenged(bench: Bench) -> None:
     """A right challenger, Rerun by 2 of 3, the verifiers paid for the first time."""
-    rival = bench.holder("rival")
-    bench.act("challenge: bond and fee", rival, bench.book.challenge, deal)
-    bench.act("submit: evidence of 100 bytes", worker, bench.book.submit, deal, 0, 0, CLAIM, bytes(range(1, 101)))
+    client, worker = bench.holder("client of a cheat", 1000), bench.holder("cheat", 500)
+    verifiers = tuple(bench.actor(f"verifier {n}") for n in range(3))
+    rival, court = bench.holder("rival", 160), bench.actor("court")
+    terms = job(bench, client, worker, verifiers, court)
+    deal = bench.act("", client, bench.book.open_and_join, terms, bench.salt(), 0, whole=RIGHT)
+    bench.act("", worker, bench.book.join, deal, 1, whole=RIGHT)
+    bench.act("", worker, bench.book.submit_and_judge, deal, 0, 0, CLAIM, Result(UPHELD).to_bytes(), whole=RIGHT)
+    bench.act("challenge: bond and fee", rival, bench.book.challenge, deal, whole=RIGHT)
+    bench.act("submit: evidence of 100 bytes", worker, bench.book.submit, deal, 0, 0, CLAIM, bytes(range(1, 101)),
+              whole=RIGHT)
     found = Result(REFUTED, slashed=frozenset({worker})).to_bytes()
-    for n, verifier in enumerate(verifiers):
-        data = commit_data(deal, 1, verifier, found, CLAIM)
-        bench.act(f"submit: commit {n + 1} of 3", verifier, bench.book.submit, deal, 1, 0, CLAIM, data)
-    for n, verifier in enumerate(verifiers):
-        data = reveal_data(found, CLAIM)
-        bench.act(f"submit: reveal {n + 1} of 3", verifier, bench.book.submit, deal, 2, 0, CLAIM, data)
-    bench.act("judge: Rerun 2 of 3, 10 entries", keeper, bench.book.judge, deal)
-    bench.act("close: challenger right, pays 2 holders and 3 new, 11 entries", keeper, bench.book.close, deal)
+    for what, ask in (("commit", 1), ("reveal", 2)):
+        for n, verifier in enumerate(verifiers):
+            data = commit_data(deal, 1, verifier, found, CLAIM) if ask == 1 else reveal_data(found, CLAIM)
+            before = bench.sums.get(RIGHT, 0)
+            bench.act(f"submit: {what} {n + 1} of 3", verifier, bench.book.submit, deal, ask, 0, CLAIM, data,
+                      whole=RIGHT)
+            bench.sums[VOICES] = bench.sums.get(VOICES, 0) + bench.sums[RIGHT] - before
+    bench.act("judge: Rerun 2 of 3, 10 entries", rival, bench.book.judge, deal, whole=RIGHT)
+    bench.act("close: challenger right, pays 2 holders and 3 new, 11 entries", rival, bench.book.close, deal,
+              whole=RIGHT)
+
+
+def simple_sale(bench: Bench) -> None:
+    """One pot of the buyer's, one rung that the seller's submission decides."""
+    buyer, seller, court = bench.holder("buyer", 1000), bench.holder("seller"), bench.actor("court")
+    pots = (Pot("price", buyer, 1000, {UPHELD: Split((seller,), amounts=(1000,))}),)
+    rung = Rung(*bench.pinned("assumed"), (Ask("delivery", (seller,), HOUR),), HOUR, silent=REFUTED)
+    terms = Terms(bench.token.address, pots, (rung,), bench.chain.now() + HOUR, court)
+    deal = bench.act("open and join: 1 pot, 1 rung", buyer, bench.book.open_and_join, terms, bench.salt(), 0,
+                     whole=SALE)
+    bench.act("", seller, bench.book.submit_and_judge, deal, 0, 0, CLAIM, Result(UPHELD).to_bytes(), whole=SALE)
+    bench.act("close: 1 rung, 1 payee", seller, bench.book.close, deal, whole=SALE)
 
 
 def round_of_five(bench: Bench) -> None:
@@ -219,6 +284,10 @@ def payouts(bench: Bench) -> None:
     bench.act("close: root of 10,000 payees", keeper, bench.book.close, deal)
     for n, name in ((0, "collect: 1 of 10,000, new holder, first of its word"), (1, "collect: 1 of 10,000, holder")):
         bench.act(name, keeper, bench.book.collect, deal, 0, (n, payees[n], 2), tree.proof(n))
+    many = [((n, payees[n], 2), tree.proof(n)) for n in range(300, 350)]
+    bench.act("collect many: 50 of 10,000, new holders", keeper, bench.book.collect_many, deal, 0, many)
+    bench.notes["whole: payout collected in a batch of 50, each"] = bench.notes[
+        "collect many: 50 of 10,000, new holders"] // 50
     bench.clock.advance(HOUR)
     bench.act("sweep: to a holder", keeper, bench.book.sweep, deal, 0)
 
@@ -247,6 +316,8 @@ def others(bench: Bench) -> None:
         checkpoint = Checkpoint("example.org/log", size, keccak256(bytes([size])))
         owner.name = name
         anchor(owner, bench.contracts["anchor"].address, checkpoint)
+    bench.notes["whole: a claim in an anchored batch of 10,000, in hundredths"] = (
+        bench.notes["anchor: a later one"] * 100 // 10_000)
     owner.name = "apart: ERC-20 transfer to a holder"
     bench.token.transfer(owner, client, 1)
     owner.name = "apart: first approval"
@@ -257,11 +328,13 @@ def others(bench: Bench) -> None:
 def run(quick: bool = False) -> dict[str, Any]:
     """Gas by act, and each as a ratio to an ERC-20 transfer measured in the same run (``quick`` changes nothing)."""
     bench = Bench()
-    for story in (two_party, round_of_five, payouts, others):
+    for story in (two_party, whole_jobs, challenged, simple_sale, round_of_five, payouts, others):
         story(bench)
     bench.chain.close()
+    bench.notes |= bench.sums
     peer = bench.notes["apart: ERC-20 transfer to a holder"]
-    return {"gas": bench.notes, "in ERC-20 transfers": {name: round(gas / peer, 2)
+    wholes = {name: gas for name, gas in bench.notes.items() if name.startswith(("whole", "challenge", "part"))}
+    return {"headlines": wholes, "gas": bench.notes, "in ERC-20 transfers": {name: round(gas / peer, 2)
                                                         for name, gas in bench.notes.items()}}
 
 

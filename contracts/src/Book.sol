@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ERC2771Context} from "@openzeppelin/contracts/metatx/ERC2771Context.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
@@ -10,14 +11,17 @@ import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/Signa
 
 import {IBook} from "./interfaces/IBook.sol";
 import {IPolicy} from "./interfaces/IPolicy.sol";
-import {CHALLENGE, Entry, Leaf, Result, Rule, Rung, SUBMISSION, Terms, VERDICT} from "./interfaces/Types.sol";
+import {CHALLENGE, Consent, Leaf, Result, SUBMISSION, VERDICT} from "./interfaces/Types.sol";
+import {Asking} from "./libraries/Asking.sol";
 import {Calls} from "./libraries/Calls.sol";
 import {History} from "./libraries/History.sol";
-import {Packed} from "./libraries/Packed.sol";
+import {Pieces} from "./libraries/Pieces.sol";
 import {Results} from "./libraries/Results.sol";
+import {Rungs} from "./libraries/Rungs.sol";
 import {Settle} from "./libraries/Settle.sol";
 import {State, States} from "./libraries/States.sol";
 import {TermsLib} from "./libraries/TermsLib.sol";
+import {Walk} from "./libraries/Walk.sol";
 import {Shape} from "./Shape.sol";
 
 /// @title The Book of deals (docs/reference/deals.md; "section" below means a section of that page)
@@ -47,7 +51,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     struct Found {
         bytes32 id;
         State state;
-        Packed.Reader terms;
+        Walk.Reader terms;
     }
 
     /// What stays of a pot for the leaves of a payout root (section 9).
@@ -89,23 +93,42 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IBook
-    function openAndJoin(bytes32 salt, bytes calldata terms, uint8 index) external nonReentrant returns (bytes32) {
+    function openAndJoin(bytes32 salt, bytes calldata terms, uint8 index, Consent[] calldata consents)
+        external
+        nonReentrant
+        returns (bytes32)
+    {
         Found memory deal;
         (deal.id, deal.state) = _open(salt, terms);
-        deal.terms = Packed.start(terms);
-        (address token, address depositor, uint256 amount) = _joinable(deal, index);
-        if (depositor != _msgSender()) revert NotDepositor();
-        _join(deal, index, token, depositor, amount);
+        deal.terms = Walk.start(terms);
+        _joinOwn(deal, index);
+        for (uint256 i; i < consents.length; ++i) {
+            deal.terms = Walk.start(terms);
+            _joinConsented(deal, consents[i].pot, consents[i].expiry, consents[i].signature);
+        }
         return deal.id;
     }
 
     function _open(bytes32 salt, bytes calldata terms) private returns (bytes32 id, State memory state) {
         if (stopped) revert Stopped();
-        state.missing = shape.check(terms);
+        state.missing = _shape(terms);
         state.status = FUNDING;
         id = _id(_msgSender(), salt, terms);
         if (_deals[id].state != 0) revert Exists();
         emit DealOpened(id, _msgSender(), salt, terms);
+    }
+
+    /// @dev Runs Shape's code as ours, so that policies are asked by the Book; it writes nothing.
+    function _shape(bytes calldata terms) private returns (uint256 missing) {
+        bytes memory input = abi.encodeCall(Shape.check, (terms));
+        address code = address(shape);
+        assembly ("memory-safe") {
+            if iszero(delegatecall(gas(), code, add(input, 32), mload(input), 0, 32)) {
+                returndatacopy(input, 0, returndatasize())
+                revert(input, returndatasize())
+            }
+            missing := mload(0)
+        }
     }
 
     function _id(address opener, bytes32 salt, bytes calldata terms) private view returns (bytes32) {
@@ -115,8 +138,11 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     // --- section 3: join
 
     /// @inheritdoc IBook
-    function join(bytes calldata deal_, uint8 index) external nonReentrant {
-        Found memory deal = _going(deal_);
+    function join(bytes calldata deal, uint8 index) external nonReentrant {
+        _joinOwn(_going(deal), index);
+    }
+
+    function _joinOwn(Found memory deal, uint8 index) private {
         (address token, address depositor, uint256 amount) = _joinable(deal, index);
         // A fee pot's depositor is a role address, so no caller passes for it.
         if (depositor != _msgSender()) revert NotDepositor();
@@ -124,19 +150,30 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IBook
-    function joinWithConsent(bytes calldata deal_, uint8 index, uint64 expiry, bytes calldata signature)
+    function joinWithConsent(bytes calldata deal, uint8 index, uint64 expiry, bytes calldata signature)
         external
         nonReentrant
     {
-        Found memory deal = _going(deal_);
+        _joinConsented(_going(deal), index, expiry, signature);
+    }
+
+    function _joinConsented(Found memory deal, uint8 index, uint64 expiry, bytes calldata signature) private {
         (address token, address depositor, uint256 amount) = _joinable(deal, index);
         if (TermsLib.isRole(depositor)) revert NotDepositor();
         // Consumed once, since a pot joins once.
         if (deal.state.joined & (1 << index) != 0) revert Joined();
         if (block.timestamp > expiry) revert BadConsent();
         bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(JOIN, deal.id, index, token, amount, expiry)));
-        if (!SignatureChecker.isValidSignatureNowCalldata(depositor, digest, signature)) revert BadConsent();
+        if (!_signed(depositor, digest, signature)) revert BadConsent();
         _join(deal, index, token, depositor, amount);
+    }
+
+    /// @dev A key's signature counts for its account even where the account has code: by EIP-7702 that is a delegation,
+    /// which the key can take back at any time. Else code decides for itself (ERC-1271).
+    function _signed(address account, bytes32 digest, bytes calldata signature) private view returns (bool) {
+        (address recovered, ECDSA.RecoverError err,) = ECDSA.tryRecoverCalldata(digest, signature);
+        if (err == ECDSA.RecoverError.NoError && recovered == account) return true;
+        return SignatureChecker.isValidERC1271SignatureNowCalldata(account, digest, signature);
     }
 
     /// @inheritdoc IBook
@@ -192,16 +229,16 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         view
         returns (address token, address depositor, uint256 amount)
     {
-        Packed.Reader memory r = deal.terms;
-        token = Packed.account(r);
-        uint256 fundBy = Packed.number(r, 8);
+        Walk.Reader memory r = deal.terms;
+        token = Walk.account(r);
+        uint256 fundBy = Walk.number(r, 8);
         r.spot += 1; // wrongBonds
-        Packed.toPots(r);
-        if (index >= Packed.number(r, 1)) revert BadTerms();
+        Walk.skip(r, Walk.number(r, 1));
+        if (index >= Walk.number(r, 1)) revert BadTerms();
         if (deal.state.status != FUNDING) revert NotFunding();
         if (block.timestamp >= fundBy) revert TooLate();
-        Packed.skip(r, index);
-        (depositor, amount) = Packed.deposit(r);
+        Walk.skip(r, index);
+        (depositor, amount) = Walk.deposit(r);
     }
 
     function _join(Found memory deal, uint8 index, address token, address depositor, uint256 amount) private {
@@ -230,7 +267,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         nonReentrant
     {
         Found memory deal = _running(deal_);
-        bytes32 head = _submission(deal, _rung(deal), ask, slot, data.length);
+        bytes32 head = _submission(deal, _current(deal), ask, slot, data.length);
         _deals[deal.id].state = States.pack(deal.state);
         _deals[deal.id].history = _append(deal.id, _history(deal.id), head, claim, data);
     }
@@ -245,18 +282,17 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         bytes calldata data
     ) external nonReentrant {
         Found memory deal = _running(deal_);
-        Rung memory rung = _rung(deal);
+        Rungs.Facts memory rung = _current(deal);
         bytes32 head = _submission(deal, rung, ask, slot, data.length);
-        (Entry[] memory all, bytes32 h) = History.entries(history, deal.id, 1);
-        if (h != _history(deal.id)) revert BadHistory();
-        all[all.length - 1] = History.entry(head, claim, data);
+        (bytes memory input, bytes32 h) = _question(deal, rung, history, 1);
+        History.write(input, head, claim, data);
         h = _append(deal.id, h, head, claim, data);
-        _judge(deal, deal_, rung, all, h);
+        _judge(deal, deal_, rung, input, h);
     }
 
     /// @dev Checks a submission, fills its seat, and moves to the next ask when it was the last seat.
     /// @return The entry's head.
-    function _submission(Found memory deal, Rung memory rung, uint256 ask, uint256 slot, uint256 length)
+    function _submission(Found memory deal, Rungs.Facts memory rung, uint256 ask, uint256 slot, uint256 length)
         private
         view
         returns (bytes32)
@@ -264,38 +300,47 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         if (length > MAX_DATA) revert TooLong();
         State memory state = deal.state;
         (uint256 current, uint256 start) = _roll(state, rung);
-        bool frozen = current == rung.asks.length;
+        bool frozen = current == rung.asks;
         if (!frozen && ask > current) revert TooEarly();
         if (frozen || ask < current) revert TooLate();
-        state.filled = _fill(rung, ask, slot, ask == state.ask ? state.filled : 0);
+        address by = _msgSender();
+        state.filled = _fill(deal, rung, ask, slot, by);
         if (state.filled == 0) {
             ++current;
             start = block.timestamp;
         }
         state.ask = current;
         state.start = start;
-        return History.head(SUBMISSION, state.rung, ask, slot, _msgSender());
+        return History.head(SUBMISSION, state.rung, ask, slot, by);
     }
 
     /// @dev The ask's seats with the caller's filled, or 0 once all are: the next ask starts empty.
-    function _fill(Rung memory rung, uint256 ask, uint256 slot, uint256 filled) private view returns (uint256) {
-        address[] memory who = TermsLib.askedOf(rung, ask);
-        uint256 place = TermsLib.placeIn(who, _msgSender());
+    function _fill(Found memory deal, Rungs.Facts memory rung, uint256 ask, uint256 slot, address by)
+        private
+        pure
+        returns (uint256 filled)
+    {
+        (uint256 list, uint256 slots) = Rungs.asked(rung, ask);
+        uint256 place = Rungs.place(list, deal.terms.table, by);
         if (place == type(uint256).max) revert NotNamed();
-        uint256 slots = rung.asks[ask].slots;
         if (slot >= slots) revert BadSlot();
         uint256 seat = 1 << (place * slots + slot);
+        if (ask == deal.state.ask) filled = deal.state.filled;
         if (filled & seat != 0) revert Duplicate();
         filled |= seat;
-        return filled == (1 << (who.length * slots)) - 1 ? 0 : filled;
+        if (filled == (1 << ((list & 0xff) * slots)) - 1) filled = 0;
     }
 
     /// @dev The ask that runs now and when it started; past the last ask: their number and the freeze.
-    function _roll(State memory state, Rung memory rung) private view returns (uint256 ask, uint256 start) {
-        ask = state.ask;
+    function _roll(State memory state, Rungs.Facts memory rung) private view returns (uint256 ask, uint256 start) {
         start = state.start;
-        while (ask < rung.asks.length && block.timestamp >= start + rung.asks[ask].period) {
-            start += rung.asks[ask++].period;
+        uint256 p = rung.asksAt;
+        for (; ask < rung.asks; ++ask) {
+            uint256 period;
+            (period,,, p) = Rungs.ask(p);
+            if (ask < state.ask) continue;
+            if (block.timestamp < start + period) break;
+            start += period;
         }
     }
 
@@ -304,20 +349,55 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     /// @inheritdoc IBook
     function judge(bytes calldata deal_, bytes calldata history) external nonReentrant {
         Found memory deal = _running(deal_);
-        (Entry[] memory all, bytes32 h) = History.entries(history, deal.id, 0);
-        if (h != _history(deal.id)) revert BadHistory();
-        _judge(deal, deal_, _rung(deal), all, h);
+        Rungs.Facts memory rung = _current(deal);
+        (bytes memory input, bytes32 h) = _question(deal, rung, history, 0);
+        _judge(deal, deal_, rung, input, h);
     }
 
-    function _judge(Found memory deal, bytes calldata deal_, Rung memory rung, Entry[] memory all, bytes32 h) private {
+    /// @dev The calldata of `IPolicy.judge` over the history and `more` entries, which are then to be written, and the
+    /// history's hash. The freeze time is written by `_judge`.
+    function _question(Found memory deal, Rungs.Facts memory rung, bytes calldata history, uint256 more)
+        private
+        view
+        returns (bytes memory input, bytes32 h)
+    {
+        (bytes32 id, uint256 r, bytes4 selector) = (deal.id, deal.state.rung, IPolicy.judge.selector);
+        uint256 end;
+        assembly ("memory-safe") {
+            input := mload(0x40)
+            mstore(add(input, 32), selector)
+            mstore(add(input, 36), id)
+            mstore(add(input, 68), r)
+            mstore(add(input, 100), 160)
+            end := add(input, 196)
+        }
+        end = Asking.rung(rung.p, deal.terms.table, end);
+        assembly ("memory-safe") {
+            mstore(add(input, 164), sub(end, add(input, 36)))
+            mstore(input, sub(end, add(input, 32)))
+            mstore(0x40, and(add(end, 31), not(31)))
+        }
+        h = History.writeAll(input, history, id, more);
+        if (h != _history(id)) revert BadHistory();
+    }
+
+    function _judge(
+        Found memory deal,
+        bytes calldata deal_,
+        Rungs.Facts memory rung,
+        bytes memory input,
+        bytes32 h
+    ) private {
         State memory state = deal.state;
         (uint256 ask, uint256 frozenAt) = _roll(state, rung);
-        if (ask < rung.asks.length) revert TooEarly();
+        if (ask < rung.asks) revert TooEarly();
         if (state.judgedAt != 0) revert Judged();
         if (block.timestamp >= frozenAt + rung.verdictPeriod) revert TooLate();
-        bytes memory answer = _verdict(
-            rung, abi.encodeCall(IPolicy.judge, (deal.id, uint8(state.rung), rung, uint64(frozenAt), all))
-        );
+        assembly ("memory-safe") {
+            mstore(add(input, 132), frozenAt)
+        }
+        address policy = Pieces.account(Pieces.one(rung.p), deal.terms.table);
+        bytes memory answer = _verdict(policy, Pieces.word(rung.p + 1), input);
         _check(deal_, state.rung, answer);
         state.judgedAt = block.timestamp;
         _deals[deal.id].state = States.pack(state);
@@ -326,9 +406,9 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     }
 
     /// @dev What the policy answers. Its `bytes` is read by hand: nothing it returns can make this decode revert.
-    function _verdict(Rung memory rung, bytes memory input) private view returns (bytes memory answer) {
-        if (rung.policy.codehash != rung.codehash) revert PolicyFailed();
-        (bool ok, bytes memory found) = Calls.ask(rung.policy, Calls.POLICY_GAS, input, MAX_ANSWER + 64);
+    function _verdict(address policy, bytes32 codehash, bytes memory input) private view returns (bytes memory answer) {
+        if (policy.codehash != codehash) revert PolicyFailed();
+        (bool ok, bytes memory found) = Calls.ask(policy, Calls.POLICY_GAS, input, MAX_ANSWER + 64);
         if (!ok || found.length < 64) revert PolicyFailed();
         uint256 offset;
         uint256 length;
@@ -347,23 +427,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         if (result.values.length > MAX_LIST || result.slashed.length > MAX_LIST) revert BadResult();
         // Most results slash nobody and pay by no root: then the rest of the terms need not be read.
         if (result.slashed.length == 0 && result.total == 0) return;
-        Terms memory terms = Packed.terms(deal_[BEFORE_TERMS:]);
-        for (uint256 i; i < result.slashed.length; ++i) {
-            address account = result.slashed[i];
-            // Who is yet to judge has done nothing, and benches do not count in comparisons: nobody could object.
-            if (
-                TermsLib.onBench(terms, r + 1, account)
-                    || (!TermsLib.onBench(terms, 1, account) && !TermsLib.deposits(terms, account))
-            ) revert BadResult();
-        }
-        for (uint256 i; i < terms.pots.length; ++i) {
-            Rule[] memory rules = terms.pots[i].rules;
-            for (uint256 j; j < rules.length; ++j) {
-                if (rules[j].kind == 4 && rules[j].outcome == result.outcome && result.total > terms.pots[i].amount) {
-                    revert BadResult();
-                }
-            }
-        }
+        if (!Settle.allowed(deal_[BEFORE_TERMS:], r, result)) revert BadResult();
     }
 
     // --- section 7: challenge
@@ -371,24 +435,26 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     /// @inheritdoc IBook
     function challenge(bytes calldata deal_) external nonReentrant {
         Found memory deal = _running(deal_);
-        Packed.Reader memory terms = deal.terms;
+        Walk.Reader memory terms = deal.terms;
         State memory state = deal.state;
-        address token = Packed.account(terms);
+        address token = Walk.account(terms);
         terms.spot += 8; // fundBy
-        address wrongBonds = Packed.account(terms);
-        uint256 rungs = Packed.peek(terms);
+        address wrongBonds = Walk.account(terms);
+        uint256 rungs = Walk.number(terms, 1);
         uint256 r = state.rung;
         if (r + 1 == rungs) revert TopRung();
-        uint256 amount = _climb(state, Packed.rung(terms, r));
+        Walk.skip(terms, r);
+        uint256 amount = _climb(state, Rungs.read(terms.spot + 2));
+        Walk.skip(terms, 1);
         address caller = _msgSender();
         for (uint256 above = r + 1; above < rungs; ++above) {
-            address[] memory bench = TermsLib.benchOf(Packed.rung(terms, above));
-            if (TermsLib.placeIn(bench, caller) != type(uint256).max) revert BenchMember();
+            uint256 bench = Rungs.bench(Rungs.read(terms.spot + 2));
+            if (Rungs.place(bench, terms.table, caller) != type(uint256).max) revert BenchMember();
+            Walk.skip(terms, 1);
         }
         if (caller == wrongBonds) revert WrongBonds();
-        Packed.toPots(terms);
-        for (uint256 pots = Packed.number(terms, 1); pots != 0; --pots) {
-            (address depositor, uint256 fee) = Packed.deposit(terms);
+        for (uint256 pots = Walk.number(terms, 1); pots != 0; --pots) {
+            (address depositor, uint256 fee) = Walk.deposit(terms);
             if (TermsLib.feeRung(depositor, rungs) == r + 1) amount += fee;
         }
         _deals[deal.id].state = States.pack(state);
@@ -398,7 +464,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     }
 
     /// @dev Checks the window and moves to the next rung, which starts now. Returns the bond.
-    function _climb(State memory state, Rung memory rung) private view returns (uint256) {
+    function _climb(State memory state, Rungs.Facts memory rung) private view returns (uint256) {
         (bool decided, uint256 since) = _decided(state, rung);
         if (!decided) revert TooEarly();
         if (block.timestamp >= since + rung.window) revert TooLate();
@@ -411,13 +477,13 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     }
 
     /// @dev Whether the current rung has its verdict or is silent, and since when.
-    function _decided(State memory state, Rung memory rung) private view returns (bool, uint256 since) {
+    function _decided(State memory state, Rungs.Facts memory rung) private view returns (bool, uint256 since) {
         since = state.judgedAt;
         if (since != 0) return (true, since);
         uint256 ask;
         (ask, since) = _roll(state, rung);
         since += rung.verdictPeriod;
-        return (ask == rung.asks.length && block.timestamp >= since, since);
+        return (ask == rung.asks && block.timestamp >= since, since);
     }
 
     // --- section 8: close
@@ -427,50 +493,53 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         Found memory deal = _known(deal_);
         State memory state = deal.state;
         if (state.status > RUNNING) revert Closed();
-        Terms memory terms = Packed.terms(deal_[BEFORE_TERMS:]);
-        if (state.status == FUNDING ? block.timestamp < terms.fundBy : !_over(state, terms)) revert NotYet();
+        bool funding = state.status == FUNDING;
+        address token = Walk.account(deal.terms);
+        Settle.Context memory c = Settle.begin(deal_[BEFORE_TERMS:]);
+        c.closer = _msgSender();
+        if (funding ? block.timestamp < Walk.number(deal.terms, 8) : !_over(state, c)) revert NotYet();
         bytes32 digest = _history(deal.id);
-        state.status = state.status == FUNDING ? VOID : CLOSED;
+        state.status = funding ? VOID : CLOSED;
         state.filled = 0;
         // Every write of ours comes before the first transfer.
         _deals[deal.id].state = States.pack(state);
-        if (state.status == VOID) {
+        if (funding) {
             if (digest != deal.id || history.length != 0) revert BadHistory();
             Result memory none;
             emit DealClosed(deal.id, uint8(VOID), none);
-            _payAll(terms.token, Settle.refund(terms, state.joined));
+            Settle.refund(c, state.joined);
         } else {
-            Settle.Context memory c =
-                Settle.settle(terms, deal.terms.count, history, deal.id, digest, state.rung, _msgSender());
-            for (uint8 i; i < c.kept.length; ++i) {
-                if (c.kept[i] != 0) _keep(payouts[deal.id][i], terms.token, c, i);
-            }
-            emit DealClosed(deal.id, uint8(CLOSED), c.run.last);
-            _payAll(terms.token, c.payments);
+            Settle.settle(c, history, deal.id, digest, state.rung);
+            for (uint256 i; i < c.keeps; ++i) _keep(deal.id, token, c.results[state.rung].root, c.kept[i]);
+            emit DealClosed(deal.id, uint8(CLOSED), Settle.result(c));
         }
+        _payAll(token, c);
     }
 
     /// @dev Whether the last window is over, or the top rung has its verdict or is silent.
-    function _over(State memory state, Terms memory terms) private view returns (bool) {
-        Rung memory rung = terms.rungs[state.rung];
+    function _over(State memory state, Settle.Context memory c) private view returns (bool) {
+        Rungs.Facts memory rung = Rungs.read(c.facts[state.rung].p);
         (bool decided, uint256 since) = _decided(state, rung);
-        return decided && (state.rung + 1 == terms.rungs.length || block.timestamp >= since + rung.window);
+        return decided && (state.rung + 1 == c.rungs || block.timestamp >= since + rung.window);
     }
 
-    function _keep(Payout storage payout, address token, Settle.Context memory c, uint256 pot) private {
-        payout.root = c.run.last.root;
+    function _keep(bytes32 id, address token, bytes32 root, Settle.Kept memory kept) private {
+        Payout storage payout = payouts[id][uint8(kept.pot)];
+        payout.root = root;
         payout.token = token;
-        payout.end = uint64(block.timestamp + c.terms[pot]);
-        payout.residual = c.residuals[pot];
-        payout.left = uint128(c.kept[pot]);
+        payout.end = uint64(block.timestamp + kept.term);
+        payout.residual = kept.residual;
+        payout.left = uint128(kept.amount);
     }
 
     /// @dev Payees of some tokens run code of their own, and may waste gas: transfers get so much in all, what comes
     /// after is credited, and the close fits one transaction.
-    function _payAll(address token, Settle.Payments memory payments) private {
+    function _payAll(address token, Settle.Context memory c) private {
         uint256 start = gasleft();
-        for (uint256 i; i < payments.count; ++i) {
-            _pay(token, payments.to[i], payments.amounts[i], start - gasleft() < PAYING_GAS);
+        uint256 n = c.amounts.length;
+        for (uint256 place; place < n; ++place) {
+            uint256 amount = c.amounts[place];
+            if (amount != 0) _pay(token, Settle.account(c, place), amount, start - gasleft() < PAYING_GAS);
         }
     }
 
@@ -583,7 +652,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         bytes calldata terms = deal_[BEFORE_TERMS:];
         deal.id = _id(address(bytes20(deal_[:20])), bytes32(deal_[20:BEFORE_TERMS]), terms);
         deal.state = _stored(deal.id);
-        deal.terms = Packed.start(terms);
+        deal.terms = Walk.start(terms);
     }
 
     function _running(bytes calldata deal_) private view returns (Found memory deal) {
@@ -604,10 +673,11 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     }
 
     /// @dev The current rung.
-    function _rung(Found memory deal) private pure returns (Rung memory) {
-        Packed.Reader memory r = deal.terms;
-        r.spot += 10; // token, fundBy, wrongBonds
-        return Packed.rung(r, deal.state.rung);
+    function _current(Found memory deal) private pure returns (Rungs.Facts memory) {
+        Walk.Reader memory r = deal.terms;
+        r.spot += 11; // token, fundBy, wrongBonds, how many rungs
+        Walk.skip(r, deal.state.rung);
+        return Rungs.read(r.spot + 2);
     }
 
     function _append(bytes32 id, bytes32 h, bytes32 head, bytes32 claim, bytes memory data) private returns (bytes32) {

@@ -3,14 +3,17 @@ pragma solidity 0.8.37;
 
 import {IBook} from "./interfaces/IBook.sol";
 import {IPolicy} from "./interfaces/IPolicy.sol";
-import {Ask, CHALLENGER, DEPOSITOR, KEEPER, Pot, Rule, Rung, Terms} from "./interfaces/Types.sol";
+import {CLIMBER, LAST_ROLE} from "./interfaces/Types.sol";
+import {Asking} from "./libraries/Asking.sol";
 import {Calls} from "./libraries/Calls.sol";
-import {Packed} from "./libraries/Packed.sol";
-import {TermsLib} from "./libraries/TermsLib.sol";
+import {Pieces} from "./libraries/Pieces.sol";
 
 /// @title What terms a deal may have (docs/reference/deals.md, sections 1 and 2), refused in the page's order
-/// @notice A contract of its own because the Book has no room for it. It has no storage, no owner and no money; the
-/// Book's constructor makes it, so that nothing else can stand in its place.
+/// @notice A contract of its own because the Book has no room for it; the Book runs its code by DELEGATECALL, so that
+/// policies are asked by the Book. It writes nothing, and the Book's constructor makes it: nothing else can stand in
+/// its place.
+/// @dev One walk over the bytes. Accounts are compared by their places in the table, as bits: the table ascends, so a
+/// place is an account. What is refused later than another rule is noted and refused at the end.
 contract Shape {
     uint256 private constant POTS = 32;
     uint256 private constant RUNGS = 4;
@@ -23,188 +26,383 @@ contract Shape {
     uint256 private constant RULES = 8;
     uint256 private constant PAYMENTS = 112; // of one close: the widest rule and the residual of every pot
     uint256 private constant LIFE = 63_072_000;
+    uint256 private constant ACCOUNTS = 224;
 
-    /// @notice Reverts with the first rule that the terms break.
-    /// @return missing How many pots must be joined before the deal runs.
-    function check(bytes calldata data) external view returns (uint8 missing) {
-        Terms memory terms = Packed.terms(data);
-        missing = _shape(terms);
-        _times(terms);
-        _bonds(terms.rungs);
-        if (terms.rungs[0].silent == 0) revert IBook.BadSilent();
-        for (uint256 i; i < terms.pots.length; ++i) _pot(terms.pots[i], terms.rungs.length);
-        if (_named(terms, terms.wrongBonds)) revert IBook.BadWrongBonds();
-        _benches(terms.rungs);
-        if (terms.token.code.length == 0) revert IBook.BadToken();
-        for (uint256 r; r < terms.rungs.length; ++r) _accepts(terms.rungs[r]);
-    }
+    // References of the roles.
+    uint256 private constant CHALLENGER = 1;
+    uint256 private constant KEEPER = 2;
+    uint256 private constant DEPOSITOR = 3;
 
-    function _accepts(Rung memory rung) private view {
-        address policy = rung.policy;
-        if (policy.code.length == 0 || policy.codehash != rung.codehash) revert IBook.BadPolicy();
-        (bool ok, bytes memory answer) =
-            Calls.ask(policy, Calls.POLICY_GAS, abi.encodeCall(IPolicy.accepts, (rung)), 32);
-        if (!ok || answer.length != 32 || uint256(bytes32(answer)) != 1) revert IBook.BadPolicy();
-    }
+    // What was found, in the order in which it is refused.
+    uint256 private constant TIMES = 1;
+    uint256 private constant BOND = 2;
+    uint256 private constant SILENT = 4;
+    uint256 private constant POT = 8;
+    uint256 private constant WRONG_BONDS = 16;
+    uint256 private constant BENCH = 32;
 
-    function _shape(Terms memory terms) private pure returns (uint8 missing) {
-        uint256 rungs = terms.rungs.length;
-        uint256 pots = terms.pots.length;
-        if (pots == 0 || pots > POTS || rungs == 0 || rungs > RUNGS) revert IBook.BadShape();
+    /// What the walk has found so far. Sets of accounts are bits by place in the table.
+    struct Walk {
+        uint256 p; // where we are
+        uint256 table;
+        uint256 count; // of the table
+        uint256 lowest; // the first reference to an address that is no role
+        uint256 used; // every account referred to
+        uint256 named; // those among them that wrong bonds may not go to
+        uint256 bad;
+        uint256 rungs;
+        uint256 life;
+        uint256 below; // the bond of the rung below
         uint256 seats;
-        for (uint256 r; r < rungs; ++r) seats += _asks(terms.rungs[r]);
         uint256 payees;
         uint256 payments;
-        for (uint256 i; i < pots; ++i) {
-            Pot memory pot = terms.pots[i];
-            // A name is 1 to 31 bytes, padded with zeros.
-            if (pot.name[0] == 0 || pot.name[31] != 0 || pot.rules.length > RULES) revert IBook.BadShape();
-            for (uint256 j; j < i; ++j) if (terms.pots[j].name == pot.name) revert IBook.BadShape();
-            uint256 widest;
-            for (uint256 j; j < pot.rules.length; ++j) {
-                Rule memory rule = pot.rules[j];
-                uint256 n = rule.payees.length;
-                if (n > PAYEES) revert IBook.BadShape();
-                payees += n;
-                // A rung that is not there is BadPot, later.
-                if (rule.kind == 3 && rule.rung < rungs) n = TermsLib.benchOf(terms.rungs[rule.rung]).length;
-                if (n > widest) widest = n;
+        uint256 missing;
+        uint256 asks; // how many have accounts of their own
+        uint256[4] rungAt; // where each rung's bytes begin
+        uint256[4] benches; // each rung's bench
+        uint256[4] benchAt; // its list: place in the calldata × 256 + how many
+        uint256[16] sets; // the accounts of each such ask
+        uint256[16] lists; // its list, as above
+    }
+
+    /// @notice Reverts with the first rule that the terms break, also if a policy does not accept its rung.
+    /// @return missing How many pots must be joined before the deal runs.
+    function check(bytes calldata data) external view returns (uint256 missing) {
+        Walk memory w;
+        unchecked {
+            uint256 end;
+            assembly ("memory-safe") {
+                mstore(w, data.offset)
+                end := add(data.offset, data.length)
             }
-            payments += 1 + widest;
-            if (TermsLib.feeRung(pot.depositor, rungs) == 0) ++missing;
+            _table(w);
+            uint256 token = _ref(w, Pieces.one(w.p));
+            uint256 fundBy = Pieces.some(w.p + 1, 8);
+            uint256 wrongBonds = _ref(w, Pieces.one(w.p + 9));
+            w.p += 10;
+            if (fundBy <= block.timestamp) w.bad |= TIMES;
+            else w.life = fundBy - block.timestamp;
+            _rungs(w);
+            _pots(w);
+            if (w.p != end || w.used != (1 << w.count) - 1) revert IBook.BadTerms();
+            if (w.life > LIFE) w.bad |= TIMES;
+            if (wrongBonds < w.lowest || w.named & _bit(wrongBonds) != 0) w.bad |= WRONG_BONDS;
+            if (w.bad < BENCH) _benches(w);
+            _refuse(w.bad);
+            if (Pieces.account(token, w.table).code.length == 0) revert IBook.BadToken();
+            for (uint256 r; r < w.rungs; ++r) _accepts(w.rungAt[r], w.table);
+            missing = w.missing;
         }
-        if (missing == 0 || payees > ALL_PAYEES || payments > PAYMENTS || seats > SEATS) revert IBook.BadShape();
     }
 
-    function _asks(Rung memory rung) private pure returns (uint256 seats) {
-        uint256 asks = rung.asks.length;
-        if (asks == 0 || asks > ASKS || rung.asks[0].who.length == 0) revert IBook.BadShape();
-        for (uint256 a; a < asks; ++a) {
-            Ask memory ask = rung.asks[a];
-            if (ask.kind[0] == 0 || ask.kind[31] != 0 || ask.who.length > WHO) revert IBook.BadShape();
-            if (ask.slots == 0 || ask.slots > SLOTS) revert IBook.BadShape();
-            seats += TermsLib.askedOf(rung, a).length * ask.slots;
+    function _refuse(uint256 bad) private pure {
+        if (bad == 0) return;
+        if (bad & TIMES != 0) revert IBook.BadTimes();
+        if (bad & BOND != 0) revert IBook.BadBond();
+        if (bad & SILENT != 0) revert IBook.BadSilent();
+        if (bad & POT != 0) revert IBook.BadPot();
+        if (bad & WRONG_BONDS != 0) revert IBook.BadWrongBonds();
+        revert IBook.BadBench();
+    }
+
+    function _table(Walk memory w) private pure {
+        unchecked {
+            uint256 p = w.p;
+            uint256 n = Pieces.one(p);
+            if (n > ACCOUNTS) revert IBook.BadTerms();
+            w.count = n;
+            w.table = ++p;
+            uint256 last = Pieces.TABLE - 1;
+            uint256 lowest = Pieces.TABLE;
+            for (uint256 i; i < n; ++i) {
+                uint256 value = Pieces.some(p, 20);
+                if (value <= last) revert IBook.BadTerms();
+                if (value <= LAST_ROLE) ++lowest;
+                last = value;
+                p += 20;
+            }
+            w.lowest = lowest;
+            w.p = p;
         }
     }
 
-    function _times(Terms memory terms) private view {
-        if (terms.fundBy <= block.timestamp) revert IBook.BadTimes();
-        uint256 life = terms.fundBy - block.timestamp;
-        uint256 top = terms.rungs.length - 1;
-        for (uint256 r; r <= top; ++r) {
-            Rung memory rung = terms.rungs[r];
+    /// @dev A reference, noted as used.
+    function _ref(Walk memory w, uint256 ref) private pure returns (uint256) {
+        unchecked {
+            if (ref >= Pieces.TABLE) {
+                if (ref - Pieces.TABLE >= w.count) revert IBook.BadTerms();
+                w.used |= 1 << (ref - Pieces.TABLE);
+            }
+            return ref;
+        }
+    }
+
+    function _bit(uint256 ref) private pure returns (uint256) {
+        unchecked {
+            return ref < Pieces.TABLE ? 0 : 1 << (ref - Pieces.TABLE);
+        }
+    }
+
+    // --- rungs
+
+    function _rungs(Walk memory w) private pure {
+        unchecked {
+            uint256 n = Pieces.one(w.p);
+            if (n == 0 || n > RUNGS) revert IBook.BadShape();
+            w.rungs = n;
+            uint256 p = w.p + 1;
+            for (uint256 r; r < n; ++r) {
+                uint256 end = p + 2 + Pieces.two(p);
+                w.p = w.rungAt[r] = p + 2;
+                _rung(w, r);
+                p = w.p;
+                if (p != end) revert IBook.BadTerms();
+            }
+            w.p = p;
+            if (w.seats > SEATS) revert IBook.BadShape();
+        }
+    }
+
+    function _rung(Walk memory w, uint256 r) private pure {
+        unchecked {
+            uint256 p = w.p;
+            _ref(w, Pieces.one(p));
+            uint256 period = Pieces.four(p + 33);
+            uint256 window = Pieces.four(p + 37);
+            bool top = r + 1 == w.rungs;
             // The top rung has no window, every other one has.
-            if (rung.verdictPeriod == 0 || (rung.window == 0) != (r == top)) revert IBook.BadTimes();
-            life += uint256(rung.verdictPeriod) + rung.window;
-            for (uint256 a; a < rung.asks.length; ++a) {
-                if (rung.asks[a].period == 0) revert IBook.BadTimes();
-                life += rung.asks[a].period;
+            if (period == 0 || (window == 0) != top) w.bad |= TIMES;
+            w.life += period + window;
+            uint256 bond;
+            (bond, p) = Pieces.amount(p + 41);
+            if (top ? bond != 0 : bond == 0 || bond < 2 * w.below) w.bad |= BOND;
+            w.below = bond;
+            if (r == 0 && Pieces.one(p) == 0) w.bad |= SILENT;
+            uint256 given = Pieces.one(p + 1);
+            p += 2;
+            if (given != 0) {
+                if (given != 1 || Pieces.word(p) == 0) revert IBook.BadTerms();
+                p += 32;
             }
-        }
-        if (life > LIFE) revert IBook.BadTimes();
-    }
-
-    function _bonds(Rung[] memory rungs) private pure {
-        uint256 top = rungs.length - 1;
-        uint256 below;
-        for (uint256 r; r < top; ++r) {
-            uint256 bond = rungs[r].bond;
-            if (bond == 0 || bond < 2 * below) revert IBook.BadBond();
-            below = bond;
-        }
-        if (rungs[top].bond != 0) revert IBook.BadBond();
-    }
-
-    function _pot(Pot memory pot, uint256 rungs) private pure {
-        bool fee = TermsLib.feeRung(pot.depositor, rungs) != 0;
-        if (pot.amount == 0 || (TermsLib.isRole(pot.depositor) && !fee)) revert IBook.BadPot();
-        address residual = pot.residual;
-        if (TermsLib.isRole(residual) && residual != KEEPER && residual != DEPOSITOR) revert IBook.BadPot();
-        for (uint256 i; i < pot.rules.length; ++i) {
-            Rule memory rule = pot.rules[i];
-            if (i != 0 && rule.outcome <= pot.rules[i - 1].outcome) revert IBook.BadPot();
-            if (fee && rule.outcome == 0) revert IBook.BadPot();
-            _rule(rule, pot.amount, rungs);
-            // What of a root is never collected goes to one account.
-            if (rule.kind == 4 && residual == KEEPER) revert IBook.BadPot();
+            _asks(w, r, p);
         }
     }
 
-    function _rule(Rule memory rule, uint256 amount, uint256 rungs) private pure {
-        uint8 kind = rule.kind;
-        if (kind > 4 || (kind < 3) != (rule.payees.length != 0)) revert IBook.BadPot();
-        if (kind == 3 ? rule.rung >= rungs : rule.rung != 0) revert IBook.BadPot();
-        if (kind == 4 ? rule.term == 0 || rule.term > LIFE : rule.term != 0) revert IBook.BadPot();
-        if (rule.numbers.length != (kind < 2 ? rule.payees.length : 0)) revert IBook.BadPot();
-        uint256 sum;
-        uint256 reward; // to challengers
-        bool challenged;
-        for (uint256 i; i < rule.payees.length; ++i) {
-            address payee = rule.payees[i];
-            if (TermsLib.isRole(payee) && payee != CHALLENGER && payee != KEEPER && payee != DEPOSITOR) {
-                revert IBook.BadPot();
-            }
-            uint256 number = kind < 2 ? rule.numbers[i] : 0;
-            sum += number;
-            if (payee == CHALLENGER) {
-                challenged = true;
-                reward += number;
-            }
-        }
-        if (kind == 1 && (sum == 0 || sum > type(uint128).max)) revert IBook.BadPot();
-        // Half at most: who challenges itself first must not get back what it forfeits.
-        if (kind == 2 && challenged) revert IBook.BadPot();
-        if (reward > (kind == 0 ? amount : sum) / 2) revert IBook.BadPot();
-    }
-
-    /// @dev Whether the account is zero, a role, or named anywhere in the terms (section 2, BadWrongBonds).
-    function _named(Terms memory terms, address account) private pure returns (bool) {
-        if (TermsLib.isRole(account)) return true;
-        for (uint256 i; i < terms.pots.length; ++i) {
-            Pot memory pot = terms.pots[i];
-            if (pot.depositor == account || pot.residual == account) return true;
-            for (uint256 j; j < pot.rules.length; ++j) {
-                if (_has(pot.rules[j].payees, account)) return true;
-            }
-        }
-        for (uint256 r; r < terms.rungs.length; ++r) {
-            for (uint256 a; a < terms.rungs[r].asks.length; ++a) {
-                if (_has(terms.rungs[r].asks[a].who, account)) return true;
-            }
-        }
-        return false;
-    }
-
-    function _benches(Rung[] memory rungs) private pure {
-        for (uint256 r; r < rungs.length; ++r) {
-            for (uint256 a; a < rungs[r].asks.length; ++a) {
-                address[] memory who = rungs[r].asks[a].who;
-                for (uint256 i; i < who.length; ++i) {
-                    // The first place of an account that stands twice is not its second.
-                    if (TermsLib.isRole(who[i]) || TermsLib.placeIn(who, who[i]) != i) revert IBook.BadBench();
+    function _asks(Walk memory w, uint256 r, uint256 p) private pure {
+        unchecked {
+            uint256 asks = Pieces.one(p);
+            ++p;
+            // An empty list repeats the ask before it, so the first cannot be empty.
+            if (asks == 0 || asks > ASKS || Pieces.one(p + 5) == 0) revert IBook.BadShape();
+            uint256 list;
+            uint256 set;
+            for (uint256 a; a < asks; ++a) {
+                uint256 period = Pieces.four(p);
+                uint256 slots = Pieces.one(p + 4);
+                uint256 n = Pieces.one(p + 5);
+                p += 6;
+                if (n > WHO || slots == 0 || slots > SLOTS) revert IBook.BadShape();
+                if (period == 0) w.bad |= TIMES;
+                w.life += period;
+                if (n != 0) {
+                    list = p << 8 | n;
+                    set = _who(w, p, n);
+                    w.sets[w.asks] = set;
+                    w.lists[w.asks++] = list;
                 }
-                for (uint256 b = 1; b < rungs.length; ++b) _apart(who, TermsLib.benchOf(rungs[b]));
+                w.seats += (list & 0xff) * slots;
+                bytes32 kind;
+                (kind, p) = Pieces.label(p + n);
+                if (kind == 0) revert IBook.BadShape();
+            }
+            w.benches[r] = set;
+            w.benchAt[r] = list;
+            w.p = p;
+        }
+    }
+
+    function _who(Walk memory w, uint256 p, uint256 n) private pure returns (uint256 set) {
+        unchecked {
+            for (uint256 end = p + n; p < end; ++p) {
+                uint256 ref = Pieces.one(p);
+                uint256 bit = _bit(ref);
+                if (ref < w.lowest || set & bit != 0) w.bad |= BENCH;
+                set |= bit;
+            }
+            // A bit beyond the table is noticed where all that is used is compared with it.
+            w.used |= set;
+            w.named |= set;
+        }
+    }
+
+    /// @dev Benches share nobody, and an ask names one exactly, in its order, or nobody of it.
+    function _benches(Walk memory w) private pure {
+        unchecked {
+            for (uint256 b = 1; b < w.rungs; ++b) {
+                uint256 bench = w.benches[b];
+                for (uint256 c = b + 1; c < w.rungs; ++c) if (bench & w.benches[c] != 0) w.bad |= BENCH;
+                uint256 list = w.benchAt[b];
+                for (uint256 a; a < w.asks; ++a) {
+                    if (w.sets[a] & bench != 0 && !_same(w.lists[a], list)) w.bad |= BENCH;
+                }
             }
         }
-        for (uint256 b = 2; b < rungs.length; ++b) {
-            for (uint256 c = 1; c < b; ++c) {
-                if (_shared(TermsLib.benchOf(rungs[b]), TermsLib.benchOf(rungs[c])) != 0) revert IBook.BadBench();
+    }
+
+    /// @dev Whether two lists are equal; no list is longer than a word.
+    function _same(uint256 one, uint256 two) private pure returns (bool) {
+        unchecked {
+            uint256 n = one & 0xff;
+            return one == two || (n == two & 0xff && Pieces.some(one >> 8, n) == Pieces.some(two >> 8, n));
+        }
+    }
+
+    // --- pots
+
+    function _pots(Walk memory w) private pure {
+        unchecked {
+            uint256 n = Pieces.one(w.p);
+            if (n == 0 || n > POTS) revert IBook.BadShape();
+            uint256 p = w.p + 1;
+            bytes32[] memory names = new bytes32[](n);
+            for (uint256 i; i < n; ++i) {
+                uint256 end = p + 2 + Pieces.two(p);
+                w.p = p + 2;
+                bytes32 name = _pot(w);
+                p = w.p;
+                if (p != end) revert IBook.BadTerms();
+                for (uint256 j; j < i; ++j) if (names[j] == name) revert IBook.BadShape();
+                names[i] = name;
+            }
+            if (w.missing == 0 || w.payees > ALL_PAYEES || w.payments > PAYMENTS) revert IBook.BadShape();
+        }
+    }
+
+    function _pot(Walk memory w) private pure returns (bytes32 name) {
+        unchecked {
+            uint256 p = w.p;
+            uint256 depositor = _ref(w, Pieces.one(p));
+            uint256 amount;
+            (amount, p) = Pieces.amount(p + 1);
+            uint256 residual = _ref(w, Pieces.one(p));
+            (name, p) = Pieces.label(p + 1);
+            uint256 rules = Pieces.one(p);
+            if (name == 0 || rules > RULES) revert IBook.BadShape();
+            bool fee = depositor > CLIMBER && depositor < CLIMBER + w.rungs;
+            if (!fee) ++w.missing;
+            if (amount == 0 || (depositor < w.lowest && !fee)) w.bad |= POT;
+            if (residual < w.lowest && residual != KEEPER && residual != DEPOSITOR) w.bad |= POT;
+            w.named |= _bit(depositor) | _bit(residual);
+            w.p = p + 1;
+            uint256 widest;
+            uint256 least = fee ? 1 : 0; // a fee pot has no rule for a slashed depositor; outcomes ascend
+            for (uint256 i; i < rules; ++i) {
+                uint256 outcome = Pieces.one(w.p);
+                if (outcome < least) w.bad |= POT;
+                least = outcome + 1;
+                uint256 width = _rule(w, amount, residual);
+                if (width > widest) widest = width;
+            }
+            w.payments += 1 + widest;
+        }
+    }
+
+    /// @return How many accounts the rule pays at most.
+    function _rule(Walk memory w, uint256 amount, uint256 residual) private pure returns (uint256) {
+        unchecked {
+            uint256 kind = Pieces.one(w.p + 1);
+            uint256 p = w.p + 2;
+            if (kind < 3) return _split(w, p, kind, amount);
+            if (kind == 3) {
+                w.p = p + 1;
+                uint256 r = Pieces.one(p);
+                if (r < w.rungs) return w.benchAt[r] & 0xff;
+                w.bad |= POT;
+                return 0;
+            }
+            if (kind != 4) revert IBook.BadTerms();
+            uint256 term = Pieces.four(p);
+            w.p = p + 4;
+            // What of a root is never collected goes to one account.
+            if (term == 0 || term > LIFE || residual == KEEPER) w.bad |= POT;
+            return 0;
+        }
+    }
+
+    function _split(Walk memory w, uint256 p, uint256 kind, uint256 amount) private pure returns (uint256 n) {
+        unchecked {
+            n = Pieces.one(p);
+            if (n > PAYEES) revert IBook.BadShape();
+            w.payees += n;
+            uint256 first = ++p;
+            (uint256 set, bool challenged) = _payees(w, p, n);
+            w.used |= set;
+            w.named |= set;
+            p += n;
+            if (n == 0 || (kind == 2 && challenged)) w.bad |= POT;
+            if (kind != 2) {
+                uint256 numbers = Pieces.one(p);
+                if (numbers != n) w.bad |= POT;
+                (uint256 sum, uint256 reward) = _numbers(w, p + 1, numbers, first);
+                if (kind == 1 && (sum == 0 || sum > type(uint128).max)) w.bad |= POT;
+                // Half at most: who challenges itself first must not get back what it forfeits.
+                if (reward > (kind == 0 ? amount : sum) / 2) w.bad |= POT;
+            } else {
+                w.p = p;
             }
         }
     }
 
-    /// @dev An ask names a bench exactly, in its order, or nobody of it.
-    function _apart(address[] memory who, address[] memory bench) private pure {
-        if (_shared(who, bench) == 0) return;
-        if (who.length != bench.length) revert IBook.BadBench();
-        for (uint256 i; i < who.length; ++i) if (who[i] != bench[i]) revert IBook.BadBench();
+    function _payees(Walk memory w, uint256 p, uint256 n) private pure returns (uint256 set, bool challenged) {
+        unchecked {
+            for (uint256 end = p + n; p < end; ++p) {
+                uint256 ref = Pieces.one(p);
+                set |= _bit(ref);
+                if (ref < w.lowest) {
+                    if (ref == 0 || ref > DEPOSITOR) w.bad |= POT;
+                    if (ref == CHALLENGER) challenged = true;
+                }
+            }
+        }
     }
 
-    function _shared(address[] memory one, address[] memory two) private pure returns (uint256 count) {
-        for (uint256 i; i < one.length; ++i) if (_has(two, one[i])) ++count;
+    /// @dev Sums the numbers, and those that stand for CHALLENGER among the payees from `first`.
+    function _numbers(Walk memory w, uint256 p, uint256 n, uint256 first)
+        private
+        pure
+        returns (uint256 sum, uint256 reward)
+    {
+        unchecked {
+            for (uint256 i; i < n; ++i) {
+                uint256 number;
+                (number, p) = Pieces.amount(p);
+                sum += number;
+                if (Pieces.one(first + i) == CHALLENGER) reward += number;
+            }
+            w.p = p;
+        }
     }
 
-    function _has(address[] memory list, address account) private pure returns (bool) {
-        return TermsLib.placeIn(list, account) != type(uint256).max;
+    // --- policies
+
+    function _accepts(uint256 p, uint256 table) private view {
+        address policy = Pieces.account(Pieces.one(p), table);
+        if (policy.code.length == 0 || policy.codehash != Pieces.word(p + 1)) revert IBook.BadPolicy();
+        bytes memory input;
+        bytes4 selector = IPolicy.accepts.selector;
+        uint256 start;
+        assembly ("memory-safe") {
+            input := mload(0x40)
+            mstore(add(input, 32), selector)
+            mstore(add(input, 36), 32)
+            start := add(input, 68)
+        }
+        uint256 end = Asking.rung(p, table, start);
+        assembly ("memory-safe") {
+            mstore(input, sub(sub(end, input), 32))
+            mstore(0x40, and(add(end, 31), not(31)))
+        }
+        (bool ok, bytes memory answer) = Calls.ask(policy, Calls.POLICY_GAS, input, 32);
+        if (!ok || answer.length != 32 || uint256(bytes32(answer)) != 1) revert IBook.BadPolicy();
     }
 }

@@ -2,6 +2,8 @@
 pragma solidity 0.8.37;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
+import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3009.sol";
 
 /// @title A token that anybody mints and that can refuse accounts; for tests alone
 contract MoodyToken is ERC20 {
@@ -20,6 +22,22 @@ contract MoodyToken is ERC20 {
     function _update(address from, address to, uint256 amount) internal override {
         require(!failing[from] && !failing[to], "refused");
         super._update(from, to, amount);
+    }
+}
+
+/// @title A token that anybody mints and that takes signatures (ERC-2612, ERC-3009); for tests alone
+contract SignedToken is ERC20Permit, ERC3009 {
+    constructor() ERC20("Signed money", "SIGN") ERC20Permit("Signed money") {}
+
+    function mint(address account, uint256 amount) external {
+        _mint(account, amount);
+    }
+}
+
+/// @title Code that an account delegates to and that knows no ERC-1271; for tests alone
+contract Delegate {
+    function ping() external pure returns (uint256) {
+        return 1;
     }
 }
 
@@ -62,6 +80,31 @@ contract HostileToken {
     function transferFrom(address from, address to, uint256 amount) external returns (bool) {
         allowance[from][msg.sender] -= amount;
         return _move(from, to, amount);
+    }
+
+    /// @notice Like a token that takes any authorization: it moves as any transfer does.
+    function receiveWithAuthorization(
+        address from,
+        address to,
+        uint256 amount,
+        uint256,
+        uint256,
+        bytes32,
+        uint8,
+        bytes32,
+        bytes32
+    ) external {
+        require(_move(from, to, amount));
+    }
+
+    /// @notice Like a token that takes any permit.
+    function permit(address owner, address spender, uint256 amount, uint256, uint8, bytes32, bytes32) external {
+        require(mode != 4);
+        if (mode == 5) {
+            (bool ok,) = msg.sender.call(attack);
+            entered = entered || ok;
+        }
+        allowance[owner][spender] = amount;
     }
 
     function _move(address from, address to, uint256 amount) private returns (bool) {

@@ -47,7 +47,6 @@ class Prober:
         data = keccak256(f"{name}({','.join(kinds)})".encode())[:4] + encode(kinds, values)
         return call(self.web3, self.address, data, errors=artefact("Book").errors)
 
-
     def terms(self, data: bytes) -> bytes | None:
         """The ABI form of the terms that the contract reads, or None where it refuses the bytes."""
         try:
@@ -83,6 +82,15 @@ def rule_of(outcome: int, rule: Rule) -> tuple[Any, ...]:
     if isinstance(rule, Root):
         return (outcome, 4, 0, rule.term, (), ())
     return (outcome, kind_of(rule), 0, 0, rule.payees, rule.amounts or rule.weights or ())
+
+
+@FEW
+@given(value=terms)
+def test_rungs(prober: Prober, value: Terms) -> None:
+    """Policies are given what the terms' bytes say."""
+    for index, rung in enumerate(value.rungs):
+        found = prober.ask("rung", ("bytes", "uint256"), (value.to_bytes(), index))
+        assert found == encode((RUNG,), (rung.abi(),))
 
 
 @settings(max_examples=200, deadline=None)

@@ -126,7 +126,7 @@ def test_reentrancy(world: EvmWorld, bad: Bad) -> None:
     made_of = deal_bytes(CLIENT, SALT, terms)
     acts = {
         "open": calldata("open", bytes(32), terms.to_bytes()),
-        "openAndJoin": calldata("openAndJoin", bytes(32), terms.to_bytes(), 0),
+        "openAndJoin": calldata("openAndJoin", bytes(32), terms.to_bytes(), 0, []),
         "join": calldata("join", made_of, 1),
         "close": calldata("close", made_of, b""),
         "withdraw": calldata("withdraw", bad.address),

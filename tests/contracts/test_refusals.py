@@ -30,7 +30,7 @@ from parts import (
 
 from ports.books import MemoryWorld, account, key
 from ports.evm_world import DEPLOYER, EvmWorld
-from troth.core.errors import BadInput
+from troth.core.errors import ActRefused, BadInput
 from troth.core.payouts import PayoutTree
 from troth.core.terms import (
     CHALLENGER,
@@ -192,8 +192,7 @@ def test_bytes_that_are_no_terms(world: EvmWorld) -> None:
     good = terms.to_bytes()
     rules = good.index(b"reward") + 7  # behind the name: how many, then outcome, kind, 1 payee, 1 number of 1 byte
     assert good[rules - 1] == 2
-    second, size = rules + 7, int.from_bytes(good[rules - 32 :][:0] or b"", "big")
-    assert size == 0
+    second = rules + 7
 
     def bent(place: int, value: int) -> bytes:
         return good[:place] + bytes((value,)) + good[place + 1 :]
@@ -202,13 +201,16 @@ def test_bytes_that_are_no_terms(world: EvmWorld) -> None:
         refused("BadPot", raw, world, CLIENT, calldata("open", SALT, bent(second, outcome)))
     swapped = good[:1] + good[21:41] + good[1:21] + good[41:]
     unused = bytes((good[0] + 1,)) + good[1 : 1 + 20 * good[0]] + b"\xff" * 20 + good[1 + 20 * good[0] :]
-    longer = good[: rules - 7] + b"\x07reward\x00" + good[rules - 1 :]
+    longer = good[: rules - 8] + b"\x07reward\x00" + good[rules - 1 :]
     for bad in (b"", good[:-1], good + b"\x00", swapped, unused, longer, bent(0, good[0] - 1), bent(rules + 1, 5),
                 bent(rules + 3, 0xff), bent(rules + 5, 0), bent(rules + 6, 0), bent(rules + 4, 17)):
-        refused("BadTerms", raw, world, CLIENT, calldata("open", SALT, bad))
+        with pytest.raises(ActRefused) as error:
+            raw(world, CLIENT, calldata("open", SALT, bad))
+        # A limit may be passed before the form is seen to be wrong.
+        assert error.value.code in ("BadTerms", "BadShape")
         with pytest.raises(BadInput):
             Terms.from_bytes(bad)
-    refused("BadTerms", raw, world, CLIENT, calldata("openAndJoin", SALT, terms.to_bytes(), 3))
+    refused("BadTerms", raw, world, CLIENT, calldata("openAndJoin", SALT, terms.to_bytes(), 3, []))
 
 
 def test_before_a_deal_runs(world: EvmWorld) -> None:

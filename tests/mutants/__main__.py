@@ -29,9 +29,10 @@ import pytest  # noqa: F401
 from tests.mutants import checks, planted, python_sites, solidity_sites
 
 ROOT = Path(__file__).parents[2]
-PYTHON = [f"src/troth/core/{name}.py" for name in ("deals", "deals_terms", "settlement", "payouts", "terms")]
-SOLIDITY = ["contracts/src/Book.sol", *(f"contracts/src/libraries/{name}.sol" for name in (
-    "Settle", "Shape", "TermsLib", "Results", "Calls"))]
+PYTHON = [f"src/troth/core/{name}.py" for name in ("deals", "deals_terms", "settlement", "payouts", "terms", "packed")]
+SOLIDITY = ["contracts/src/Book.sol", "contracts/src/Shape.sol",
+            *(f"contracts/src/libraries/{name}.sol" for name in (
+                "Settle", "TermsLib", "Results", "Calls", "History", "Pieces", "Rungs", "Asking", "Walk", "States"))]
 COMPILED = {"Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median", "Vote", "Quote", "Mandated"}
 """The policies, each held to its own cases."""
 LEAST = 0.95

@@ -11,7 +11,7 @@ from pathlib import Path
 CORE = "src/troth/core/"
 BOOK = "contracts/src/Book.sol"
 SETTLE = "contracts/src/libraries/Settle.sol"
-SHAPE = "contracts/src/libraries/Shape.sol"
+SHAPE = "contracts/src/Shape.sol"
 
 PLANTED: list[tuple[int, str, str, str, str]] = [
     (1, "an answer counts in the second after its ask's period", CORE + "deals.py",
@@ -21,15 +21,15 @@ PLANTED: list[tuple[int, str, str, str, str]] = [
     (2, "a verdict is recorded in the second after its period", CORE + "deals.py",
      "now >= frozen_at + rung.verdict_period", "now > frozen_at + rung.verdict_period"),
     (2, "a verdict can be recorded again", BOOK,
-     "if (deal.judgedAt != 0) revert Judged();", ""),
+     "if (state.judgedAt != 0) revert Judged();", ""),
     (3, "bonds need not double", CORE + "deals_terms.py",
      "least = 2 * rung.bond", "least = rung.bond"),
     (3, "a bench member may challenge below its rung", BOOK,
-     "if (TermsLib.onBench(terms, r + 1, caller)) revert BenchMember();", ""),
+     "if (Rungs.place(bench, terms.table, caller) != type(uint256).max) revert BenchMember();", ""),
     (4, "silence keeps the first result, not the one below", CORE + "settlement.py",
      "base = found[-1]", "base = found[0]"),
     (4, "silence keeps the outcome below but not its root", SETTLE,
-     "below.slashed, below.root, below.total", "below.slashed, bytes32(0), below.total"),
+     "found.root = below.root;", ""),
     (5, "a slashed bench member makes a challenger right", CORE + "settlement.py",
      "one.slashed - seated != other.slashed - seated", "one.slashed != other.slashed"),
     (5, "a difference of just the tick makes a challenger right", SETTLE,
@@ -41,22 +41,22 @@ PLANTED: list[tuple[int, str, str, str, str]] = [
     (7, "a root keeps its total even of a smaller pot", CORE + "settlement.py",
      "stays = min(self.final.total, left)", "stays = self.final.total"),
     (7, "a leaf can be collected twice", BOOK,
-     "payout.collected[index >> 8] |= bit;", ""),
-    (8, "two of four verifiers are enough", "src/troth/verify/policies/rerun.py",
-     "self.k <= len(bench) < 2 * self.k", "self.k <= len(bench)"),
-    (8, "a policy is pinned by its address alone", BOOK,
-     "policy.code.length == 0 || policy.codehash != rung.codehash", "policy.code.length == 0"),
+     "payout.collected[index >> 8] = word | bit;", ""),
+    (8, "two of four verifiers are enough", "src/troth/verify/policies/voices.py",
+     "k <= len(rung.bench) < 2 * k", "k <= len(rung.bench)"),
+    (8, "a policy is pinned by its address alone", SHAPE,
+     "policy.code.length == 0 || policy.codehash != Pieces.word(p + 1)", "policy.code.length == 0"),
     (9, "more goes on chain than moves a deal", CORE + "deals_terms.py",
      "MAX_DATA = 4096", "MAX_DATA = 4097"),
     (9, "the chain forgets which claim was submitted", BOOK,
-     "uint64(block.timestamp), claim, data);", "uint64(block.timestamp), 0, data);"),
+     "_append(deal.id, _history(deal.id), head, claim, data);", "_append(deal.id, _history(deal.id), head, 0, data);"),
     (10, "a challenge that cannot be paid has climbed all the same", "src/troth/ledger/memory.py",
      "        self._take(found.terms.token, by, deals.entry_cost(found.terms, found.rung))\n"
      "        self._deals[deal] = climbed\n",
      "        self._deals[deal] = climbed\n"
      "        self._take(found.terms.token, by, deals.entry_cost(found.terms, found.rung))\n"),
     (10, "a stopped Book takes deposits", BOOK,
-     "deal = _known(id);\n        if (stopped) revert Stopped();", "deal = _known(id);"),
+     "deal = _known(deal_);\n        if (stopped) revert Stopped();", "deal = _known(deal_);"),
 ]
 
 

@@ -31,7 +31,10 @@ EXPECTED = tuple(sorted({
     *(f"open refused {code}" for code in (
         "Stopped", "BadShape", "BadTimes", "BadBond", "BadSilent", "BadPot", "BadWrongBonds", "BadBench", "BadToken",
         "BadPolicy", "Exists")),
-    "open", "join", "join: the deal starts", "join by consent",
+    "open", "join", "join: the deal starts", "join by consent", "join with a permit", "open and join",
+    "open and join: with consents", "collect many", "collect many: some are paid", "collect_many refused BadProof",
+    *(f"open_and_join refused {code}" for code in ("NotDepositor", "TransferFailed", "BadConsent", "Joined")),
+    "join_with_authorization refused TransferFailed", "join_with_permit refused NotDepositor",
     *(f"join refused {code}" for code in (
         "Unknown", "Stopped", "BadTerms", "NotFunding", "TooLate", "NotDepositor", "Joined", "TransferFailed")),
     "consent refused BadConsent", "consent refused NotDepositor", "consent refused Joined",

@@ -40,7 +40,8 @@ from stateful.drawn import (
 )
 from troth.core.deals import Deal, Question, phase, window_start
 from troth.core.errors import ActRefused
-from troth.core.terms import SUBMISSION, Account, Terms, is_role
+from troth.core.ports import Consent
+from troth.core.terms import SUBMISSION, Account, Terms, deal_id, is_role
 from troth.core.typed_data import join_digest
 
 CLAIM = b"\x22" * 32
@@ -56,6 +57,9 @@ def endow(world: World) -> None:
     """Everybody is rich, and all but one let the Book take all of it."""
     for who in EVERYBODY:
         world.fund(who, RICH, approve=0 if who == POOR else None)
+
+
+JOINS = {"join": "join", "join_with_consent": "join by consent", "join_with_permit": "join with a permit"}
 
 
 class DealMachine(RuleBasedStateMachine):
@@ -98,12 +102,18 @@ class DealMachine(RuleBasedStateMachine):
         if self.twin is not None:
             assert perform(self.twin, name, who, arguments) == told
         what = {"submit_and_judge": "both", "join_with_consent": "consent"}.get(name, name)
+        if name == "open_and_join" and told[0] == "done":
+            now = self.book._deals[told[1]]
+            self.held[told[1]] = sum(now.terms.pots[index].amount for index in now.joined)
         if told[0] == "refused":
             COUNTS[f"{what} refused {told[1]}"] += 1
             assert self.snapshot() == before
         else:
             self.count(name, who, old, arguments, sum(before[1].values()))
-        self.check_money(name, before, deal, old, pays or who, told[0] == "done")
+        if name == "open_and_join":
+            self.check_entry(before, told)
+        else:
+            self.check_money(name, before, deal, old, pays or who, told[0] == "done")
         if self.twin is not None:
             self.check_twin(deal)
         self.trace.append(("act", name, who, arguments, told, tuple(map(self.memory.balance, self.accounts()))))
@@ -114,6 +124,19 @@ class DealMachine(RuleBasedStateMachine):
         return (dict(self.book._deals), dict(self.book._credits), dict(ledger._balances), dict(ledger._allowances),
                 self.book._stopped)
 
+    def check_entry(self, before: tuple[Any, ...], told: tuple[str, Any]) -> None:
+        """A deal opened and joined at once: each depositor that joined lost its pots, and nobody else anything."""
+        costs: Counter[Account] = Counter()
+        if told[0] == "done":
+            now = self.book._deals[told[1]]
+            for index in now.joined:
+                costs[now.terms.pots[index].depositor] += now.terms.pots[index].amount
+        own = self.memory.addresses.book
+        for who in self.accounts():
+            if who != own:
+                assert before[2].get(who, 0) - self.memory.balance(who) == costs[who]
+        assert self.memory.balance(own) == sum(self.held.values()) + sum(self.book._credits.values())
+
     def check_money(self, name: str, before: tuple[Any, ...], deal: bytes | None, old: Deal | None, payer: Account,
                     done: bool) -> None:
         """The ghost ledger: who lost what, and where all of it is."""
@@ -122,7 +145,7 @@ class DealMachine(RuleBasedStateMachine):
         assert sum(lost.values()) == 0
         own = self.memory.addresses.book
         cost = 0
-        if done and old is not None and name in ("join", "join_with_consent"):
+        if done and old is not None and name in JOINS:
             cost = next(pot.amount for index, pot in enumerate(old.terms.pots)
                         if index in self.book._deals[old.id].joined - old.joined)
         if done and old is not None and name == "challenge":
@@ -148,8 +171,8 @@ class DealMachine(RuleBasedStateMachine):
         found: list[str] = [name]
         new = self.book._deals[arguments[0]] if old is not None else None
         if old is not None and new is not None:
-            if name in ("join", "join_with_consent"):
-                found = ["join by consent"] if name == "join_with_consent" else ["join"]
+            if name in JOINS:
+                found = [JOINS[name]]
                 found += ["join: the deal starts"] * (new.status == "running")
             elif name == "submit":
                 found = labels.of_submit(old, new)
@@ -161,9 +184,14 @@ class DealMachine(RuleBasedStateMachine):
                 found = labels.of_challenge(old)
             elif name == "close":
                 found = labels.of_close(old, new, who, self.ticks(old))
+            elif name == "collect_many":
+                found = ["collect many"] + ["collect many: some are paid"] * (len(arguments[2]) > sum(
+                    len(kept.collected) for kept in new.kept) - sum(len(kept.collected) for kept in old.kept))
             elif name == "sweep":
                 kept = next(kept for kept in new.kept if kept.pot == arguments[1])
                 found = ["sweep", *["sweep to wrong_bonds"] * (kept.residual == COURT)]
+        elif name == "open_and_join":
+            found = ["open and join"] + ["open and join: with consents"] * bool(arguments[3])
         elif name == "stop":
             found = ["stop" if arguments[0] else "restart"]
         if sum(self.book._credits.values()) > credits:
@@ -183,15 +211,34 @@ class DealMachine(RuleBasedStateMachine):
         d = Draws(seed)
         terms = drawn_terms(d, self.memory)
         salt = len(self.opened).to_bytes(32, "big")
-        assert self.act("open", PARTIES[0], terms, salt)
+        who = self.at_once(d, terms, salt) if d.chance(50) else None
+        if who is None:
+            who = PARTIES[0]
+            assert self.act("open", who, terms, salt)
+            self.held[next(reversed(self.book._deals))] = 0
         deal = next(reversed(self.book._deals))
         if self.twin is not None:
             assert self.twin.book.state(deal).terms == terms
-        self.held[deal] = 0
-        self.opened.append((PARTIES[0], terms, salt))
+        self.opened.append((who, terms, salt))
         self.stories[deal] = drawn_story(d, self.memory, deal, terms)
         self.run(d, deal, d.pick((0, 12, 30, 60)))
         return deal
+
+    def at_once(self, d: Draws, terms: Terms, salt: bytes) -> Account | None:
+        """Open and join in one act, some with consents, some of them bad; who opened, or None if it was refused."""
+        own = [index for index, pot in enumerate(terms.pots) if pot.depositor in NAME_OF]
+        pot = d.pick(own)
+        who, at = terms.pots[pot].depositor, self.memory.addresses
+        deal = deal_id(at.chain_id, at.book, who, salt, terms.hash())
+        consents = []
+        for index in [one for one in own if one != pot and d.chance(60)] + [pot] * d.chance(5):
+            expiry = self.memory.now() + d.pick((0, 50))
+            digest = join_digest(at.chain_id, at.book, deal, index, terms.token, terms.pots[index].amount, expiry)
+            signer = STRANGER if d.chance(5) else terms.pots[index].depositor
+            consents.append(Consent(index, expiry, key(NAME_OF[signer]).sign_digest(digest)))
+        if d.chance(10):
+            self.act("open_and_join", STRANGER, terms, salt, d.pick((pot, len(terms.pots))), ())
+        return who if self.act("open_and_join", who, terms, salt, pot, tuple(consents)) else None
 
     @rule(deal=deals, seed=SEEDS)
     def open_spoiled(self, deal: bytes, seed: int) -> None:
@@ -429,6 +476,12 @@ class DealMachine(RuleBasedStateMachine):
         at = self.memory.addresses
         pot = d.pick([*pots, *found.joined, *found.joined])
         depositor = found.terms.pots[pot].depositor
+        if d.chance(15):
+            # This token takes no signatures: a permit does no harm, an authorization brings nothing.
+            actor = who if is_role(depositor) else d.pick((who, depositor))
+            self.act("join_with_permit", actor, found.id, pot, self.memory.now(), bytes(65))
+            self.act("join_with_authorization", who, found.id, pot, 0, 2**64, bytes(65), pays=depositor)
+            return
         if d.chance(60):
             # Nobody can act as a role: a fee pot is tried by somebody else.
             actor = who if is_role(depositor) else d.pick((who, depositor))
@@ -478,6 +531,11 @@ class DealMachine(RuleBasedStateMachine):
             leaf, proof = story.leaf(index), story.tree.proof(index)
             if d.chance(30):
                 leaf = d.pick(((index, who, leaf[2]), (index + 3, *leaf[1:]), (*leaf[:2], leaf[2] + 1)))
+            if d.chance(40):
+                other = d.number(0, len(story.leaves) - 1)
+                good = (story.leaf(other), story.tree.proof(other))
+                self.act("collect_many", who, found.id, pot, d.pick(((good,), (good, good), (good, (leaf, proof)))))
+                return
             self.act("collect", who, found.id, pot, leaf, proof)
 
     # -- the end ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {State} from "../libraries/States.sol";
-import {Leaf, Result} from "./Types.sol";
+import {Consent, Leaf, Result} from "./Types.sol";
 
 /// @title Deals: deposits, asks, verdicts, challenges, payment (docs/reference/deals.md)
 /// @notice Every act happens whole or reverts with the rule's own error and changes nothing.
@@ -74,8 +74,10 @@ interface IBook {
     /// @return deal keccak256(chain id, book, opener, salt, keccak256(terms))
     function open(bytes32 salt, bytes calldata terms) external returns (bytes32 deal);
 
-    /// @notice `open`, and `join` of a pot of the caller's, both or neither.
-    function openAndJoin(bytes32 salt, bytes calldata terms, uint8 index) external returns (bytes32 deal);
+    /// @notice `open`, `join` of a pot of the caller's, and `joinWithConsent` of others', all or nothing.
+    function openAndJoin(bytes32 salt, bytes calldata terms, uint8 index, Consent[] calldata consents)
+        external
+        returns (bytes32 deal);
 
     /// @notice Deposits a pot of the caller's (section 3).
     /// @param index The pot's place in the terms.

@@ -72,6 +72,13 @@ struct Entry {
     bytes data;
 }
 
+/// A depositor's EIP-712 consent to somebody else's bringing its deposit (section 3).
+struct Consent {
+    uint8 pot;
+    uint64 expiry;
+    bytes signature;
+}
+
 /// One payee under a payout root (section 9), with the proof from its leaf to the root.
 struct Leaf {
     uint256 index;

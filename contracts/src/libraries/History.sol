@@ -19,6 +19,88 @@ library History {
         return keccak256(abi.encode(previous, first, content));
     }
 
+    /// @notice Appends to `input` the ABI form of `Entry[]`, from `head, claim, length of data (2 bytes), data` each, for
+    /// so many entries and `more`, which `write` is then to write. `input` lies last in memory.
+    /// @return h The history's hash after the entries, from `h0`.
+    function writeAll(bytes memory input, bytes calldata history, bytes32 h0, uint256 more)
+        internal
+        pure
+        returns (bytes32 h)
+    {
+        unchecked {
+            uint256 count;
+            uint256 spot;
+            for (; spot < history.length; ++count) spot += 66 + _number(history, spot + 64, 2);
+            if (spot != history.length) revert IBook.BadHistory();
+            _begin(input, count, more);
+            h = h0;
+            spot = 0;
+            while (spot < history.length) {
+                bytes32 first = bytes32(_number(history, spot, 32));
+                bytes32 claim = bytes32(_number(history, spot + 32, 32));
+                uint256 length = _number(history, spot + 64, 2);
+                bytes calldata data = history[spot + 66:spot + 66 + length];
+                write(input, first, claim, data);
+                h = append(h, first, hash(claim, data));
+                spot += 66 + length;
+            }
+        }
+    }
+
+    /// @dev Writes the number of entries, leaves room for their offsets, and notes in the first of these how many were
+    /// written: `write` fills them one by one.
+    function _begin(bytes memory input, uint256 count, uint256 more) private pure {
+        assembly ("memory-safe") {
+            let total := add(count, more)
+            let end := add(add(input, 32), mload(input))
+            mstore(end, total)
+            // Behind the input, where nothing of it is: where the offsets stand, and how many of them are written.
+            let next := add(add(end, 32), mul(32, total))
+            mstore(input, sub(next, add(input, 32)))
+            mstore(next, end)
+            mstore(add(next, 32), 0)
+            mstore(0x40, and(add(next, 95), not(31)))
+        }
+    }
+
+    /// @notice Writes one more entry behind the others.
+    function write(bytes memory input, bytes32 first, bytes32 claim, bytes calldata data) internal pure {
+        assembly ("memory-safe") {
+            let end := add(add(input, 32), mload(input))
+            let list := mload(end)
+            let done := mload(add(end, 32))
+            mstore(add(add(list, 32), mul(32, done)), sub(end, add(list, 32)))
+            mstore(end, shr(248, first))
+            mstore(add(end, 32), and(first, 0xffffffffffffffffffffffffffffffffffffffff))
+            mstore(add(end, 64), byte(1, first))
+            mstore(add(end, 96), byte(2, first))
+            mstore(add(end, 128), byte(3, first))
+            mstore(add(end, 160), and(shr(160, first), 0xffffffffffffffff))
+            mstore(add(end, 192), claim)
+            mstore(add(end, 224), 256)
+            mstore(add(end, 256), data.length)
+            let to := add(end, 288)
+            let next := add(to, and(add(data.length, 31), not(31)))
+            // The last word may be half data: zeros first.
+            if data.length { mstore(sub(next, 32), 0) }
+            calldatacopy(to, data.offset, data.length)
+            mstore(input, sub(next, add(input, 32)))
+            mstore(next, list)
+            mstore(add(next, 32), add(done, 1))
+            mstore(0x40, and(add(next, 95), not(31)))
+        }
+    }
+
+    /// @notice keccak256(claim, data).
+    function hash(bytes32 claim, bytes calldata data) internal pure returns (bytes32 value) {
+        assembly ("memory-safe") {
+            let to := mload(0x40)
+            mstore(to, claim)
+            calldatacopy(add(to, 32), data.offset, data.length)
+            value := keccak256(to, add(32, data.length))
+        }
+    }
+
     /// @notice Whole entries from `head, claim, length of data (2 bytes), data` each, with room for `more`.
     /// @return all In order. `h`: the history's hash after them, from `h0`.
     function entries(bytes calldata history, bytes32 h0, uint256 more)
@@ -82,7 +164,7 @@ library History {
                 if (next > history.length) revert IBook.BadHistory();
                 data = history[next - length:next];
             }
-            content = keccak256(abi.encodePacked(bytes32(0), data));
+            content = hash(0, data);
         }
         h = append(h0, first, content);
     }

@@ -3,191 +3,303 @@ pragma solidity 0.8.37;
 
 import {IBook} from "../interfaces/IBook.sol";
 import {IPolicy} from "../interfaces/IPolicy.sol";
-import {
-    CHALLENGER,
-    DEPOSITOR,
-    KEEPER,
-    Pot,
-    Result,
-    Rule,
-    Rung,
-    SUBMISSION,
-    Terms,
-    VERDICT
-} from "../interfaces/Types.sol";
+import {CLIMBER, Result, SUBMISSION, VERDICT} from "../interfaces/Types.sol";
 import {Calls} from "./Calls.sol";
 import {History} from "./History.sol";
+import {Pieces} from "./Pieces.sol";
 import {Results} from "./Results.sol";
-import {TermsLib} from "./TermsLib.sol";
+import {Rungs} from "./Rungs.sol";
 
 /// @title From a deal's terms and history to its final result and what everybody gets (sections 6 and 8)
-/// @dev Reads nothing but its arguments and the policies' ticks, writes nothing.
+/// @dev Reads nothing but its arguments and the policies' ticks, writes nothing. Accounts are places: in the table of
+/// the terms, and behind it those of challengers and keepers that the table lacks. Sets of accounts are bits by place;
+/// whoever is slashed stands in the table (section 5, BadResult).
 library Settle {
-    uint256 private constant ROLES = 5; // three challengers, a judge and a closer need not stand in the terms
+    uint256 private constant EXTRA = 5; // three challengers, a judge and a closer need not stand in the terms
+    uint256 private constant NOBODY = type(uint256).max;
+    // References of the roles.
+    uint256 private constant CHALLENGER = 1;
+    uint256 private constant KEEPER = 2;
+    uint256 private constant DEPOSITOR = 3;
 
-    /// What the history says.
-    struct Run {
-        Result[] results; // result(r) of each rung reached
+    /// A result, with its slashed as a set.
+    struct Found {
+        uint256 outcome;
+        uint128[] values;
+        uint256 slashed;
+        bytes32 root;
+        uint256 total;
+    }
+
+    /// What stays of a pot for its payout root.
+    struct Kept {
+        uint256 pot;
+        uint256 amount;
+        uint256 term;
+        address residual;
+    }
+
+    struct Context {
+        uint256 table;
+        uint256 count; // of the table
+        uint256 wrongBonds; // place
+        uint256 rungs;
+        uint256 pots; // where their number stands in the calldata
+        uint256 last; // the highest rung reached
+        Rungs.Facts[4] facts;
+        Found[4] results; // result(r) of each rung reached
         uint256[16] filled; // of ask 4r + a: bit (account × slots + slot)
         uint256 judged; // bit r: rung r recorded a verdict
         address[4] challengers; // by the rung challenged
-        address[] missed; // who left a slot of an ask unfilled
-        uint256 misses; // how many
         address judge; // caller of the last recorded verdict
-        Result last; // the final result
-    }
-
-    /// What is to be paid; one line an account.
-    struct Payments {
-        address[] to;
-        uint256[] amounts;
-        uint256 count;
-    }
-
-    /// Everything that paying a pot needs.
-    struct Context {
-        Run run;
-        Payments payments;
         address closer;
+        uint256 blocked; // the final slashed
         uint256 rights; // bit r: the challenge of rung r was right
         uint256 rightBonds;
-        uint256[] kept; // by pot: what stays for its payout root
-        uint256[] terms; // by pot: seconds to collect
-        address[] residuals; // by pot
+        uint256[] amounts; // by place
+        address[EXTRA] extra; // the accounts behind the table
+        uint256 extras;
+        Kept[] kept;
+        uint256 keeps;
+    }
+
+    /// @notice Where the parts of the terms stand.
+    function begin(bytes calldata terms) internal pure returns (Context memory c) {
+        unchecked {
+            uint256 p;
+            assembly ("memory-safe") {
+                p := terms.offset
+            }
+            c.count = Pieces.one(p);
+            c.table = p + 1;
+            c.amounts = new uint256[](c.count + EXTRA);
+            p += 1 + 20 * c.count + 9;
+            c.wrongBonds = Pieces.one(p) - Pieces.TABLE;
+            c.rungs = Pieces.one(p + 1);
+            p += 2;
+            for (uint256 r; r < c.rungs; ++r) {
+                c.facts[r].p = p + 2;
+                p += 2 + Pieces.two(p);
+            }
+            c.pots = p;
+        }
     }
 
     /// @notice Refunds a void deal: each joined pot (bit of `joined`) to its depositor.
-    function refund(Terms memory terms, uint256 joined) internal pure returns (Payments memory payments) {
-        payments = _payments(terms.pots.length);
-        for (uint256 i; i < terms.pots.length; ++i) {
-            if (joined & (1 << i) != 0) _pay(payments, terms.pots[i].depositor, terms.pots[i].amount);
+    function refund(Context memory c, uint256 joined) internal pure {
+        unchecked {
+            uint256 p = c.pots + 1;
+            for (uint256 i = Pieces.one(c.pots); i != 0; --i) {
+                if (joined & 1 != 0) {
+                    (uint256 amount,) = Pieces.amount(p + 3);
+                    c.amounts[Pieces.one(p + 2) - Pieces.TABLE] += amount;
+                }
+                joined >>= 1;
+                p += 2 + Pieces.two(p);
+            }
         }
     }
 
     /// @notice The final result and everybody's part.
-    /// @param named How many accounts the terms name.
-    /// @param history In the short form.
-    /// @param id The deal's id, where the history's hash starts.
-    /// @param digest What it must lead to, or BadHistory.
-    /// @param last The highest rung reached.
-    function settle(
-        Terms memory terms,
-        uint256 named,
-        bytes calldata history,
-        bytes32 id,
-        bytes32 digest,
-        uint256 last,
-        address closer
-    ) internal view returns (Context memory c) {
-        _replay(terms, c.run, named, history, id, digest, last);
-        c.payments = _payments(named + ROLES);
-        c.closer = closer;
-        uint256 pots = terms.pots.length;
-        c.kept = new uint256[](pots);
-        c.terms = new uint256[](pots);
-        c.residuals = new address[](pots);
-        _bonds(terms, c, last);
-        for (uint256 i; i < pots; ++i) _pot(terms, c, i, last);
+    /// @param history In the short form. `id`: the deal's id, where the history's hash starts. `digest`: what it must
+    /// lead to, or BadHistory. `last`: the highest rung reached.
+    function settle(Context memory c, bytes calldata history, bytes32 id, bytes32 digest, uint256 last)
+        internal
+        view
+    {
+        c.last = last;
+        for (uint256 r; r < c.rungs; ++r) c.facts[r] = Rungs.read(c.facts[r].p);
+        _replay(c, history, id, digest);
+        _results(c);
+        c.blocked = c.results[last].slashed;
+        if (last != 0) _bonds(c);
+        _pots(c);
+    }
+
+    /// @notice The final result, slashed ascending as the table does.
+    function result(Context memory c) internal pure returns (Result memory found) {
+        unchecked {
+            Found memory last = c.results[c.last];
+            found.outcome = uint8(last.outcome);
+            found.values = last.values;
+            found.root = last.root;
+            found.total = uint128(last.total);
+            uint256 n;
+            for (uint256 left = last.slashed; left != 0; left &= left - 1) ++n;
+            found.slashed = new address[](n);
+            n = 0;
+            for (uint256 place; last.slashed >> place != 0; ++place) {
+                if (last.slashed >> place & 1 != 0) found.slashed[n++] = account(c, place);
+            }
+        }
+    }
+
+    /// @notice The account at a place.
+    function account(Context memory c, uint256 place) internal pure returns (address) {
+        unchecked {
+            if (place >= c.count) return c.extra[place - c.count];
+            return Pieces.account(place + Pieces.TABLE, c.table);
+        }
+    }
+
+    /// @dev The account's place in the table, or NOBODY.
+    function _find(Context memory c, address who) private pure returns (uint256) {
+        unchecked {
+            uint256 p = c.table;
+            for (uint256 i; i < c.count; ++i) {
+                if (address(uint160(Pieces.some(p, 20))) == who) return i;
+                p += 20;
+            }
+            return NOBODY;
+        }
+    }
+
+    /// @dev The place of any account; one that the table lacks gets a place behind it.
+    function _place(Context memory c, address who) private pure returns (uint256 place) {
+        unchecked {
+            place = _find(c, who);
+            if (place != NOBODY) return place;
+            for (uint256 i; i < c.extras; ++i) if (c.extra[i] == who) return c.count + i;
+            c.extra[c.extras] = who;
+            return c.count + c.extras++;
+        }
+    }
+
+    // --- section 5: what a verdict at rung r may say
+
+    /// @notice Whether a result slashes nobody but depositors and benches up to rung r, and no pot whose rule for its
+    /// outcome is a root holds less than its total.
+    function allowed(bytes calldata terms, uint256 r, Result memory said) internal pure returns (bool) {
+        Context memory c = begin(terms);
+        uint256 known;
+        uint256 above;
+        for (uint256 b = 1; b < c.rungs; ++b) {
+            uint256 bench = Rungs.set(Rungs.bench(Rungs.read(c.facts[b].p)));
+            known |= bench;
+            // Who is yet to judge has done nothing, and benches do not count in comparisons: nobody could object.
+            if (b > r) above |= bench;
+        }
+        uint256 p = c.pots + 1;
+        for (uint256 i = Pieces.one(c.pots); i != 0; --i) {
+            uint256 depositor = Pieces.one(p + 2);
+            if (depositor >= Pieces.TABLE) known |= 1 << (depositor - Pieces.TABLE);
+            (uint256 amount, uint256 rules) = Pieces.amount(p + 3);
+            (uint256 kind,) = _rule(rules + 2 + Pieces.one(rules + 1), said.outcome, false);
+            if (kind == 4 && said.total > amount) return false;
+            p += 2 + Pieces.two(p);
+        }
+        for (uint256 i; i < said.slashed.length; ++i) {
+            uint256 place = _find(c, said.slashed[i]);
+            if (place == NOBODY || (known & ~above) >> place & 1 == 0) return false;
+        }
+        return true;
     }
 
     // --- section 6: results
 
-    function _replay(
-        Terms memory terms,
-        Run memory run,
-        uint256 named,
-        bytes calldata history,
-        bytes32 h,
-        bytes32 digest,
-        uint256 last
-    ) private pure {
-        run.results = new Result[](last + 1);
-        _read(terms, run, history, h, digest, last);
-        run.missed = new address[](named);
-        for (uint256 r; r <= last; ++r) {
-            if (run.judged & (1 << r) == 0) _silence(terms.rungs[r].silent, run.results, r);
-            _missed(terms, run, r);
-            if (run.misses != 0) run.results[r].slashed = _union(run.results[r].slashed, run.missed, run.misses);
-        }
-        run.last = run.results[last];
-    }
-
     /// @dev An entry is taken for what it says before the hash is known to be the Book's: what it would lead beyond
     /// is BadHistory, as the whole of it is by the end.
-    function _read(Terms memory terms, Run memory run, bytes calldata history, bytes32 h, bytes32 digest, uint256 last)
-        private
-        pure
-    {
+    function _replay(Context memory c, bytes calldata history, bytes32 h, bytes32 digest) private pure {
         uint256 spot;
         while (spot < history.length) {
             bytes32 first;
             bytes calldata data;
             (first, data, spot, h) = History.short(history, spot, h);
             uint256 r = uint8(first[1]);
-            uint256 ask = uint8(first[2]);
+            if (r > c.last || spot > history.length) revert IBook.BadHistory();
             address by = address(uint160(uint256(first)));
-            if (r > last || spot > history.length) revert IBook.BadHistory();
             if (uint8(first[0]) == SUBMISSION) {
-                Rung memory rung = terms.rungs[r];
-                if (ask >= rung.asks.length) revert IBook.BadHistory();
-                uint256 place = TermsLib.placeIn(TermsLib.askedOf(rung, ask), by);
-                if (place == type(uint256).max) revert IBook.BadHistory();
-                run.filled[4 * r + ask] |= 1 << (place * rung.asks[ask].slots + uint8(first[3]));
+                uint256 ask = uint8(first[2]);
+                if (ask >= c.facts[r].asks) revert IBook.BadHistory();
+                (uint256 list, uint256 slots) = Rungs.asked(c.facts[r], ask);
+                uint256 place = Rungs.place(list, c.table, by);
+                if (place == NOBODY) revert IBook.BadHistory();
+                c.filled[4 * r + ask] |= 1 << (place * slots + uint8(first[3]));
             } else if (uint8(first[0]) == VERDICT) {
-                (, run.results[r]) = Results.decode(data);
-                run.judged |= 1 << r;
-                run.judge = by;
+                _verdict(c, c.results[r], data);
+                c.judged |= 1 << r;
+                c.judge = by;
             } else {
-                if (r == last) revert IBook.BadHistory();
-                run.challengers[r] = by;
+                if (r == c.last) revert IBook.BadHistory();
+                c.challengers[r] = by;
             }
         }
         if (h != digest) revert IBook.BadHistory();
     }
 
-    /// @dev Silence is `silent`, or keeps the result of the rung below.
-    function _silence(uint8 silent, Result[] memory results, uint256 r) private pure {
-        if (silent != 0) {
-            results[r].outcome = silent;
-        } else {
-            Result memory below = results[r - 1];
-            results[r] = Result(below.outcome, below.values, below.slashed, below.root, below.total);
+    function _verdict(Context memory c, Found memory found, bytes memory data) private pure {
+        (, Result memory said) = Results.decode(data);
+        found.outcome = said.outcome;
+        found.values = said.values;
+        found.root = said.root;
+        found.total = said.total;
+        for (uint256 i; i < said.slashed.length; ++i) {
+            uint256 place = _find(c, said.slashed[i]);
+            // No verdict of the Book's slashes whom the terms do not name.
+            if (place == NOBODY) revert IBook.BadHistory();
+            found.slashed |= 1 << place;
         }
     }
 
-    /// @dev Adds who left a slot of an ask of rung r unfilled; every ask of a rung reached is over at close.
-    function _missed(Terms memory terms, Run memory run, uint256 r) private pure {
-        Rung memory rung = terms.rungs[r];
-        for (uint256 a; a < rung.asks.length; ++a) {
-            address[] memory who = TermsLib.askedOf(rung, a);
-            uint256 slots = rung.asks[a].slots;
-            uint256 filled = run.filled[4 * r + a];
-            if (filled == (1 << (who.length * slots)) - 1) continue;
-            for (uint256 i; i < who.length; ++i) {
-                if (_full(filled, slots, i)) continue;
-                if (!_has(run.missed, run.misses, who[i])) run.missed[run.misses++] = who[i];
+    function _results(Context memory c) private pure {
+        unchecked {
+            uint256 missed;
+            for (uint256 r; r <= c.last; ++r) {
+                Found memory found = c.results[r];
+                if (c.judged >> r & 1 == 0) {
+                    // Silence is `silent`, or keeps the result of the rung below.
+                    found.outcome = c.facts[r].silent;
+                    if (found.outcome == 0) {
+                        Found memory below = c.results[r - 1];
+                        found.outcome = below.outcome;
+                        found.values = below.values;
+                        found.slashed = below.slashed;
+                        found.root = below.root;
+                        found.total = below.total;
+                    }
+                }
+                missed |= _missed(c, r);
+                found.slashed |= missed;
             }
         }
     }
 
-    function _full(uint256 filled, uint256 slots, uint256 place) private pure returns (bool) {
-        uint256 mask = ((1 << slots) - 1) << (place * slots);
-        return filled & mask == mask;
+    /// @dev Who left a slot of an ask of rung r unfilled; every ask of a rung reached is over at close.
+    function _missed(Context memory c, uint256 r) private pure returns (uint256 missed) {
+        unchecked {
+            uint256 p = c.facts[r].asksAt;
+            uint256 list;
+            for (uint256 a; a < c.facts[r].asks; ++a) {
+                uint256 slots;
+                uint256 own;
+                (, slots, own, p) = Rungs.ask(p);
+                if (own != 0) list = own;
+                uint256 filled = c.filled[4 * r + a];
+                uint256 mask = (1 << slots) - 1;
+                for (uint256 i; i < (list & 0xff); ++i) {
+                    if (filled & mask != mask) missed |= 1 << (Pieces.one((list >> 8) + i) - Pieces.TABLE);
+                    filled >>= slots;
+                }
+            }
+        }
     }
 
     // --- section 8: right and wrong
 
-    function _bonds(Terms memory terms, Context memory c, uint256 last) private view {
-        Run memory run = c.run;
-        for (uint256 r; r < last; ++r) {
-            uint256 bond = terms.rungs[r].bond;
+    function _bonds(Context memory c) private view {
+        uint256 benches;
+        for (uint256 r = 1; r < c.rungs; ++r) benches |= Rungs.set(Rungs.bench(c.facts[r]));
+        Found memory last = c.results[c.last];
+        for (uint256 r; r < c.last; ++r) {
+            uint256 bond = c.facts[r].bond;
+            Found memory here = c.results[r];
             // Without a verdict above, only a miss there adds a party to the slashed.
-            bool spoke = run.judged >> (r + 1) != 0 || _beyond(terms, run.last.slashed, run.results[r].slashed);
-            if (spoke && !_differs(terms, run.last, run.results[r], terms.rungs[r])) {
-                _pay(c.payments, terms.wrongBonds, bond);
+            bool spoke = c.judged >> (r + 1) != 0 || last.slashed & ~here.slashed & ~benches != 0;
+            if (spoke && !_differs(c, last, here, benches, r)) {
+                c.amounts[c.wrongBonds] += bond;
                 continue;
             }
-            _pay(c.payments, run.challengers[r], bond);
+            c.amounts[_place(c, c.challengers[r])] += bond;
             if (spoke) {
                 c.rights |= 1 << r;
                 c.rightBonds += bond;
@@ -195,18 +307,18 @@ library Settle {
         }
     }
 
-    function _differs(Terms memory terms, Result memory one, Result memory two, Rung memory rung)
+    function _differs(Context memory c, Found memory one, Found memory two, uint256 benches, uint256 r)
         private
         view
         returns (bool)
     {
         if (one.outcome != two.outcome || one.root != two.root || one.total != two.total) return true;
         if (one.values.length != two.values.length) return true;
-        if (_beyond(terms, one.slashed, two.slashed) || _beyond(terms, two.slashed, one.slashed)) return true;
+        if ((one.slashed ^ two.slashed) & ~benches != 0) return true;
         bool same = true;
         for (uint256 i; i < one.values.length; ++i) same = same && one.values[i] == two.values[i];
         if (same) return false;
-        uint256 tick = _tick(rung);
+        uint256 tick = _tick(c, r);
         for (uint256 i; i < one.values.length; ++i) {
             uint256 a = one.values[i];
             uint256 b = two.values[i];
@@ -215,18 +327,12 @@ library Settle {
         return false;
     }
 
-    /// @dev Whether `one` names somebody, off every bench, that `two` does not.
-    function _beyond(Terms memory terms, address[] memory one, address[] memory two) private pure returns (bool) {
-        for (uint256 i; i < one.length; ++i) {
-            if (!_has(two, two.length, one[i]) && !TermsLib.onBench(terms, 1, one[i])) return true;
-        }
-        return false;
-    }
-
     /// @dev The tick of a policy, 0 if it cannot be read.
-    function _tick(Rung memory rung) private view returns (uint256) {
-        if (rung.policy.codehash != rung.codehash) return 0;
-        (bool ok, bytes memory answer) = Calls.ask(rung.policy, Calls.TICK_GAS, abi.encodeCall(IPolicy.tick, ()), 32);
+    function _tick(Context memory c, uint256 r) private view returns (uint256) {
+        uint256 p = c.facts[r].p;
+        address policy = Pieces.account(Pieces.one(p), c.table);
+        if (policy.codehash != Pieces.word(p + 1)) return 0;
+        (bool ok, bytes memory answer) = Calls.ask(policy, Calls.TICK_GAS, abi.encodeCall(IPolicy.tick, ()), 32);
         if (!ok || answer.length != 32) return 0;
         uint256 tick = uint256(bytes32(answer));
         return tick > type(uint128).max ? 0 : tick;
@@ -234,151 +340,143 @@ library Settle {
 
     // --- section 8: pots
 
-    function _pot(Terms memory terms, Context memory c, uint256 index, uint256 last) private pure {
-        Pot memory pot = terms.pots[index];
-        address depositor = pot.depositor;
-        uint256 fee = TermsLib.feeRung(depositor, terms.rungs.length);
-        if (fee != 0) {
-            if (fee > last) return;
-            depositor = c.run.challengers[fee - 1];
+    function _pots(Context memory c) private pure {
+        uint256 n = Pieces.one(c.pots);
+        if (c.results[c.last].root != 0) c.kept = new Kept[](n);
+        uint256 p = c.pots + 1;
+        for (uint256 i; i < n; ++i) {
+            _pot(c, i, p + 2);
+            p += 2 + Pieces.two(p);
         }
-        uint256 left = pot.amount;
-        (bool found, Rule memory rule) = _rule(pot, c.run.last.outcome, _blocked(c, depositor));
-        if (found) {
-            if (rule.kind < 3) left = _split(terms, c, pot, rule, depositor);
-            else if (rule.kind == 3) left = _answered(terms, c, pot.amount, rule.rung);
-            else if (c.run.last.root != 0) {
-                c.kept[index] = c.run.last.total < left ? c.run.last.total : left;
-                c.terms[index] = rule.term;
-                left -= c.kept[index];
-            }
+    }
+
+    function _pot(Context memory c, uint256 index, uint256 p) private pure {
+        uint256 holder = Pieces.one(p);
+        if (holder >= Pieces.TABLE) {
+            holder -= Pieces.TABLE;
+        } else {
+            uint256 fee = holder - CLIMBER;
+            if (fee > c.last) return;
+            holder = _place(c, c.challengers[fee - 1]);
+        }
+        uint256 left;
+        (left, p) = Pieces.amount(p + 1);
+        uint256 residual = Pieces.one(p);
+        p += 2 + Pieces.one(p + 1);
+        (uint256 kind, uint256 rule) = _rule(p, c.results[c.last].outcome, _blocked(c, holder));
+        uint256 kept;
+        if (kind < 3) left = _split(c, left, kind, rule, holder);
+        else if (kind == 3) left = _answered(c, left, Pieces.one(rule));
+        else if (kind == 4 && c.results[c.last].root != 0) {
+            kept = c.results[c.last].total < left ? c.results[c.last].total : left;
+            left -= kept;
         }
         // What is left goes to the residual, or to wrong_bonds as far as the residual is blocked.
-        address residual = pot.residual;
         if (residual == KEEPER) {
             left -= _keeper(c, left);
-            residual = terms.wrongBonds;
-        } else if (residual == DEPOSITOR) {
-            residual = depositor;
+            residual = c.wrongBonds;
+        } else {
+            residual = residual == DEPOSITOR ? holder : residual - Pieces.TABLE;
+            if (_blocked(c, residual)) residual = c.wrongBonds;
         }
-        if (_blocked(c, residual)) residual = terms.wrongBonds;
-        c.residuals[index] = residual;
-        _pay(c.payments, residual, left);
+        if (kept != 0) c.kept[c.keeps++] = Kept(index, kept, Pieces.four(rule), account(c, residual));
+        c.amounts[residual] += left;
     }
 
-    /// @dev The rule for outcome 0 if the depositor is slashed and there is one, else that of the outcome.
-    function _rule(Pot memory pot, uint8 outcome, bool slashed) private pure returns (bool, Rule memory rule) {
-        // Outcomes ascend, so a rule for outcome 0 is the first.
-        for (uint256 i; i < pot.rules.length; ++i) {
-            rule = pot.rules[i];
-            if (rule.outcome == outcome || (slashed && rule.outcome == 0)) return (true, rule);
-        }
-        return (false, rule);
-    }
-
-    function _split(Terms memory terms, Context memory c, Pot memory pot, Rule memory rule, address depositor)
-        private
-        pure
-        returns (uint256 left)
-    {
-        left = pot.amount;
-        uint256 sum;
-        for (uint256 i; i < rule.numbers.length; ++i) sum += rule.numbers[i];
-        uint128[] memory values = c.run.last.values;
-        for (uint256 i; i < rule.payees.length; ++i) {
-            uint256 part;
-            if (rule.kind == 0) part = rule.numbers[i];
-            else if (rule.kind == 1) part = uint256(pot.amount) * rule.numbers[i] / sum;
-            else if (i < values.length) part = values[i];
-            if (part > left) part = left;
-            address payee = rule.payees[i];
-            if (payee == CHALLENGER) {
-                left -= _challengers(terms, c, part);
-            } else if (payee == KEEPER) {
-                left -= _keeper(c, part);
-            } else {
-                left -= _give(c, payee == DEPOSITOR ? depositor : payee, part);
+    /// @dev The kind of the pot's rule and where its content begins: the rule for outcome 0 if the depositor is slashed
+    /// and there is one, else that of the outcome; kind 5 for none. `p`: where the number of rules stands.
+    function _rule(uint256 p, uint256 outcome, bool slashed) private pure returns (uint256 kind, uint256) {
+        unchecked {
+            uint256 n = Pieces.one(p);
+            ++p;
+            // Outcomes ascend, so a rule for outcome 0 is the first.
+            for (uint256 i; i < n; ++i) {
+                uint256 one = Pieces.one(p);
+                kind = Pieces.one(p + 1);
+                p += 2;
+                if (one == outcome || (slashed && one == 0)) return (kind, p);
+                if (kind == 3) p += 1;
+                else if (kind == 4) p += 4;
+                else {
+                    p += 1 + Pieces.one(p);
+                    if (kind != 2) {
+                        uint256 numbers = Pieces.one(p);
+                        ++p;
+                        for (; numbers != 0; --numbers) p += 1 + Pieces.one(p);
+                    }
+                }
             }
+            return (5, 0);
         }
     }
 
-    /// @dev Right challenges share by their bonds; a blocked challenger's share stays.
-    function _challengers(Terms memory terms, Context memory c, uint256 part) private pure returns (uint256 paid) {
-        for (uint256 r; c.rights >> r != 0; ++r) {
-            if (c.rights & (1 << r) == 0) continue;
-            paid += _give(c, c.run.challengers[r], part * terms.rungs[r].bond / c.rightBonds);
-        }
-    }
-
-    /// @dev Half (floor) to the caller of the last recorded verdict, the rest to the closer.
-    function _keeper(Context memory c, uint256 part) private pure returns (uint256 paid) {
-        uint256 half = c.run.judged != 0 ? part / 2 : 0;
-        if (half != 0) paid = _give(c, c.run.judge, half);
-        paid += _give(c, c.closer, part - half);
-    }
-
-    /// @dev Equal seats to those of the bench that answered, if the rung gave a verdict. Whoever left a slot empty in a
-    /// rung reached is among the final slashed (section 6), so blocked.
-    function _answered(Terms memory terms, Context memory c, uint256 amount, uint256 r)
+    function _split(Context memory c, uint256 amount, uint256 kind, uint256 p, uint256 holder)
         private
         pure
         returns (uint256 left)
     {
         left = amount;
-        if (c.run.judged & (1 << r) == 0) return left;
-        address[] memory bench = TermsLib.benchOf(terms.rungs[r]);
-        uint256 seat = amount / bench.length;
-        for (uint256 i; i < bench.length; ++i) {
-            left -= _give(c, bench[i], seat);
+        uint256 n = Pieces.one(p);
+        uint256 numbers = p + 2 + n;
+        uint256 sum = kind == 1 ? _sum(numbers, n) : 0;
+        uint128[] memory values = c.results[c.last].values;
+        for (uint256 i; i < n; ++i) {
+            uint256 part;
+            if (kind == 2) {
+                if (i < values.length) part = values[i];
+            } else {
+                (part, numbers) = Pieces.amount(numbers);
+                if (kind == 1) part = amount * part / sum;
+            }
+            if (part > left) part = left;
+            uint256 payee = Pieces.one(p + 1 + i);
+            if (payee == CHALLENGER) left -= _challengers(c, part);
+            else if (payee == KEEPER) left -= _keeper(c, part);
+            else left -= _give(c, payee == DEPOSITOR ? holder : payee - Pieces.TABLE, part);
         }
     }
 
-    // --- payments
+    function _sum(uint256 p, uint256 n) private pure returns (uint256 sum) {
+        for (; n != 0; --n) {
+            uint256 number;
+            (number, p) = Pieces.amount(p);
+            sum += number;
+        }
+    }
 
-    function _give(Context memory c, address account, uint256 amount) private pure returns (uint256) {
-        if (_blocked(c, account)) return 0;
-        _pay(c.payments, account, amount);
+    /// @dev Right challenges share by their bonds; a blocked challenger's share stays.
+    function _challengers(Context memory c, uint256 part) private pure returns (uint256 paid) {
+        for (uint256 r; c.rights >> r != 0; ++r) {
+            if (c.rights & (1 << r) == 0) continue;
+            paid += _give(c, _place(c, c.challengers[r]), part * c.facts[r].bond / c.rightBonds);
+        }
+    }
+
+    /// @dev Half (floor) to the caller of the last recorded verdict, the rest to the closer.
+    function _keeper(Context memory c, uint256 part) private pure returns (uint256 paid) {
+        uint256 half = c.judged != 0 ? part / 2 : 0;
+        if (half != 0) paid = _give(c, _place(c, c.judge), half);
+        if (part != half) paid += _give(c, _place(c, c.closer), part - half);
+    }
+
+    /// @dev Equal seats to those of the bench that answered, if the rung gave a verdict. Whoever left a slot empty in a
+    /// rung reached is among the final slashed (section 6), so blocked.
+    function _answered(Context memory c, uint256 amount, uint256 r) private pure returns (uint256 left) {
+        left = amount;
+        if (c.judged & (1 << r) == 0) return left;
+        uint256 list = Rungs.bench(c.facts[r]);
+        uint256 n = list & 0xff;
+        uint256 seat = amount / n;
+        for (uint256 i; i < n; ++i) left -= _give(c, Pieces.one((list >> 8) + i) - Pieces.TABLE, seat);
+    }
+
+    function _give(Context memory c, uint256 place, uint256 amount) private pure returns (uint256) {
+        if (_blocked(c, place)) return 0;
+        c.amounts[place] += amount;
         return amount;
     }
 
-    function _blocked(Context memory c, address account) private pure returns (bool) {
-        return _has(c.run.last.slashed, c.run.last.slashed.length, account);
-    }
-
-    function _payments(uint256 accounts) private pure returns (Payments memory) {
-        return Payments(new address[](accounts), new uint256[](accounts), 0);
-    }
-
-    function _pay(Payments memory payments, address account, uint256 amount) private pure {
-        if (amount == 0) return;
-        for (uint256 i; i < payments.count; ++i) {
-            if (payments.to[i] == account) {
-                payments.amounts[i] += amount;
-                return;
-            }
-        }
-        payments.to[payments.count] = account;
-        payments.amounts[payments.count++] = amount;
-    }
-
-    function _has(address[] memory list, uint256 count, address account) private pure returns (bool) {
-        for (uint256 i; i < count; ++i) {
-            if (list[i] == account) return true;
-        }
-        return false;
-    }
-
-    /// @dev `one` with those of the first `count` of `two` that it lacks.
-    function _union(address[] memory one, address[] memory two, uint256 count) private pure returns (address[] memory) {
-        address[] memory all = new address[](one.length + count);
-        uint256 n = one.length;
-        for (uint256 i; i < n; ++i) all[i] = one[i];
-        for (uint256 i; i < count; ++i) {
-            if (!_has(one, one.length, two[i])) all[n++] = two[i];
-        }
-        assembly ("memory-safe") {
-            mstore(all, n)
-        }
-        return all;
+    function _blocked(Context memory c, uint256 place) private pure returns (bool) {
+        return place < 256 && c.blocked >> place & 1 != 0;
     }
 }

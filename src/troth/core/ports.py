@@ -91,6 +91,15 @@ class Seekable(Protocol):
 Readable = BinaryIO | Seekable
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A depositor's signature over ``typed_data.join_digest``, for one pot, good until ``expiry`` (Unix seconds)."""
+
+    pot: int
+    expiry: int
+    signature: bytes
+
+
 ProvenLeaf = tuple[tuple[int, Account, int], tuple[bytes, ...]]
 """A leaf of a payout root (index, account, amount), and the proof from it to the root."""
 
@@ -108,8 +117,12 @@ class Book(Protocol):
         """Publish terms; the deal's id. Moves nothing."""
         ...
 
-    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int) -> bytes:
-        """``open``, and ``join`` of a pot of the opener's own, both or nothing; the deal's id."""
+    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int,
+                      consents: Sequence[Consent] = ()) -> bytes:
+        """``open``, ``join`` of a pot of the opener's own, and of others' with their consent; all or nothing.
+
+        The deal's id, which can be computed, and consented to, before anything is sent.
+        """
         ...
 
     def join(self, by: Account, deal: bytes, pot: int) -> None:

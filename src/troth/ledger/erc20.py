@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _BALANCE_OF = bytes.fromhex("70a08231")
 _TRANSFER = bytes.fromhex("a9059cbb")
 _APPROVE = bytes.fromhex("095ea7b3")
+_DOMAIN = bytes.fromhex("3644e515")
+_NONCES = bytes.fromhex("7ecebe00")
 _TOTAL_SUPPLY = bytes.fromhex("18160ddd")
 
 
@@ -32,6 +34,14 @@ class Erc20:
     def total(self) -> int:
         """The token's whole supply."""
         return self._number(_TOTAL_SUPPLY)
+
+    def domain(self) -> bytes:
+        """The separator that permits and authorizations are signed under (``DOMAIN_SEPARATOR()``, ERC-2612)."""
+        return self._number(_DOMAIN).to_bytes(32, "big")
+
+    def nonce(self, account: Account) -> int:
+        """What the account's next permit must count (ERC-2612)."""
+        return self._number(_NONCES + _word(account))
 
     def approve(self, sender: Sender, spender: Account, amount: int) -> None:
         """Let ``spender`` take up to ``amount`` from the sender's account."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from troth.core.deals_terms import readable
 from troth.core.errors import ActRefused, BadInput, OutsideFailed
-from troth.core.ports import ProvenLeaf
+from troth.core.ports import Consent, ProvenLeaf
 from troth.core.terms import RESULT, Account, DealState, Entry, Result, Terms, deal_id, history_hash
 from troth.ledger.artefacts import artefact
 from troth.ledger.chains.profiles import outlives
@@ -108,13 +108,15 @@ class EvmBook:
         self._send(by, calldata("open", salt, terms.to_bytes()))
         return deal_id(self.chain_id, self.address, by, salt, terms.hash())
 
-    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int) -> bytes:
-        """``open`` and ``join``, both or nothing. Raises ActRefused; BadInput as ``open`` does."""
+    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int,
+                      consents: Sequence[Consent] = ()) -> bytes:
+        """``open``, ``join`` and others' consents, all or nothing. Raises ActRefused; BadInput as ``open`` does."""
         if len(salt) != 32:
             raise BadInput("not a salt", expected="32 bytes", actual=f"{len(salt)} bytes")
         readable(terms)
         outlives(terms, self._outage)
-        self._send(by, calldata("openAndJoin", salt, terms.to_bytes(), _byte(pot)))
+        self._send(by, calldata("openAndJoin", salt, terms.to_bytes(), _byte(pot),
+                                [(_byte(one.pot), one.expiry, one.signature) for one in consents]))
         return deal_id(self.chain_id, self.address, by, salt, terms.hash())
 
     def join(self, by: Account, deal: bytes, pot: int) -> None:

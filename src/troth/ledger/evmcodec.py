@@ -19,7 +19,7 @@ DEAL = ("bytes32", STATE)
 
 CALLS: Mapping[str, tuple[str, ...]] = {
     "open": ("bytes32", "bytes"),
-    "openAndJoin": ("bytes32", "bytes", "uint8"),
+    "openAndJoin": ("bytes32", "bytes", "uint8", "(uint8,uint64,bytes)[]"),
     "join": ("bytes", "uint8"),
     "joinWithConsent": ("bytes", "uint8", "uint64", "bytes"),
     "joinWithPermit": ("bytes", "uint8", "uint256", "uint8", "bytes32", "bytes32"),

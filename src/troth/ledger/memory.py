@@ -14,7 +14,7 @@ from typing import Protocol
 from troth.core import deals, deals_terms
 from troth.core.deals import Deal, Question
 from troth.core.errors import ActRefused, BadInput, TrothError
-from troth.core.ports import Clock, ProvenLeaf
+from troth.core.ports import Clock, Consent, ProvenLeaf
 from troth.core.settlement import Credit
 from troth.core.terms import Account, DealState, Result, Rung, Terms, deal_id
 from troth.core.typed_data import authorization_nonce, join_digest
@@ -69,12 +69,19 @@ class MemoryBook:
         self._deals[opened.id] = opened
         return opened.id
 
-    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int) -> bytes:
-        """``open`` and ``join``, both or nothing. Raises ActRefused; BadInput as ``open`` does."""
-        opened = self._opened(by, terms, salt)
-        deals.check_join(opened, by, pot, self._clock.now())
-        self._enter(opened, pot, by)
-        return opened.id
+    def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int,
+                      consents: Sequence[Consent] = ()) -> bytes:
+        """``open``, ``join`` and others' consents, all or nothing. Raises ActRefused; BadInput as ``open`` does."""
+        deal = self._opened(by, terms, salt)
+        now = self._clock.now()
+        with self.tokens[terms.token].whole():
+            deals.check_join(deal, by, pot, now)
+            deal = self._joined(deal, pot)
+            for one in consents:
+                self._check_consent(deal, by, one)
+                deal = self._joined(deal, one.pot)
+        self._deals[deal.id] = deal
+        return deal.id
 
     def _opened(self, by: Account, terms: Terms, salt: bytes) -> Deal:
         if len(salt) != 32:
@@ -100,20 +107,25 @@ class MemoryBook:
         found = self._deal(deal)
         self._going()
         deals.check_join(found, by, pot, self._clock.now())
-        self._enter(found, pot, by)
+        self._deals[deal] = self._joined(found, pot)
 
     def join_with_consent(self, by: Account, deal: bytes, pot: int, expiry: int, signature: bytes) -> None:
         """Section 3, by anybody with the depositor's EIP-712 consent. Raises ActRefused."""
         found = self._deal(deal)
         self._going()
+        self._check_consent(found, by, Consent(pot, expiry, signature))
+        self._deals[deal] = self._joined(found, pot)
+
+    def _check_consent(self, found: Deal, by: Account, consent: Consent) -> None:
         now = self._clock.now()
-        deals.check_join(found, by, pot, now, consented=True)
+        deals.check_join(found, by, consent.pot, now, consented=True)
         terms = found.terms
-        digest = join_digest(self.chain_id, self.address, deal, pot, terms.token, terms.pots[pot].amount, expiry)
-        if now > expiry or recover_account(digest, signature) != terms.pots[pot].depositor:
+        pot = terms.pots[consent.pot]
+        digest = join_digest(self.chain_id, self.address, found.id, consent.pot, terms.token, pot.amount,
+                             consent.expiry)
+        if now > consent.expiry or recover_account(digest, consent.signature) != pot.depositor:
             raise ActRefused("BadConsent", "the depositor did not consent to this, or no longer", actual=f"time {now}",
-                             expected=f"{terms.pots[pot].depositor.hex()}'s signature, good until {expiry}")
-        self._enter(found, pot, terms.pots[pot].depositor)
+                             expected=f"{pot.depositor.hex()}'s signature, good until {consent.expiry}")
 
     def join_with_permit(self, by: Account, deal: bytes, pot: int, deadline: int, signature: bytes) -> None:
         """Section 3, by the depositor with its ERC-2612 permit for the pot's amount. Raises ActRefused; BadInput for a
@@ -125,10 +137,12 @@ class MemoryBook:
         now = self._clock.now()
         deals.check_join(found, by, pot, now)
         ledger = self.tokens[found.terms.token]
-        # Somebody may have brought this permit before: what counts is whether the Book may then take the amount.
-        with suppress(ActRefused):
-            ledger.permit(by, self.address, found.terms.pots[pot].amount, deadline, signature, now)
-        self._enter(found, pot, by)
+        with ledger.whole():
+            # Somebody may have brought this permit before: what counts is whether the Book may then take the amount.
+            with suppress(ActRefused):
+                ledger.permit(by, self.address, found.terms.pots[pot].amount, deadline, signature, now)
+            joined = self._joined(found, pot)
+        self._deals[deal] = joined
 
     def join_with_authorization(self, by: Account, deal: bytes, pot: int, valid_after: int, valid_before: int,
                                 signature: bytes) -> None:
@@ -235,9 +249,11 @@ class MemoryBook:
             raise ActRefused("Stopped", "the Book opens and joins nothing at present",
                              do="Acts of running deals go on.")
 
-    def _enter(self, found: Deal, pot: int, depositor: Account) -> None:
-        self._take(found.terms.token, depositor, found.terms.pots[pot].amount)
-        self._deals[found.id] = deals.join(found, pot, self._clock.now())
+    def _joined(self, found: Deal, pot: int) -> Deal:
+        """The deal with the pot deposited by its depositor, whose money is taken."""
+        terms = found.terms
+        self._take(terms.token, terms.pots[pot].depositor, terms.pots[pot].amount)
+        return deals.join(found, pot, self._clock.now())
 
     def _judged(self, by: Account, found: Deal) -> Deal:
         question = deals.question(found, self._clock.now())

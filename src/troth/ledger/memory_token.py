@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from troth.core.errors import ActRefused
 from troth.core.terms import Account
@@ -64,6 +65,16 @@ class MemoryToken:
         self.transfer(owner, to, amount)
         if allowed != UNLIMITED:
             self._allowances[owner, spender] = allowed - amount
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """All of what is done inside, or, where it is refused, nothing of it."""
+        before = dict(self._balances), dict(self._allowances), dict(self._nonces)
+        try:
+            yield
+        except ActRefused:
+            self._balances, self._allowances, self._nonces = before
+            raise
 
     def nonce_of(self, owner: Account) -> int:
         """What the owner's next permit must count (ERC-2612)."""

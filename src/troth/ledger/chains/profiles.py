@@ -53,6 +53,8 @@ def outlives(terms: Terms, outage: int) -> None:
     Looked at: every ask, every window, and every verdict period but where one seat is asked last, whose answer can be
     judged in the same act.
     """
+    if not outage:
+        return  # terms that no Book opens are the Book's to refuse
     for index, rung in enumerate(terms.rungs):
         for what, period in _periods(rung):
             if period <= outage:
