@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IBook} from "../src/interfaces/IBook.sol";
-import {Entry, Leaf} from "../src/interfaces/Types.sol";
+import {Consent, Entry, Leaf} from "../src/interfaces/Types.sol";
 import {State} from "../src/libraries/States.sol";
 import {Terms, Words} from "./Words.sol";
 import {vm} from "./forge/Vm.sol";
@@ -59,7 +59,7 @@ abstract contract Desk {
     {
         bytes memory text = Words.encode(terms);
         bytes memory answer;
-        (ok, answer) = _call(by, abi.encodeCall(IBook.openAndJoin, (salt, text, pot)));
+        (ok, answer) = _call(by, abi.encodeCall(IBook.openAndJoin, (salt, text, pot, new Consent[](0))));
         if (ok) id = _opened(by, salt, text, answer);
     }
 
