@@ -6,7 +6,8 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful faults mutants bench study docs clean chromium postgres
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants bench study docs clean \
+        chromium postgres
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -26,6 +27,11 @@ tests/tools/node_modules: tests/tools/package-lock.json
 	cd tests/tools && npm ci --silent --no-audit --no-fund
 	touch $@
 
+build/%-venv: tests/proofs/requirements/%.txt   # Slither and Halmos pin what the rest cannot live with
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
 	$(BIN)/troth demo --out $(OUT) $(ARGS)
 
@@ -43,12 +49,28 @@ lint: $(VENV)/dev
 contracts: contracts/node_modules tests/tools/node_modules   ## compile the contracts; the artefacts are shipped in the package
 	cd contracts && node compile.mjs
 
-test: $(VENV)/dev contracts/node_modules tests/tools/node_modules chromium postgres lint   ## everything that must hold, under ten minutes on two cores
+test: $(VENV)/dev build/slither-venv contracts/node_modules tests/tools/node_modules chromium postgres lint   ## everything that must hold, under ten minutes on two cores
 	cd contracts && node compile.mjs --check
+	$(BIN)/python -m tests.proofs slither
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
+
+reading: $(VENV)/dev tests/tools/node_modules postgres   ## the index: hundreds of histories with forks, lies and crashes, on SQLite, Postgres and a node
+	TROTH_STATEFUL=deep $(BIN)/pytest tests/ledger/test_reading_sqlite.py tests/ledger/test_reading_postgres.py tests/ledger/test_reading_anvil.py -s $(ARGS)
+
+forge: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## fuzz tests and invariants of the contracts, deep
+	$(BIN)/python -m tests.proofs forge $(ARGS)
+
+halmos: $(VENV)/dev build/halmos-venv contracts/node_modules tests/tools/node_modules   ## prove the Book's core paths for all values
+	$(BIN)/python -m tests.proofs halmos $(ARGS)
+
+planted: $(VENV)/dev build/halmos-venv build/slither-venv contracts/node_modules tests/tools/node_modules   ## each proof tool fails on planted bugs
+	$(BIN)/python -m tests.proofs planted $(ARGS)
+
+slither: $(VENV)/dev build/slither-venv contracts/node_modules   ## each finding fixed or explained in contracts/slither.json
+	$(BIN)/python -m tests.proofs slither
 
 faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand schedules of crashes, a moody node, re-organisations
 	TROTH_FAULTS=1000 TROTH_KILLS=60 $(BIN)/pytest tests/ledger/test_outbox_faults.py tests/ledger/test_outbox_kills.py -s $(ARGS)

@@ -62,8 +62,8 @@ class Meter(Sender):
     notes: dict[str, int]
     name: str
 
-    def send(self, to: bytes | None, data: bytes = b"", *, value: int = 0, gas: int | None = None) -> Receipt:
-        receipt = super().send(to, data, value=value, gas=gas)
+    def send(self, to: bytes | None, data: bytes = b"", **options: Any) -> Receipt:
+        receipt = super().send(to, data, **options)
         if self.name:
             self.notes[self.name] = receipt.gas_used
         return receipt

@@ -105,18 +105,24 @@ class Deals:
                      self.bench.actor("court"))
 
     def decide(self, signed: bool = False) -> dict[str, int]:
-        """Open, join, start, ten ballots (or ten signed ones in one transaction), count, judge, close."""
+        """Open and join, start with the first ballot, the other ballots, count, judge, close; or ten signed ballots in
+        one transaction. Whoever proposes opens, whoever votes first starts.
+        """
         bench, ballots, proposer = self.bench, self.ballots, self.proposer
         bench.notes.clear()
-        deal = bench.open("open", proposer, self.terms())
-        bench.act("join", proposer, bench.book.join, deal, 0)
-        bench.act("start", proposer, ballots.start, deal)
+        bench.deals += 1
+        deal = bench.act("open and join", proposer, bench.book.open_and_join, self.terms(),
+                         bench.deals.to_bytes(32, "big"), 0)
+        first, *rest = self.town.voters
         if signed:
+            bench.act("start", proposer, ballots.start, deal)
             digest = ballot_digest(bench.book.chain_id, self.where, bench.book.address, deal, 0, FOR)
             said = [Ballot(voter, FOR, bench.keys[voter].sign_digest(digest)) for voter in self.town.voters]
             bench.act("ten signed ballots", proposer, ballots.cast_signed, deal, 0, said)
-        for n, voter in enumerate(() if signed else self.town.voters):
-            bench.act(f"ballot {n + 1}", voter, ballots.cast, deal, 0, FOR)
+        else:
+            bench.act("start and ballot 1", first, ballots.start, deal, FOR)
+            for n, voter in enumerate(rest):
+                bench.act(f"ballot {n + 2}", voter, ballots.cast, deal, 0, FOR)
         bench.clock.advance(DAY - DAY // 8)
         bench.act("count", proposer, ballots.count, deal)
         bench.act("judge", proposer, bench.book.judge, deal)
@@ -124,7 +130,7 @@ class Deals:
         final = bench.book.state(deal).final
         assert final is not None
         assert final.outcome == UPHELD
-        shown = {name: gas for name, gas in bench.notes.items() if name not in {f"ballot {n}" for n in range(2, 10)}}
+        shown = {name: gas for name, gas in bench.notes.items() if name not in {f"ballot {n}" for n in range(3, 10)}}
         return shown | {"in all": sum(bench.notes.values())}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import replace
 from typing import Any
@@ -32,7 +33,7 @@ from troth.core.terms import UPHELD, Account, Result
 from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.artefacts import artefact
 from troth.ledger.chains.transactions import CURVE_ORDER
-from troth.ledger.evm import EvmBook
+from troth.ledger.evm import ACTS, EvmBook
 from troth.ledger.relay import REQUEST_GAS, RelayedSender, Relayer, Request, _execute, recovered, signed_request
 from troth.ledger.sending import Receipt, call
 
@@ -102,6 +103,13 @@ def test_a_whole_deal_by_signatures(world: EvmWorld) -> None:
     assert {who: nonces(world, who) for who in before} == before
     entries = book.state(deal).history
     assert [entry.by for entry in entries[:3]] == [WORKER, RIVAL, RIVAL]
+
+
+def test_every_act_of_the_book_can_be_requested() -> None:
+    """Whatever acts for an account, by its signature's name, is one of ``ACTS``."""
+    acting = {name for name, method in vars(EvmBook).items()
+              if inspect.isfunction(method) and list(inspect.signature(method).parameters)[1:2] == ["by"]}
+    assert acting - {"_send", "estimate"} == set(ACTS)
 
 
 def test_the_owner_stops_the_book_by_signature(world: EvmWorld) -> None:
@@ -253,9 +261,8 @@ def test_attack_on_the_relayers_purse(world: EvmWorld) -> None:
     with pytest.raises(Misuse, match="nothing to carry"):
         relayer(world).carry_all([])
     assert world.web3.eth.block_number == head
-    book = EvmBook(world.web3, world.addresses.book, lambda _: None, chain_id=1, gas=None)  # type: ignore[arg-type,return-value]
     with pytest.raises(Misuse, match="nothing to relay"):
-        signed_request(world.web3, seed(WORKER), world.forwarder, lambda _: book.state(deal),
+        signed_request(world.web3, seed(WORKER), world.forwarder, lambda _: world.book.state(deal),
                        chain_id=world.chain.chain_id, now=world.now)
 
 

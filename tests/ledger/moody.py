@@ -54,6 +54,7 @@ class MoodyNode:
         self.pool: dict[int, Transaction] = {}
         self.raw: dict[int, bytes] = {}
         self.delayed: list[bytes] = []
+        self.seen: list[bytes] = []  # whatever was broadcast once, somebody still has
         self.base, self.final = GWEI, 0
         self.reorgs = self.foreign = self.replaced = self.deepest = 0
 
@@ -111,6 +112,7 @@ class MoodyNode:
     def eth_sendRawTransaction(self, text: str) -> Any:
         raw = bytes.fromhex(text[2:])
         tx_hash = "0x" + bytes(keccak(raw)).hex()
+        self.seen.append(raw)
         if self._mood(0.15):
             return {"result": tx_hash}  # dropped
         if self._mood(0.1):
@@ -170,9 +172,15 @@ class MoodyNode:
         for block in lost:
             if block is not None and block.tx is not None and self.rng.random() < 0.5:
                 self._accept(block.tx)
+        self.gossip()
         self.reorgs, self.deepest = self.reorgs + 1, max(self.deepest, depth)
         for _ in range(depth + 1):
             self.mine()
+
+    def gossip(self) -> None:
+        """Others hand back some of what was ever broadcast, dropped ones too, before the node has new ones."""
+        for raw in self.rng.sample(self.seen, min(len(self.seen), 4)):
+            self._accept(raw)
 
     def somebody_else(self) -> None:
         """Another wallet with the same key sends something."""
@@ -204,6 +212,8 @@ class MoodyNode:
             self.base = GWEI * self.rng.choice((1, 1, 2, 5, 40, 200))
         elif what < 0.9 and self.pool:  # it forgets
             self.pool.pop(self.rng.choice(list(self.pool)))
+        elif what < 0.95:
+            self.gossip()
         elif self.delayed:
             self._accept(self.delayed.pop(self.rng.randrange(len(self.delayed))))
         return None
@@ -213,8 +223,11 @@ class StagedOutbox(Outbox):
     """An outbox that stops its process around every write and every try for the lock."""
 
     def __init__(self, path: Path, pause: Callable[[], None]) -> None:
-        self.pause = pause
+        pause()
+        self.pause: Callable[[], None] = lambda: None  # whoever opens it holds a lock that others wait for in earnest
         super().__init__(path)
+        self.pause = pause
+        pause()
 
     @contextmanager
     def writing(self, *, durable: bool) -> Iterator[None]:

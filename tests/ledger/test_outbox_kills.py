@@ -234,18 +234,3 @@ def test_reorganisations_of_every_depth_while_sending(anvil: Anvil, tmp_path: Pa
         assert bytes.fromhex(block["hash"][2:]) == done.block_hash
         assert "0x" + done.tx_hash.hex() in block["transactions"]
         assert anvil.count(act) == 1
-
-
-def test_many_processes_open_a_new_outbox_at_once(tmp_path: Path) -> None:
-    for turn in range(5):
-        path = tmp_path / f"{turn}"
-        start = time.monotonic() + 0.05
-
-        def opened(path: Path = path, start: float = start) -> None:
-            while time.monotonic() < start:
-                pass
-            for _ in range(20):
-                Outbox(path).close()
-
-        children = [fork(opened) for _ in range(4)]
-        assert [os.WEXITSTATUS(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4

@@ -12,7 +12,7 @@ from ports.books import VOTING, World, account, key
 from troth.core.errors import ActRefused
 from troth.core.terms import KEEPER, REFUTED, UPHELD, Account, Ask, Pot, Result, Rung, Split, Terms
 from troth.core.typed_data import ballot_digest
-from troth.ledger.ballots import ABSTAIN, AGAINST, FOR, GRACE, Ballot, Ballots
+from troth.ledger.ballots import ABSTAIN, AGAINST, FOR, GRACE, NONE, Ballot, Ballots
 from troth.verify.policies.vote import token_param
 
 DAY = 86_400
@@ -118,6 +118,16 @@ class BallotsSuite(ABC):
         assert polling.world.balance(RIVAL) == 10
         assert polling.world.balance(ballots.address) == 0
         assert book.state(deal).history[0].by == ballots.address
+
+    def test_the_first_ballot_comes_with_the_start(self, polling: Polling) -> None:
+        """Of whoever starts, if it likes; one that does not count is refused with the start, and nothing happened."""
+        ballots, deal = polling.ballots, polling.opened()
+        refused("NoVotes", ballots.start, RIVAL, deal, FOR)
+        refused("BadChoice", ballots.start, HOLDERS[0], deal, NONE + 1)
+        assert ballots.tally(deal, 0) is None
+        ballots.start(HOLDERS[0], deal, AGAINST)
+        assert polling.votes(deal) == (100, 0, 0)
+        refused("Voted", ballots.cast, HOLDERS[0], deal, 0, FOR)
 
     def test_no_quorum_is_silence(self, polling: Polling) -> None:
         """Fewer than a fifth decided nothing: the terms say what silence means."""

@@ -50,6 +50,8 @@ def quote_cases(at: Addresses) -> list[Case]:
         case("two agree", GOOD, sign(a), sign(b)),
         case("all agree", GOOD, sign(a), sign(b), sign(c)),
         case("two agree, one says otherwise and is not slashed", GOOD, sign(a, bad), sign(b), sign(c)),
+        case("two agree, the first is malformed", GOOD, said(a, 1, b"rubbish"), sign(b), sign(c)),
+        case("two agree, the first had expired", GOOD, sign(a, expiry=FREEZE - 1), sign(b), sign(c)),
         case("silence", None),
         case("one voice", None, sign(a)),
         case("no two agree", None, sign(a), sign(b, bad)),
@@ -143,6 +145,8 @@ def mandated_cases(at: Addresses) -> list[Case]:
         case("the inner policy answers nothing", None, act, said(AGENT, 1, b"\x02"), policy="mandatedp"),
         case("the inner policy burns all gas", None, act, said(AGENT, 1, b"\x03"), policy="mandatedp"),
         case("the inner policy answers too much", None, act, said(AGENT, 1, b"\x04"), policy="mandatedp"),
+        case("the inner policy gives the longest answer", b"\x09" * 8192, act, said(AGENT, 1, b"\x09" * 8192),
+             policy="mandatedp"),
         case("the inner policy answers rubbish, for the Book to refuse", b"junk", act, said(AGENT, 1, b"junk"),
              policy="mandatedp"),
     ]

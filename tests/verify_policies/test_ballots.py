@@ -15,7 +15,7 @@ from troth.core.errors import ActRefused
 from troth.core.terms import Account
 from troth.core.typed_data import ballot_digest
 from troth.ledger.artefacts import artefact, code_hash
-from troth.ledger.ballots import ABSTAIN, AGAINST, FOR, Ballot, EvmBallots, MemoryBallots, MemoryVotes
+from troth.ledger.ballots import ABSTAIN, AGAINST, FOR, NONE, Ballot, EvmBallots, MemoryBallots, MemoryVotes
 from troth.ledger.deploy import code_at
 from troth.ledger.memory import Policy
 from troth.verify.policies.vote import Vote
@@ -110,7 +110,7 @@ class Move:
         ballots, deal, rung = polling.ballots, self.deal, self.rung
         try:
             if self.name == "start":
-                ballots.start(self.who, deal)
+                ballots.start(self.who, deal, self.choice)
             elif self.name == "cast":
                 ballots.cast(self.who, deal, rung, self.choice)
             elif self.name == "signed":
@@ -196,10 +196,10 @@ def test_a_contract_account_votes_in_memory() -> None:
 def test_a_false_book_fills_only_its_own_polls(voting: EvmPolling) -> None:
     """The contract asks whatever Book it is given about whatever deal; what is none of that Book's is refused."""
     deal, world, ballots = voting.opened(), voting.world, voting.ballots
-    made_of, kinds = world.book.made_of(deal), ("address", "bytes")
-    refused("Reverted", ballots._send, RIVAL, "start", kinds, voting.token, made_of)
+    made_of, kinds = world.book.made_of(deal), ("address", "bytes", "uint8")
+    refused("Reverted", ballots._send, RIVAL, "start", kinds, voting.token, made_of, NONE)
     for other in (made_of[:51], made_of[:-1] + b"\x07", b"\x07" + made_of[1:], made_of + b"\x00"):
-        refused("BadTerms", ballots._send, RIVAL, "start", kinds, world.addresses.book, other)
+        refused("BadTerms", ballots._send, RIVAL, "start", kinds, world.addresses.book, other, NONE)
     assert ballots.tally(deal, 0) is None
 
 

@@ -10,7 +10,7 @@ from eth_abi.abi import decode, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ports.books import MemoryWorld, made_up
+from ports.books import STEP, MemoryWorld, made_up
 from ports.evm_world import EvmWorld
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput
@@ -54,6 +54,18 @@ def test_shapes(chain: EvmWorld, name: str, policy: str, rung: object, accepted:
     found = call(chain.web3, chain.addresses.policies[policy][0],
                  selector + encode((RUNG,), (rung.abi(),)))  # type: ignore[attr-defined]
     assert decode(["bool"], found)[0] is accepted
+
+
+TICKS = {"median2": STEP}
+"""Of all others it is 0."""
+
+
+def test_ticks(chain: EvmWorld) -> None:
+    policies = MemoryWorld().book.policies
+    for name in {case.policy for case in cases(MADE_UP)}:
+        assert policies[MADE_UP.policies[name][0]].code.tick() == TICKS.get(name, 0), name
+        found = call(chain.web3, chain.addresses.policies[name][0], keccak256(b"tick()")[:4])
+        assert int.from_bytes(found, "big") == TICKS.get(name, 0), name
 
 
 @settings(deadline=None)

@@ -207,12 +207,16 @@ def test_few_liars_do_not_move_the_median(honest: int, extra: int, data: st.Data
     lies = data.draw(st.lists(st.integers(0, 2**128 - 1), min_size=liars, max_size=liars))
     order = data.draw(st.permutations(list(zip(people, (*truth, *lies), strict=True))))
     entries = [said(who, 0, reading(value)) for who, value in order]
-    found = Median(k, AGE, LEAST).judge(asked(asks(Ask("reading", bench, 5)), *entries))
+    policy = Median(k, AGE, LEAST)
+    found = policy.judge(asked(asks(Ask("reading", bench, 5)), *entries))
+    assert policy.tick() == 0
     if len(people) < k:
         assert found is None
     else:
         assert found is not None
-        assert min(truth) <= Result.from_bytes(found).values[0] <= max(truth)
+        result = Result.from_bytes(found)
+        assert min(truth) <= result.values[0] <= max(truth)
+        assert not result.slashed, "unless a spread is stated"
 
 
 @given(st.lists(st.integers(0, 2**128 - 1), min_size=1, max_size=9), st.integers(0, 2**32 - 1))

@@ -48,6 +48,7 @@ contract Ballots is EIP712 {
     }
 
     bytes32 private constant BALLOT = keccak256("Ballot(address book,bytes32 deal,uint8 rung,uint8 choice)");
+    uint8 private constant NONE = 3; // no choice
     uint256 private constant RUNNING = 2;
     uint256 private constant BEFORE_TERMS = 52; // of a deal's bytes: opener 20, salt 32
     uint256 private constant TO_RUNGS = 10; // of terms behind their table: token, fundBy, wrongBonds
@@ -63,10 +64,11 @@ contract Ballots is EIP712 {
 
     constructor() EIP712("Troth Ballots", "1") {}
 
-    /// @notice Fixes the snapshot of the rung that runs; by anybody, once.
+    /// @notice Fixes the snapshot of the rung that runs; by anybody, once. `choice`: the caller's own ballot with it, or
+    /// 3 for none.
     /// @dev A token whose clock is time is read one second before the ask began, whoever calls when. One that counts
     /// blocks is read at the block before this call, which must come within GRACE.
-    function start(address book, bytes calldata deal) external returns (bytes32 poll) {
+    function start(address book, bytes calldata deal, uint8 choice) external returns (bytes32 poll) {
         (bytes32 dealId, uint8 index, Rung memory rung, uint256 ask, uint256 begun) = _asked(book, deal);
         if (ask + 1 < rung.asks.length) revert TooEarly();
         uint256 period = rung.asks[rung.asks.length - 1].period;
@@ -87,12 +89,14 @@ contract Ballots is EIP712 {
         found.closes = uint32(closes);
         found.number = _count[book]++; // reverts past the last number
         emit PollStarted(poll, book, dealId, index, address(token), uint48(snapshot));
+        if (choice > NONE) revert BadChoice();
+        if (choice != NONE && !_cast(book, poll, found, msg.sender, choice)) revert NoVotes();
     }
 
     /// @notice Votes with all the votes the caller had at the snapshot, once and for all.
     function cast(address book, bytes32 deal, uint8 rung, uint8 choice) external {
         (bytes32 poll, Poll storage found) = _open(book, deal, rung);
-        if (choice > 2) revert BadChoice();
+        if (choice >= NONE) revert BadChoice();
         if (_has(book, msg.sender, found.number)) revert Voted();
         if (!_cast(book, poll, found, msg.sender, choice)) revert NoVotes();
     }
@@ -107,7 +111,7 @@ contract Ballots is EIP712 {
         (bytes32 poll, Poll storage found) = _open(book, deal, rung);
         for (uint256 i; i < ballots.length; ++i) {
             Ballot calldata one = ballots[i];
-            if (one.choice > 2 || _has(book, one.voter, found.number)) continue;
+            if (one.choice >= NONE || _has(book, one.voter, found.number)) continue;
             bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(BALLOT, book, deal, rung, one.choice)));
             if (!Signatures.by(one.voter, digest, one.signature)) continue;
             if (_cast(book, poll, found, one.voter, one.choice)) ++counted;

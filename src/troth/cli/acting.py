@@ -10,13 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, chain_app, deal_app, show, workspace
-from troth.core.errors import BadInput, Misuse, OutsideFailed
+from troth.cli.parts import Json, Where, chain_app, claim_id, deal_app, read_file, show, workspace, write_file
+from troth.core.errors import BadInput, Misuse
 
 PAUSE = 15.0
 """Seconds between two rounds of a keeper."""
-
-
 Until = Annotated[str | None, typer.Option("--wait", help="Until all are included, safe or finalized.")]
 Worth = Annotated[str | None, typer.Option("--worth", help="Wei that a unit of the token is worth.")]
 Loss = Annotated[bool, typer.Option("--at-a-loss", help="Also what costs more than it earns.")]
@@ -46,13 +44,10 @@ def deal_request(act: Annotated[str, typer.Argument(help="join, submit, judge, c
                  hours: Annotated[int, typer.Option("--hours", min=1, help="How long it is good for.")] = 24,
                  home: Where = None, as_json: Json = False) -> None:
     """Sign an act of this party's for somebody else to carry and pay for. Nothing is sent."""
-    from troth.store.files import replacing  # start-up time
-
     given = _values(act, values)
     with workspace(home) as party:
         one = party.request(act, *given, life=hours * 3600)
-        with replacing(output) as out:
-            out.write(one.encode())
+        write_file(output, one.encode())
         show({"request": one.digest().hex(), "from": "0x" + one.signer.hex(), "act": act, "nonce": one.nonce,
               "deadline": one.deadline, "output": str(output)}, as_json)
 
@@ -63,7 +58,7 @@ def deal_relay(files: Annotated[list[Path], typer.Argument(help="Signed requests
     """Carry others' signed requests to the Book, at this party's cost."""
     from troth.ledger.relay import Request  # start-up time
 
-    requests = [Request.decode(_read(path)) for path in files]
+    requests = [Request.decode(read_file(path)) for path in files]
     with workspace(home) as party:
         if len(requests) == 1:
             receipt = party.relayer.carry(requests[0])
@@ -121,10 +116,6 @@ def _values(act: str, values: list[str]) -> list[Any]:
     return [read(value) for read, value in zip(readers, values, strict=True)]
 
 
-def _hash(text: str) -> bytes:
-    return _hex(text, 32)
-
-
 def _account(text: str) -> bytes:
     return _hex(text, 20)
 
@@ -145,16 +136,9 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
-
-
 ACTS: Mapping[str, tuple[Callable[[str], Any], ...]] = {
-    "join": (_hash, _number), "submit": (_hash, _number, _number, _hash, _data), "judge": (_hash,),
-    "challenge": (_hash,), "close": (_hash,), "sweep": (_hash, _number), "withdraw": (_account,),
+    "join": (claim_id, _number), "submit": (claim_id, _number, _number, claim_id, _data), "judge": (claim_id,),
+    "challenge": (claim_id,), "close": (claim_id,), "sweep": (claim_id, _number), "withdraw": (_account,),
 }
 _WORDS = {"join": "DEAL POT", "submit": "DEAL ASK SLOT CLAIM DATA", "judge": "DEAL", "challenge": "DEAL",
           "close": "DEAL", "sweep": "DEAL POT", "withdraw": "TOKEN"}

@@ -25,7 +25,8 @@ from troth.ledger.sending import Receipt, Sender, call
 if TYPE_CHECKING:
     from web3 import Web3
 
-AGAINST, FOR, ABSTAIN = range(3)
+AGAINST, FOR, ABSTAIN, NONE = range(4)
+"""Choices; ``NONE`` is no ballot."""
 GRACE = 600
 """Of a token that counts blocks: how many seconds after the ask began its snapshot may be fixed."""
 COUNTING = 8
@@ -57,8 +58,8 @@ class Ballots(Protocol):
 
     address: Account
 
-    def start(self, by: Account, deal: bytes) -> None:
-        """Fix the snapshot of the deal's current rung; anybody, once."""
+    def start(self, by: Account, deal: bytes, choice: int = NONE) -> None:
+        """Fix the snapshot of the deal's current rung; anybody, once. choice: the caller's own ballot with it."""
         ...
 
     def cast(self, by: Account, deal: bytes, rung: int, choice: int) -> None:
@@ -166,9 +167,9 @@ class MemoryBallots:
         self._clock, self._book, self._tokens, self._contract_signs = clock, book, tokens, contract_signs
         self._polls: dict[bytes, _Poll] = {}
 
-    def start(self, by: Account, deal: bytes) -> None:
-        """See ``Ballots``. Raises ActRefused: BadTerms, NotAsked, TooEarly, TooLate, Started; Reverted for a token
-        without votes.
+    def start(self, by: Account, deal: bytes, choice: int = NONE) -> None:
+        """See ``Ballots``. Raises ActRefused: BadTerms, NotAsked, TooEarly, TooLate, Started, BadChoice, NoVotes;
+        Reverted for a token without votes.
         """
         rung, index, ask, begun = self._asked(deal)
         if ask < len(rung.asks) - 1:
@@ -186,18 +187,15 @@ class MemoryBallots:
         if not token.seconds and now >= begun + GRACE:
             raise ActRefused("TooLate", "the snapshot was to be fixed soon after the ask began",
                              expected=f"before {begun + GRACE}", actual=now)
-        self._polls[poll] = _Poll(rung.param[12:], begun - 1 if token.seconds else token.clock() - 1, closes)
+        found = _Poll(rung.param[12:], begun - 1 if token.seconds else token.clock() - 1, closes)
+        if choice != NONE:
+            self._choose(found, by, choice)
+        self._polls[poll] = found
 
     def cast(self, by: Account, deal: bytes, rung: int, choice: int) -> None:
         """See ``Ballots``. Raises ActRefused: NoPoll, TooLate, BadChoice, Voted, NoVotes."""
         found = self._open(deal, rung)
-        if choice not in (AGAINST, FOR, ABSTAIN):
-            raise ActRefused("BadChoice", "not a choice", expected="0 against, 1 for, 2 abstains", actual=choice)
-        if by in found.voted:
-            raise ActRefused("Voted", "this account has voted", actual=by.hex())
-        if not self._cast(found, by, choice):
-            raise ActRefused("NoVotes", "no votes at the snapshot", actual=by.hex(),
-                             do="Votes count for whom they were delegated to before the ask began.")
+        self._choose(found, by, choice)
 
     def cast_signed(self, by: Account, deal: bytes, rung: int, ballots: Sequence[Ballot]) -> None:
         """See ``Ballots``. Raises ActRefused: NoPoll, TooLate."""
@@ -254,6 +252,15 @@ class MemoryBallots:
             raise ActRefused("TooLate", "voting is over", expected=f"before {found.closes}")
         return found
 
+    def _choose(self, found: _Poll, by: Account, choice: int) -> None:
+        if choice not in (AGAINST, FOR, ABSTAIN):
+            raise ActRefused("BadChoice", "not a choice", expected="0 against, 1 for, 2 abstains", actual=choice)
+        if by in found.voted:
+            raise ActRefused("Voted", "this account has voted", actual=by.hex())
+        if not self._cast(found, by, choice):
+            raise ActRefused("NoVotes", "no votes at the snapshot", actual=by.hex(),
+                             do="Votes count for whom they were delegated to before the ask began.")
+
     def _cast(self, found: _Poll, voter: Account, choice: int) -> bool:
         weight = self._tokens[found.token].past_votes(voter, found.snapshot)
         if not weight:
@@ -276,9 +283,9 @@ class EvmBallots:
         self._web3, self._senders, self._book = web3, senders, book
         self._errors = (*artefact("Ballots").errors, *artefact("Book").errors)
 
-    def start(self, by: Account, deal: bytes) -> None:
+    def start(self, by: Account, deal: bytes, choice: int = NONE) -> None:
         """See ``Ballots``."""
-        self._send(by, "start", ("address", "bytes"), self._book.address, self._book.made_of(deal))
+        self._send(by, "start", ("address", "bytes", "uint8"), self._book.address, self._book.made_of(deal), choice)
 
     def cast(self, by: Account, deal: bytes, rung: int, choice: int) -> None:
         """See ``Ballots``."""

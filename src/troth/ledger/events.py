@@ -43,11 +43,13 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 table of a deal's terms, its opener, and each challenger. Amounts, sizes and leaf indices are decimal text, since they
 pass 64 bits. terms, data: the bytes that the event holds; result: its words."""
 
-CREDITED = "0x" + keccak(b"CreditAdded(address,address,uint256)").hex()
-WITHDRAWN = "0x" + keccak(b"Withdrawn(address,address,uint256)").hex()
-STOPPED = "0x" + keccak(b"StopSet(bool)").hex()
+CREDITED = keccak(b"CreditAdded(address,address,uint256)")
+WITHDRAWN = keccak(b"Withdrawn(address,address,uint256)")
+STOPPED = keccak(b"StopSet(bool)")
 
 # "31xB" is a word that holds a byte, and so on. Packing writes zeros where "x" is, so packing again checks them.
+_unhex = bytes.fromhex
+_ALL_32 = {32}
 _JOINED = Struct(">31xB24xQ")
 _ENTRY = Struct(">BBBBQ20s32s24xQ")
 _CLOSED = Struct(">31xB24xQ31xB24xQ24xQ32s16x16s24xQ")
@@ -178,18 +180,18 @@ def _table(terms: bytes) -> tuple[tuple[bytes, ...], bytes, int]:
 
 # -- all of them -----------------------------------------------------------------------------------------------------
 
-_BOOK: Mapping[str, tuple[str, int, Callable[[Sequence[bytes], bytes], Row]]] = {
-    "0x" + evmcodec.JOINED.hex(): ("joined", 2, _joined),
-    "0x" + evmcodec.RECORDED.hex(): ("recorded", 2, _recorded),
-    "0x" + evmcodec.CLOSED.hex(): ("closed", 2, _closed),
-    "0x" + evmcodec.LEAF_COLLECTED.hex(): ("collected", 2, _collected),
-    "0x" + evmcodec.ROOT_SWEPT.hex(): ("swept", 2, _swept),
+_BOOK: Mapping[bytes, tuple[str, int, Callable[[Sequence[bytes], bytes], Row]]] = {
+    evmcodec.JOINED: ("joined", 2, _joined),
+    evmcodec.RECORDED: ("recorded", 2, _recorded),
+    evmcodec.CLOSED: ("closed", 2, _closed),
+    evmcodec.LEAF_COLLECTED: ("collected", 2, _collected),
+    evmcodec.ROOT_SWEPT: ("swept", 2, _swept),
     CREDITED: ("credited", 3, _money),
     WITHDRAWN: ("withdrawn", 3, _money),
     STOPPED: ("stopped", 1, _stopped),
 }
-_ANCHOR = {"0x" + anchors.event_topic().hex(): ("anchored", 3, _anchored)}
-_OPENING = "0x" + evmcodec.OPENED.hex()
+_ANCHOR = {anchors.event_topic(): ("anchored", 3, _anchored)}
+_OPENING = evmcodec.OPENED
 
 
 class Reader:
@@ -221,12 +223,12 @@ class Reader:
         if layouts is None:
             return
         names = log["topics"]
-        data = bytes.fromhex(log["data"][2:])
-        topics = [bytes.fromhex(topic[2:]) for topic in names]
-        place = int(log["blockNumber"], 16), int(log["logIndex"], 16), bytes.fromhex(log["transactionHash"][2:])
-        if log.get("removed") or len(place[2]) != 32 or set(map(len, topics)) != {32}:
+        data = _unhex(log["data"][2:])
+        topics = [_unhex(topic[2:]) for topic in names]
+        place = int(log["blockNumber"], 16), int(log["logIndex"], 16), _unhex(log["transactionHash"][2:])
+        if log.get("removed") or len(place[2]) != 32 or set(map(len, topics)) != _ALL_32:
             raise Strange("a log that was removed, or is none")
-        name = names[0].lower()
+        name = topics[0]
         if name == _OPENING and layouts is _BOOK:
             self._open(place, topics, data, found)
             return

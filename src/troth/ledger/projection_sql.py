@@ -185,6 +185,7 @@ class SqliteStore(Store):
         self._ours()  # before anything is written to what may be somebody else's
         self.all("PRAGMA journal_mode=WAL")
         self.all("PRAGMA synchronous=NORMAL")
+        self.all("PRAGMA cache_size=-65536")  # 64 MiB: deal ids are hashes, so their indexes grow everywhere at once
         with self._writing():
             if not self._ours():
                 for statement in schema("BLOB", " WITHOUT ROWID"):

@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 from troth.core import deals as rules
 from troth.core.deals import Deal
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Undecidable
-from troth.core.terms import CHALLENGE, SUBMISSION, VERDICT, Account, DealState, Entry, Result, Terms
+from troth.core.terms import CHALLENGE, RESULT, SUBMISSION, VERDICT, Account, DealState, Entry, Terms
+from troth.ledger.evmcodec import decode, result_of
 from troth.ledger.projection_sql import Store
 
 Status = Literal["funding", "running", "closed", "void"]
@@ -233,7 +234,8 @@ class Snapshot:
             for *_, status, result in self._of("closed", "status, result", deal.id):
                 if deal.status != ("running" if status == _CLOSED else "funding"):
                     raise OutsideFailed("a close that does not follow", actual=f"{status} of a {deal.status} deal")
-                final = Result.from_bytes(_OFFSET + result) if status == _CLOSED else None
+                # Read as the event has it: who missed an ask was added at the close, in no order.
+                final = result_of(*decode((RESULT,), _OFFSET + result)) if status == _CLOSED else None
                 deal = replace(deal, status="closed" if status == _CLOSED else "void", final=final)
         except (ActRefused, BadInput, IndexError) as error:
             raise OutsideFailed("the deal's events are not what a Book lets happen", actual=error,

@@ -239,8 +239,14 @@ class Tender:
         if fees is None:
             self.sees[act.id] = self._too_dear(base)
         elif self._affordable(act, fees[0], new):
-            nonce = max(self.count("pending"), self.queue.first_unused())
-            signed = self._sign(nonce, act, *fees)
+            used, settled = self.count("pending"), self.queue.first_unsettled()
+            if used < settled:
+                self.sees[act.id] = OutsideFailed(
+                    "the node knows less of this account than was final", expected=f"{settled} transactions or more",
+                    actual=used,
+                    do="Wait until it has caught up. If it has, the chain was set back: use a new workspace.")
+            else:
+                signed = self._sign(max(used, self.queue.first_unused()), act, *fees)
         with self.queue.outbox.writing(durable=True):
             if new:
                 self.queue.add(act)

@@ -65,6 +65,6 @@ def _periods(rung: Rung) -> list[tuple[str, int]]:
     found = [(f"ask {ask.kind!r}", ask.period) for ask in rung.asks]
     if rung.window:
         found.append(("window", rung.window))
-    if len(rung.bench) * rung.asks[-1].slots > 1:
+    if rung.asks and len(rung.bench) * rung.asks[-1].slots > 1:  # without asks the Book refuses it, not we
         found.append(("verdict period", rung.verdict_period))
     return found
