@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from contracts.parts import CLIENT, HOUR, RIVAL, SALT, STAKE, WORKER, begin, simple, with_pot
+from contracts.parts import CLIENT, HOUR, RIVAL, SALT, STAKE, WORKER, begin, simple, with_pot, with_rung
 from ports.books import KEYS, account
 from ports.evm_world import EvmWorld
 from troth.core.terms import KEEPER, REFUTED, UPHELD, Account, DealState, Result, Split
 from troth.ledger import keeper as keeping
+from troth.ledger.artefacts import code_hash
+from troth.ledger.deploy import code_at
 from troth.ledger.keeper import Due, Keeper
 from troth.ledger.outbox import Outbox
 from troth.ledger.sending import Sender
@@ -88,6 +91,21 @@ def test_a_policy_that_says_nothing_is_no_work(world: EvmWorld) -> None:
     deal = begin(world, simple(world))
     world.book.submit(WORKER, deal, 0, 0, b"\x11" * 32, b"\x00")  # the puppet repeats: nothing
     assert keeper(world).look(states(world)) == ()
+
+
+def test_policies_that_fail_keep_nobody_waiting(world: EvmWorld) -> None:
+    """Anybody opens deals with a policy of theirs: one that panics, burns all gas or answers no encoding is no verdict,
+    and the deals of others are kept all the same.
+    """
+    for mode in range(4):
+        made = world.make("Garbler", ("uint256", mode))
+        deal = begin(world, with_rung(simple(world), 0, policy=made, codehash=code_hash(code_at(world.web3, made))))
+        world.book.submit(WORKER, deal, 0, 0, b"\x11" * 32, b"")
+    for first in (b"\x01", b"\x03"):
+        deal = begin(world, replace(simple(world), fund_by=world.now() + HOUR + first[0]))
+        world.book.submit(WORKER, deal, 0, 0, b"\x11" * 32, first)
+    honest = submitted(world)
+    assert [due.deal for due in keeper(world).look(states(world)) if due.act == "judge"] == [honest]
 
 
 def test_a_loss_is_left_unless_told(world: EvmWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Literal
 from troth.core import deals as rules
 from troth.core.deals import Deal
 from troth.core.encoding import keccak256
-from troth.core.errors import ActRefused, TrothError
+from troth.core.errors import ActRefused, OutsideFailed, TrothError
 from troth.core.terms import ENTRY, RUNG, Account, DealState, Rung
-from troth.ledger.chains.blocks import quantity
-from troth.ledger.chains.rpc import request
-from troth.ledger.evm import EvmBook
+from troth.ledger.chains.blocks import hex_bytes, quantity
+from troth.ledger.chains.rpc import RpcError, request
+from troth.ledger.evm import GAS, EvmBook
 from troth.ledger.evmcodec import decode
-from troth.ledger.sending import call
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -137,8 +136,24 @@ class Keeper:
         history = [entry.abi() for entry in asked.history]
         data = _JUDGE + encode(["bytes32", "uint8", RUNG, "uint64", f"{ENTRY}[]"],
                                [asked.deal, asked.rung, asked.terms.abi(), asked.frozen_at, history])
-        (answer,) = decode(("bytes",), call(self.book.web3, asked.terms.policy, data, sender=self.book.address))
-        return bytes(answer)
+        answer = self._said(asked.terms.policy, data)
+        if answer is None:
+            return None
+        try:
+            return bytes(decode(("bytes",), answer)[0])
+        except OutsideFailed:
+            return None
+
+    def _said(self, policy: Account, data: bytes) -> bytes | None:
+        """What a policy answers; None where it fails. Anybody opens deals with policies of their own, which may fail in
+        any way: that is no verdict, and must not keep the other deals waiting.
+        """
+        fields = {"from": "0x" + self.book.address.hex(), "to": "0x" + policy.hex(), "data": "0x" + data.hex(),
+                  "gas": hex(GAS)}
+        try:
+            return hex_bytes(request(self.book.web3, "eth_call", fields, "latest"))
+        except RpcError:
+            return None
 
     def _earns_by_judging(self, deal: Deal, now: int) -> int:
         """What this verdict adds for its giver, if the deal ends with it and another closes it."""
@@ -158,11 +173,8 @@ class Keeper:
 
     def _tick(self, rung: Rung) -> int:
         """By how much a value may differ; 0 where the policy does not say, as the Book takes it."""
-        try:
-            answer = call(self.book.web3, rung.policy, _TICK)
-        except ActRefused:
-            return 0
-        tick = int.from_bytes(answer, "big") if len(answer) == 32 else 0
+        answer = self._said(rung.policy, _TICK)
+        tick = int.from_bytes(answer, "big") if answer is not None and len(answer) == 32 else 0
         return tick if tick < 1 << 128 else 0
 
 
