@@ -17,6 +17,7 @@ from troth.flows.swap import Maker, Swap, Taker
 from troth.identity.keystore import MIN_COST
 from troth.ledger.artefacts import artefact
 from troth.ledger.chains.embedded import EmbeddedChain
+from troth.ledger.chains.profiles import PROFILES, Profile
 from troth.ledger.chains.rpc import request
 from troth.ledger.deploy import create
 from troth.ledger.erc20 import Erc20
@@ -160,6 +161,30 @@ def test_gas_too_dear_for_the_reveal_loses_nothing(two: Two) -> None:
     two.pass_time(two.swap.first.period)
     assert maker.step() == "refunded"
     assert two.moved() == (0, 0, 0, 0)
+
+
+def test_a_maker_cannot_hide_the_taker_s_own_deposit(two: Two) -> None:
+    """The file says from which block on to look for each deal. One to come would hide the secret from the taker."""
+    maker, _ = two.seats()
+    hiding = replace(two.swap, second=replace(two.swap.second, since=10_000))
+    _, taker = two.seats(hiding)
+    assert maker.step() == "deposited"
+    for _ in range(DEPTH + 1):
+        two.near.mine()
+    assert taker.step() == "deposited"
+    mine(two.far, DEPTH + 1)
+    assert [maker.step(), taker.step()] == ["revealed", "revealed"]
+    assert taker.step() == "paid"
+    before = replace(two.swap, first=replace(two.swap.first, since=-5))
+    assert two.taker.swap_standing(before) == two.taker.swap_standing(two.swap)
+
+
+def test_blocks_of_a_public_chain_are_not_final_sooner_for_a_taker(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A maker that writes a short finality leaves the taker no time between the deadlines."""
+    monkeypatch.setitem(PROFILES, 7_002, Profile("a chain of these tests", 61, 0))
+    with pytest.raises(Misuse, match="final too soon"):
+        two.taker.swap_seat(two.swap)
+    assert isinstance(two.maker.swap_seat(two.swap), Maker), "it wrote that itself"
 
 
 def test_contracts_that_are_not_troths_are_refused(two: Two) -> None:

@@ -65,7 +65,7 @@ def deal(tmp_path: Path) -> str:
     return deal.hex()
 
 
-def test_by_request_and_by_a_keeper(run: Run, deal: str) -> None:
+def test_by_request_and_by_a_keeper(run: Run, deal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = run("bob", "deal", "request", "join", deal, "1", "-o", "join.request")
     assert asked["act"] == "join"
     assert run("carrier", "deal", "keep", "--once") == {"due": []}
@@ -81,8 +81,13 @@ def test_by_request_and_by_a_keeper(run: Run, deal: str) -> None:
     run("carrier", "deal", "relay", "../bob/submit.request")
     (due,) = list(run("carrier", "deal", "keep", "--dry")["due"])  # type: ignore[call-overload]
     assert (due["act"], due["earns"], due["outcome"]) == ("judge", "5", "left")
-    (done,) = list(run("carrier", "deal", "keep", "--once", "--worth", "1")["due"])  # type: ignore[call-overload]
-    assert done["outcome"] == "done"
+    with monkeypatch.context() as dear:
+        dear.setattr("troth.ledger.keeper.gas_price", lambda web3: 1)
+        # Anybody can make a token and promise plenty of it: a price is one token's alone.
+        for token, outcome in (("0x" + "11" * 20, "left"), (due["token"], "done")):
+            (done,) = list(run("carrier", "deal", "keep", "--once", "--worth", f"{token}=1e9")  # type: ignore[call-overload]
+                           ["due"])
+            assert done["outcome"] == outcome
     (closed,) = list(run("carrier", "deal", "keep", "--once")["due"])  # type: ignore[call-overload]
     assert (closed["act"], closed["outcome"], closed["earns"]) == ("close", "done", "5")
 
@@ -103,5 +108,6 @@ def test_what_it_refuses(run: Run, deal: str) -> None:
         (("deal", "request", "judge", deal, "-o", "x"), 1, "NotRunning"),
         (("deal", "relay", "missing"), 5, "cannot read"),
         (("deal", "keep", "--once", "--worth", "much"), 2, "not a price"),
+        (("deal", "keep", "--once", "--worth", "0x12=1"), 2, "canonical hex"),
     ):
         assert said in str(run("bob", *words, status=status)["said"])

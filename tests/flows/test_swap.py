@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -414,6 +414,22 @@ def test_a_deposit_made_too_early_is_not_answered() -> None:
         world.tick()
     with pytest.raises(Misuse, match="too close"):
         taker.step()
+
+
+@pytest.mark.parametrize("changes", [{"margin": -10_000}, {"first": {"finality": -10_000}},
+                                     {"second": {"finality": -10_000}}])
+def test_a_maker_cannot_write_the_gap_away(changes: dict[str, Any]) -> None:
+    """With numbers below zero the first deadline may come before the second, and the maker take both."""
+    world = World()
+    cheat = agreed(**changes)
+    taker = Taker(replace(cheat, first=replace(cheat.first, period=100)), *world.views(TAKER))
+    taker.first.deposit()
+    world.tick()
+    for _ in range(6):
+        world.tick()
+    with pytest.raises(Misuse):
+        taker.step()
+    assert taker.second.state is None
 
 
 def test_another_secret_does_not_make_a_maker() -> None:

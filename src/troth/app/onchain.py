@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -170,19 +170,19 @@ class OnChain:
                        [contracts["book"].address, contracts["anchor"].address], now=self.chain.now,
                        errors=artefact("Book").errors)
 
-    def keep(self, *, worth: Fraction | None = None, at_a_loss: bool = False, dry: bool = False,
+    def keep(self, *, worth: Mapping[Account, Fraction] | None = None, at_a_loss: bool = False, dry: bool = False,
              progress: Progress | None = None) -> tuple[Done, ...]:
         """Judge and close what is due in the Book, for the keeper's fee; what was done about each.
 
-        worth: what one unit of a deal's token is worth, in wei. at_a_loss: also what costs more than it earns. dry:
-        only say what is due. Goes on with what an earlier run left under way first. Raises OutsideFailed if the node
-        or the index fails.
+        worth: what one unit of a token is worth, in wei, by token: anybody can make one, so no price is for all.
+        at_a_loss: also what costs more than it earns. dry: only say what is due. Goes on with what an earlier run left
+        under way first. Raises OutsideFailed if the node or the index fails.
         """
         # Imported here for the same reason.
         from troth.ledger.keeper import Done, Keeper
 
         self.sender.tend()
-        keeper = Keeper(self.book, self.account, now=self.chain.now, worth=lambda token: worth)
+        keeper = Keeper(self.book, self.account, now=self.chain.now, worth=(worth or {}).get)
         with self.readings(progress=progress) as now:
             found = [line.id for status in ("funding", "running") for line in now.deals(status=status)]
             deals = []

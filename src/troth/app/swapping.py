@@ -90,6 +90,18 @@ class ChainSide:
         Erc20(self.chain.web3, token).approve(self.sender, self.book.address, amount)
 
 
+def _patient(swap: Swap) -> None:
+    """Refuse another's file that takes blocks for final sooner than is known of their chains: its gap is too short."""
+    # Imported here for the same reason.
+    from troth.ledger.chains.profiles import profile_of
+
+    for leg in (swap.first, swap.second):
+        known = profile_of(leg.chain_id)
+        if leg.finality < known.finality:
+            raise Misuse(f"this swap takes blocks of {known.name} for final too soon", actual=f"{leg.finality} s",
+                         expected=f"at least {known.finality} s", do="Ask its maker for another proposal.")
+
+
 class Swapping(Registered):
     """What a workspace does for a swap. The other chain is ``[chain] other``."""
 
@@ -137,7 +149,7 @@ class Swapping(Registered):
 
     def swap_seat(self, swap: Swap) -> Maker | Taker:
         """This party's seat in a swap. Raises Undecidable for somebody else's swap, OutsideFailed where the contracts
-        that it names are not Troth's.
+        that it names are not Troth's, Misuse where its maker takes blocks for final sooner than they are.
         """
         # Imported here for the same reason.
         from troth.flows.swap import Maker, Taker
@@ -146,6 +158,7 @@ class Swapping(Registered):
         if (swap.first.giver, swap.second.getter) == (self.account, self.account):
             return Maker(swap, first, second, self._swap_secret(swap.nonce))
         if (swap.first.getter, swap.second.giver) == (self.account, self.account):
+            _patient(swap)
             return Taker(swap, first, second)
         raise Undecidable("this swap is not this party's", actual=self.account.hex(),
                           expected=f"{swap.first.giver.hex()} or {swap.second.giver.hex()}")
@@ -165,6 +178,8 @@ class Swapping(Registered):
         # Imported here for the same reason.
         from troth.ledger.deploy import check_book
         from troth.ledger.evm import EvmBook, senders_of
+        from troth.ledger.fees import Heads
+        from troth.ledger.outbox import FINALIZED
 
         found = {(chain.chain_id, chain.genesis_hash): chain for chain in (self.other_chain, self.chain)}
         chain = found.get((leg.chain_id, leg.genesis))
@@ -174,6 +189,9 @@ class Swapping(Registered):
                          actual=", ".join(f"chain {one} with genesis {genesis.hex()}" for one, genesis in found))
         check_book(chain.web3, leg.book, {"Preimage": (leg.preimage.address, leg.preimage.codehash)})
         sender = self.sender if chain is self.chain else self._sender_on(chain)
+        # The file is the other party's. One that names a block after this party's own deposit would hide it, and the
+        # secret with it: what is final now is before anything that is still to be done.
+        since = max(0, min(leg.since, Heads(chain.web3, sender.depth).number(FINALIZED)))
         book = EvmBook(chain.web3, leg.book, senders_of({self.account: sender}), chain_id=leg.chain_id,
-                       first_block=leg.since, outage=self.outage(leg.chain_id))
+                       first_block=since, outage=self.outage(leg.chain_id))
         return ChainSide(chain, book, sender)

@@ -16,7 +16,7 @@ from troth.core.errors import BadInput, Misuse
 PAUSE = 15.0
 """Seconds between two rounds of a keeper."""
 Until = Annotated[str | None, typer.Option("--wait", help="Until all are included, safe or finalized.")]
-Worth = Annotated[str | None, typer.Option("--worth", help="Wei that a unit of the token is worth.")]
+Worth = Annotated[list[str] | None, typer.Option("--worth", metavar="TOKEN=WEI", help="Wei that a unit is worth.")]
 Loss = Annotated[bool, typer.Option("--at-a-loss", help="Also what costs more than it earns.")]
 
 
@@ -76,14 +76,12 @@ def deal_keep(once: Annotated[bool, typer.Option("--once", help="One round, and 
               worth: Worth = None, at_a_loss: Loss = False, home: Where = None, as_json: Json = False) -> None:
     """Judge and close what is due in the Book, for the keeper's fee. Ctrl-C stops it."""
     from troth.cli.deals import Catching
-    try:
-        price = None if worth is None else Fraction(worth)
-    except (ValueError, ZeroDivisionError):
-        raise BadInput("not a price", expected="wei a unit, such as 2.5", actual=worth) from None
+    prices = dict(map(_price, worth or ()))
     with workspace(home) as party:
         while True:
-            done = party.keep(worth=price, at_a_loss=at_a_loss, dry=dry, progress=Catching())
-            found = [{"deal": one.due.deal.hex(), "act": one.due.act, "outcome": one.outcome, "note": one.note,
+            done = party.keep(worth=prices, at_a_loss=at_a_loss, dry=dry, progress=Catching())
+            found = [{"deal": one.due.deal.hex(), "act": one.due.act, "token": "0x" + one.due.token.hex(),
+                      "outcome": one.outcome, "note": one.note,
                       "earns": str(one.due.earns), "gas": one.due.gas, "cost_wei": str(one.due.cost),
                       "loss": one.due.loss} for one in done]
             if found or once or dry:
@@ -92,6 +90,15 @@ def deal_keep(once: Annotated[bool, typer.Option("--once", help="One round, and 
             if once or dry:
                 return
             time.sleep(PAUSE)
+
+
+def _price(text: str) -> tuple[bytes, Fraction]:
+    token, _, wei = text.partition("=")
+    try:
+        price = Fraction(wei)
+    except (ValueError, ZeroDivisionError):
+        raise BadInput("not a price", expected="TOKEN=WEI, such as 0x…=2.5", actual=text) from None
+    return _account(token.lower()), price
 
 
 def _due(one: Mapping[str, Any]) -> str:

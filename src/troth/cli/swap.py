@@ -95,4 +95,5 @@ def _text(swap: Swap, standing: dict[str, Any]) -> str:
         final = ", final" if now["final"] else ""
         lines.append(f"{name}: chain {leg.chain_id}, {leg.amount} of 0x{leg.token.hex()}\n"
                      f"  from 0x{leg.giver.hex()} to 0x{leg.getter.hex()}\n  {now['status']}{final}{deadline}{secret}")
+    lines.append(f"between the deadlines: {swap.gap} s or more, in which the taker must step")
     return "\n".join(lines)

@@ -134,12 +134,7 @@ class Swap:
         Not checked: whether tokens, amounts and contracts are what the parties want. Read them.
         """
         one, two = self.first, self.second
-        for leg in (one, two):
-            if leg.giver == leg.getter or min(leg.amount, leg.period) < 1 or leg.finality < 0:
-                raise Misuse("a leg that moves nothing", expected="two accounts, an amount and a period of at least 1",
-                             actual=leg.body())
-        if self.margin < 1:
-            raise Misuse("a swap without a margin", expected="at least 1 second", actual=self.margin)
+        self.sound()
         if second_now + one.finality >= two.fund_by:
             raise Misuse("the taker could not wait until the maker's deposit is final", actual=two.fund_by,
                          expected=f"fund_by of the second leg after {second_now + one.finality}")
@@ -149,8 +144,18 @@ class Swap:
                          expected=f"a period of the second leg over {least} s", actual=two.period)
         self.ordered(first_now + one.period)
 
+    def sound(self) -> None:
+        """Refuse numbers that are no swap's, whatever the time. Raises Misuse."""
+        for leg in (self.first, self.second):
+            if leg.giver == leg.getter or min(leg.amount, leg.period) < 1 or leg.finality < 0:
+                raise Misuse("a leg that moves nothing", expected="two accounts, an amount and a period of at least 1",
+                             actual=leg.body())
+        if self.margin < 1:
+            raise Misuse("a swap without a margin", expected="at least 1 second", actual=self.margin)
+
     def ordered(self, first_deadline: int) -> None:
         """Refuse unless the first deadline lies the gap after the latest that the second can have. Raises Misuse."""
+        self.sound()  # a gap below nothing would order nothing, and the file is the other party's
         latest = self.second.fund_by + self.second.period
         if first_deadline < latest + self.gap:
             raise Misuse("the deadlines are too close", expected=f"the first at {latest + self.gap} or later",
