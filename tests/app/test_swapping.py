@@ -157,10 +157,28 @@ def test_gas_too_dear_for_the_reveal_loses_nothing(two: Two) -> None:
     two.pass_time(two.swap.second.period + 2)
     request(two.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(GWEI))
     mine(two.far)
+    # Any other act there looks after the outbox. The reveal must not go out with it: the taker could still use it.
+    maker.second.side.sender.tend()  # type: ignore[attr-defined]
+    mine(two.far)
+    blocks = [request(two.far.web3, "eth_getBlockByNumber", tag, True)
+              for tag in ("pending", *map(hex, range(two.far.web3.eth.block_number + 1)))]
+    assert not any(maker._secret.hex() in entry["input"] for block in blocks for entry in block["transactions"])
     assert taker.step() == "refunded"
     two.pass_time(two.swap.first.period)
     assert maker.step() == "refunded"
     assert two.moved() == (0, 0, 0, 0)
+
+
+def test_a_reveal_that_was_too_dear_is_made_once_gas_falls_in_time(two: Two) -> None:
+    maker, taker = until_deposited(two)
+    mine(two.far, DEPTH)
+    request(two.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(2_000 * GWEI))
+    mine(two.far)
+    maker.second.side.sender._wait = 1  # type: ignore[attr-defined]
+    assert waits(maker.step)
+    request(two.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+    mine(two.far)
+    assert [maker.step(), taker.step(), maker.step(), taker.step()] == ["revealed", "revealed", "paid", "paid"]
 
 
 def test_a_maker_cannot_hide_the_taker_s_own_deposit(two: Two) -> None:

@@ -128,6 +128,9 @@ class View:
     def allow(self, token: Account, amount: int) -> None:
         """Both approved the Book beforehand."""
 
+    def drop(self, secret: bytes) -> None:
+        """What was asked for here was broadcast at once."""
+
     def state(self, deal: bytes) -> DealState:
         return self.chain.head.state(deal)
 

@@ -89,6 +89,10 @@ class ChainSide:
 
         Erc20(self.chain.web3, token).approve(self.sender, self.book.address, amount)
 
+    def drop(self, secret: bytes) -> None:
+        """Take it out of the outbox."""
+        self.sender.drop(secret, "the swap decides anew whether there is time to reveal")
+
 
 def _patient(swap: Swap) -> None:
     """Refuse another's file that takes blocks for final sooner than is known of their chains: its gap is too short."""

@@ -26,7 +26,7 @@ from typing import Any, Protocol, Self
 
 from troth.core import encoding
 from troth.core.encoding import keccak256
-from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
+from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError
 from troth.core.ports import Book
 from troth.core.terms import (
     REFUTED,
@@ -197,6 +197,10 @@ class Side(Protocol):
         """Let the Book take this much of the party's."""
         ...
 
+    def drop(self, secret: bytes) -> None:
+        """Never send what holds this secret and was not sent yet: what waits may go out when it is too late."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -233,7 +237,11 @@ class Place:
 
     def reveal(self, secret: bytes) -> None:
         """Show the secret and have it judged, both or neither."""
-        self.side.book.submit_and_judge(self.leg.getter, self.deal, 0, 0, self.lock, secret)
+        try:
+            self.side.book.submit_and_judge(self.leg.getter, self.deal, 0, 0, self.lock, secret)
+        except TrothError:
+            self.side.drop(secret)  # the next step decides anew whether there is time
+            raise
 
     def deadline(self, state: DealState) -> int:
         """Until when the secret can be revealed here."""
@@ -304,6 +312,7 @@ class Maker:
         # A secret that is out already (a re-organisation took our reveal, not the taker's) must be shown in any case.
         if self.first.shown(mine) is None:
             if late:
+                self.second.side.drop(self._secret)  # of a step that was killed
                 return self.first.back(self.swap.first.giver)
             if not self.second.side.final(self.second.deal):
                 raise Pending("the taker's deposit is not final", do="Step again when it is.")

@@ -229,6 +229,17 @@ class Sender:
                 self._queue.give_up(found.id, why)
             self._tender.tend()
 
+    def drop(self, content: bytes, why: str) -> None:
+        """Give up every act whose data holds these bytes and that was never signed, as where the fee is over the
+        ceiling: nobody has seen it, and nobody will. Asking for it again is another act.
+        """
+        with self._queue.turn():
+            for one in self._queue.waiting():
+                if content in one.data:
+                    with self._queue.outbox.writing(durable=True):
+                        self._queue.give_up(one.id, why)
+                        self._queue.answer(one.id)
+
     def knows(self, act: bytes) -> bool:
         """Whether this act was asked for here."""
         return self._queue.act(act) is not None
