@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -102,6 +104,31 @@ def test_misuse_is_told_apart(run: Run, tmp_path: Path) -> None:
     run("verify", "missing.troth", status=5)
     (tmp_path / "garbage.troth").write_bytes(b"\xff" * 100)
     run("verify", "garbage.troth", status=2)
+
+
+def test_what_others_say_does_not_command_the_terminal(run: Run) -> None:
+    """A node's errors and a contract's reasons are shown; they move no cursor and set no title."""
+    class Node(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            error = {"code": -1, "message": "\x1b]0;owned\x07 \x1b[2J \x9b1A gone"}
+            answer = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Nothing."""
+
+    run("init", "alice")
+    with HTTPServer(("127.0.0.1", 0), Node) as node:
+        Thread(target=node.serve_forever, daemon=True).start()
+        told = run("chain", "acts", at="alice", status=5, TROTH_CHAIN_URL=f"http://127.0.0.1:{node.server_port}").stderr
+        node.shutdown()
+    assert r"\x1b]0;owned\x07" in told
+    assert r"\x9b1A gone" in told
+    assert all(one.isprintable() or one == "\n" for one in told)
 
 
 def test_a_demo_replaces_only_an_earlier_demo(run: Run, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from troth.cli.parts import (
     read_file,
     role_and_claim,
     show,
+    visible,
     workspace,
     write_file,
 )
@@ -315,7 +316,7 @@ def main() -> None:
     try:
         app()
     except TrothError as error:
-        typer.echo(f"troth: {error}", err=True)
+        typer.echo(visible(f"troth: {error}"), err=True)
         raise SystemExit(error.exit_status) from None
 
 

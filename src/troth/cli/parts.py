@@ -50,12 +50,18 @@ def workspace(home: Path | None) -> Troth:
     return Troth.open(home or Path.cwd(), passphrase())
 
 
+def visible(text: str) -> str:
+    """The text with control characters spelled out: a node's or a contract's words must not command the terminal."""
+    return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
+                   for one in text)
+
+
 def show(value: dict[str, Any], as_json: bool, text: Callable[[], str] | None = None) -> None:
     """Print a result: as JSON, or as its lines."""
     if as_json:
         typer.echo(json.dumps(value, ensure_ascii=False, sort_keys=True))
     else:
-        typer.echo(text() if text else "\n".join(f"{key}: {item}" for key, item in value.items()))
+        typer.echo(visible(text() if text else "\n".join(f"{key}: {item}" for key, item in value.items())))
 
 
 def claim_id(text: str) -> bytes:
