@@ -12,10 +12,12 @@ from pathlib import Path
 from troth.core import encoding
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.ledger.chains import Chain, open_chain
-from troth.store.files import replacing
+from troth.store.files import holding, replacing
 
 FLEETING = frozenset({"embedded:", "anvil:"})
 """Addresses of chains that begin anew each time."""
+TURN = 60.0
+"""Seconds to wait for another process that remembers a chain."""
 
 
 def open_pinned(url: str, file: Path, chain_id: int | None = None) -> Chain:
@@ -35,10 +37,19 @@ def open_pinned(url: str, file: Path, chain_id: int | None = None) -> Chain:
             raise Misuse(error.message, expected=error.expected, actual=error.actual,
                          do=f"Correct the address. If you meant to change the chain, remove it from {file}.") from error
     chain = open_chain(url, chain_id=chain_id)
-    pins[url] = chain.chain_id, chain.genesis_hash
-    with replacing(file) as out:
-        out.write(encoding.encode({name: {"genesis": genesis.hex(), "id": chain_id}
-                                   for name, (chain_id, genesis) in sorted(pins.items())}))
+    try:
+        with holding(f"{file}.lock", TURN, "another process is remembering a chain"):
+            pins = _read(file)  # another process may have remembered a chain meanwhile, perhaps this one
+            found = chain.chain_id, chain.genesis_hash
+            if pins.setdefault(url, found) != found:
+                raise Misuse(f"two processes found different chains at {url}", expected=pins[url][1].hex(),
+                             actual=found[1].hex(), do="Correct the address, or ask another node.")
+            with replacing(file) as out:
+                out.write(encoding.encode({name: {"genesis": genesis.hex(), "id": number}
+                                           for name, (number, genesis) in sorted(pins.items())}))
+    except BaseException:
+        chain.close()
+        raise
     return chain
 
 
