@@ -33,8 +33,8 @@ class Meter(Sender):
 
     notes: list[int]
 
-    def send(self, to: bytes | None, data: bytes = b"", *, value: int = 0, gas: int | None = None) -> Receipt:
-        receipt = super().send(to, data, value=value, gas=gas)
+    def send(self, to: bytes | None, data: bytes = b"", **options: Any) -> Receipt:
+        receipt = super().send(to, data, **options)
         self.notes.append(receipt.gas_used)
         return receipt
 

@@ -68,8 +68,8 @@ class Meter(Sender):
     sums: dict[str, int]
     sum: str
 
-    def send(self, to: bytes | None, data: bytes = b"", *, value: int = 0, gas: int | None = None) -> Receipt:
-        receipt = super().send(to, data, value=value, gas=gas)
+    def send(self, to: bytes | None, data: bytes = b"", **options: Any) -> Receipt:
+        receipt = super().send(to, data, **options)
         if self.name:
             self.notes[self.name] = receipt.gas_used
         if self.sum:

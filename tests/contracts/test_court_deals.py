@@ -382,6 +382,25 @@ def test_a_serving_juror_cannot_leave(memory: MemoryCourts) -> None:
     assert worth(memory, juror) == had - mine * RULES.penalty
 
 
+@pytest.mark.parametrize("choices", [(0, 1, 2), (1, 2, 2)])
+def test_a_tie_is_silence_and_punishes_nobody_who_spoke(world: Courts, choices: tuple[int, ...]) -> None:
+    """Three seats of three jurors: all different is no ruling; a tie that the last one breaks is."""
+    fill(world, 1)
+    deal, _ = to_court(world)
+    dispute = ask(world, deal)
+    jurors = sorted(drawn(world, dispute, extra_of(world, deal)))
+    had = [worth(world, juror) for juror in jurors]
+    voted(world, dispute, dict(zip(jurors, choices, strict=True)))
+    over(world, dispute)
+    change = [worth(world, juror) - before for juror, before in zip(jurors, had, strict=True)]
+    if choices == (0, 1, 2):
+        refused("NoRuling", world.seat.answer, KEEP_ALIVE, deal, RESULTS)
+        assert change == [RULES.fee] * 3
+    else:
+        world.seat.answer(KEEP_ALIVE, deal, RESULTS)
+        assert change == [-RULES.penalty, *[(CASE_COST + RULES.penalty) // 2] * 2]
+
+
 # -- about chance, in memory -------------------------------------------------------------------------------------------
 
 

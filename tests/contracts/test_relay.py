@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import replace
 from typing import Any
@@ -32,7 +33,7 @@ from troth.core.terms import UPHELD, Account, Result
 from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.artefacts import artefact
 from troth.ledger.chains.transactions import CURVE_ORDER
-from troth.ledger.evm import EvmBook
+from troth.ledger.evm import ACTS, EvmBook
 from troth.ledger.relay import REQUEST_GAS, RelayedSender, Relayer, Request, _execute, recovered, signed_request
 from troth.ledger.sending import Receipt, call
 
@@ -102,6 +103,13 @@ def test_a_whole_deal_by_signatures(world: EvmWorld) -> None:
     assert {who: nonces(world, who) for who in before} == before
     entries = book.state(deal).history
     assert [entry.by for entry in entries[:3]] == [WORKER, RIVAL, RIVAL]
+
+
+def test_every_act_of_the_book_can_be_requested() -> None:
+    """Whatever acts for an account, by its signature's name, is one of ``ACTS``."""
+    acting = {name for name, method in vars(EvmBook).items()
+              if inspect.isfunction(method) and list(inspect.signature(method).parameters)[1:2] == ["by"]}
+    assert acting - {"_send", "estimate"} == set(ACTS)
 
 
 def test_the_owner_stops_the_book_by_signature(world: EvmWorld) -> None:

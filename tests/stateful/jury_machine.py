@@ -42,7 +42,7 @@ class JuryMachine(RuleBasedStateMachine):
         self.votes: dict[tuple[int, int, Account], tuple[int, bytes]] = {}
         self.supply = sum(self.memory.coins(who) for who in PEOPLE)
         dice = Random(seed)
-        for juror in JURORS[: dice.choice((3, 8, 12, 12))]:
+        for juror in JURORS[: dice.choice((6, 8, 12, 12))]:
             self.act("stake", juror, RULES.unit * dice.randint(1, 6))
         self.pass_time(1)
 
@@ -229,6 +229,9 @@ class JuryMachine(RuleBasedStateMachine):
                 for first in range(0, len(mine), 40):
                     assert self.act(name, juror, mine[first : first + 40])
             self.pass_time(RULES.draw)
+        # All are holes now: one is filled from the end, and another is the end.
+        for hole in (0, len(self.memory.court().tickets) - 2):
+            assert self.act("compact", PEOPLE[0], hole)
         for who in PEOPLE:
             if self.memory.court().credits.get(who):
                 assert self.act("withdraw", who)

@@ -43,19 +43,22 @@ class Erc20:
         """What the account's next permit must count (ERC-2612)."""
         return self._number(_NONCES + _word(account))
 
-    def approve(self, sender: Sender, spender: Account, amount: int) -> None:
-        """Let ``spender`` take up to ``amount`` from the sender's account."""
-        self._act(sender, _APPROVE + _word(spender) + _uint(amount))
+    def approve(self, sender: Sender, spender: Account, amount: int, act: bytes | None = None) -> None:
+        """Let ``spender`` take up to ``amount`` from the sender's account. act: the id, as ``Sender.send`` takes it."""
+        self._act(sender, _APPROVE + _word(spender) + _uint(amount), act)
 
-    def transfer(self, sender: Sender, to: Account, amount: int) -> None:
-        """Pay. Raises ActRefused where the token refuses."""
-        self._act(sender, _TRANSFER + _word(to) + _uint(amount))
+    def transfer(self, sender: Sender, to: Account, amount: int, act: bytes | None = None) -> None:
+        """Pay. act: the payment's id: the same id again is the same payment. Raises ActRefused where the token refuses.
+        """
+        self._act(sender, _TRANSFER + _word(to) + _uint(amount), act)
 
-    def _act(self, sender: Sender, data: bytes) -> None:
-        answer = call(self.web3, self.address, data, sender=sender.account)
+    def _act(self, sender: Sender, data: bytes, act: bytes | None) -> None:
+        # Of one that is under way, or done, what the token says now says nothing.
+        known = sender.owes(self.address, data) if act is None else sender.knows(act)
+        answer = b"" if known else call(self.web3, self.address, data, sender=sender.account)
         if answer and int.from_bytes(answer, "big") != 1:  # some tokens answer nothing, some false
             raise Refuted("the token refuses", expected="true", actual=answer.hex())
-        sender.send(self.address, data)
+        sender.send(self.address, data, act=act)
 
     def _number(self, data: bytes) -> int:
         answer = call(self.web3, self.address, data)
