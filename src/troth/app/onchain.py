@@ -106,7 +106,8 @@ class OnChain:
         return self.contracts
 
     def use_contracts(self, contracts: Contracts) -> None:
-        """Remember which contracts to use."""
+        """Remember which contracts to use, if they are Troth's: others made them, perhaps. Raises OutsideFailed."""
+        contracts.check(self.chain.web3)
         with replacing(self.root / "contracts.json") as out:
             out.write(contracts.encode())
         self.close_index()
