@@ -164,8 +164,6 @@ class Swapping(Registered):
     def _side(self, leg: Leg) -> ChainSide:
         # Imported here for the same reason.
         from troth.ledger.deploy import check_book
-        from troth.ledger.evm import EvmBook, senders_of
-
         found = {(chain.chain_id, chain.genesis_hash): chain for chain in (self.other_chain, self.chain)}
         chain = found.get((leg.chain_id, leg.genesis))
         if chain is None:
@@ -174,6 +172,4 @@ class Swapping(Registered):
                          actual=", ".join(f"chain {one} with genesis {genesis.hex()}" for one, genesis in found))
         check_book(chain.web3, leg.book, {"Preimage": (leg.preimage.address, leg.preimage.codehash)})
         sender = self.sender if chain is self.chain else self._sender_on(chain)
-        book = EvmBook(chain.web3, leg.book, senders_of({self.account: sender}), chain_id=leg.chain_id,
-                       first_block=leg.since, outage=self.outage(leg.chain_id))
-        return ChainSide(chain, book, sender)
+        return ChainSide(chain, self._book_on(chain, leg.book, sender, leg.since), sender)
