@@ -49,7 +49,7 @@ lint: $(VENV)/dev
 contracts: contracts/node_modules tests/tools/node_modules   ## compile the contracts; the artefacts are shipped in the package
 	cd contracts && node compile.mjs
 
-test: $(VENV)/dev build/slither-venv contracts/node_modules tests/tools/node_modules chromium postgres lint   ## everything that must hold, under ten minutes on two cores
+test: $(VENV)/dev build/slither-venv contracts/node_modules tests/tools/node_modules chromium postgres lint   ## everything that must hold, under fifteen minutes on two cores
 	cd contracts && node compile.mjs --check
 	$(BIN)/python -m tests.proofs slither
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)

@@ -88,7 +88,7 @@ def test_what_was_attested_is_there_and_once(tmp_path: Path) -> None:
         pass
     said: list[str] = []
     for n in range(KILLS // 2):
-        said += killed(random.Random(n).uniform(0.01, 0.1), "attest", tmp_path, "1000000")
+        said += killed(random.Random(n).uniform(0.02, 0.3), "attest", tmp_path, "1000000")
     with reopen(tmp_path) as party:
         ids = [entry.id.hex() for entry in party.log.iterate()]
         assert len(ids) == len(set(ids))

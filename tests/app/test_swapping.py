@@ -13,14 +13,16 @@ from troth.app import Settings, Troth
 from troth.app.swapping import Half, Wish
 from troth.core.encoding import keccak256
 from troth.core.errors import Misuse, OutsideFailed, Pending, Undecidable
+from troth.core.typed_data import domain_of
 from troth.flows.swap import Maker, Swap, Taker
 from troth.identity.keystore import MIN_COST
-from troth.ledger.artefacts import artefact
+from troth.ledger.artefacts import artefact, code_hash
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.chains.profiles import PROFILES, Profile
 from troth.ledger.chains.rpc import request
-from troth.ledger.deploy import create
+from troth.ledger.deploy import Contracts, Deployed, code_at, create
 from troth.ledger.erc20 import Erc20
+from troth.ledger.sending import call
 
 WEALTH, GIVES, GETS = 10_000, 700, 900
 DEPTH = 3
@@ -203,6 +205,29 @@ def test_blocks_of_a_public_chain_are_not_final_sooner_for_a_taker(two: Two, mon
     with pytest.raises(Misuse, match="final too soon"):
         two.taker.swap_seat(two.swap)
     assert isinstance(two.maker.swap_seat(two.swap), Maker), "it wrote that itself"
+
+
+def test_a_book_with_other_immutables_is_refused(two: Two) -> None:
+    """The same code, but what its constructor would have written there is another's: code to run as the Book, say."""
+    sender, evil = two.taker.sender, two.there["token"].address
+    genuine = code_at(two.far.web3, two.there["book"].address)
+    words = artefact("Book").words(genuine)
+    shape = call(two.far.web3, two.there["book"].address, keccak256(b"shape()")[:4])
+    separator = domain_of(7_002, two.there["book"].address)
+    assert {shape, separator} <= set(words)
+    for old, new, match in ((shape, evil.rjust(32, b"\x00"), "not Troth's Shape"),
+                            (separator, keccak256(b"another Book's"), "other signatures"),
+                            (shape, shape, "other signatures")):  # one Book's words at another address
+        runtime = genuine.replace(old, new)
+        copying = b"\x61" + len(runtime).to_bytes(2, "big") + bytes.fromhex("80600c6000396000f3")
+        place, _ = create(sender, copying + runtime)
+        assert artefact("Book").same_code(code_at(two.far.web3, place))
+        with pytest.raises(OutsideFailed, match=match):
+            two.maker.swap_seat(replace(two.swap, second=replace(two.swap.second, book=place)))
+        rigged = dict(two.there.named) | {"book": Deployed("Book", place, code_hash(runtime))}
+        with pytest.raises(OutsideFailed, match=match):
+            two.taker.use_contracts(Contracts(7_002, two.there.block, rigged))
+    assert two.taker.contracts == two.there
 
 
 def test_contracts_that_are_not_troths_are_refused(two: Two) -> None:

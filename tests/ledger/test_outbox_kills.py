@@ -74,7 +74,7 @@ class Anvil:
 def anvil() -> Iterator[Anvil]:
     """A fresh node: after some 950 blocks anvil 1.7.1 forgets contracts' code when it re-organises."""
     with started("--no-mining", "--slots-in-an-epoch", "8", chain_id=CHAIN) as chain:
-        node = Anvil(chain.web3.provider.endpoint_uri)  # type: ignore[attr-defined]
+        node = Anvil(chain.web3.provider._place)  # type: ignore[attr-defined]
         node.counter = deployed(node)
         yield node
 

@@ -46,7 +46,7 @@ class Found:
 
     def failures(self) -> list[str]:
         """Which tests failed, and why."""
-        return sorted(set(re.findall(r"\[FAIL: ([^\]\n]*)\]", self.text)))
+        return sorted(set(re.findall(r"\[FAIL: ([^\];\n]*)", self.text)))
 
     def never(self) -> list[str]:
         """What should have happened and did not."""

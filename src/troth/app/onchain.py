@@ -106,7 +106,8 @@ class OnChain:
         return self.contracts
 
     def use_contracts(self, contracts: Contracts) -> None:
-        """Remember which contracts to use."""
+        """Remember which contracts to use, if they are Troth's: others made them, perhaps. Raises OutsideFailed."""
+        contracts.check(self.chain.web3)
         with replacing(self.root / "contracts.json") as out:
             out.write(contracts.encode())
         self.close_index()
@@ -116,13 +117,17 @@ class OnChain:
     @cached_property
     def book(self) -> EvmBook:
         """The deals."""
-        # Imported here for the same reason.
-        from troth.ledger.evm import EvmBook, senders_of
+        return self._book_on(self.chain, self.contracts["book"].address, self.sender, self.contracts.block)
 
-        contracts = self.contracts
-        return EvmBook(self.chain.web3, contracts["book"].address, senders_of({self.account: self.sender}),
-                       chain_id=contracts.chain_id, first_block=contracts.block,
-                       outage=self.outage(contracts.chain_id))
+    def _book_on(self, chain: Chain, address: Account, sender: Sender, first_block: int) -> EvmBook:
+        # Imported here for the same reason.
+        from troth.ledger.chains.blocks import quantity
+        from troth.ledger.chains.rpc import request
+        from troth.ledger.evm import GAS, EvmBook, senders_of
+
+        priced = quantity(request(chain.web3, "eth_gasPrice")) > 0
+        return EvmBook(chain.web3, address, senders_of({self.account: sender}), chain_id=chain.chain_id,
+                       first_block=first_block, gas=None if priced else GAS, outage=self.outage(chain.chain_id))
 
     def outage(self, chain_id: int) -> int:
         """Seconds that every period of a deal on this chain must outlive: as set, or as known of the chain."""

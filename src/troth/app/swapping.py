@@ -181,7 +181,6 @@ class Swapping(Registered):
     def _side(self, leg: Leg) -> ChainSide:
         # Imported here for the same reason.
         from troth.ledger.deploy import check_book
-        from troth.ledger.evm import EvmBook, senders_of
         from troth.ledger.fees import Heads
         from troth.ledger.outbox import FINALIZED
 
@@ -196,6 +195,4 @@ class Swapping(Registered):
         # The file is the other party's. One that names a block after this party's own deposit would hide it, and the
         # secret with it: what is final now is before anything that is still to be done.
         since = max(0, min(leg.since, Heads(chain.web3, sender.depth).number(FINALIZED)))
-        book = EvmBook(chain.web3, leg.book, senders_of({self.account: sender}), chain_id=leg.chain_id,
-                       first_block=since, outage=self.outage(leg.chain_id))
-        return ChainSide(chain, book, sender)
+        return ChainSide(chain, self._book_on(chain, leg.book, sender, since), sender)

@@ -102,9 +102,13 @@ def authorization_digest(domain: bytes, owner: Account, to: Account, amount: int
                     _uint(valid_after), _uint(valid_before), nonce)
 
 
+def domain_of(chain_id: int, contract: Account, name: bytes = _NAME) -> bytes:
+    """The separator that a contract's messages are signed under. name: the Keccak-256 of its name."""
+    return keccak256(b"".join((_DOMAIN, name, _VERSION, _uint(chain_id), contract.rjust(32, b"\x00"))))
+
+
 def _digest(chain_id: int, contract: Account, *fields: bytes, name: bytes = _NAME) -> bytes:
-    domain = keccak256(b"".join((_DOMAIN, name, _VERSION, _uint(chain_id), contract.rjust(32, b"\x00"))))
-    return _message(domain, *fields)
+    return _message(domain_of(chain_id, contract, name), *fields)
 
 
 def _message(domain: bytes, *fields: bytes) -> bytes:

@@ -10,8 +10,9 @@ from troth.core import encoding
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, OutsideFailed
 from troth.core.terms import Account
+from troth.core.typed_data import domain_of
 from troth.ledger.artefacts import NAMES, artefact, code_hash
-from troth.ledger.chains.blocks import hex_bytes
+from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import request
 from troth.ledger.sending import Sender
 
@@ -74,34 +75,56 @@ class Contracts:
         return cls(chain_id, block, named)
 
     def check(self, web3: Web3) -> None:
-        """Refuse a chain that holds other code at these addresses. Raises OutsideFailed."""
+        """Refuse a chain that holds other code at these addresses, or a Book that trusts other code.
+
+        Raises OutsideFailed.
+        """
         for name, one in self.named.items():
             code = code_at(web3, one.address)
             if code_hash(code) != one.codehash or not artefact(one.contract).same_code(code):
                 raise OutsideFailed(f"{name} is not the contract it should be", expected=one.codehash.hex(),
                                     actual=code_hash(code).hex() if code else "no code",
                                     do="Check the chain and the addresses.")
+            if one.contract == "Book":
+                check_book(web3, one.address, {})
 
 
 def check_book(web3: Web3, book: Account, policies: Mapping[str, tuple[Account, bytes]]) -> None:
-    """Refuse a Book, its forwarder, or policies (contract -> address, pinned code hash) that are not Troth's.
+    """Refuse a Book, what it runs and trusts, or policies (contract -> address, pinned code hash) that are not Troth's.
 
-    The forwarder can speak for anybody, so a Book with another one could be emptied by whoever made it. Not looked at:
-    the Book's owner, who can stop ``open`` and ``join``. Raises OutsideFailed.
+    Code alone does not tell: whoever deploys can write anything into its immutables. The forwarder can speak for
+    anybody, and the code at ``shape`` runs as the Book's own, so a Book with others could be emptied by its maker. Not
+    looked at: the Book's owner, who can stop ``open`` and ``join``. Raises OutsideFailed.
     """
-    found = {"Book": (book, None), **policies}
-    asked = {"to": "0x" + book.hex(), "data": "0x" + keccak256(b"trustedForwarder()")[:4].hex()}
-    for contract, (address, pinned) in found.items():
+    for contract, (address, pinned) in policies.items():
         _same(web3, contract, address, pinned)
-    _same(web3, "Forwarder", hex_bytes(request(web3, "eth_call", asked, "latest"), 32)[12:], None)
+    code = _same(web3, "Book", book, None)
+    forwarder, shape, owner = (_answer(web3, book, name) for name in ("trustedForwarder()", "shape()", "owner()"))
+    _same(web3, "Forwarder", forwarder[12:], None)
+    _same(web3, "Shape", shape[12:], None)
+    chain_id = quantity(request(web3, "eth_chainId"))
+    name, version = (text.ljust(31, b"\x00") + bytes([len(text)]) for text in (b"Troth", b"1"))  # OpenZeppelin's form
+    expected = {forwarder, shape, owner, book.rjust(32, b"\x00"), chain_id.to_bytes(32, "big"), name, version,
+                domain_of(chain_id, book), keccak256(b"Troth"), keccak256(b"1")}
+    found = artefact("Book").words(code)
+    if set(found) != expected:
+        raise OutsideFailed(f"0x{book.hex()} was made to take other signatures than Troth's Book",
+                            expected=sorted(word.hex() for word in expected), do="Check the chain and the addresses.",
+                            actual=sorted(word.hex() for word in found))
 
 
-def _same(web3: Web3, contract: str, address: Account, pinned: bytes | None) -> None:
+def _answer(web3: Web3, to: Account, getter: str) -> bytes:
+    asked = {"to": "0x" + to.hex(), "data": "0x" + keccak256(getter.encode())[:4].hex()}
+    return hex_bytes(request(web3, "eth_call", asked, "latest"), 32)
+
+
+def _same(web3: Web3, contract: str, address: Account, pinned: bytes | None) -> bytes:
     code = code_at(web3, address)
     if not artefact(contract).same_code(code) or pinned not in (None, code_hash(code)):
         raise OutsideFailed(f"0x{address.hex()} is not Troth's {contract}", do="Check the chain and the addresses.",
                             expected=pinned.hex() if pinned else "its code",
                             actual=code_hash(code).hex() if code else "no code")
+    return code
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,9 @@ class EvmBook:
     """``troth.core.ports.Book`` over a deployed contract.
 
     senders: what has an account's acts done (``Sender``, or ``RelayedSender``). first_block: where the Book's events
-    begin. gas: the limit of every act; None asks the node for an estimate. outage: seconds for which the chain can keep
-    an act out; deals with a shorter period are neither opened nor joined (Misuse; docs/reference/rollups.md).
+    begin. gas: the limit of every act; None takes the node's estimate and a fifth, for where gas has a price, as an
+    account must hold what its limit could cost. outage: seconds for which the chain can keep an act out; deals with a
+    shorter period are neither opened nor joined (Misuse; docs/reference/rollups.md).
     """
 
     def __init__(self, web3: Web3, address: Account, senders: Callable[[Account], Acting], *, chain_id: int,
@@ -241,10 +242,15 @@ class EvmBook:
 
         One that is under way from an earlier try, or was done and nobody was told, is neither run nor sent again.
         """
-        sender = self._senders(by)
-        if self._gas is not None and not sender.owes(self.address, data):
-            call(self.web3, self.address, data, sender=by, errors=self._errors)
-        return sender.send(self.address, data, gas=self._gas)
+        sender, gas = self._senders(by), self._gas
+        if not sender.owes(self.address, data):
+            if gas is None:
+                # A fifth to spare: the state may move before a block takes it.
+                needed = estimate(self.web3, self.address, data, sender=by, errors=self._errors)
+                gas = min(GAS, needed + needed // 5)
+            else:
+                call(self.web3, self.address, data, sender=by, errors=self._errors)
+        return sender.send(self.address, data, gas=gas)
 
     def _stored(self, deal: bytes) -> _Stored:
         history, state = decode(DEAL, call(self.web3, self.address, calldata("deals", deal)))

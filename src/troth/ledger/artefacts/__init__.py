@@ -52,6 +52,11 @@ class Artefact:
         """Whether deployed ``code`` is this contract, whatever its immutables hold."""
         return self._masked(code) == self.deployed
 
+    def words(self, code: bytes) -> list[bytes]:
+        """What the immutables hold in deployed ``code``, 32 bytes each; an empty one where its places differ."""
+        found = [{code[offset : offset + 32] for offset in offsets} for offsets in self.immutables]
+        return [one.pop() if len(one) == 1 else b"" for one in found]
+
     def _masked(self, code: bytes) -> bytes:
         plain = bytearray(code)
         for offsets in self.immutables:
