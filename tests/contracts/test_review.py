@@ -82,6 +82,26 @@ def test_nobody_is_wrong_without_a_verdict(either: World) -> None:
     assert either.balance(COURT) == 0
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_tick_is_that_of_the_pinned_code(pinned: bool) -> None:
+    """Code that took the place of a policy could widen the tick and make a challenger wrong: it has no say, as the
+    contract's ``Settle`` has it. With the pinned code, 5 off is within the tick, and the bond goes to the court.
+    """
+    world = MemoryWorld()
+    deal = begin(world, simple(world, "puppet5"))
+    claims(world, deal, Result(UPHELD, (500,)))
+    world.book.challenge(RIVAL, deal)
+    for n, one in enumerate((*BENCH, *BENCH)):
+        world.book.submit(one, deal, 0, n // 2, CLAIM, b"\x00" + Result(UPHELD, (505,)).to_bytes())
+    world.book.judge(CLIENT, deal)
+    if not pinned:
+        policy = world.addresses.policies["puppet5"][0]
+        world.book.policies[policy] = replace(world.book.policies[policy], codehash=CLAIM)
+    before = world.balance(COURT)
+    world.book.close(CLIENT, deal)
+    assert world.balance(COURT) - before == (BOND if pinned else 0)
+
+
 def test_one_root_for_two_pots(either: World) -> None:
     """A leaf pays from the pot it names, once: not from its neighbour, nor by another's index."""
     from troth.core.payouts import PayoutTree
