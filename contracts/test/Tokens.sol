@@ -34,6 +34,20 @@ contract SignedToken is ERC20Permit, ERC3009 {
     }
 }
 
+/// @title A token without permits and authorizations that takes any call for a payment, as wrapped coins do; for tests
+/// alone
+contract WrappedToken is ERC20 {
+    constructor() ERC20("Wrapped coins", "WRAP") {}
+
+    receive() external payable {}
+
+    fallback() external payable {}
+
+    function mint(address account, uint256 amount) external {
+        _mint(account, amount);
+    }
+}
+
 /// @title Code that an account delegates to and that knows no ERC-1271; for tests alone
 contract Delegate {
     function ping() external pure returns (uint256) {

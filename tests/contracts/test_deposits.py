@@ -94,6 +94,25 @@ def test_permit_for_a_token_without_permits(world: EvmWorld) -> None:
     world.book.join_with_permit(CLIENT, deal, 0, world.now(), bytes(65))
 
 
+def test_a_token_that_takes_any_call(world: EvmWorld) -> None:
+    """Wrapped coins answer a call that they do not know with success. It joins nobody: neither one who has approved
+    the Book for everything, nor with another's money that the Book holds.
+    """
+    token = world.make("WrappedToken")
+    book, erc20 = world.book, Erc20(world.web3, token)
+    for who in BY_NAME:
+        world.send(DEPLOYER, token, "mint(address,uint256)", who, 10_000)
+        erc20.approve(world.sender(who), book.address, 2**256 - 1)
+    terms = simple(world, token=token)
+    deal = book.open(CLIENT, terms, SALT)
+    book.join(CLIENT, deal, 0)
+    refused("TransferFailed", book.join_with_authorization, RIVAL, deal, 1, 0, world.now() + HOUR, bytes(65))
+    refused("NotDepositor", book.join_with_permit, RIVAL, deal, 1, world.now() + HOUR, bytes(65))
+    assert (erc20.balance(WORKER), book.state(deal).joined) == (10_000, {0})
+    book.join_with_permit(WORKER, deal, 1, world.now() + HOUR, bytes(65))  # its own act, by its own approval
+    assert (erc20.balance(WORKER), book.state(deal).status) == (10_000 - STAKE, "running")
+
+
 def test_authorization(world: EvmWorld, money: Money) -> None:
     """Anybody brings it, for this pot of this deal alone, between its times, once."""
     book = world.book

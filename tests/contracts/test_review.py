@@ -10,7 +10,7 @@ from parts import BENCH, BOND, CLAIM, CLIENT, COURT, HOUR, RIVAL, SALT, WORKER, 
 from ports.books import MINT, MemoryWorld, World, account
 from ports.evm_world import DEPLOYER, EvmWorld
 from troth.core.encoding import keccak256
-from troth.core.terms import REFUTED, SLASHED, UPHELD, Answered, Ask, Pot, Result, Root, Rung, Split, Terms
+from troth.core.terms import CHALLENGER, REFUTED, SLASHED, UPHELD, Answered, Ask, Pot, Result, Root, Rung, Split, Terms
 from troth.ledger.evmcodec import calldata, deal_bytes, long_history, short_history
 
 TRANSACTION = 2**24  # the most gas of one transaction (EIP-7825)
@@ -80,6 +80,26 @@ def test_nobody_is_wrong_without_a_verdict(either: World) -> None:
     book.close(CLIENT, deal)
     assert either.balance(RIVAL) == MINT + 5, "the bond and the fee came back; 5 is half of the keeper's part"
     assert either.balance(COURT) == 0
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_tick_is_that_of_the_pinned_code(pinned: bool) -> None:
+    """Code that took the place of a policy could widen the tick and make a challenger wrong: it has no say, as the
+    contract's ``Settle`` has it. With the pinned code, 5 off is within the tick, and the bond goes to the court.
+    """
+    world = MemoryWorld()
+    deal = begin(world, simple(world, "puppet5"))
+    claims(world, deal, Result(UPHELD, (500,)))
+    world.book.challenge(RIVAL, deal)
+    for n, one in enumerate((*BENCH, *BENCH)):
+        world.book.submit(one, deal, 0, n // 2, CLAIM, b"\x00" + Result(UPHELD, (505,)).to_bytes())
+    world.book.judge(CLIENT, deal)
+    if not pinned:
+        policy = world.addresses.policies["puppet5"][0]
+        world.book.policies[policy] = replace(world.book.policies[policy], codehash=CLAIM)
+    before = world.balance(COURT)
+    world.book.close(CLIENT, deal)
+    assert world.balance(COURT) - before == (BOND if pinned else 0)
 
 
 def test_one_root_for_two_pots(either: World) -> None:
@@ -170,3 +190,52 @@ def test_every_deal_that_opens_can_be_judged_and_closed(world: EvmWorld) -> None
     assert world.sender(CLIENT).send(book.address, whole, gas=room).gas_used < room
     assert all(book.credit(token, one) for one in paid)
     assert book.credit(token, COURT) == 100 + 200 + 400
+
+
+def searching(world: EvmWorld, token: bytes) -> tuple[Terms, tuple[bytes, ...], tuple[tuple[bytes, ...], ...]]:
+    """Terms whose close looks longest for places in the table; the depositors, who stand last in it; whom each rung
+    asks. Every payee is CHALLENGER, whose place is looked for three times; verdicts slash as many as they may.
+    """
+    last = sorted((account(f"many {n}") for n in range(300)), reverse=True)
+    benches = (tuple(last[32:63]), tuple(last[63:94]), (last[94],))
+    first = [b"\x00\x01" + keccak256(bytes((n,)))[:18] for n in range(80)]
+    pots = tuple(Pot(f"pot {n}", last[n], 1003, {
+        UPHELD: Split((CHALLENGER,) * wide, amounts=(15,) * wide),
+        3: Split(tuple(first[32 + 16 * n:48 + 16 * n]), amounts=(1,) * 16),
+    } if wide else {}, residual=first[n]) for n, wide in enumerate((32, 32, 16, *(29 * (0,)))))
+    pinned, seats = world.addresses.policies["puppet5"], ((last[-1],), *benches)
+    rungs = tuple(Rung(*pinned, (Ask("word", one, HOUR),), HOUR, HOUR if r < 3 else 0, 100 * 2**r if r < 3 else 0,
+                       0 if r else REFUTED) for r, one in enumerate(seats))
+    return Terms(token, pots, rungs, world.now() + HOUR, COURT), tuple(last[:32]), seats
+
+
+def test_a_close_that_searches_longest_fits_one_transaction(world: EvmWorld) -> None:
+    """The widest close above is not the dearest: this one takes 12.4 million gas, five million more."""
+    token = world.make("HostileToken")
+    terms, depositors, seats = searching(world, token)
+    book, made_of = world.book, deal_bytes(CLIENT, SALT, terms)
+    challengers = tuple(account(f"challenger {r}") for r in range(3))
+    for who in (*depositors, *challengers):
+        world.send(DEPLOYER, token, "mint(address,uint256)", who, MINT)
+        world.send(who, token, "approve(address,uint256)", book.address, MINT)
+    deal = book.open(CLIENT, terms, SALT)
+
+    def act(who: bytes, name: str, *values: object) -> None:
+        world.sender(who).send(book.address, calldata(name, made_of, *values), gas=TRANSACTION)
+
+    for n, pot in enumerate(terms.pots):
+        act(pot.depositor, "join", n)
+    for r, (asked, slashed) in enumerate(zip(seats, ((), seats[1], seats[2], seats[1]), strict=True)):
+        # The last word is more than a tick from every other: all three challenges were right.
+        values = tuple(110 if r == 3 else 10 + r for _ in range(56))
+        said = Result(UPHELD, values, frozenset((*depositors, *slashed))).to_bytes()
+        for one in asked:
+            act(one, "submit", 0, 0, CLAIM, b"\x00" + said if one == asked[-1] else b"")
+        act(RIVAL, "judge", long_history(book.state(deal).history))
+        if r < 3:
+            act(challengers[r], "challenge")
+    world.send(DEPLOYER, token, "set(uint256,bytes)", 7, b"")
+    room, whole = TRANSACTION - 300_000, calldata("close", made_of, short_history(book.state(deal).history))
+    assert world.sender(CLIENT).send(book.address, whole, gas=room).gas_used < room
+    # Each has its bond back, and its part of 80 parts of 15, rounded down 80 times.
+    assert [book.credit(token, one) for one in challengers] == [100 + 80 * 2, 200 + 80 * 4, 400 + 80 * 8]

@@ -261,6 +261,13 @@ def test_labels(text: str) -> None:
             label(text)
 
 
+@pytest.mark.parametrize("data", [b"", b"a\x00b", b"\x00a", b"\xff"])
+def test_names_that_are_no_text(data: bytes) -> None:
+    """What ``label`` does not write is not read either: terms that are read have bytes."""
+    with pytest.raises(BadInput):
+        unlabel(data.ljust(32, b"\x00"))
+
+
 amounts = st.integers(0, 2**128 - 1)
 results = st.builds(Result, st.integers(0, 255), st.lists(amounts, max_size=5).map(tuple),
                     st.frozensets(st.binary(min_size=20, max_size=20), max_size=4),

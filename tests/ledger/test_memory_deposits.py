@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ports.books import MemoryWorld, account, key
 from troth.core.encoding import keccak256
 from troth.core.errors import ActRefused, BadInput
+from troth.core.ports import Consent
 from troth.core.terms import REFUTED, UPHELD, Ask, Pot, Rung, Split, Terms
 from troth.core.typed_data import authorization_digest, authorization_nonce, permit_digest
 from troth.ledger.memory_token import MemoryToken
@@ -90,3 +92,23 @@ def test_a_token_that_takes_a_fee_brings_less() -> None:
     good = key("buyer").sign_digest(authorization_digest(DOMAIN, BUYER, world.book.address, 1_000, 0, 2**40, nonce))
     refused("TransferFailed", world.book.join_with_authorization, OTHER, deal, 0, 0, 2**40, good)
     assert token.balance_of(BUYER) == 5_000
+
+
+def test_an_act_that_no_contract_could_be_given_changes_nothing() -> None:
+    """The opener's deposit was taken before an expiry of more than 256 bits was seen, and stayed taken."""
+    world, deal, token = opened()
+    book = world.book
+    token.approve(BUYER, book.address, 1_000)
+    terms = book.state(deal).terms
+    two = replace(terms, pots=(*terms.pots, Pot("more", OTHER, 5, {})))
+    for expiry in (2**256, 2**64, -1):
+        with pytest.raises(BadInput):
+            book.open_and_join(BUYER, two, bytes(32), 0, [Consent(1, expiry, bytes(65))])
+        with pytest.raises(BadInput):
+            book.join_with_consent(OTHER, deal, 0, expiry, bytes(65))
+    for time in (2**256, -1):
+        with pytest.raises(BadInput):
+            book.join_with_permit(BUYER, deal, 0, time, bytes(65))
+        with pytest.raises(BadInput):
+            book.join_with_authorization(OTHER, deal, 0, 0, time, bytes(65))
+    assert (token.balance_of(BUYER), token.balance_of(book.address)) == (5_000, 0)

@@ -52,9 +52,13 @@ def label(text: str) -> bytes:
 
 
 def unlabel(data: bytes) -> str:
-    """The text of a bytes32 name. Raises BadInput for one that is no UTF-8."""
+    """The text of a bytes32 name. Raises BadInput for one that is no UTF-8, is empty, or holds a zero."""
+    text = data.rstrip(b"\x00")
+    if not text or b"\x00" in text:
+        raise BadInput("not a name", expected="1 to 31 bytes of UTF-8 without zeros", actual=data.hex(),
+                       do="This deal was not opened by Troth; it cannot be shown.")
     try:
-        return data.rstrip(b"\x00").decode()
+        return text.decode()
     except UnicodeDecodeError:
         raise BadInput("a name that is no UTF-8", actual=data.hex(),
                        do="This deal was not opened by Troth; it cannot be shown.") from None

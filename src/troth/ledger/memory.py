@@ -72,6 +72,8 @@ class MemoryBook:
     def open_and_join(self, by: Account, terms: Terms, salt: bytes, pot: int,
                       consents: Sequence[Consent] = ()) -> bytes:
         """``open``, ``join`` and others' consents, all or nothing. Raises ActRefused; BadInput as ``open`` does."""
+        for one in consents:
+            deals_terms.check_number(one.expiry, 64)
         deal = self._opened(by, terms, salt)
         now = self._clock.now()
         with self.tokens[terms.token].whole():
@@ -110,7 +112,10 @@ class MemoryBook:
         self._deals[deal] = self._joined(found, pot)
 
     def join_with_consent(self, by: Account, deal: bytes, pot: int, expiry: int, signature: bytes) -> None:
-        """Section 3, by anybody with the depositor's EIP-712 consent. Raises ActRefused."""
+        """Section 3, by anybody with the depositor's EIP-712 consent. Raises ActRefused; BadInput for an expiry that no
+        contract could be given.
+        """
+        deals_terms.check_number(expiry, 64)
         found = self._deal(deal)
         self._going()
         self._check_consent(found, by, Consent(pot, expiry, signature))
@@ -129,9 +134,10 @@ class MemoryBook:
 
     def join_with_permit(self, by: Account, deal: bytes, pot: int, deadline: int, signature: bytes) -> None:
         """Section 3, by the depositor with its ERC-2612 permit for the pot's amount. Raises ActRefused; BadInput for a
-        signature that is not 65 bytes.
+        signature that is not 65 bytes, or a time that no contract could be given.
         """
         _signature(signature)
+        deals_terms.check_number(deadline, 256)
         found = self._deal(deal)
         self._going()
         now = self._clock.now()
@@ -147,9 +153,11 @@ class MemoryBook:
     def join_with_authorization(self, by: Account, deal: bytes, pot: int, valid_after: int, valid_before: int,
                                 signature: bytes) -> None:
         """Section 3, by anybody with the depositor's ERC-3009 authorization. Raises ActRefused; BadInput for a
-        signature that is not 65 bytes.
+        signature that is not 65 bytes, or a time that no contract could be given.
         """
         _signature(signature)
+        for time in (valid_after, valid_before):
+            deals_terms.check_number(time, 256)
         found = self._deal(deal)
         self._going()
         now = self._clock.now()
@@ -274,8 +282,11 @@ class MemoryBook:
             return False
 
     def _tick(self, rung: Rung) -> int:
+        policy = self.policies[rung.policy]
+        if policy.codehash != rung.codehash:
+            return 0  # other code than the deal pinned says nothing about it
         try:
-            return self.policies[rung.policy].code.tick()
+            return policy.code.tick()
         except TrothError:
             return 0  # no policy can hold a deal open
 
