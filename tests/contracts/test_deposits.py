@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,7 +205,11 @@ def delegate(world: EvmWorld, who: str, code: Account) -> None:
     price = 2 * quantity(request(world.web3, "eth_gasPrice"))
     sent = Transaction(SET_CODE, world.book.chain_id, count[1], 0, price, 500_000, own.public.account, 0, b"",
                        authorizations=(leave,)).signed(PrivateKey(sender.reveal_seed()), RIVAL)
-    request(world.web3, "eth_sendRawTransaction", "0x" + sent.encode().hex())
+    digest = request(world.web3, "eth_sendRawTransaction", "0x" + sent.encode().hex())
+    for _ in range(400):  # anvil mines a moment after it answers
+        if request(world.web3, "eth_getTransactionReceipt", digest) is not None:
+            break
+        time.sleep(0.05)
     assert code_at(world.web3, own.public.account) == b"\xef\x01\x00" + code
 
 
