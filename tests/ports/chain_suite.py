@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ports.contracts import BREAK, CELL, CONTEXT, FORWARD, REVERT, STORE, emitter, words
+from troth.core.encoding import keccak256
 from troth.core.errors import ActRefused, OutsideFailed
 from troth.ledger.chains import Chain
 from troth.ledger.chains.rpc import RpcError, get_logs, request
@@ -117,6 +118,7 @@ class ChainSuite(ABC):
         request(chain.web3, "eth_sendRawTransaction", raw)
         with pytest.raises(RpcError, match=r"(?i)already|nonce too low"):
             request(chain.web3, "eth_sendRawTransaction", raw)
+        eth.wait_for_transaction_receipt(keccak256(bytes.fromhex(raw[2:])))  # anvil mines a moment after it answers
         other = Account.sign_transaction(good | {"value": 2}, ALICE_KEY).raw_transaction
         with pytest.raises(RpcError, match=r"(?i)nonce"):
             request(chain.web3, "eth_sendRawTransaction", hexed(bytes(other)))
