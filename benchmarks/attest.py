@@ -15,6 +15,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.votes import call_data
 from troth.core.encoding import keccak256
 from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.anchors import anchor
@@ -45,29 +46,22 @@ def peer(name: str) -> bytes:
         return bytes.fromhex(json.loads(found.read())["bytecode"][2:])
 
 
-def call(name: str, types: tuple[str, ...], *values: Any) -> bytes:
-    """Calldata of any function."""
-    from eth_abi.abi import encode
-
-    return keccak256(f"{name}({','.join(types)})".encode())[:4] + encode(types, values)
-
-
 def run(quick: bool = False) -> dict[str, Any]:
     """Gas a claim."""
     chain = EmbeddedChain(None, clock=ManualClock(1_700_000_000))
     sender = Sender(chain.web3, Secp256k1KeyPair(keccak256(b"attester")).reveal_seed())
     registry, _ = create(sender, peer("SchemaRegistry"))
     eas, _ = create(sender, peer("EAS"), ("address", registry))
-    schema = sender.send(registry, call("register", ("string", "address", "bool"), "bytes32 digest, bytes32 ref",
+    schema = sender.send(registry, call_data("register", ("string", "address", "bool"), "bytes32 digest, bytes32 ref",
                                         bytes(20), True)).logs[0].log.topics[1]
     request = ("bytes32", "(address,uint64,bool,bytes32,bytes,uint256)")
-    attest = call("attest", (f"({','.join(request)})",), (schema, (sender.account, 0, True, bytes(32), DATA, 0)))
+    attest = call_data("attest", (f"({','.join(request)})",), (schema, (sender.account, 0, True, bytes(32), DATA, 0)))
     many = [keccak256(n.to_bytes(4, "big")) for n in range(1, TIMESTAMPS + 1)]
     theirs = {
         "EAS attest": sender.send(eas, attest).gas_used,
-        "EAS timestamp": sender.send(eas, call("timestamp", ("bytes32",), keccak256(b"one"))).gas_used,
+        "EAS timestamp": sender.send(eas, call_data("timestamp", ("bytes32",), keccak256(b"one"))).gas_used,
         f"EAS multiTimestamp of {TIMESTAMPS}, each":
-            sender.send(eas, call("multiTimestamp", ("bytes32[]",), many)).gas_used / TIMESTAMPS,
+            sender.send(eas, call_data("multiTimestamp", ("bytes32[]",), many)).gas_used / TIMESTAMPS,
     }
     forwarder, _ = create(sender, artefact("Forwarder").bytecode)
     place, _ = create(sender, artefact("Anchor").bytecode, ("address", forwarder))

@@ -80,11 +80,7 @@ class Contracts:
         Raises OutsideFailed.
         """
         for name, one in self.named.items():
-            code = code_at(web3, one.address)
-            if code_hash(code) != one.codehash or not artefact(one.contract).same_code(code):
-                raise OutsideFailed(f"{name} is not the contract it should be", expected=one.codehash.hex(),
-                                    actual=code_hash(code).hex() if code else "no code",
-                                    do="Check the chain and the addresses.")
+            _same(web3, one.contract, one.address, one.codehash, f"{name} is not the contract it should be")
             if one.contract == "Book":
                 check_book(web3, one.address, {})
 
@@ -118,12 +114,13 @@ def _answer(web3: Web3, to: Account, getter: str) -> bytes:
     return hex_bytes(request(web3, "eth_call", asked, "latest"), 32)
 
 
-def _same(web3: Web3, contract: str, address: Account, pinned: bytes | None) -> bytes:
+def _same(web3: Web3, contract: str, address: Account, pinned: bytes | None, told: str = "") -> bytes:
     code = code_at(web3, address)
     if not artefact(contract).same_code(code) or pinned not in (None, code_hash(code)):
-        raise OutsideFailed(f"0x{address.hex()} is not Troth's {contract}", do="Check the chain and the addresses.",
+        raise OutsideFailed(told or f"0x{address.hex()} is not Troth's {contract}",
                             expected=pinned.hex() if pinned else "its code",
-                            actual=code_hash(code).hex() if code else "no code")
+                            actual=code_hash(code).hex() if code else "no code",
+                            do="Check the chain and the addresses.")
     return code
 
 
