@@ -56,7 +56,7 @@ PLANTED: list[tuple[int, str, str, str, str]] = [
      "        self._deals[deal] = climbed\n"
      "        self._take(found.terms.token, by, deals.entry_cost(found.terms, found.rung))\n"),
     (10, "a stopped Book takes deposits", BOOK,
-     "deal = _known(deal_);\n        if (stopped) revert Stopped();", "deal = _known(deal_);"),
+     "function _going() private view {\n        if (stopped) revert Stopped();", "function _going() private view {"),
 ]
 
 
