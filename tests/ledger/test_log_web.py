@@ -110,6 +110,9 @@ def test_what_was_checked_is_fetched_once(place: Place, tmp_path: Path) -> None:
     assert place.asked == ["checkpoint"]
     (tmp_path / "checkpoint").write_bytes(LOG.note())
     assert check_tiles(TileFiles(tmp_path), KEY).claims == 600
+    (tmp_path / tile_path(0, 1)).write_bytes(b"")  # as a power cut may leave it: fetched again
+    read(KeptTiles(web(place), tmp_path))
+    assert (tmp_path / tile_path(0, 1)).read_bytes() == LOG.files[tile_path(0, 1)]
     (tmp_path / tile_path(ENTRIES, 1)).write_bytes(b"poison")  # whoever can write the cache cannot lie either
     with pytest.raises(Refuted):
         read(KeptTiles(web(place), tmp_path))
