@@ -219,7 +219,8 @@ def test_methods_without_history_refuse_a_version() -> None:
 
 @pytest.mark.parametrize(("error", "name"), [
     (NotFound("x"), "notFound"), (MethodNotSupported("x"), "methodNotSupported"), (BadInput("x"), "invalidDid"),
-    (Refuted("x"), "invalidDid"), (InvalidDocument("x"), "invalidDidDocument"), (Undecidable("x"), "internalError"), (Pending("x"), "internalError"),
+    (Refuted("x"), "invalidDid"), (InvalidDocument("x"), "invalidDidDocument"),
+    (Undecidable("x"), "internalError"), (Pending("x"), "internalError"),
     (OutsideFailed("x"), "internalError")])
 def test_codes_of_errors(error: TrothError, name: str) -> None:
     assert code(error) == name

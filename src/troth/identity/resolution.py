@@ -170,7 +170,8 @@ def check_document(document: Any, did: str) -> dict[str, Any]:
         raise Refuted("a document of another identifier", expected=did, actual=str(document.get("id"))[:200])
     methods = document.get("verificationMethod", [])
     if type(methods) is not list:
-        raise InvalidDocument("not a DID document", expected="a list of verification methods", actual=type(methods).__name__)
+        raise InvalidDocument("not a DID document", expected="a list of verification methods",
+                              actual=type(methods).__name__)
     names = set[str]()
     for method in methods:
         if type(method) is not dict or not all(type(method.get(name)) is str for name in ("id", "type")):

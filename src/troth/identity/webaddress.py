@@ -2,7 +2,8 @@
 
 Sources: the did:web method (W3C CCG) and did:webvh 1.0 (DIF), "The DID to HTTPS Transformation". Stricter than either
 in one thing: internationalised names are accepted in their ASCII form (``xn--…``) alone, so that two spellings never
-name one host. Nothing here asks the network; that a name leads to an address one should not ask is the fetcher's to see.
+name one host. Nothing here asks the network: whether a name leads to an address that may be asked is the fetcher's to
+see.
 """
 
 from __future__ import annotations
