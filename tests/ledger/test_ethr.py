@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from erc1056 import Deployed, name32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ports.erc1056 import Deployed, name32
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, OutsideFailed, Pending, Undecidable
 from troth.identity.did import checksum_address

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from https_host import Host, running
 
+from ports.https_host import Host, running
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
 from troth.identity import webvh_write
 from troth.identity.keys import Ed25519KeyPair
