@@ -57,6 +57,7 @@ def hash58(data: bytes) -> str:
     return base58_encode(_MULTIHASH + sha256(data))
 
 
+@lru_cache(maxsize=256)
 def read_webvh(did: str) -> tuple[str, WebAddress]:
     """(SCID, place) of a ``did:webvh``. Raises BadInput."""
     method, rest = parts(did)
