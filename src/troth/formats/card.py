@@ -51,12 +51,14 @@ class _Card:
     def _metadata(self) -> Iterator[str]:
         """YAML whose scalars are JSON texts, which YAML 1.2 reads as the same."""
         facts = self._facts
+        if facts.licence is not None:
+            yield f"license: {json.dumps(facts.licence.value)}"
         yield from ("tags:", "- troth", "model-index:", f"- name: {json.dumps(facts.name)}", "  results:")
         for one in facts.metrics:
             about = f"claim {one.about}" if one.about else "by the run that measured it"
             yield from ("  - task:", "      type: other", "    dataset:", f"      name: {json.dumps(about)}",
                         f"      type: {json.dumps(urn(bytes.fromhex(one.about)) if one.about else 'other')}",
-                        "    metrics:", f"    - type: {json.dumps(one.name)}", f"      value: {json.dumps(one.value)}",
+                        "    metrics:", f"    - type: {json.dumps(one.name)}", f"      value: {_number(one.value)}",
                         f"      name: {json.dumps(f'{one.name} [{urn(one.claim)}]')}")
         if not facts.metrics:
             yield "  []"
@@ -89,6 +91,11 @@ class _Card:
     def _sentence(self, text: str, claim: bytes) -> str:
         number = self._numbers.setdefault(claim, len(self._numbers) + 1)
         return f"- {text} [{number}]"
+
+
+def _number(text: str) -> str:
+    """A decimal as YAML reads a number; what is not finite stays a text."""
+    return json.dumps(text) if text.lstrip("-")[:1].isalpha() else text
 
 
 def _code(text: str) -> str:

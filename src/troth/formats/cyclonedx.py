@@ -68,6 +68,9 @@ class _Document:
                            {"name": "troth:stale", "value": "true" if facts.graph.stale else "false"},
                            *self._sentences(at, facts.parameters, 3, "troth:parameter:"),
                            *self._sentences(at, facts.contributions, 3 + len(facts.parameters), "troth:contribution:")]}
+        if facts.licence is not None:
+            found["licenses"] = [{"license": {"name": facts.licence.value}}]
+            self._cite(facts.licence.claim, f"{at}/licenses/0")
         if facts.is_model():
             found["modelCard"] = self._card(f"{at}/modelCard")
         return found

@@ -13,6 +13,7 @@ from typing import Any
 
 from troth.core.claims import Statement
 from troth.core.errors import BadInput, Undecidable
+from troth.formats.inventory import INVENTORY, Inventory
 from troth.formats.runs import RUN, Run, decimal_text
 from troth.learn.claims import LISTING, MODEL, UPDATE, Listing, ModelClaim, Plan, UpdateClaim
 from troth.store.cid import Cid, Codec
@@ -38,7 +39,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Data that the target rests on. ``use``: training or validation. ``digest``: SHA-256 of its bytes, if known."""
+    """Data that the target rests on. use: training, validation or input. digest: SHA-256 of its bytes, if known."""
 
     claim: bytes
     issuer: str
@@ -63,6 +64,7 @@ class Facts:
     parameters: tuple[Said, ...]
     contributions: tuple[Said, ...]
     datasets: tuple[Dataset, ...]
+    licence: Said | None
     missing: tuple[tuple[str, str], ...]
 
     @property
@@ -88,8 +90,10 @@ class Facts:
 
     def is_model(self) -> bool:
         """Whether the target is a model: one that a plan led to, or one that a run made."""
-        return self.statement.kind == MODEL or (
-            self.statement.kind == RUN and bool(Run.of(self.statement).models))
+        kind = self.statement.kind
+        if kind == INVENTORY:
+            return "weights:elements" in Inventory.of(self.statement).said
+        return kind == MODEL or (kind == RUN and bool(Run.of(self.statement).models))
 
 
 def read(graph: Graph) -> Facts:
@@ -111,6 +115,7 @@ class _Reader:
         self._parameters: list[Said] = []
         self._contributions: list[Said] = []
         self._datasets: list[Dataset] = []
+        self._licence: Said | None = None
 
     def facts(self) -> Facts:
         kind, claim = self._target.kind, self._graph.target
@@ -118,10 +123,13 @@ class _Reader:
             self._model(claim, self._target)
         elif kind == RUN:
             self._run(claim, self._target)
+        elif kind == INVENTORY:
+            self._inventory(claim, self._target)
         elif kind == LISTING:
             self._listing(claim, "data")
         return Facts(self._graph, self._target, tuple(self._metrics), tuple(self._parameters),
-                     tuple(self._contributions), tuple(self._datasets), tuple(self._missing()))
+                     tuple(self._contributions), tuple(self._datasets), self._licence,
+                     tuple(self._missing()))
 
     def _model(self, claim: bytes, statement: Statement) -> None:
         said, plan_id = ModelClaim.of(statement), statement.ref("plan")
@@ -152,6 +160,15 @@ class _Reader:
         self._datasets += [Dataset(claim, statement.issuer, statement.issued_at, one.name, "training", one.digest, None,
                                    None, False, False, {}) for one in run.data]
 
+    def _inventory(self, claim: bytes, statement: Statement) -> None:
+        found = Inventory.of(statement)
+        self._parameters += [Said(name, value, claim) for name, value in sorted(found.said.items())]
+        licence = found.said.get("card:license")
+        if licence is not None:
+            self._licence = Said("licence", licence, claim)
+        self._datasets += [Dataset(claim, statement.issuer, statement.issued_at, one.name, "input", one.digest, None,
+                                   None, False, False, {}) for one in found.files if one.use == "input"]
+
     def _listing(self, claim: bytes, use: str) -> None:
         node = self._nodes[claim]
         if node.statement is None:
@@ -171,9 +188,10 @@ class _Reader:
 
     def _missing(self) -> Iterator[tuple[str, str]]:
         """What a reader would look for, and why it is not there."""
-        fields = MODEL_FIELDS if self._target.kind in (MODEL, RUN) else DATA_FIELDS if self._datasets else ()
+        fields = MODEL_FIELDS if self._target.kind in (MODEL, RUN, INVENTORY) else DATA_FIELDS if self._datasets else ()
         for field in fields:
-            yield field, "no claim says it"
+            if field != "licence" or self._licence is None:
+                yield field, "no claim says it"
         for one in self._datasets:
             if one.sealed:
                 yield f"bytes of dataset {one.claim.hex()}", "sealed to its owner; the claim holds a keyed commitment"

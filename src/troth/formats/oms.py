@@ -149,7 +149,7 @@ def _signer(material: Mapping[str, Any], key: ForeignKey | None, roots: Sequence
     if "x509CertificateChain" in material:
         if not roots:
             raise Undecidable("signed with a certificate, and no root to believe was given", do="Name a root.")
-        found = leaf_key(_certificates(material["x509CertificateChain"]), roots, now)
+        found = leaf_key(read_chain(material["x509CertificateChain"]), roots, now)
     elif "publicKey" in material:
         if key is None:
             raise Undecidable("signed with a key, and no key to believe was given", do="Name the signer's public key.")
@@ -164,7 +164,8 @@ def _signer(material: Mapping[str, Any], key: ForeignKey | None, roots: Sequence
     return found
 
 
-def _certificates(value: Any) -> list[bytes]:
+def read_chain(value: Any) -> list[bytes]:
+    """The certificates (DER) of a bundle's verification material, the leaf first. Raises BadInput."""
     listed = value.get("certificates") if type(value) is dict else None
     if type(listed) is not list or not 1 <= len(listed) <= 10:
         raise BadInput("not a certificate chain", expected="1 to 10 certificates")
