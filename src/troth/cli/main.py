@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, formats, runs, serve, swap  # noqa: F401  (their commands)
+from troth.cli import acting, ci, formats, runs, serve, swap  # noqa: F401  (their commands)
 from troth.cli.parts import (
     Believed,
     Json,
@@ -234,19 +234,21 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
 
 
 @app.command("trust")
-def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID, for each issuer you believe.")],
-                policy: Annotated[str, typer.Option("--policy", help="attested or federated-model.")],
-                output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
-                as_json: Json = False) -> None:
+def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested or federated-model, or @FILE: JSON with a "
+                                                    "name and settings.")],
+                output: Annotated[Path, typer.Option("-o", "--output")],
+                role: Annotated[list[str] | None, typer.Option("--role", help="ROLE=DID, for each issuer you believe."),
+                                ] = None, home: Where = None, as_json: Json = False) -> None:
     """Write a trust file: these issuers, their documents as known here, this log, this chain as it is now."""
     roles: dict[str, list[str]] = {}
-    for item in role:
+    for item in role or ():
         name, equals, did = item.partition("=")
         if not equals:
             raise Misuse("a role needs a DID", expected="ROLE=DID", actual=item)
         roles.setdefault(name, []).append(did)
     with workspace(home) as party:
-        write_file(output, party.trust(roles, party.log_pin(), {"name": policy}).to_bytes())
+        settings = claim_body(read_file(Path(policy[1:]))) if policy.startswith("@") else {"name": policy}
+        write_file(output, party.trust(roles, party.log_pin(), settings).to_bytes())
         show({"output": str(output)}, as_json)
 
 
