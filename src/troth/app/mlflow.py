@@ -77,11 +77,8 @@ class _Attesting:
         found = self._store.update_run_info(run_id, run_status, end_time, run_name)
         if found.status in ENDED and run_id not in self._said:
             run = read_run(self._store, run_id)
-            party = open_workspace(self.workspace)
-            try:
+            with open_workspace(self.workspace) as party:
                 attest_run(party, run)
-            finally:
-                party.close()
             self._said.add(run_id)
         return found
 

@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -35,33 +36,27 @@ class Recorder:
     A block that raises is attested as failed, and the exception goes on. ``claim`` is the id afterwards.
     """
 
-    def __init__(self, open_: Callable[[], Troth], name: str, refs: Iterable[Ref] = ()) -> None:
-        self._open, self._name, self._refs = open_, name, list(refs)
+    def __init__(self, lend: Callable[[], AbstractContextManager[Troth]], name: str, refs: Iterable[Ref] = ()) -> None:
+        self._lend, self._name, self._refs = lend, name, list(refs)
         self._params: dict[str, str] = {}
         self._metrics: dict[str, Metric] = {}
         self._data: dict[str, Artefact] = {}
         self._models: dict[str, Artefact] = {}
-        self._started = 0
-        self._party: Troth | None = None
+        self._started: int | None = None
         self.claim: bytes | None = None
 
     def __enter__(self) -> Self:
-        if self._party is not None or self.claim is not None:
+        if self._started is not None:
             raise Misuse("a run is recorded once", do="Call troth.run() again.")
-        self._party = self._open()  # first, so that a missing workspace is known before hours of training
-        self._started = self._party.clock.now()
+        with self._lend() as party:  # now, so that a missing workspace is known before hours of training
+            self._started = party.clock.now()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        party = self._party
-        if party is None:
-            return
-        try:
-            self.claim = self._attest(party, FINISHED if kind is None else FAILED)
-        finally:
-            self._party = None
-            party.close()
+        if self._started is not None:
+            with self._lend() as party:
+                self.claim = self._attest(party, self._started, FINISHED if kind is None else FAILED)
 
     def param(self, name: str, value: str | int | float | bool) -> None:
         """A parameter. Raises Misuse for another value than before, BadInput for a float that is no number."""
@@ -97,9 +92,9 @@ class Recorder:
         if kept.setdefault(found.name, found) != found:
             raise Misuse("two things of one name in a run", actual=found.name, do="Give the second another name.")
 
-    def _attest(self, party: Troth, status: str) -> bytes:
-        ended = max(self._started, party.clock.now())
-        run = Run(self._name, status, self._started, ended, self._params, self._metrics, tuple(self._data.values()),
+    def _attest(self, party: Troth, started: int, status: str) -> bytes:
+        ended = max(started, party.clock.now())
+        run = Run(self._name, status, started, ended, self._params, self._metrics, tuple(self._data.values()),
                   tuple(self._models.values()), environment(), source())
         return attest_run(party, run, self._refs)
 
@@ -115,19 +110,22 @@ def attest_run(party: Troth, run: Run, refs: Iterable[Ref] = ()) -> bytes:
 def run(name: str = "run", *, workspace: Troth | Path | str | None = None, refs: Iterable[Ref] = ()) -> Recorder:
     """Record a run: ``with troth.run("train") as run: run.data(…); run.param(…); run.metric(…); run.model(…)``.
 
-    workspace: a folder in or below it; the current one by default. An open ``Troth`` is used and closed as well. The
-    passphrase comes from TROTH_PASSPHRASE.
+    workspace: a folder in or below it; the current one by default. It is opened when the block begins and again when it
+    ends, not in between; the passphrase comes from TROTH_PASSPHRASE. An open ``Troth`` stays open.
     """
-    return Recorder(lambda: open_workspace(workspace), name, refs)
+    def lend() -> AbstractContextManager[Troth]:
+        if workspace is None or isinstance(workspace, str | Path):
+            return open_workspace(workspace)
+        return nullcontext(workspace)
+
+    return Recorder(lend, name, refs)
 
 
-def open_workspace(workspace: Troth | Path | str | None) -> Troth:
-    """A workspace that is open, or the one at or above a folder. Raises Misuse without TROTH_PASSPHRASE."""
+def open_workspace(workspace: Path | str | None) -> Troth:
+    """The workspace at or above a folder, the current one by default. Raises Misuse without TROTH_PASSPHRASE."""
     # Imported here: the workspace's module takes part in this one's wiring, and loads stores and keys.
     from troth.app import Troth
 
-    if isinstance(workspace, Troth):
-        return workspace
     passphrase = os.environ.get("TROTH_PASSPHRASE")
     if not passphrase:
         raise Misuse("no passphrase", do="Set TROTH_PASSPHRASE, or pass an open workspace.")

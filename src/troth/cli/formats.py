@@ -78,6 +78,8 @@ def export(format_: Annotated[str, typer.Argument(metavar="FORMAT", help="dsse, 
 def check(file: Annotated[Path, typer.Argument(help="A DSSE envelope or a Sigstore bundle.")],
           key: Key = None, root: Root = None,
           model: Annotated[Path | None, typer.Option("--model", help="The model's directory that it signs.")] = None,
+          ignore: Annotated[list[str] | None, typer.Option("--ignore", help="A path in it to pass over, where "
+                                                           "an old signature does not name it.")] = None,
           about: Annotated[Path | None, typer.Option("--about", help="A file that it must be about.")] = None,
           as_json: Json = False) -> None:
     """Check what somebody else signed: an in-toto statement, or with --model a model's signature."""
@@ -87,7 +89,7 @@ def check(file: Annotated[Path, typer.Argument(help="A DSSE envelope or a Sigsto
     believed, roots = _believed(key, root)
     data, now = read_file(file), int(time.time())
     if model is not None:
-        found = oms.verify(data, model, key=believed, roots=roots, now=now, signature=file)
+        found = oms.verify(data, model, key=believed, roots=roots, now=now, signature=file, ignored=tuple(ignore or ()))
         show({"outcome": "upheld", "issuer": found.key.name, "model": found.model, "files": len(found.files),
               "root": found.root.hex(), "claims": dict(found.claims)}, as_json)
         return

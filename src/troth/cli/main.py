@@ -234,8 +234,8 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
 
 
 @app.command("trust")
-def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested or federated-model, or @FILE: JSON with a "
-                                                    "name and settings.")],
+def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested or federated-model, or @FILE: JSON "
+                                                    "with a name and settings.")],
                 output: Annotated[Path, typer.Option("-o", "--output")],
                 role: Annotated[list[str] | None, typer.Option("--role", help="ROLE=DID, for each issuer you believe."),
                                 ] = None, home: Where = None, as_json: Json = False) -> None:

@@ -7,7 +7,6 @@ guesses a licence.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -49,17 +48,17 @@ class _Card:
         yield f"Written as of {when(facts.as_of)} from {len(here)} claims about `{urn(facts.target)}`."
 
     def _metadata(self) -> Iterator[str]:
-        """YAML whose scalars are JSON texts, which YAML 1.2 reads as the same."""
+        """YAML whose texts are in double quotes."""
         facts = self._facts
         if facts.licence is not None:
-            yield f"license: {json.dumps(facts.licence.value)}"
-        yield from ("tags:", "- troth", "model-index:", f"- name: {json.dumps(facts.name)}", "  results:")
+            yield f"license: {_quoted(facts.licence.value)}"
+        yield from ("tags:", "- troth", "model-index:", f"- name: {_quoted(facts.name)}", "  results:")
         for one in facts.metrics:
             about = f"claim {one.about}" if one.about else "by the run that measured it"
-            yield from ("  - task:", "      type: other", "    dataset:", f"      name: {json.dumps(about)}",
-                        f"      type: {json.dumps(urn(bytes.fromhex(one.about)) if one.about else 'other')}",
-                        "    metrics:", f"    - type: {json.dumps(one.name)}", f"      value: {_number(one.value)}",
-                        f"      name: {json.dumps(f'{one.name} [{urn(one.claim)}]')}")
+            yield from ("  - task:", "      type: other", "    dataset:", f"      name: {_quoted(about)}",
+                        f"      type: {_quoted(urn(bytes.fromhex(one.about)) if one.about else 'other')}",
+                        "    metrics:", f"    - type: {_quoted(one.name)}", f"      value: {_number(one.value)}",
+                        f"      name: {_quoted(f'{one.name} [{urn(one.claim)}]')}")
         if not facts.metrics:
             yield "  []"
 
@@ -95,7 +94,13 @@ class _Card:
 
 def _number(text: str) -> str:
     """A decimal as YAML reads a number; what is not finite stays a text."""
-    return json.dumps(text) if text.lstrip("-")[:1].isalpha() else text
+    return _quoted(text) if text.lstrip("-")[:1].isalpha() else text
+
+
+def _quoted(text: str) -> str:
+    """A double-quoted YAML scalar. What does not print is written as its number, so that no line ends inside."""
+    shown = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in shown) + '"'
 
 
 def _code(text: str) -> str:

@@ -249,9 +249,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_depth(value: Any, depth: int) -> None:
     level = [value]
-    while level:
-        if depth < 0:
-            raise BadInput("nested too deeply", expected=f"at most {MAX_DEPTH} levels")
-        level = [item for one in level if isinstance(one, dict | list)
-                 for item in (one.values() if isinstance(one, dict) else one)]
-        depth -= 1
+    for _ in range(depth + 1):
+        level = [one for one in level if isinstance(one, dict | list)]
+        if not level:
+            return
+        level = [item for one in level for item in (one.values() if isinstance(one, dict) else one)]
+    raise BadInput("nested too deeply", expected=f"at most {depth} levels")

@@ -40,11 +40,13 @@ _SHARD = re.compile(r"(.+):([0-9]{1,18}):([0-9]{1,18})\Z", re.DOTALL)
 
 
 def manifest(model: Path, signature: Path | None = None) -> tuple[list[Hashed], tuple[str, ...]]:
-    """The files of a model's directory and the relative paths passed over (sections 6.1 and 6.2).
+    """The files of a model and the relative paths passed over (sections 6.1 and 6.2). A model may be a single file.
 
     signature: where the bundle will lie; it is passed over when it is inside. Raises as ``tree.names`` does, and
     BadInput for a directory without files.
     """
+    if model.is_file() and not model.is_symlink():
+        return [digest(model)], ()
     ignored = (*IGNORED, *_inside(model, signature))
     found = list(hash_all(model, frozenset(ignored)))
     if not found:
@@ -118,11 +120,12 @@ class Found:
 
 
 def verify(bundle: bytes, model: Path, *, key: ForeignKey | None = None, roots: Sequence[Certificate] = (),
-           now: int = 0, signature: Path | None = None) -> Found:
-    """Check a bundle against a directory by the five steps above.
+           now: int = 0, signature: Path | None = None, ignored: Sequence[str] = ()) -> Found:
+    """Check a bundle against a directory, or a single file, by the five steps above.
 
     key: who must have signed, for the ``key`` method. roots: whom its certificate must lead to at ``now`` (Unix
-    seconds), for the ``certificate`` method. signature: where the bundle lies, passed over when it is inside.
+    seconds), for the ``certificate`` method. signature: where the bundle lies, passed over when it is inside. ignored:
+    relative paths that the caller passes over besides, which old bundles do not name.
     Raises Refuted for what was changed, Undecidable for a method that cannot be checked here or without a key or a root
     to believe, BadInput for what cannot be read.
     """
@@ -136,7 +139,8 @@ def verify(bundle: bytes, model: Path, *, key: ForeignKey | None = None, roots: 
     signer = _signer(material, key, roots, now)  # step 2
     envelope.signed_by(signer)  # step 3
     said = _Manifest.of(envelope)  # step 4
-    said.compare(model, frozenset((*IGNORED, *said.ignored, *_inside(model, signature))))  # step 5
+    passed = (*IGNORED, *said.ignored, *(_inner(one, "an ignored path") for one in ignored), *_inside(model, signature))
+    said.compare(model, frozenset(passed))  # step 5
     return Found(said.model, said.root, said.paths(), signer, envelope, said.claims)
 
 
@@ -219,7 +223,9 @@ class _Manifest:
 
     def compare(self, model: Path, ignored: frozenset[str]) -> None:
         """Step 5. Every file listed is there with its digest, and no other is there. Raises Refuted."""
-        here, listed = set(names(model, ignored)), set(self.paths())
+        single = model.is_file() and not model.is_symlink()
+        here, listed = {model.name} if single else set(names(model, ignored)), set(self.paths())
+        model = model.parent if single else model
         if self.method == "shards":  # section 6.3.2: files without a byte are not listed
             here = {name for name in here if name in listed or digest(model / name).size}
         for word, odd in (("missing", listed - here), ("not signed", here - listed)):
