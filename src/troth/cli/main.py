@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, dids, payouts, serve, swap, tlog  # noqa: F401  (their commands)
+from troth.cli import acting, ci, dids, formats, payouts, runs, serve, swap, tlog  # noqa: F401  (their commands)
 from troth.cli.parts import (
     Believed,
     Json,
@@ -221,27 +221,20 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
 
 
 @app.command("trust")
-def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID, for each issuer you believe.")],
-                policy: Annotated[str, typer.Option("--policy", help="attested or federated-model.")],
-                output: Annotated[Path, typer.Option("-o", "--output")],
-                witness: Annotated[list[str] | None, typer.Option("--witness", help="A witness's vkey.")] = None,
-                threshold: Annotated[int | None, typer.Option("--threshold", min=0, help="How many of the witnesses "
-                                                              "must have signed; all by default.")] = None,
-                home: Where = None, as_json: Json = False) -> None:
+from troth.cli import   # noqa: F401  (their commands)
     """Write a trust file: these issuers, their documents as known here, this log, this chain as it is now."""
     from troth.ledger.checkpoints import Verifier  # start-up time, as above
     from troth.verify.trust import Witnesses
 
     keys = tuple(Verifier.from_vkey(one) for one in witness or ())
     roles: dict[str, list[str]] = {}
-    for item in role:
+    for item in role or ():
         name, equals, did = item.partition("=")
         if not equals:
             raise Misuse("a role needs a DID", expected="ROLE=DID", actual=item)
         roles.setdefault(name, []).append(did)
     with workspace(home) as party:
-        write_file(output, party.trust(roles, party.log_pin(), {"name": policy}, Witnesses(
-            len(keys) if threshold is None else threshold, keys)).to_bytes())
+from troth.cli import   # noqa: F401  (their commands)
         show({"output": str(output)}, as_json)
 
 
