@@ -87,8 +87,10 @@ def test_todays_document_of_a_did_key() -> None:
     assert [method["type"] for method in document["verificationMethod"]] == ["Multikey", "Multikey"]
     assert did.endswith(document["verificationMethod"][0]["publicKeyMultibase"])
     ml_dsa = dids.key_did(keys.key_pair(keys.ML_DSA_65, bytes(32)).public)
+    assert ml_dsa.startswith("did:key:u")
+    assert dids.key_document(ml_dsa)["keyAgreement"] == []
     with pytest.raises(BadInput, match="no such did:key document"):
-        dids.key_document(ml_dsa)
+        dids.key_document(ml_dsa, "jwk")
     with pytest.raises(BadInput, match="no such did:key document"):
         dids.key_document(did, "jwks")
 

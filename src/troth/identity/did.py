@@ -18,7 +18,13 @@ import orjson
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Refuted
 from troth.identity import keys
-from troth.identity.multibase import base58_encode, multibase_base58, multibase_decode, varint
+from troth.identity.multibase import (
+    base58_encode,
+    multibase_base58,
+    multibase_base64url,
+    multibase_decode,
+    varint,
+)
 
 KEY = "did:key:"
 PEER4 = "did:peer:4"
@@ -31,7 +37,13 @@ _PKH = re.compile(r"did:pkh:eip155:([1-9][0-9]{0,31}):(0x[0-9a-fA-F]{40})\Z")
 
 def key_did(key: keys.PublicKey) -> str:
     """``did:key`` of a verification key."""
-    return KEY + multibase_base58(key.multikey)
+    return KEY + key_text(key)
+
+
+def key_text(key: keys.PublicKey) -> str:
+    """A verification key as multibase text: base58btc, and base64url for lattice keys, as others write those."""
+    # base58 of two thousand bytes is slow and unreadable.
+    return multibase_base58(key.multikey) if len(key.raw) < 64 else multibase_base64url(key.multikey)
 
 
 @lru_cache(maxsize=4096)
@@ -40,8 +52,8 @@ def read_key_did(did: str) -> keys.PublicKey:
 
     Results are kept: loading a key costs more than a look-up, and an identifier's key never changes.
     """
-    if not did.startswith(KEY + "z"):
-        raise BadInput("not a did:key", expected="did:key:z…", actual=did[:40])
+    if not did.startswith((KEY + "z", KEY + "u")):
+        raise BadInput("not a did:key", expected="did:key:z…, or did:key:u… for a lattice key", actual=did[:40])
     key = keys.from_multikey(multibase_decode(did.removeprefix(KEY)))
     if key_did(key) != did:
         raise BadInput("did:key in another spelling", expected=key_did(key), actual=did)
@@ -61,10 +73,13 @@ def key_document(did: str, form: str = "Multikey") -> dict[str, Any]:
     Raises BadInput for an unreadable identifier or an unknown form.
     """
     key = read_key_did(did)
-    if form not in _CONTEXTS or key.suite not in _TYPES:
+    if form not in _CONTEXTS or (key.suite not in _TYPES and form != "Multikey"):
         raise BadInput("no such did:key document", expected=" or ".join(_CONTEXTS), actual=f"{form} of {key.suite}")
     method = key_method(did)
-    methods = [_method(did, method, key.suite, key.raw, key.multikey, form)]
+    if key.suite not in _TYPES:
+        methods = [{"id": method, "controller": did, "type": "Multikey", "publicKeyMultibase": key_text(key)}]
+    else:
+        methods = [_method(did, method, key.suite, key.raw, key.multikey, form)]
     agreement = method
     if key.suite == keys.ED25519:
         derived = keys.x25519_of_ed25519(key.raw)
@@ -76,7 +91,8 @@ def key_document(did: str, form: str = "Multikey") -> dict[str, Any]:
         "verificationMethod": methods,
         **{name: [method] for name in
            ("assertionMethod", "authentication", "capabilityInvocation", "capabilityDelegation")},
-        "keyAgreement": [agreement],
+        # Of the keys without such a type, none is known to agree on anything.
+        "keyAgreement": [agreement] if key.suite in _TYPES else [],
     }
 
 
