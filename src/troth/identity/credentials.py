@@ -1,7 +1,7 @@
-"""W3C Verifiable Credentials 2.0, read strictly: what a credential and a presentation must be before anything is checked.
+"""W3C Verifiable Credentials 2.0, read strictly: what credential and presentation must be before anything is checked.
 
-Source: W3C Verifiable Credentials Data Model v2.0, sections 4.3 to 4.13. Remote JSON-LD contexts are never fetched: they
-are names here, and a credential means what its members' names say. Context objects inside the document are looked at
+Source: W3C Verifiable Credentials Data Model v2.0, sections 4.3 to 4.13. Remote JSON-LD contexts are never fetched:
+they are names here, and a credential means what its members' names say. Context objects inside the document are looked at
 only for what would change the meaning of the standard's own terms or of a type, and refused then.
 """
 
@@ -194,7 +194,7 @@ def _names(value: Mapping[str, Any]) -> None:
     for name in ("name", "description"):
         found = value.get(name, "")
         for item in found if type(found) is list else [found]:
-            proper = type(item) is str and found is item or (
+            proper = (type(item) is str and found is item) or (
                 type(item) is dict and type(item.get("@value")) is str
                 and item.keys() <= {"@value", "@language", "@direction"})
             if not proper:

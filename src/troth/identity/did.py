@@ -134,6 +134,14 @@ def is_peer4(did: str) -> bool:
     return data.startswith(_SHA256) and len(data) == 34
 
 
+def short_form(did: str) -> str:
+    """The short form of a long ``did:peer:4``, whose document was checked to hash to it; any other DID as it is.
+
+    Raises BadInput or Refuted as ``read_peer4`` does.
+    """
+    return read_peer4(did)[0] if did.startswith(PEER4) and ":z" in did.removeprefix(PEER4) else did
+
+
 def peer4_document(did: str) -> dict[str, Any]:
     """The resolved document of a long ``did:peer:4``: the input document with ``id``, ``alsoKnownAs``, controllers.
 

@@ -7,16 +7,12 @@ double cannot hold, and sizes and depths that only serve to hurt.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-import rfc8785
-
-from troth.core.encoding import MAX_DEPTH, MAX_INT, encode
+from troth.core.encoding import MAX_DEPTH, MAX_INT, encode, jcs_of, read_foreign
 from troth.core.errors import BadInput
 
 MAX_BYTES = 1 << 20
@@ -29,14 +25,7 @@ def read_json(data: bytes, most: int = MAX_BYTES) -> dict[str, Any]:
     Raises BadInput for anything else, duplicate keys, lone surrogates, integers beyond 2**53 - 1, numbers that are not
     finite, more than ``MAX_DEPTH`` levels, and more bytes than ``most``.
     """
-    if len(data) > most:
-        raise BadInput("document too long", expected=f"at most {most} bytes", actual=len(data))
-    try:
-        # A parser that bounds nesting by itself and refuses lone surrogates and bytes that are not UTF-8.
-        orjson.loads(data)
-        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadInput("not JSON in UTF-8", actual=error) from None
+    value = read_foreign(data, most)
     if type(value) is not dict:
         raise BadInput("unexpected JSON", expected="an object", actual=type(value).__name__)
     check_json(value)
@@ -68,11 +57,7 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     try:
         return encode(value)  # the fast writer, which knows no fractions
     except BadInput:
-        pass
-    try:
-        return rfc8785.dumps(dict(value))
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
-        raise BadInput("this document has no canonical form", actual=error) from None
+        return jcs_of(dict(value))
 
 
 def unix_time(text: object) -> int:
@@ -89,14 +74,3 @@ def unix_time(text: object) -> int:
 def time_text(seconds: int) -> str:
     """Unix seconds as ``YYYY-MM-DDThh:mm:ssZ``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadInput("duplicate keys in a JSON object", expected="each key once")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise BadInput("not a finite number", actual=name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity import did as dids
-from troth.identity import keys
+from troth.identity import keydids, keys
 from troth.identity.jsondoc import unix_time
 from troth.identity.multibase import multibase_decode
 
@@ -29,7 +29,7 @@ _CURVES = {("OKP", "Ed25519"): (keys.ED25519, 32), ("EC", "P-256"): (keys.P256, 
 def resolve_offline(did: str) -> Mapping[str, Any]:
     """The document of a ``did:key`` or a long ``did:peer:4``. Raises Undecidable for every other identifier."""
     if did.startswith(dids.KEY):
-        return dids.key_document(did)
+        return keydids.key_document(did)
     if did.startswith(dids.PEER4) and ":z" in did.removeprefix(dids.PEER4):
         return dids.peer4_document(did)
     raise Undecidable("the document of this identifier cannot be had here", actual=did[:120],

@@ -1,4 +1,4 @@
-"""The verification of a credential or a presentation: numbered steps, one of four answers (docs/reference/credentials.md).
+"""The verification of a credential or a presentation: numbered steps, and one of the four answers.
 
 A credential:
 
@@ -10,8 +10,9 @@ A credential:
 6. **schema**: kept, never fetched: skipped.
 7. **trust**: the verifier believes this issuer.
 
-A presentation: 1. form; 2. holder; 3. proofs, made for this verifier (domain) and this request (challenge), by a key for
-authentication; then each credential in it, steps 1 to 7; last, whether the holder is its subject.
+A presentation: 1. form; 2. holder; 3. proofs, made for this verifier (domain) and this request (challenge), by a key
+for authentication; then each credential in it, steps 1 to 7; last, whether the holder is its subject.
+See docs/reference/credentials.md.
 """
 
 from __future__ import annotations
