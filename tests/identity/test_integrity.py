@@ -314,7 +314,7 @@ def test_purpose_domain_challenge_and_time_are_the_verifiers() -> None:
 
 
 def test_a_document_with_no_proof_or_too_many_is_bad_input() -> None:
-    for proofs in (None, [], "x", [SECURED["proof"][0]] * (di.MAX_PROOFS + 1), [{"type": "Other"}],
+    for proofs in (None, [], "x", [SECURED["proof"][0]] * (di.MAX_PROOFS + 1), [{"kind": "Other"}],
                    [{"type": "DataIntegrityProof", "cryptosuite": 5}], [SECURED["proof"][0] | {"previousProof": [1]}]):
         with pytest.raises(BadInput):
             di.read_proofs(DOCUMENT | {"proof": proofs})

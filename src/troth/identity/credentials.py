@@ -1,8 +1,8 @@
 """W3C Verifiable Credentials 2.0, read strictly: what credential and presentation must be before anything is checked.
 
 Source: W3C Verifiable Credentials Data Model v2.0, sections 4.3 to 4.13. Remote JSON-LD contexts are never fetched:
-they are names here, and a credential means what its members' names say. Context objects inside the document are looked at
-only for what would change the meaning of the standard's own terms or of a type, and refused then.
+they are names here, and a credential means what its members' names say. Context objects inside the document are looked
+at only for what would change the meaning of the standard's own terms or of a type, and refused then.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity import did as dids
-from troth.identity import keydids, keys
+from troth.identity import keydids, keys, resolution
 from troth.identity.jsondoc import unix_time
 from troth.identity.multibase import multibase_decode
 
@@ -34,6 +34,16 @@ def resolve_offline(did: str) -> Mapping[str, Any]:
         return dids.peer4_document(did)
     raise Undecidable("the document of this identifier cannot be had here", actual=did[:120],
                       do="Give a resolver that knows its method, or pin its keys.")
+
+
+def documents_by(resolver: resolution.Resolver) -> Resolver:
+    """A resolver of this module from the port that every method stands behind (``troth.identity.resolution``)."""
+    def resolve(did: str) -> Mapping[str, Any]:
+        found = resolver.resolve(did)
+        if found.document is None or found.deactivated:
+            raise Refuted("this identifier was ended by its holder", actual=did[:120])
+        return found.document
+    return resolve
 
 
 def known_resolver(documents: Mapping[str, Mapping[str, Any]], beyond: Resolver = resolve_offline) -> Resolver:
