@@ -62,3 +62,32 @@ def test_files_made_by_others(tmp_path: Path) -> None:
     troth("credential", "verify", "changed.json", "--trust", "trust.json", at=tmp_path, status=1)
     (tmp_path / "broken.json").write_text(file.read_text()[:-3])
     assert "not JSON" in troth("credential", "verify", "broken.json", at=tmp_path, status=2)
+
+
+def test_consents_by_hand(tmp_path: Path) -> None:
+    shared = str(tmp_path / "exchange")
+
+    def run(name: str, *words: str, status: int = 0) -> str:
+        return troth(*words, at=tmp_path / name, status=status, TROTH_EXCHANGE_PATH=shared)
+
+    dids = {}
+    for name in ("person", "clinic"):
+        (tmp_path / name).mkdir()
+        dids[name] = json.loads(run(name, "init", "--json"))["did"]
+    run("person", "id", "introduce", dids["clinic"])
+    run("clinic", "pull")
+    (tmp_path / "data.csv").write_text("pulse\n61\n")
+    consent = run("person", "consent", "give", "../data.csv", "--purpose", "research", "--to", dids["clinic"],
+                  "--until", "2090-01-01T00:00:00Z", "--opening", "../opening.json").strip()
+    assert "1 new claims" in run("clinic", "pull")
+    listing = run("clinic", "attest", "listing", "--subject", "../data.csv", "--ref", f"consent={consent}").strip()
+    check = ("consent", "check", listing, "--purpose", "research", "--data", "../data.csv",
+             "--opening", "../opening.json")
+    assert "upheld" in run("clinic", *check)
+    run("clinic", "consent", "check", listing, "--purpose", "advertising", status=1)
+    assert "withdraw" in run("clinic", "consent", "withdraw", consent, status=2)
+    run("person", "consent", "withdraw", consent)
+    run("clinic", "pull")
+    run("clinic", *check, status=1)
+    assert "1 claims" in run("clinic", "consent", "list")
+    assert "withdrawn" in run("clinic", "trace", listing)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, credential, serve, swap  # noqa: F401  (their commands)
+from troth.cli import acting, consent, credential, serve, swap  # noqa: F401  (their commands)
 from troth.cli.parts import (
     Believed,
     Json,
@@ -253,7 +253,7 @@ def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID
 @app.command()
 def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help="Also as a page.")] = None,
           home: Where = None, as_json: Json = False) -> None:
-    """What a claim rests on, and what of it is stale because data was erased."""
+    """What a claim rests on, and what of it is stale because data was erased or a consent withdrawn."""
     from troth.web.graph import trace_page  # start-up time, as above
 
     with workspace(home) as party:
@@ -262,7 +262,7 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
             write_file(html, trace_page(graph.json()).encode())
         show(graph.json(), as_json, lambda: "\n".join(
             f"{'  ' * node.depth}{node.statement.kind if node.statement else '(not here)'} {node.id.hex()[:16]}"
-            f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
+            f"{'  ' * bool(node.state)}{node.state}" for node in graph.nodes))
 
 
 @deal_app.command("list")
