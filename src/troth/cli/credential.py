@@ -15,6 +15,7 @@ from troth.core.errors import Misuse, Undecidable
 if TYPE_CHECKING:
     from troth.app import Troth
     from troth.app.wallet import Wallet
+    from troth.core.verdicts import Report
     from troth.verify.credentials import Believed, Lists
 
 credential_app = typer.Typer(no_args_is_help=True, help="Credentials of W3C's model: issue, hold, show, verify.")
@@ -67,7 +68,7 @@ def issue(file: Annotated[Path, typer.Argument(help="The credential without proo
     purposes = [one for one in status or ["revocation"] if one != "none"]
     with workspace(home) as party:
         made = wallet_of(party).issue(document, by=by, purposes=purposes, chain=chain)
-        _write_json(output, made)
+        write_json(output, made)
         show({"credential": credential_name(made), "output": str(output)}, as_json)
 
 
@@ -81,8 +82,8 @@ def verify(file: File, issuer: Issuers = None, trust: Pinned = None, lists: Stat
     """Check a credential or a presentation: numbered steps, and upheld, refuted, undecidable or pending."""
     from troth.verify.credentials import verify_document
 
-    believed = _believed(issuer, trust, lists, fresh, require, int(time.time()) if at is None else at)
-    _report(verify_document(read_file(file), believed, domain, challenge), as_json)
+    known = believed(issuer, trust, lists, fresh, require, int(time.time()) if at is None else at)
+    print_report(verify_document(read_file(file), known, domain, challenge), as_json)
 
 
 @credential_app.command()
@@ -119,7 +120,7 @@ def ask(domain: Annotated[str, typer.Argument(help="This verifier's own domain."
     """Write a signed request for a presentation, with a challenge that counts once."""
     with workspace(home) as party:
         made = wallet_of(party).ask(domain, types or (), by=by)
-        _write_json(output, made)
+        write_json(output, made)
         show({"challenge": made["challenge"], "verifier": made["verifier"], "output": str(output)}, as_json)
 
 
@@ -133,7 +134,7 @@ def present(request: Annotated[Path, typer.Argument(help="The verifier's request
 
     asked = read_json(read_file(request))
     with workspace(home) as party:
-        _write_json(output, wallet_of(party).present(asked, credentials, to))
+        write_json(output, wallet_of(party).present(asked, credentials, to))
         show({"output": str(output), "domain": asked["domain"]}, as_json)
 
 
@@ -142,8 +143,8 @@ def check(file: File, issuer: Issuers = None, trust: Pinned = None, lists: Statu
           require: Suites = None, home: Where = None, as_json: Json = False) -> None:
     """As the verifier who asked: check an answer. What is upheld is taken once; a copy of it is refused."""
     with workspace(home) as party:
-        believed = _believed(issuer, trust, lists, fresh, require, party.clock.now())
-        _report(wallet_of(party).check(read_file(file), believed), as_json)
+        known = believed(issuer, trust, lists, fresh, require, party.clock.now())
+        print_report(wallet_of(party).check(read_file(file), known), as_json)
 
 
 @credential_app.command()
@@ -164,7 +165,7 @@ def status(file: File, revoke: Annotated[bool, typer.Option("--revoke", help="Ta
         return
     from troth.verify.credentials import status_report
 
-    _report(status_report(document, _believed(None, None, lists, None, None, int(time.time()))), as_json)
+    print_report(status_report(document, believed(None, None, lists, None, None, int(time.time()))), as_json)
 
 
 @credential_app.command()
@@ -175,7 +176,7 @@ def publish(purpose: Annotated[str, typer.Argument(help="revocation or suspensio
     """Write this issuer's status list, signed, as of now."""
     with workspace(home) as party:
         made = wallet_of(party).status_list(purpose, by, lasts)
-        _write_json(output, made)
+        write_json(output, made)
         show({"list": made["id"], "output": str(output)}, as_json)
 
 
@@ -197,17 +198,18 @@ def shown(home: Where = None, as_json: Json = False) -> None:
             for row in rows) or "nothing was shown")
 
 
-def _believed(issuers: list[str] | None, trust: Path | None, lists: list[Path] | None, fresh: int | None,
-              require: list[str] | None, now: int) -> Believed:
+def believed(issuers: list[str] | None, trust: Path | None, lists: list[Path] | None, fresh: int | None,
+             require: list[str] | None, now: int) -> Believed:
+    """What the options say is believed, and the status lists they give."""
     from troth.identity import did as dids
     from troth.verify.credentials import Believed, Issuer
 
     if require and not issuers:
         raise Misuse("--require says what an issuer must sign with", do="Name the issuer too: --issuer NAME.")
-    known = {dids.short_form(name): Issuer(None, tuple(require or ())) for name in issuers or ()}
+    found = {dids.short_form(name): Issuer(None, tuple(require or ())) for name in issuers or ()}
     if trust is not None:
-        known = Believed.issuers_of(read_file(trust)) | known
-    return Believed(now, known, lists=_lists(lists or []), fresh=fresh)
+        found = Believed.issuers_of(read_file(trust)) | found
+    return Believed(now, found, lists=_lists(lists or []), fresh=fresh)
 
 
 def _lists(paths: list[Path]) -> Lists:
@@ -228,7 +230,8 @@ def _lists(paths: list[Path]) -> Lists:
     return get
 
 
-def _report(report: Any, as_json: bool) -> None:
+def print_report(report: Report, as_json: bool) -> None:
+    """Print a verification and leave with its exit status."""
     from rich.console import Console  # start-up time, as above
 
     from troth.cli.show import report_table
@@ -240,5 +243,6 @@ def _report(report: Any, as_json: bool) -> None:
     raise typer.Exit(report.outcome.exit_status)
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write a document for others: JSON with line breaks."""
     write_file(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n")
