@@ -184,7 +184,7 @@ class Swapping(Registered):
         return standing(swap, self._side(swap.first), self._side(swap.second))
 
     def _outlasts(self, swap: Swap, *, maker: bool) -> None:
-        """Compare the time to reveal (to the maker finality and margin, to the taker the gap between the deadlines) with
+        """Compare the time to reveal (the maker: finality and margin; the taker: the gap between the deadlines) with
         the longest outage known of that chain. Raises Misuse.
         """
         if maker:
