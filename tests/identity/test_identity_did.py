@@ -86,6 +86,7 @@ def test_todays_document_of_a_did_key() -> None:
     document = keydids.key_document(did)
     assert [method["type"] for method in document["verificationMethod"]] == ["Multikey", "Multikey"]
     assert did.endswith(document["verificationMethod"][0]["publicKeyMultibase"])
+    assert dids.key_did(keys.key_pair(keys.ML_DSA_65, bytes(32)).public).startswith("did:key:u")
     with pytest.raises(BadInput, match="no such did:key document"):
         keydids.key_document(did, "jwks")
 

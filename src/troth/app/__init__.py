@@ -52,7 +52,7 @@ from troth.ledger.intake import check
 from troth.ledger.log import Log
 from troth.store.files import replacing
 from troth.store.wrapping import RecipientKey
-from troth.verify.trace import ERASURE, Graph, trace
+from troth.verify.trace import ERASURE, WITHDRAWAL, Graph, trace
 from troth.verify.trust import ChainPin, LogPin, Trust, Witnesses
 
 if TYPE_CHECKING:
@@ -311,9 +311,13 @@ class Troth(Swapping):
             dict(policy))
 
     def trace(self, target: bytes) -> Graph:
-        """What a claim rests on, and what of it is stale because data was erased. Raises Undecidable if not here."""
+        """What a claim rests on, and what of it is stale because data was erased or a consent withdrawn.
+
+        Raises Undecidable if the claim is not here.
+        """
         self.statement(target)
-        return trace(self, target, [statement for _, statement in self.claims(ERASURE)])
+        erasures, withdrawals = ([statement for _, statement in self.claims(kind)] for kind in (ERASURE, WITHDRAWAL))
+        return trace(self, target, erasures, withdrawals)
 
     def recheck(self) -> Recheck:
         """Executes again, with this party's keys, what evidence handed to it allows."""

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, dids, serve, swap, tlog  # noqa: F401  (their commands)
+from troth.cli import (  # noqa: F401  (their commands)
+    acting,
+    badge,
+    ci,
+    consent,
+    credential,
+    dids,
+    formats,
+    mandate,
+    payouts,
+    runs,
+    serve,
+    swap,
+    tlog,
+)
 from troth.cli.parts import (
     Believed,
     Json,
@@ -221,9 +235,11 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
 
 
 @app.command("trust")
-def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID, for each issuer you believe.")],
-                policy: Annotated[str, typer.Option("--policy", help="attested or federated-model.")],
+def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested or federated-model, or @FILE: JSON "
+                                                    "with a name and settings.")],
                 output: Annotated[Path, typer.Option("-o", "--output")],
+                role: Annotated[list[str] | None, typer.Option("--role", help="ROLE=DID, for each issuer you believe."),
+                                ] = None,
                 witness: Annotated[list[str] | None, typer.Option("--witness", help="A witness's vkey.")] = None,
                 threshold: Annotated[int | None, typer.Option("--threshold", min=0, help="How many of the witnesses "
                                                               "must have signed; all by default.")] = None,
@@ -234,13 +250,14 @@ def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID
 
     keys = tuple(Verifier.from_vkey(one) for one in witness or ())
     roles: dict[str, list[str]] = {}
-    for item in role:
+    for item in role or ():
         name, equals, did = item.partition("=")
         if not equals:
             raise Misuse("a role needs a DID", expected="ROLE=DID", actual=item)
         roles.setdefault(name, []).append(did)
     with workspace(home) as party:
-        write_file(output, party.trust(roles, party.log_pin(), {"name": policy}, Witnesses(
+        settings = claim_body(read_file(Path(policy[1:]))) if policy.startswith("@") else {"name": policy}
+        write_file(output, party.trust(roles, party.log_pin(), settings, Witnesses(
             len(keys) if threshold is None else threshold, keys)).to_bytes())
         show({"output": str(output)}, as_json)
 
@@ -248,7 +265,7 @@ def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID
 @app.command()
 def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help="Also as a page.")] = None,
           home: Where = None, as_json: Json = False) -> None:
-    """What a claim rests on, and what of it is stale because data was erased."""
+    """What a claim rests on, and what of it is stale because data was erased or a consent withdrawn."""
     from troth.web.graph import trace_page  # start-up time, as above
 
     with workspace(home) as party:
@@ -257,7 +274,7 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
             write_file(html, trace_page(graph.json()).encode())
         show(graph.json(), as_json, lambda: "\n".join(
             f"{'  ' * node.depth}{node.statement.kind if node.statement else '(not here)'} {node.id.hex()[:16]}"
-            f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
+            f"{'  ' * bool(node.state)}{node.state}" for node in graph.nodes))
 
 
 @deal_app.command("list")

@@ -17,7 +17,7 @@ import orjson
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Refuted
 from troth.identity import keys
-from troth.identity.multibase import multibase_base58, multibase_decode, varint
+from troth.identity.multibase import multibase_base58, multibase_base64url, multibase_decode, varint
 
 KEY = "did:key:"
 PEER4 = "did:peer:4"
@@ -29,7 +29,13 @@ _PKH = re.compile(r"did:pkh:eip155:([1-9][0-9]{0,31}):(0x[0-9a-fA-F]{40})\Z")
 
 def key_did(key: keys.PublicKey) -> str:
     """``did:key`` of a verification key."""
-    return KEY + multibase_base58(key.multikey)
+    return KEY + key_text(key)
+
+
+def key_text(key: keys.PublicKey) -> str:
+    """A verification key as multibase text: base58btc, and base64url for lattice keys, as others write those."""
+    # base58 of two thousand bytes is slow and unreadable.
+    return multibase_base58(key.multikey) if len(key.raw) < 64 else multibase_base64url(key.multikey)
 
 
 @lru_cache(maxsize=4096)
@@ -38,8 +44,8 @@ def read_key_did(did: str) -> keys.PublicKey:
 
     Results are kept: loading a key costs more than a look-up, and an identifier's key never changes.
     """
-    if not did.startswith(KEY + "z"):
-        raise BadInput("not a did:key", expected="did:key:z…", actual=did[:40])
+    if not did.startswith((KEY + "z", KEY + "u")):
+        raise BadInput("not a did:key", expected="did:key:z…, or did:key:u… for a lattice key", actual=did[:40])
     key = keys.from_multikey(multibase_decode(did.removeprefix(KEY)))
     if key_did(key) != did:
         raise BadInput("did:key in another spelling", expected=key_did(key), actual=did)
@@ -87,6 +93,14 @@ def is_peer4(did: str) -> bool:
     except BadInput:
         return False
     return data.startswith(_SHA256) and len(data) == 34
+
+
+def short_form(did: str) -> str:
+    """The short form of a long ``did:peer:4``, whose document was checked to hash to it; any other DID as it is.
+
+    Raises BadInput or Refuted as ``read_peer4`` does.
+    """
+    return read_peer4(did)[0] if did.startswith(PEER4) and ":z" in did.removeprefix(PEER4) else did
 
 
 def peer4_document(did: str) -> dict[str, Any]:
@@ -144,4 +158,3 @@ def checksum_address(account: bytes) -> str:
     text = account.hex()
     digest = keccak256(text.encode()).hex()
     return "0x" + "".join(letter.upper() if int(digest[at], 16) > 7 else letter for at, letter in enumerate(text))
-

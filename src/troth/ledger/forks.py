@@ -65,7 +65,11 @@ class ForkProof:
 
 def fork_of(key: Verifier, first: bytes, second: bytes, prefix: bytes, path: Sequence[bytes]) -> ForkProof:
     """The checked proof from two signed notes in either order, with only the log's own lines in them."""
-    notes = sorted((_own(note, key) for note in (first, second)), key=lambda note: Checkpoint.open(note, key).size)
+    def order(note: bytes) -> tuple[int, bool]:
+        found = Checkpoint.open(note, key)
+        return found.size, found.root == prefix  # of two of one size, the newer is the one that the prefix is of
+
+    notes = sorted((_own(note, key) for note in (first, second)), key=order)
     found = ForkProof(key, notes[0], notes[1], prefix, tuple(path))
     found.check()
     return found

@@ -15,6 +15,7 @@ A contradiction between two checkpoints that the log signed becomes a fork proof
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,7 @@ class Monitor:
                 entry = None if bodies is None or len(leaf) != ENTRY or not about else bodies(position, leaf)
                 mentions += [_mention(position, leaf, entry, one) for one in about if _names(leaf, entry, one)]
                 unread += bool(about) and entry is None and len(leaf) == ENTRY
+            os.sync()  # the tiles, before the checkpoint says that they are here
             with replacing(self.directory / "checkpoint") as out:
                 out.write(note)
             self._drop_partials(before, found.size)

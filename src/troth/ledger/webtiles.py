@@ -6,13 +6,13 @@ is the caller's to check. What is checked can be kept in a directory, in the sam
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from troth.core.errors import OutsideFailed
 from troth.ledger.checkpoints import MAX_NOTE
 from troth.ledger.tiles import ENTRIES, HASH, MAX_ENTRY, WIDTH, TileFiles, Tiles, tile_index, tile_path
 from troth.ledger.wire import Site
-from troth.store.files import replacing
 
 MAX_BUNDLE = WIDTH * (2 + MAX_ENTRY)
 
@@ -32,7 +32,10 @@ class WebTiles(Tiles):
 
 
 class KeptTiles(Tiles):
-    """Tiles of ``source``, each kept in ``directory`` once it was checked. Checkpoints are always the source's."""
+    """Tiles of ``source``, each kept in ``directory`` once it was checked. Checkpoints are always the source's.
+
+    What is kept is not synced, since it can be fetched again: an empty file counts as none.
+    """
 
     def __init__(self, source: Tiles, directory: Path) -> None:
         super().__init__()
@@ -41,18 +44,19 @@ class KeptTiles(Tiles):
 
     def fetch(self, path: str) -> bytes | None:
         found = None if path == "checkpoint" else self._here.fetch(path)
-        return self._source.fetch(path) if found is None else found
+        return found or self._source.fetch(path)
 
     def keep(self, level: int | str, index: int, width: int, data: bytes) -> None:
         path = self._directory / tile_path(level, index, width)
-        if path.exists():
+        if path.exists() and path.stat().st_size == len(data):
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+            unfinished.write_bytes(data)
+            os.replace(unfinished, path)
         except OSError as error:
             raise OutsideFailed(f"{path} cannot be kept", actual=error.strerror) from None
-        with replacing(path) as out:
-            out.write(data)
 
 
 def tiles_at(place: str, *, private: bool = False, timeout: float | None = None) -> Tiles:

@@ -17,8 +17,9 @@ SKEW = 300
 def ask(site: Site, log: Log, witness: Verifier, now: int) -> bytes:
     """Have a witness cosign the log's newest checkpoint, and keep it so; the note with the new line.
 
-    witness: its key; lines of other keys are dropped. Raises Refuted for a signature that does not verify or is from another time, and where the witness has seen more
-    than the log holds (an old copy was restored); OutsideFailed for a witness that refuses or answers nothing useful.
+    witness: its key; lines of other keys are dropped. Raises Refuted for a signature that does not verify or is from
+    another time, and where the witness has seen more than the log holds (an old copy was restored); OutsideFailed for a
+    witness that refuses or answers nothing useful.
     """
     if witness.kind not in WITNESS_KEYS:
         raise Misuse("not a witness's key", expected="a key of type 4 or 6", actual=witness.vkey())
