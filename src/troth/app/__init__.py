@@ -23,7 +23,7 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,9 +41,10 @@ from troth.core.ports import Clock, Recheck
 from troth.core.terms import Account
 from troth.identity import keystore
 from troth.identity.binding import BINDING, bind, read_binding
-from troth.identity.documents import IDENTITY
+from troth.identity.documents import IDENTITY, Document
 from troth.identity.hybrid import HybridIdentity, Recipient
 from troth.identity.keybook import KeyBook
+from troth.identity.signers import HybridSigner
 from troth.identity.signers import attest as sign_statement
 from troth.ledger.anchors import call_data
 from troth.ledger.bundling import write_bundle
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
     from troth.ledger.chains import Chain
 
 TURN = 60.0  # seconds to wait for another process in this workspace
+_STALE = ("another process has changed the keys of this workspace",)
+_OPEN_AGAIN = "Open the workspace again; nothing was signed into the log."
 _DOCUMENT = re.compile(r"[0-9a-f]{32}")
 MAX_PUBLIC = 1 << 20  # a bundle embeds public evidence of one block
 
@@ -91,7 +94,6 @@ class Troth(Swapping):
         self.clock = clock
         self.refused: list[tuple[Path, TrothError]] = []
         self._given_chain = chain
-        self._signer = identity.signer()
         self.keybook = KeyBook()
         self._log_key = NoteSigner(log_origin(identity.did), log_seed)
         if not (root / "log" / "journal").exists():
@@ -99,7 +101,7 @@ class Troth(Swapping):
                               do="Restore it from a backup: a new one would contradict what the old one signed.")
         self.log = Log(root / "log", self._log_key)
         self.blobs = FileBlobs(root / "blocks")
-        self.keyring = Keyring(root / "wraps", [RecipientKey(item.secret) for item in identity.recipients])
+        self.keyring = self._keyring()
         self._in_turn = False
         self._by_kind: dict[str, list[bytes]] = {}
         self._statements: dict[bytes, Statement] = {}
@@ -183,6 +185,30 @@ class Troth(Swapping):
         """The party's identifier."""
         return self.identity.did
 
+    @property
+    def _signer(self) -> HybridSigner:
+        return self.identity.signer()
+
+    def _keyring(self) -> Keyring:
+        return Keyring(self.root / "wraps", [RecipientKey(item.secret) for item in self.identity.recipients])
+
+    def become(self, change: Callable[[HybridIdentity], HybridIdentity], passphrase: str) -> None:
+        """Change this party's keys: into the keystore first, then into the log. A crash between is made up for.
+
+        change: from the identity as it is to the one it shall be. Raises Misuse for a wrong passphrase, or where
+        another process has changed the keys; nothing is changed then.
+        """
+        with self._turn():
+            path = self.root / "keys.json"
+            content = decode_object(keystore.load(path, passphrase))
+            if content["identity"] != decode_object(self.identity.to_secrets()):
+                raise Misuse(*_STALE, do=_OPEN_AGAIN)
+            changed = change(self.identity)
+            keystore.rewrite(path, encode(content | {"identity": decode_object(changed.to_secrets())}), passphrase)
+            self.identity = changed
+            self.keyring = self._keyring()
+            self._learn_own()
+
     def log_pin(self) -> LogPin:
         """What a trust file says of this party's log: origin, key, and the account that anchors it."""
         return LogPin(self.log.origin, self.log.key, self.account)
@@ -218,6 +244,9 @@ class Troth(Swapping):
 
     def _say(self, envelope: Envelope) -> bytes:
         with self._turn():
+            self._learn_rotations()
+            if self.keybook.head(self.did)[0] != self.identity.history.head.version:
+                raise Misuse(*_STALE, do=_OPEN_AGAIN)
             if self.log.find(envelope.id) is None:  # ML-DSA signatures differ each time; the first one stays
                 self.log.append([envelope])
         return envelope.id
@@ -370,8 +399,9 @@ class Troth(Swapping):
     def introduction(self) -> Parcel:
         """What others must know of this party first: its documents and its account binding, if it has one."""
         bindings = [claim for claim, statement in self.claims(BINDING) if statement.issuer == self.did]
-        return Parcel((self.identity.genesis,), (*self.identity.history.rotations,
-                                                 *(self.envelope(claim) for claim in bindings[-1:])))
+        said = (*self.identity.history.rotations, *(self.envelope(claim) for claim in bindings[-1:]))
+        # In the log's order: a binding from before a change of keys was signed by the keys before it.
+        return Parcel((self.identity.genesis,), tuple(sorted(said, key=self._position)))
 
     def introduce(self, did: str) -> None:
         """Put this party's introduction into another's mailbox."""
@@ -543,15 +573,23 @@ class Troth(Swapping):
             if not whole:
                 raise BadInput(f"{path} is damaged", do="Delete it, and ask that party for its introduction again.")
             self._met.add(document)
+        self._learn_own()
+
+    def _learn_own(self) -> None:
+        """This party's documents, from its keystore; a change of keys that the log does not hold yet goes in."""
         self.keybook.learn(self.identity.genesis)
         for rotation in self.identity.history.rotations:
-            self.keybook.learn_rotation(rotation)
+            self.keybook.learn_rotation(rotation, taken_in)
+        missing = [one for one in self.identity.history.rotations if self.log.find(one.id) is None]
+        if missing:
+            with self._turn():
+                self.log.append([one for one in missing if self.log.find(one.id) is None])
         self._learn_rotations()
 
     def _learn_rotations(self) -> None:
         for claim, _ in self.claims(IDENTITY):
             if claim not in self._rotations:
-                self.keybook.learn_rotation(self.envelope(claim))
+                self.keybook.learn_rotation(self.envelope(claim), taken_in)
                 self._rotations.add(claim)
 
     def _documents_of(self, issuers: Iterable[str]) -> tuple[tuple[bytes, ...], tuple[Envelope, ...]]:
@@ -564,6 +602,10 @@ class Troth(Swapping):
 
     def _recipient_public(self) -> RecipientPublic:
         return RecipientPublic(self.identity.recipients[-1].public)
+
+
+def taken_in(did: str, document: Document) -> None:
+    """Vouches for every recovery in this party's own log: the registry was asked before it was let in."""
 
 
 def file_subject(name: str, data: bytes) -> Subject:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from troth.app.onchain import OnChain
 from troth.core.claims import Statement
-from troth.core.errors import Undecidable
+from troth.core.errors import Refuted, Undecidable
 from troth.core.terms import Account
 from troth.identity.binding import BINDING, read_binding
 from troth.identity.keybook import KeyBook
@@ -70,15 +70,27 @@ class Registered(OnChain):
             self.bind_account()
         return publish(self.identities, self.sender, self.identity)
 
-    def revoke_identity(self) -> bytes:
-        """End this identity in the registry, for good; the transaction's hash. Raises Undecidable if it is not there.
+    def has_registry(self) -> bool:
+        """Whether this workspace uses contracts that hold a registry of identities."""
+        return (self.root / "contracts.json").exists() and IDENTITIES in self.contracts.named
 
-        What it signed before stays as good as it was.
+    def listed(self) -> bool:
+        """Whether this party's account began an entry for its identity."""
+        # Imported here for the same reason.
+        from troth.ledger.registries import entry_of
+
+        return self.has_registry() and bool(self.identities.history(
+            entry_of(self.identity.history.documents[0].digest, self.account)))
+
+    def revoke_entry(self) -> bool:
+        """End this identity in the registry, for good; whether that was sent. Raises Undecidable if it is not there.
+
+        A part of ``troth.app.keys.revoke``, which also says it where there is no registry.
         """
         # Imported here for the same reason.
         from troth.ledger.registries import revoke
 
-        return revoke(self.identities, self.sender, self.identity, self.account).tx_hash
+        return revoke(self.identities, self.sender, self.identity, self.account)
 
     def register_log(self) -> bytes:
         """Begin this log's entry in the registry of owners; the entry. Raises ActRefused where it has one."""
@@ -133,6 +145,9 @@ class Registered(OnChain):
 
         Raises Refuted where it was revoked, Undecidable where it is not known.
         """
+        if self.keybook.history(did).head.ended:
+            raise Refuted("this identity was revoked", actual=did,
+                          do="Ask its holder for the new one; what it signed before stays as good as it was.")
         if IDENTITIES not in self.contracts.named:
             return self.keybook.head(did)[1]
         return self.registered.newest(did)

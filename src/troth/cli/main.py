@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, serve, swap  # noqa: F401  (their commands)
+from troth.cli import acting, identity, serve, swap  # noqa: F401  (their commands)
 from troth.cli.parts import (
     Believed,
     Json,
@@ -23,7 +23,6 @@ from troth.cli.parts import (
     claim_body,
     claim_id,
     deal_app,
-    id_app,
     log_app,
     passphrase,
     read_file,
@@ -61,44 +60,6 @@ def demo(out: Annotated[Path, typer.Option("--out", help="Where its results go."
     summary = demos.study(console) if study else demos.tell(out, cheat, console, seed)
     if as_json:
         show(summary, True)
-
-
-@id_app.command("show")
-def id_show(home: Where = None, as_json: Json = False) -> None:
-    """Who this party is."""
-    with workspace(home) as party:
-        version, digest = party.keybook.head(party.did)
-        show({"name": party.name, "did": party.did, "account": "0x" + party.account.hex(), "document": digest.hex(),
-              "version": version, "log": party.log.key.vkey()}, as_json)
-
-
-@id_app.command("introduce")
-def id_introduce(to: Annotated[str, typer.Argument(help="Whom to: a DID.")], home: Where = None,
-                 as_json: Json = False) -> None:
-    """Hand this party's documents to another, so that it can check claims and seal data for this party."""
-    with workspace(home) as party:
-        party.introduce(to)
-        show({"introduced": party.did, "to": to}, as_json)
-
-
-@id_app.command("register")
-def id_register(home: Where = None, as_json: Json = False) -> None:
-    """Put this identity's newest document into the chain's registry, so that others see an older one for what it is."""
-    with workspace(home) as party:
-        entry, sent = party.register()
-        show({"entry": entry.hex(), "transactions": sent, "document": party.keybook.head(party.did)[1].hex()}, as_json)
-
-
-@id_app.command("history")
-def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; this party's own by default.")] = None,
-               home: Where = None, as_json: Json = False) -> None:
-    """Which documents an identity had since when, by the chain's registry: their SHA-256, and zeros once revoked."""
-    with workspace(home) as party:
-        records = [{"version": version, "document": record.value.hex(), "time": record.time, "block": record.block}
-                   for version, record in enumerate(party.records_of(did or party.did))]
-        show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
-            f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
-            or "not registered")
 
 
 @log_app.command("register")

@@ -4,7 +4,8 @@
 2. First documents are learned in a copy of the key book.
 3. Claims in their order: the payload is its own canonical form; the signatures are exactly those that the issuer's
    document in force *here and now* asks for. A rotation is in force for what comes after it; a claim signed under keys
-   that were rotated away before is refused, since whoever stole them could make it today.
+   that were rotated away before is refused, since whoever stole them could make it today. One that is here already was
+   checked when it came, and nothing of this copy is kept.
 4. What every reader relies on by kind: a batch is well-formed, a binding has the account's consent, evidence is named
    by CIDs.
 
@@ -47,12 +48,13 @@ def check(parcel: Parcel, keys: KeyBook, met: Container[bytes], known: Callable[
     fresh: dict[bytes, Envelope] = {}
     for envelope in parcel.claims:
         statement = envelope.statement()
+        here = known(envelope.id)
         if statement.kind == IDENTITY:
             book.learn_rotation(envelope)
-        else:
+        elif not here:
             book.verify(statement.issuer, envelope.signed_bytes(), signature_pairs(envelope))
         check_kind(statement)
-        if not known(envelope.id):
+        if not here:
             # Signatures by the same keys over the same statement can differ; the first ones stay.
             fresh.setdefault(envelope.id, envelope)
     return Checked(book, learned, tuple(fresh.values()))

@@ -179,6 +179,8 @@ def publish(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity
     history than the identity, or its end, and Misuse where more than one change of keys is missing: the keys that
     could record the earlier ones are gone, so publish each change before the next.
     """
+    if identity.ended:
+        raise Misuse("an ended identity has nothing to publish but its end", do="Revoke it: troth id revoke.")
     documents = [document.digest for document in identity.history.documents]
     entry = entry_of(documents[0], sender.account)
     known = [record.value for record in registry.history(entry)]
@@ -203,15 +205,20 @@ def publish(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity
     return entry, sent
 
 
-def revoke(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity, account: Account) -> Receipt:
-    """End the identity's entry that ``account`` began, for good. Raises ActRefused, Undecidable without an entry."""
+def revoke(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity, account: Account) -> bool:
+    """End the identity's entry that ``account`` began, for good; whether that was sent. Again is a no-op.
+
+    Raises ActRefused, and Undecidable without an entry.
+    """
     entry = entry_of(identity.history.documents[0].digest, account)
-    known = len(registry.history(entry))
+    known = registry.history(entry)
     if not known:
         raise Undecidable("this identity is not in the registry", actual=identity.did)
+    if known[-1].value == REVOKED:
+        return False
     key = identity.turn_keys()[1]
-    signature = registry.signed(entry, known, REVOKED, NOBODY, key)
-    return registry.revoke(sender, entry, signature)
+    registry.revoke(sender, entry, registry.signed(entry, len(known), REVOKED, NOBODY, key))
+    return True
 
 
 class RegisteredKeys:
