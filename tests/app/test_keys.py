@@ -3,72 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from places import PASSPHRASE, Place, attest, meet
 from test_faults import killed
 
-from troth.app import Settings, Troth, file_subject, verify_bundle
+from troth.app import Troth, file_subject, verify_bundle
 from troth.app.keys import revoke, rotate, standing, standings
 from troth.core.errors import Misuse, OutsideFailed, Refuted
 from troth.core.verdicts import Outcome
 from troth.identity import keystore
 from troth.identity.documents import IDENTITY, signature_pairs
-from troth.ledger.chains.clocks import ManualClock
-from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.sending import Sender
-
-PASSPHRASE = "correct horse"
-START = 1_700_000_000
-
-
-class Place:
-    """A chain, a clock and a folder in which workspaces are made and opened again."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.clock = root, ManualClock(START)
-        self.chain = EmbeddedChain(None, clock=self.clock)
-        self.open_: list[Troth] = []
-
-    def make(self, name: str) -> Troth:
-        settings = Settings(name, "", str(self.root / "exchange"))
-        party = Troth.init(self.root / name, PASSPHRASE, settings, cost=keystore.MIN_COST, clock=self.clock,
-                           chain=self.chain)
-        self.open_.append(party)
-        return party
-
-    def again(self, name: str) -> Troth:
-        """Another process that opens the workspace now."""
-        party = Troth.open(self.root / name, PASSPHRASE, clock=self.clock, chain=self.chain)
-        self.open_.append(party)
-        return party
-
-    def close(self) -> None:
-        for party in self.open_:
-            party.close()
-        self.chain.close()
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    found = Place(tmp_path)
-    yield found
-    found.close()
-
-
-def attest(party: Troth, text: str) -> bytes:
-    return party.attest("dataset", [file_subject("it", text.encode())], {"rows": 1})
-
-
-def meet(*parties: Troth) -> None:
-    for one in parties:
-        for other in parties:
-            if one is not other:
-                one.introduce(other.did)
-    for one in parties:
-        one.receive()
-        assert not one.refused
 
 
 def seeds(party: Troth) -> list[str]:

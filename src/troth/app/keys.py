@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from troth.core.errors import OutsideFailed
+from troth.core.claims import Envelope
+from troth.core.errors import OutsideFailed, Pending, Refuted, Undecidable
+from troth.identity.documents import signature_pairs
 from troth.identity.hybrid import HybridIdentity, Recipient
 from troth.store.wrapping import RecipientKey
 
 if TYPE_CHECKING:
     from troth.app import Troth
+    from troth.verify.dated import Anchored, Dated
 
 HERE, REGISTRY = "known here", "registry"
 
@@ -100,6 +103,64 @@ def standings(party: Troth) -> tuple[Standing, ...]:
     """Every identity whose documents are here, this party's own first."""
     others = [did for did in party.keybook.dids() if did != party.did]
     return tuple(standing(party, did) for did in (party.did, *others))
+
+
+def date(party: Troth, claim: bytes) -> Dated:
+    """The proof that a claim in the party's log lay under its first anchor that covers it.
+
+    Raises Undecidable for a claim that is not here, Pending for one that no anchor covers, Misuse for a member of a
+    batch: its batch claim is what was signed.
+    """
+    # Imported here: the chain's libraries take a second to load, and most commands need none.
+    from troth.ledger.anchors import AnchorEvent, event_topic, origin_hash
+    from troth.ledger.chains.rpc import get_logs
+    from troth.ledger.receipts import prove_receipt
+    from troth.verify.dated import Dated
+
+    entry = party.log.find(claim)
+    if entry is None:
+        raise Undecidable("this claim is not in the log", actual=claim.hex(), do="Pull it, or anchor where it is.")
+    envelope, contracts = entry.envelope(), party.contracts
+    owner = party.account.rjust(32, b"\0")
+    for event in get_logs(party.chain.web3, addresses=(contracts["anchor"].address,), first=contracts.block,
+                          topics=(event_topic(), owner, origin_hash(party.log.origin))):
+        said = AnchorEvent.decode(event.log.address, event.log.topics, event.log.data)
+        if entry.position < said.size <= party.log.size and party.log.root(said.size) == said.root:
+            return Dated(envelope, entry.position, tuple(party.log.inclusion(entry.position, said.size)),
+                         prove_receipt(party.chain.web3, event.tx_hash, event.block_number))
+    raise Pending("no anchor covers this claim yet", actual=f"position {entry.position}",
+                  do="Anchor the log: troth log anchor.")
+
+
+def good(party: Troth, dated: Dated) -> tuple[Anchored, str]:
+    """Whether a claim was signed by keys that were in force when it was anchored: since when, and what was found.
+
+    1. The anchor, as ``Dated.check``, under the block hash that this party's node gives.
+    2. The signatures, under the version of the issuer's document that they name.
+    3. That version, by the registry at the anchor's block (``RegisteredKeys.good_when_anchored``).
+
+    Raises Refuted, Undecidable or Pending where a step says so.
+    """
+    # Imported here for the same reason.
+    from troth.core.encoding import keccak256
+    from troth.ledger.receipts import header_at
+
+    block = keccak256(header_at(party.chain.web3, dated.last_block))
+    anchored = dated.check(party.contracts["anchor"].address, block)
+    issuer = dated.claim.statement().issuer
+    history, version = party.keybook.history(issuer), signed_under(dated.claim)
+    party.keybook.verify(issuer, dated.claim.signed_bytes(), signature_pairs(dated.claim), version)
+    return anchored, party.registered.good_when_anchored(
+        issuer, [document.digest for document in history.documents], version, anchored.block)
+
+
+def signed_under(claim: Envelope) -> int:
+    """The version of the issuer's document that a claim's first signature names. Raises Refuted where it names none."""
+    name = claim.signatures[0].method if claim.signatures else ""
+    _, _, digits = name.rpartition("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
+        raise Refuted("a signature that names no version of its issuer's documents", actual=name or "no signature")
+    return int(digits)
 
 
 def _bring_up_to_date(party: Troth) -> bool:

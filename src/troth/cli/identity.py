@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, id_app, passphrase, show, workspace
+from troth.cli.parts import Json, Where, claim_id, id_app, log_app, passphrase, read_file, show, workspace, write_file
 from troth.core.errors import Misuse
 
 if TYPE_CHECKING:
@@ -93,6 +93,33 @@ def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; thi
         show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
             f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
             or "not registered")
+
+
+@log_app.command("date")
+def log_date(claim: Annotated[str, typer.Argument(help="A claim in this log.")],
+             output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
+             as_json: Json = False) -> None:
+    """Write the proof that a claim, as it is signed, lay under the first anchor of this log that covers it."""
+    from troth.app.keys import date  # start-up time
+
+    with workspace(home) as party:
+        found = date(party, claim_id(claim))
+        write_file(output, found.to_bytes())
+        show({"claim": claim, "block": found.last_block, "output": str(output)}, as_json)
+
+
+@id_app.command("good")
+def id_good(file: Annotated[Path, typer.Argument(help="A claim with its anchor, from troth log date.")],
+            home: Where = None, as_json: Json = False) -> None:
+    """Whether a claim was signed by keys that were in force, by the registry, when it was anchored."""
+    from troth.app.keys import good  # start-up time
+    from troth.verify.dated import Dated
+
+    with workspace(home) as party:
+        dated = Dated.from_bytes(read_file(file))
+        anchored, found = good(party, dated)
+        show({"outcome": "upheld", "claim": dated.claim.id.hex(), "block": anchored.block, "time": anchored.time,
+              "detail": found}, as_json)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import typer
 
 from troth.cli import acting, identity, serve, swap  # noqa: F401  (their commands)
 from troth.cli.parts import (
+    Asked,
     Believed,
     Json,
     Opener,
@@ -172,7 +173,7 @@ def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
 
 
 @app.command()
-def verify(file: Path, trust: Believed = None, as_party: Opener = None,
+def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry: Asked = None,
            offline: Annotated[bool, typer.Option("--offline", help="Reach for nothing outside the file.")] = False,
            as_json: Json = False) -> None:
     """Check a bundle: numbered steps, and one of upheld, refuted, undecidable, pending."""
@@ -182,11 +183,12 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
     from troth.cli.show import report_table
     from troth.verify.trust import Trust
 
-    if offline and as_party:
-        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as or --offline.")
+    if offline and (as_party or registry):
+        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as, --registry or --offline.")
     believed = None if trust is None else Trust.from_bytes(read_file(trust))
     party = None if as_party is None else workspace(as_party)
-    report = verify_bundle(file, believed, party)
+    known = None if registry is None else workspace(registry).registered
+    report = verify_bundle(file, believed, party, known)
     if as_json:
         show(report.json(), True)
     else:

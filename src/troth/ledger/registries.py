@@ -238,7 +238,9 @@ class RegisteredKeys:
 
         Raises Undecidable for an identity whose first document is not known.
         """
-        genesis = self._keys.history(did).documents[0].digest
+        return self._records(did, self._keys.history(did).documents[0].digest)
+
+    def _records(self, did: str, genesis: bytes) -> tuple[Record, ...]:
         for account in self._accounts(did):
             found = self._registry.history(entry_of(genesis, account))
             if found:
@@ -270,6 +272,35 @@ class RegisteredKeys:
         if records[-1].value == REVOKED:
             raise Refuted("this identity was revoked by then", actual=f"{did}, at {records[-1].time}")
         return self._known(did, len(records) - 1, records[-1].value)
+
+    def good_when_anchored(self, did: str, documents: Sequence[bytes], version: int, block: int) -> str:
+        """Whether the keys of ``version`` were in force at the end of a block in which a claim of theirs was anchored.
+
+        documents: the SHA-256 of the identity's documents as the caller knows them, oldest first. What is returned
+        says since and until which block they were in force. Raises Refuted where other keys were in force by then, or
+        none: whoever has the old keys could have signed it. Raises Undecidable where the identity is not registered,
+        or the block is before the registration or before the registry had these keys; Pending where it does not yet.
+        """
+        records = self._records(did, documents[0])
+        if not records or block < records[0].block:
+            raise Undecidable("the registry says nothing of this identity at that block", actual=f"{did}, {block}",
+                              expected=f"block {records[0].block} or later" if records else "an entry")
+        if version >= len(records):
+            raise Pending("the registry does not have these keys yet", actual=f"version {version} of {did}",
+                          do="Ask its holder to publish them: troth id register.")
+        if records[version].value == REVOKED or records[version].value != documents[version]:
+            raise Refuted("the registry names another document of this version", expected=records[version].value.hex(),
+                          actual=documents[version].hex(), do="Treat the identity as compromised.")
+        since, ended = records[version].block, records[version + 1 : version + 2]
+        if ended and block >= ended[0].block:
+            word = "the identity was revoked" if ended[0].value == REVOKED else "the keys were changed"
+            raise Refuted(f"anchored when {word} already", expected=f"before block {ended[0].block}", actual=block,
+                          do="If the claim is older, ask for its first anchor: troth log date.")
+        if block < since:
+            raise Undecidable("anchored before the registry had these keys", expected=f"block {since} or later",
+                              actual=block, do="Ask for an anchor from the time when they were in force.")
+        until = f" to {ended[0].block - 1}" if ended else " on"
+        return f"version {version} of {did} was in force from block {since}{until}, and the anchor is in block {block}"
 
     def verify(self, issuer: str, message: bytes, signatures: Iterable[tuple[str, bytes]],
                version: int | None = None) -> None:
