@@ -1,6 +1,6 @@
 // Compiles the contracts and writes their artefacts, or with --check compares them with what is committed.
 // Usage: node compile.mjs [--check]. Reads only this folder; writes ../src/troth/ledger/artefacts (shipped in the
-// package) and ../tests/contracts/artefacts (hostile tokens and policies, for the tests alone).
+// package), ../tests/contracts/artefacts (hostile tokens and policies, for the tests alone), and sources.json beside it.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync, existsSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -63,7 +63,10 @@ function compile() {
 }
 
 // Over all that decides the outcome: our sources, the pinned libraries and compiler, and this script. Python can
-// compute it too, so a changed source without new artefacts is noticed where there is no compiler.
+// compute it too, so a changed source without new artefacts is noticed where there is no compiler. It stands in one
+// file, so that an artefact changes only when its contract does.
+const DIGESTS = join(HERE, "sources.json");
+
 function digest(folders) {
   const hash = createHash("sha256");
   for (const path of [...folders.flatMap(sources), "compile.mjs", "package-lock.json"]) {
@@ -73,8 +76,8 @@ function digest(folders) {
 }
 
 function artefacts(output) {
-  const digests = { src: digest(["src"]), test: digest(["src", "test"]) };
-  const files = new Map();
+  const digests = { shipped: digest(["src"]), tests: digest(["src", "test"]) };
+  const files = new Map([[DIGESTS, JSON.stringify(digests, null, 2) + "\n"]]);
   for (const [path, contracts] of Object.entries(output.contracts)) {
     const kind = path.startsWith("src/") ? "src" : path.startsWith("test/") ? "test" : null;
     if (kind === null) continue;
@@ -86,7 +89,6 @@ function artefacts(output) {
         name,
         compiler: solc.version(),
         settings: { viaIR: SETTINGS.viaIR, runs: SETTINGS.optimizer.runs, evmVersion: SETTINGS.evmVersion },
-        sources: digests[kind],
         abi: made.abi,
         bytecode: made.evm.bytecode.object,
         deployed: runtime.object,
@@ -118,7 +120,7 @@ if (process.argv.includes("--check")) {
     console.error(`artefacts do not match the sources: ${wrong.join(", ")}. Run: node compile.mjs`);
     process.exit(1);
   }
-  console.log(`${files.size} artefacts match the sources`);
+  console.log(`${files.size - 1} artefacts match the sources`);
 } else {
   for (const folder of Object.values(PLACES)) {
     mkdirSync(folder, { recursive: true });
@@ -126,6 +128,7 @@ if (process.argv.includes("--check")) {
   }
   for (const [file, text] of files) {
     writeFileSync(file, text);
+    if (file === DIGESTS) continue;
     const size = JSON.parse(text).deployed.length / 2;
     console.log(`${relative(HERE, file)}: ${size} bytes of code`);
   }

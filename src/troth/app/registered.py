@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from troth.app.keeping import Keeping
 from troth.app.onchain import OnChain
-from troth.core.claims import Statement
 from troth.core.errors import Refuted, Undecidable
 from troth.core.terms import Account
-from troth.identity.binding import BINDING, read_binding
-from troth.identity.keybook import KeyBook
+from troth.identity.binding import BINDING, bind, read_binding
 
 if TYPE_CHECKING:
-    from troth.ledger.log import Log
     from troth.ledger.registries import IdentityRegistry, LogRegistry, Record, RegisteredKeys
     from troth.verify.policies.anchored import Proof
 
@@ -22,24 +19,12 @@ IDENTITIES = "identities"
 LOGS = "logs"
 
 
-class Registered(OnChain):
+class Registered(Keeping, OnChain):
     """A workspace's registries (docs/reference/registries.md), and proofs of its anchors for other chains."""
 
-    keybook: KeyBook
-    log: Log
-
-    @property
-    def did(self) -> str:
-        """The party's identifier."""
-        return self.identity.did
-
-    def claims(self, kind: str) -> Iterator[tuple[bytes, Statement]]:
-        """Every claim of a kind in the log, in order."""
-        raise NotImplementedError
-
     def bind_account(self) -> bytes:
-        """Attest that this identity and its chain account belong together; the claim's id."""
-        raise NotImplementedError
+        """Attest that this identity and its chain account belong together, both ways; the claim's id."""
+        return self._say(bind(self._signer, self.identity.account, self.contracts.chain_id, self.clock.now()))
 
     @cached_property
     def identities(self) -> IdentityRegistry:

@@ -33,7 +33,6 @@ class Artefact:
     deployed: bytes
     immutables: tuple[tuple[int, ...], ...]
     compiler: str
-    sources: str
 
     @classmethod
     def read(cls, text: str) -> Artefact:
@@ -41,7 +40,7 @@ class Artefact:
         value = json.loads(text)
         places = tuple(tuple(offsets) for offsets in value["immutables"])
         return cls(value["name"], tuple(value["abi"]), bytes.fromhex(value["bytecode"]),
-                   bytes.fromhex(value["deployed"]), places, value["compiler"], value["sources"])
+                   bytes.fromhex(value["deployed"]), places, value["compiler"])
 
     @property
     def errors(self) -> tuple[dict[str, Any], ...]:
