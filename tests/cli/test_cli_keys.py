@@ -121,3 +121,51 @@ def test_a_change_of_keys_and_an_end(watch: Watch) -> None:
     assert "has ended" in run("attest", "dataset", "--subject", "rows.csv", at="alice", status=2)["error"]
     assert "has ended" in run("id", "rotate", at="alice", status=2)["error"]
     check_silent(watch, secrets | watch.secrets("alice") | watch.secrets("bob"))
+
+
+def test_lost_keys_come_back(watch: Watch) -> None:
+    """Two of three guardians, from the cards to the first claim under the new keys. The clock is the chain's."""
+    run, place = watch.command, watch.root
+    accounts = {}
+    for name in ("alice", "bob", "dave", "erin"):
+        accounts[name] = run("init", name, at=".")
+    run("chain", "deploy", at="alice")
+    contracts = (place / "alice" / ".troth" / "contracts.json").read_bytes()
+    for name in ("bob", "dave", "erin"):
+        (place / name / ".troth" / "contracts.json").write_bytes(contracts)
+    run("id", "register", at="alice")
+    who = [accounts[name]["account"] for name in ("bob", "dave", "erin")]
+    done = run("id", "guardians", "set", *who, "--k", "2", "--days", "1", "-o", "../card.json", at="alice")
+    assert (done["version"], done["published"]) == (1, True)
+    did = accounts["alice"]["did"]
+    (place / "rows.csv").write_text("age\n41\n")
+    claim = run("attest", "dataset", "--subject", "../rows.csv", at="alice")["claim"]
+    run("log", "anchor", at="alice")
+    run("log", "date", claim, "-o", "../dated.json", at="alice")
+    for name in ("bob", "dave"):
+        run("id", "introduce", accounts[name]["did"], at="alice")
+        run("pull", at=name)
+    secrets = watch.secrets("alice")
+
+    run("id", "guardians", "open", "../card.json", "-o", "../opened.json", at="bob")
+    lost = run("id", "recover", "opened.json", "again", "-o", "case.json", at=".")
+    assert (lost["did"], lost["version"]) == (did, 2)
+    (place / "again" / ".troth" / "contracts.json").write_bytes(contracts)
+    assert "Do not sign" in run("id", "guardians", "sign", "../case.json", "--document", "00" * 32, "-o", "../no",
+                                at="bob", status=2)["error"]
+    assert not (place / "no").exists()
+    for name in ("bob", "dave"):
+        run("id", "guardians", "sign", "../case.json", "--document", lost["document"], "-o", f"../{name}.sig", at=name)
+    assert "too few" in run("id", "guardians", "propose", "../case.json", "../bob.sig", at="again", status=2)["error"]
+    run("id", "guardians", "propose", "../case.json", "../bob.sig", "../dave.sig", at="again")
+    assert len(run("id", "guardians", "show", at="alice")["proposals"]) == 1
+    assert "NotDue" in run("id", "guardians", "execute", "../case.json", at="again", status=2)["error"]
+
+    # The holder, who has not lost them after all, says no; and then is away.
+    assert run("id", "guardians", "cancel", at="alice")["version"] == 2
+    assert run("id", "guardians", "show", at="alice")["proposals"] == []
+    assert "nothing is proposed" in run("id", "guardians", "cancel", at="alice", status=2)["error"]
+    assert "in force from block" in run("id", "good", "../dated.json", at="bob")["detail"]
+    secrets |= watch.secrets("alice") | watch.secrets("again") | watch.secrets("bob") | watch.secrets("dave")
+    run("id", "rotate", at="alice")
+    check_silent(watch, secrets)

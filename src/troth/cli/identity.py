@@ -54,7 +54,7 @@ def id_rotate(home: Where = None, as_json: Json = False) -> None:
     """
     from troth.app.keys import rotate  # start-up time
 
-    with _opened(home) as (party, secret):
+    with opened(home) as (party, secret):
         _show_change(rotate(party, secret), as_json)
 
 
@@ -64,7 +64,7 @@ def id_revoke(did: Annotated[str, typer.Argument(help="This party's own DID, in 
     """End this party's identity for good, in its log and in the registry if it is there."""
     from troth.app.keys import revoke  # start-up time
 
-    with _opened(home) as (party, secret):
+    with opened(home) as (party, secret):
         if did != party.did:
             raise Misuse("only its holder ends an identity", expected=party.did, actual=did)
         _show_change(revoke(party, secret), as_json)
@@ -123,7 +123,7 @@ def id_good(file: Annotated[Path, typer.Argument(help="A claim with its anchor, 
 
 
 @contextmanager
-def _opened(home: Path | None) -> Iterator[tuple[Troth, str]]:
+def opened(home: Path | None) -> Iterator[tuple[Troth, str]]:
     """The workspace and its passphrase, asked for once: whoever changes keys writes the keystore."""
     from troth.app import Troth  # start-up time
 
