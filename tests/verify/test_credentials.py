@@ -39,7 +39,15 @@ from troth.identity.methods import documents_by, resolve_offline
 from troth.identity.multibase import multibase_base64url
 from troth.identity.party import DocumentParty
 from troth.identity.resolution import Resolution
-from troth.identity.statuslist import MAX_ENTRIES, MIN_ENTRIES, SUSPENSION, StatusBits, StatusEntry
+from troth.identity.statuslist import (
+    MAX_ENTRIES,
+    MIN_ENTRIES,
+    REVOCATION,
+    SUSPENSION,
+    StatusBits,
+    StatusEntry,
+    list_document,
+)
 from troth.verify.credentials import (
     Believed,
     Issuer,
@@ -231,6 +239,13 @@ def test_revoked_suspended_and_unreachable() -> None:
 def test_a_swapped_or_stale_list_does_not_pass(data: bytes, expected: Outcome) -> None:
     report = verify_credential(issued(credentialStatus=entry()), believed(lists=lists(data=data)))
     assert outcome(report, "status") is expected
+
+
+def test_a_list_in_another_issuers_name_is_refused_whoever_signed_it() -> None:
+    document = list_document(LIST, HOLDER.did, REVOCATION, StatusBits(), NOW - 50)
+    data = json.dumps(di.secure(document, ISSUER.keys, di.Options(NOW - 50))).encode()
+    report = verify_credential(issued(credentialStatus=entry()), believed(lists=lists(data=data)))
+    assert "a status list of another issuer" in detail(report, "status")
 
 
 def test_a_verifier_may_want_a_fresher_list_than_the_issuer_promises() -> None:
