@@ -15,6 +15,7 @@ from troth.identity import did as dids
 from troth.identity import keydids, keys, keytypes
 from troth.identity.multibase import multibase_base58, multibase_base64url, multibase_decode, varint
 from troth.identity.resolution import (
+    InvalidDocument,
     MethodNotSupported,
     NotFound,
     Resolution,
@@ -218,7 +219,8 @@ def test_methods_without_history_refuse_a_version() -> None:
 
 @pytest.mark.parametrize(("error", "name"), [
     (NotFound("x"), "notFound"), (MethodNotSupported("x"), "methodNotSupported"), (BadInput("x"), "invalidDid"),
-    (Refuted("x"), "invalidDidDocument"), (Undecidable("x"), "internalError"), (Pending("x"), "internalError"),
+    (Refuted("x"), "invalidDid"), (InvalidDocument("x"), "invalidDidDocument"),
+    (Undecidable("x"), "internalError"), (Pending("x"), "internalError"),
     (OutsideFailed("x"), "internalError")])
 def test_codes_of_errors(error: TrothError, name: str) -> None:
     assert code(error) == name
@@ -236,7 +238,7 @@ def test_results_as_w3c_writes_them() -> None:
                                       {"id": "did:x:y", "verificationMethod": [{"id": "#a"}]},
                                       {"id": "did:x:y", "verificationMethod": [{"id": 1, "type": "x"}]}])
 def test_what_is_no_document_is_refused(document: Any) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidDocument):
         check_document(document, "did:x:y")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -112,13 +113,15 @@ def jcs(data: bytes) -> bytes:
     _loads(data)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        return rfc8785.dumps(value)
+    except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
         raise BadInput("this document has no canonical form", actual=error) from None
-    return jcs_of(value)
 
 
 def jcs_of(value: Any) -> bytes:
     """RFC 8785 canonical form of a foreign value, floats allowed. Raises BadInput where it has none."""
+    with suppress(BadInput):
+        return encode(value)  # many times faster, and the same bytes where it takes the value
     try:
         return rfc8785.dumps(value)
     except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:

@@ -6,7 +6,8 @@ Sources: W3C DID Core 1.0 and W3C DID Resolution. Its error codes are our error 
 code                   class                                                       exit
 =====================  ==========================================================  ====
 ``invalidDid``         BadInput: the identifier cannot be read                        2
-``invalidDidDocument`` Refuted: the document contradicts the identifier or itself     1
+``invalidDid``         Refuted: what was found contradicts the identifier or itself   1
+``invalidDidDocument`` InvalidDocument: what was found is no document                 2
 ``methodNotSupported`` MethodNotSupported                                             3
 ``notFound``           NotFound: there is nothing, or no such version                 3
 ``internalError``      Undecidable, Pending, OutsideFailed                        3 4 5
@@ -18,7 +19,8 @@ A resolution says which keys speak for an identifier. It does not say who holds 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -35,6 +37,10 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:0
 
 class MethodNotSupported(Undecidable):
     """Nobody here resolves this method, or this kind of it."""
+
+
+class InvalidDocument(BadInput):
+    """What lies where the document has to be cannot be read as one."""
 
 
 class NotFound(Undecidable):
@@ -124,7 +130,7 @@ def parts(did: str) -> tuple[str, str]:
 def code(error: TrothError) -> str:
     """W3C's code of an error."""
     for kind, name in ((NotFound, "notFound"), (MethodNotSupported, "methodNotSupported"),
-                       (Refuted, "invalidDidDocument"), (BadInput, "invalidDid")):
+                       (InvalidDocument, "invalidDidDocument"), (BadInput, "invalidDid"), (Refuted, "invalidDid")):
         if isinstance(error, kind):
             return name
     return "internalError"
@@ -134,6 +140,15 @@ def refused(error: TrothError) -> dict[str, Any]:
     """W3C's resolution result of an error."""
     return {"didDocument": None, "didDocumentMetadata": {},
             "didResolutionMetadata": {"error": code(error), "message": error.diagnostics()}}
+
+
+@contextmanager
+def found() -> Iterator[None]:
+    """What cannot be read within is not the caller's bad input, but a bad document."""
+    try:
+        yield
+    except BadInput as error:
+        raise InvalidDocument(error.message, expected=error.expected, actual=error.actual, do=error.do) from error
 
 
 def only_now(when: When, method: str) -> None:
@@ -146,20 +161,21 @@ def only_now(when: When, method: str) -> None:
 def check_document(document: Any, did: str) -> dict[str, Any]:
     """A foreign document as an object of this identifier.
 
-    Raises BadInput for what is no DID document, Refuted for another identifier's or one whose verification methods
-    belong to nobody in it.
+    Raises InvalidDocument for what is no DID document, Refuted for another identifier's, or one with two verification
+    methods of one name.
     """
     if type(document) is not dict:
-        raise BadInput("not a DID document", expected="a JSON object", actual=type(document).__name__)
+        raise InvalidDocument("not a DID document", expected="a JSON object", actual=type(document).__name__)
     if document.get("id") != did:
         raise Refuted("a document of another identifier", expected=did, actual=str(document.get("id"))[:200])
     methods = document.get("verificationMethod", [])
     if type(methods) is not list:
-        raise BadInput("not a DID document", expected="a list of verification methods", actual=type(methods).__name__)
+        raise InvalidDocument("not a DID document", expected="a list of verification methods",
+                              actual=type(methods).__name__)
     names = set[str]()
     for method in methods:
         if type(method) is not dict or not all(type(method.get(name)) is str for name in ("id", "type")):
-            raise BadInput("unreadable verification method", expected="an object with id and type")
+            raise InvalidDocument("unreadable verification method", expected="an object with id and type")
         if method["id"] in names:
             raise Refuted("two verification methods of one name", actual=method["id"])
         names.add(method["id"])
