@@ -31,6 +31,7 @@ KNOWN = {
     ("chain", "other"): "other",
     ("exchange", "path"): "exchange",
     ("index", "url"): "index",
+    ("personhood", "packages"): "packages",
 }
 """(section, name) in the file -> the attribute of ``Settings`` that holds it."""
 _ALWAYS = ("name", "chain", "exchange")
@@ -44,7 +45,8 @@ class Settings:
     chain's id, where it must be a certain one or a chain made here shall have it. max_fee: the most wei per gas to sign
     for. finality: how many blocks make a block final; empty takes the node's word. outage: seconds that every period of
     a deal must outlast; empty takes what is known of the chain. other: URL of a second chain, for swaps. index: where
-    the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
+    the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace. packages: the folder whose
+    ``node_modules`` hold Semaphore.
     """
 
     name: str = "me"
@@ -56,6 +58,7 @@ class Settings:
     outage: str = ""
     other: str = ""
     index: str = ""
+    packages: str = ""
 
     @classmethod
     def load(cls, path: Path, environment: Mapping[str, str]) -> Self:

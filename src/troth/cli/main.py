@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, serve, swap, tlog  # noqa: F401  (their commands)
+from troth.cli import acting, person, serve, swap, tlog  # noqa: F401  (their commands)
 from troth.cli.parts import (
     Believed,
     Json,
