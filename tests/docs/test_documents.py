@@ -13,6 +13,7 @@ import pytest
 from troth.core.claims import BATCH
 from troth.identity.binding import BINDING
 from troth.identity.documents import IDENTITY
+from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
 from troth.ledger.payouts import PAYOUTS
 from troth.verify.trace import CONSENT, ERASURE, WITHDRAWAL
@@ -58,7 +59,7 @@ def headings(text: str) -> set[str]:
 def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
-    return named | {BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL}
+    return named | {BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER}
 
 
 @pytest.mark.parametrize("page", ["cli.md", "api.md"])

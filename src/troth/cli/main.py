@@ -23,6 +23,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     identity,
     mandate,
     payouts,
+    person,
     runs,
     serve,
     swap,
