@@ -120,12 +120,17 @@ def voted(world: Courts, dispute: int, says: int | Mapping[Account, int | None] 
                for juror in jurors}
     for juror, choice in choices.items():
         if choice is not None:
-            world.jury.commit(juror, dispute, world.jury.vote_hash(dispute, number, juror, choice, juror + bytes(12)))
+            committed(world, dispute, juror, world.jury.vote_hash(dispute, number, juror, choice, juror + bytes(12)))
     world.advance(RULES.commit)
     for juror, choice in choices.items():
         if choice is not None:
             world.jury.reveal(juror, dispute, choice, juror + bytes(12))
     world.advance(RULES.reveal)
+
+
+def committed(world: Courts, dispute: int, juror: Account, digest: bytes) -> None:
+    """The juror commits and deposits what its seats need."""
+    world.jury.commit(juror, dispute, digest, world.jury.deposit(dispute, juror))
 
 
 def over(world: Courts, dispute: int) -> None:
@@ -159,7 +164,7 @@ def gained(world: Courts, who: Account) -> int:
 def worth(world: Courts, who: Account) -> int:
     """Wei that are the account's: its own, its credit and its stakes."""
     court = world.court()
-    staked = sum(RULES.unit for one in court.tickets if one is not None and one.juror == who)
+    staked = sum(RULES.unit for one in court.tickets if one.juror == who and not one.gone)
     return world.coins(who) + court.credits.get(who, 0) + staked
 
 

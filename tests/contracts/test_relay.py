@@ -350,3 +350,15 @@ def test_the_stake_is_the_workers(world: EvmWorld) -> None:
     held = world.balance(WORKER), world.balance(RELAYER)
     relayer(world).carry(signed(world, WORKER, "join", deal, 1))
     assert (world.balance(WORKER), world.balance(RELAYER)) == (held[0] - STAKE, held[1])
+
+
+def test_an_expiry_shortens_a_request(world: EvmWorld) -> None:
+    """Whoever carries it late is refused by the forwarder."""
+    def unreachable(one: Request) -> Receipt:
+        raise AssertionError(one)
+
+    sender = RelayedSender(world.web3, seed(CLIENT), world.forwarder, unreachable, chain_id=world.chain.chain_id,
+                           now=world.now, errors=ERRORS)
+    now = world.now()
+    deadlines = [sender.request(world.addresses.book, b"", 1, until).deadline for until in (None, now + 5, now + 10**6)]
+    assert deadlines == [now + HOUR, now + 5, now + HOUR]

@@ -14,6 +14,7 @@ from troth.core.claims import BATCH
 from troth.identity.binding import BINDING
 from troth.identity.documents import IDENTITY
 from troth.learn import claims as round_claims
+from troth.ledger.payouts import PAYOUTS
 from troth.verify.trace import ERASURE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ def headings(text: str) -> set[str]:
 def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
-    return named | {BATCH, BINDING, IDENTITY, ERASURE}
+    return named | {BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS}
 
 
 @pytest.mark.parametrize("page", ["cli.md", "api.md"])

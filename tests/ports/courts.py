@@ -140,7 +140,7 @@ def plain(jury: Jury) -> tuple[Any, ...]:
     disputes = [(found.arbitrated, found.choices, found.extra, found.executed,
                  [(one.start, one.seed_block, one.among, one.size, one.payer, one.paid, one.seed, one.tried, one.seats,
                    one.drawn_at, one.settled, dict(one.votes)) for one in found.rounds]) for found in jury.disputes]
-    return jury.tickets, disputes, dict(jury.credits), jury.waiting
+    return jury.tickets, jury.pool, disputes, dict(jury.credits)
 
 
 __all__ = ["DEPLOYER", "JURORS", "PEOPLE", "RULES", "SINK", "EvmCourts", "ManualClock", "MappingProxyType",

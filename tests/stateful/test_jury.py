@@ -16,7 +16,7 @@ from stateful.machine import DEEP
 
 QUICK = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck),
          "phases": (Phase.generate, *[Phase.shrink] * DEEP)}
-HAPPENS = ("stake", "unstake", "take", "compact", "create_dispute", "seed", "draw", "commit", "reveal", "denounce",
+HAPPENS = ("stake", "unstake", "take", "create_dispute", "seed", "draw", "commit", "reveal", "denounce",
            "appeal", "execute_ruling", "settle", "withdraw")
 
 

@@ -73,13 +73,13 @@ class OnChain:
     def _sender_on(self, chain: Chain) -> Sender:
         # Imported here for the same reason.
         from troth.ledger.artefacts import artefact
-        from troth.ledger.fees import CEILING, Fees
+        from troth.ledger.fees import CEILING, Fees, Sending
         from troth.ledger.sending import Sender
 
         ceiling = self.settings.number("max_fee")
         return Sender(chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
-                      outbox=self.outbox, fees=Fees(CEILING if ceiling is None else ceiling),
-                      depth=self.settings.number("finality"))
+                      outbox=self.outbox, how=Sending(Fees(CEILING if ceiling is None else ceiling),
+                                                      self.settings.number("finality")))
 
     @cached_property
     def contracts(self) -> Contracts:

@@ -89,9 +89,9 @@ class ChainSide:
 
         Erc20(self.chain.web3, token).approve(self.sender, self.book.address, amount)
 
-    def drop(self, secret: bytes) -> None:
-        """Take it out of the outbox."""
-        self.sender.drop(secret, "the swap decides anew whether there is time to reveal")
+    def until(self, not_after: int) -> EvmBook:
+        """The deals, through an outbox that broadcasts nothing later."""
+        return self.book.until(not_after)
 
 
 def _patient(swap: Swap) -> None:

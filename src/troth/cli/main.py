@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, ci, formats, runs, serve, swap  # noqa: F401  (their commands)
+from troth.cli import acting, ci, formats, payouts, runs, serve, swap  # noqa: F401  (their commands)
 from troth.cli.parts import (
     Believed,
     Json,

@@ -150,8 +150,19 @@ class Book(Protocol):
         """``submit`` and ``judge``, both or nothing."""
         ...
 
+    def submit_and_close(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """``submit``, ``judge`` and ``close``, all three or nothing: at the top rung, by one whose claim decides alone.
+
+        The verdict.
+        """
+        ...
+
     def judge(self, by: Account, deal: bytes) -> Result:
         """Record the policy's result on the frozen evidence."""
+        ...
+
+    def judge_and_close(self, by: Account, deal: bytes) -> Result:
+        """``judge`` and ``close``, both or nothing: at the top rung. The verdict."""
         ...
 
     def challenge(self, by: Account, deal: bytes) -> None:

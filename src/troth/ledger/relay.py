@@ -114,17 +114,19 @@ class RelayedSender:
         """Never: what a relayer has under way is the relayer's to know."""
         return False
 
-    def send(self, to: bytes, data: bytes, *, gas: int | None = None) -> Receipt:
-        """Sign a request for it and have that carried. Raises what ``carry`` raises."""
-        return self._carry(self.request(to, data, gas))
+    def send(self, to: bytes, data: bytes, *, gas: int | None = None, not_after: int | None = None) -> Receipt:
+        """Sign a request for it, good until ``not_after`` at most, and have it carried. Raises what ``carry`` does."""
+        return self._carry(self.request(to, data, gas, not_after))
 
-    def request(self, to: bytes, data: bytes, gas: int | None = None) -> Request:
+    def request(self, to: bytes, data: bytes, gas: int | None = None, not_after: int | None = None) -> Request:
         """The signed request. gas: for the call; None estimates it. Raises ActRefused where the contract reverts."""
+        deadline = self._now() + self._life
         if gas is None:
             # A quarter more than it takes now: the state it meets may differ.
             gas = estimate(self.web3, to, data + self.account, sender=self.forwarder, errors=self._errors) * 5 // 4
         unsigned = Request(self.chain_id, self.forwarder, self.account, to, min(gas, REQUEST_GAS),
-                           nonce_of(self.web3, self.forwarder, self.account), self._now() + self._life, data)
+                           nonce_of(self.web3, self.forwarder, self.account),
+                           deadline if not_after is None else min(deadline, not_after), data)
         signature = self._key.sign_recoverable(unsigned.digest(), hasher=None)
         return replace(unsigned, signature=signature[:64] + bytes((signature[64] + 27,)))
 
