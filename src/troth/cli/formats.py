@@ -45,6 +45,9 @@ def export(format_: Annotated[str, typer.Argument(metavar="FORMAT", help="dsse, 
         raise Misuse("--model and --signer belong to oms", actual=format_)
     if public is not None and format_ not in (formats.OMS, formats.DSSE):
         raise Misuse("--public belongs to dsse and oms", actual=format_)
+    if model is not None and public is not None and public.resolve().is_relative_to(model.resolve()):
+        raise Misuse("the public key would be a file that was not signed", actual=public,
+                     do="Put it beside the model's directory.")
     with workspace(home) as party:
         claim = claim_id(target)
         if check is not None:
@@ -58,7 +61,8 @@ def export(format_: Annotated[str, typer.Argument(metavar="FORMAT", help="dsse, 
             if model is None:
                 raise Misuse("a model's signature is over its directory", expected="--model DIR")
             said, pem = _sign_model(party, claim, model, output, signer)
-            _write_key(public, pem, model)
+            if public is not None:
+                write_file(public, pem)
             show(said, as_json)
             return
         data = formats.export(party, claim, format_)
@@ -66,7 +70,8 @@ def export(format_: Annotated[str, typer.Argument(metavar="FORMAT", help="dsse, 
         if format_ == formats.DSSE:
             method, pem = formats.classical_key(party, party.envelope(claim))
             said |= {"keyid": method, "public_key": pem.decode()}
-            _write_key(public, pem, None)
+            if public is not None:
+                write_file(public, pem)
         else:
             said |= formats.facts_json(party, claim)
         write_file(output, data)
@@ -168,16 +173,6 @@ def _sign_model(party: Troth, claim: bytes, model: Path, output: Path,
     pem = found.key.pem
     return {"output": str(output), "format": formats.OMS, "files": found.files, "issuer": found.key.name,
             "link": found.link.hex(), "public_key": pem.decode()}, pem
-
-
-def _write_key(path: Path | None, pem: bytes, model: Path | None) -> None:
-    """Raises Misuse for a place inside the model's directory, which was signed without it."""
-    if path is None:
-        return
-    if model is not None and path.resolve().is_relative_to(model.resolve()):
-        raise Misuse("the public key would be a file that was not signed", actual=path,
-                     do="Put it beside the model's directory.")
-    write_file(path, pem)
 
 
 def _signer(pem: bytes) -> tuple[EllipticCurvePrivateKey, list[Certificate]]:
