@@ -81,10 +81,10 @@ def test_a_document_is_compared_with_the_claims(run: Run, hub: Path, tmp_path: P
     claim = json.loads(run("import", "hub", hub, "--json").stdout)["claim"]
     shown = run("export", "card", claim, "-o", "README.md").stdout
     assert "missing: licence: no claim says it" in shown
-    assert json.loads(run("export", "card", claim, "--check", "README.md", "--json").stdout)["unchanged"]
+    assert json.loads(run("compare", "card", claim, "README.md", "--json").stdout)["unchanged"]
     card = tmp_path / "README.md"
     card.write_text(card.read_text().replace("config:model\\_type: tiny", "config:model\\_type: huge"))
-    assert "not what these claims say" in run("export", "card", claim, "--check", "README.md", status=1).stderr
+    assert "not what these claims say" in run("compare", "card", claim, "README.md", status=1).stderr
 
 
 def test_a_key_of_one_s_own_signs(run: Run, hub: Path, tmp_path: Path) -> None:
