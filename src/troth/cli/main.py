@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, ci, formats, payouts, runs, serve, swap  # noqa: F401  (their commands)
+from troth.cli import (  # noqa: F401  (their commands)
+    acting,
+    badge,
+    ci,
+    consent,
+    credential,
+    dids,
+    formats,
+    mandate,
+    payouts,
+    runs,
+    serve,
+    swap,
+    tlog,
+)
 from troth.cli.parts import (
     Believed,
     Json,
@@ -168,19 +182,6 @@ def log_anchor(home: Where = None, as_json: Json = False) -> None:
         show({"transaction": "0x" + party.anchor().hex(), "size": party.log.size}, as_json)
 
 
-@log_app.command("verify")
-def log_verify(directory: Path, key: Annotated[str, typer.Option("--key", help="The log's verifier key (vkey).")],
-               as_json: Json = False) -> None:
-    """Check a whole log from disk: hashes, tiles and the signed checkpoint."""
-    from troth.ledger.audit import check_log, check_tiles  # start-up time, as above
-    from troth.ledger.checkpoints import Verifier
-
-    check = check_log if (directory / "journal").exists() else check_tiles  # another's log has tiles alone
-    found = check(directory, Verifier.from_vkey(key))
-    show({"origin": found.checkpoint.origin, "size": found.checkpoint.size, "root": found.checkpoint.root.hex(),
-          "claims": found.claims}, as_json)
-
-
 @app.command()
 def push(peer: Annotated[str, typer.Argument(help="The peer's DID.")],
          claim: Annotated[list[str], typer.Argument(help="Claims to hand over, with their evidence.")],
@@ -238,8 +239,16 @@ def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested o
                                                     "with a name and settings.")],
                 output: Annotated[Path, typer.Option("-o", "--output")],
                 role: Annotated[list[str] | None, typer.Option("--role", help="ROLE=DID, for each issuer you believe."),
-                                ] = None, home: Where = None, as_json: Json = False) -> None:
+                                ] = None,
+                witness: Annotated[list[str] | None, typer.Option("--witness", help="A witness's vkey.")] = None,
+                threshold: Annotated[int | None, typer.Option("--threshold", min=0, help="How many of the witnesses "
+                                                              "must have signed; all by default.")] = None,
+                home: Where = None, as_json: Json = False) -> None:
     """Write a trust file: these issuers, their documents as known here, this log, this chain as it is now."""
+    from troth.ledger.checkpoints import Verifier  # start-up time, as above
+    from troth.verify.trust import Witnesses
+
+    keys = tuple(Verifier.from_vkey(one) for one in witness or ())
     roles: dict[str, list[str]] = {}
     for item in role or ():
         name, equals, did = item.partition("=")
@@ -248,14 +257,15 @@ def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested o
         roles.setdefault(name, []).append(did)
     with workspace(home) as party:
         settings = claim_body(read_file(Path(policy[1:]))) if policy.startswith("@") else {"name": policy}
-        write_file(output, party.trust(roles, party.log_pin(), settings).to_bytes())
+        write_file(output, party.trust(roles, party.log_pin(), settings, Witnesses(
+            len(keys) if threshold is None else threshold, keys)).to_bytes())
         show({"output": str(output)}, as_json)
 
 
 @app.command()
 def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help="Also as a page.")] = None,
           home: Where = None, as_json: Json = False) -> None:
-    """What a claim rests on, and what of it is stale because data was erased."""
+    """What a claim rests on, and what of it is stale because data was erased or a consent withdrawn."""
     from troth.web.graph import trace_page  # start-up time, as above
 
     with workspace(home) as party:
@@ -264,7 +274,7 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
             write_file(html, trace_page(graph.json()).encode())
         show(graph.json(), as_json, lambda: "\n".join(
             f"{'  ' * node.depth}{node.statement.kind if node.statement else '(not here)'} {node.id.hex()[:16]}"
-            f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
+            f"{'  ' * bool(node.state)}{node.state}" for node in graph.nodes))
 
 
 @deal_app.command("list")

@@ -23,6 +23,18 @@ class Clock(Protocol):
         ...
 
 
+class Fetch(Protocol):
+    """Gets files over HTTPS from hosts that are named by strangers."""
+
+    def fetch(self, url: str, most: int) -> bytes:
+        """The file at an ``https`` URL, of at most ``most`` bytes, from the host that its certificate names.
+
+        Raises Undecidable where there is none, the host cannot be reached, or may not be asked; OutsideFailed for an
+        answer that is none.
+        """
+        ...
+
+
 class Blobs(ABC):
     """A store of immutable blocks of bytes by name. Backends implement the four underscored methods.
 
