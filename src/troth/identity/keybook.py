@@ -8,7 +8,7 @@ from troth.core.claims import Envelope
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity import did as dids
 from troth.identity import keys
-from troth.identity.documents import DocumentHistory, check_signatures
+from troth.identity.documents import DocumentHistory, Vouching, check_signatures, refuse_recovery
 
 
 class KeyBook:
@@ -32,13 +32,14 @@ class KeyBook:
         self._histories.setdefault(history.did, history)
         return history.did
 
-    def learn_rotation(self, envelope: Envelope) -> str:
+    def learn_rotation(self, envelope: Envelope, vouch: Vouching = refuse_recovery) -> str:
         """Learn a rotation; whose it is. Learning it again is a no-op.
 
-        Raises Refuted where it breaks a rule, Undecidable where the identity or an earlier version is not known.
+        vouch: asked where guardians made the document. Raises Refuted where it breaks a rule, Undecidable where the
+        identity or an earlier version is not known, and what ``vouch`` raises.
         """
         did = envelope.statement().issuer
-        self._histories[did] = self.history(did).extend(envelope)
+        self._histories[did] = self.history(did).extend(envelope, vouch)
         return did
 
     def history(self, did: str) -> DocumentHistory:
@@ -74,8 +75,8 @@ class KeyBook:
         """Check that ``message`` carries exactly the signatures that the issuer's document requires, in its order.
 
         version: which document was in force; None for the newest known. Raises Refuted for a wrong, missing,
-        surplus, duplicate or foreign signature, Undecidable for an issuer or version not known, BadInput for a
-        malformed ``did:key`` or one of a suite that signs no claims.
+        surplus, duplicate or foreign signature, and after the identity's end; Undecidable for an issuer or version
+        not known, BadInput for a malformed ``did:key`` or one of a suite that signs no claims.
         """
         if issuer.startswith(dids.KEY):
             if version not in (None, 0):
@@ -86,4 +87,8 @@ class KeyBook:
                                actual=key.suite)
             check_signatures([(dids.key_method(issuer), key)], message, signatures)
             return
-        self.history(issuer).at(version).check(issuer, message, signatures)
+        document = self.history(issuer).at(version)
+        if document.ended:
+            raise Refuted("signed after the identity's end", expected="nothing more", actual=issuer,
+                          do="What it signed before stays as good as it was.")
+        document.check(issuer, message, signatures)
