@@ -6,8 +6,8 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants bench study docs clean \
-        chromium postgres
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants interop bench study docs \
+        clean chromium postgres
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -30,6 +30,17 @@ tests/tools/node_modules: tests/tools/package-lock.json
 build/%-venv: tests/proofs/requirements/%.txt   # Slither and Halmos pin what the rest cannot live with
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# The tile log's peers declare Python 3.12 and run on 3.11, which their tests here show.
+build/tlog-venv: export PIP_IGNORE_REQUIRES_PYTHON := 1
+build/%-venv: tests/interop/requirements/%.txt   # other people's implementations, each with what it needs
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+tests/interop/tools/node_modules: tests/interop/tools/package-lock.json
+	cd tests/interop/tools && npm ci --silent --no-audit --no-fund
 	touch $@
 
 demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
@@ -78,6 +89,10 @@ faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand sched
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)
 
+INTEROP := $(patsubst tests/interop/requirements/%.txt,build/%-venv,$(wildcard tests/interop/requirements/*.txt))
+interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
+	$(BIN)/pytest tests/interop -s $(ARGS)
+
 bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the same run
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -88,4 +103,4 @@ study: $(BIN)/troth         ## accuracy over 20 seeded splits
 	$(BIN)/troth demo --study
 
 clean:
-	rm -rf $(VENV) contracts/node_modules tests/tools/node_modules $(OUT)
+	rm -rf $(VENV) contracts/node_modules tests/tools/node_modules tests/interop/tools/node_modules $(OUT)

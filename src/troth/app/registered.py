@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from troth.app.keeping import Keeping
 from troth.app.onchain import OnChain
-from troth.core.claims import Statement
-from troth.core.errors import Undecidable
+from troth.core.encoding import from_hex
+from troth.core.errors import Refuted, Undecidable
 from troth.core.terms import Account
-from troth.identity.binding import BINDING, read_binding
-from troth.identity.keybook import KeyBook
+from troth.identity.binding import BINDING, bind, read_binding
+from troth.identity.documents import refuse_recovery
 
 if TYPE_CHECKING:
-    from troth.ledger.log import Log
-    from troth.ledger.registries import IdentityRegistry, LogRegistry, Record, RegisteredKeys
+    from troth.identity.documents import Document, DocumentHistory
+    from troth.identity.keys import Secp256k1KeyPair
+    from troth.ledger.registries import IdentityRegistry, LogRegistry, Record, RegisteredKeys, Update
     from troth.verify.policies.anchored import Proof
 
 IDENTITIES = "identities"
 LOGS = "logs"
+GUARDIANS = "guardians"
+"""The file with the hash of the guardians that this party wants."""
 
 
-class Registered(OnChain):
+class Registered(Keeping, OnChain):
     """A workspace's registries (docs/reference/registries.md), and proofs of its anchors for other chains."""
 
-    keybook: KeyBook
-    log: Log
-
-    @property
-    def did(self) -> str:
-        """The party's identifier."""
-        return self.identity.did
-
-    def claims(self, kind: str) -> Iterator[tuple[bytes, Statement]]:
-        """Every claim of a kind in the log, in order."""
-        raise NotImplementedError
-
     def bind_account(self) -> bytes:
-        """Attest that this identity and its chain account belong together; the claim's id."""
-        raise NotImplementedError
+        """Attest that this identity and its chain account belong together, both ways; the claim's id."""
+        return self._say(bind(self._signer, self.identity.account, self.contracts.chain_id, self.clock.now()))
 
     @cached_property
     def identities(self) -> IdentityRegistry:
@@ -68,17 +60,75 @@ class Registered(OnChain):
 
         if self.account not in self.accounts_of(self.did):
             self.bind_account()
-        return publish(self.identities, self.sender, self.identity)
+        return publish(self.identities, self.sender, self.identity, self._began(), self._guarding())
 
-    def revoke_identity(self) -> bytes:
-        """End this identity in the registry, for good; the transaction's hash. Raises Undecidable if it is not there.
+    def has_registry(self) -> bool:
+        """Whether this workspace uses contracts that hold a registry of identities."""
+        return (self.root / "contracts.json").exists() and IDENTITIES in self.contracts.named
 
-        What it signed before stays as good as it was.
+    def listed(self) -> bool:
+        """Whether one of this party's accounts began an entry for its identity."""
+        return self.has_registry() and self._began() is not None
+
+    def entry(self) -> bytes:
+        """The name of this identity's entry. Raises Undecidable where it is not registered."""
+        # Imported here for the same reason.
+        from troth.ledger.registries import entry_of
+
+        return entry_of(self.identity.history.documents[0].digest, self.began())
+
+    def began(self) -> Account:
+        """The account that began this identity's entry. Raises Undecidable where it is not registered."""
+        account = self._began()
+        if account is None:
+            raise Undecidable("this identity is not in the registry", actual=self.did,
+                              do="Put it there: troth id register.")
+        return account
+
+    def _began(self) -> Account | None:
+        """Which of this party's accounts began its entry. After a recovery it is not the one in use."""
+        # Imported here for the same reason.
+        from troth.ledger.registries import entry_of
+
+        genesis = self.identity.history.documents[0].digest
+        for account in dict.fromkeys((self.account, *self.accounts_of(self.did))):
+            if self.identities.history(entry_of(genesis, account)):
+                return account
+        return None
+
+    def _guarding(self) -> Update | None:
+        """How the next record is added where this party wants other guardians than the registry has."""
+        wanted = self.root / GUARDIANS
+        if not wanted.exists():
+            return None
+        # Imported here for the same reason.
+        from troth.ledger.guardians import Guardians, Proposal
+
+        who, guardians = from_hex(wanted.read_text(), 32), Guardians(self.identities)
+
+        def update(entry: bytes, version: int, document: bytes, turn: Account, key: Secp256k1KeyPair) -> object:
+            return guardians.guard(self.sender, entry, Proposal(version, document, turn), who, key)
+
+        return update if self._began() is not None and guardians.named(self.entry()) != who else None
+
+    def ask_guardians(self, history: DocumentHistory, document: Document, accounts: Sequence[Account]) -> None:
+        """Whether guardians made a document, as it says. Raises Refuted or Undecidable, also without a registry."""
+        # Imported here for the same reason.
+        from troth.ledger.guardians import vouch
+
+        if not self.has_registry():
+            refuse_recovery(history.did, document)
+        vouch(self.identities, history, document, (*accounts, *self.accounts_of(history.did)))
+
+    def revoke_entry(self) -> bool:
+        """End this identity in the registry, for good; whether that was sent. Raises Undecidable if it is not there.
+
+        A part of ``troth.app.keys.revoke``, which also says it where there is no registry.
         """
         # Imported here for the same reason.
         from troth.ledger.registries import revoke
 
-        return revoke(self.identities, self.sender, self.identity, self.account).tx_hash
+        return revoke(self.identities, self.sender, self.identity, self._began() or self.account)
 
     def register_log(self) -> bytes:
         """Begin this log's entry in the registry of owners; the entry. Raises ActRefused where it has one."""
@@ -133,6 +183,9 @@ class Registered(OnChain):
 
         Raises Refuted where it was revoked, Undecidable where it is not known.
         """
+        if self.keybook.history(did).head.ended:
+            raise Refuted("this identity was revoked", actual=did,
+                          do="Ask its holder for the new one; what it signed before stays as good as it was.")
         if IDENTITIES not in self.contracts.named:
             return self.keybook.head(did)[1]
         return self.registered.newest(did)

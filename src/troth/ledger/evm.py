@@ -6,6 +6,7 @@ incomplete or lying answer of a node is noticed.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -96,8 +97,15 @@ class EvmBook:
         self._first = first_block
         self._gas = gas
         self._outage = outage
+        self._not_after: int | None = None
         self._seen: dict[bytes, _Seen] = {}
         self._errors = artefact("Book").errors
+
+    def until(self, not_after: int) -> EvmBook:
+        """This Book, whose acts are sent by then (the chain's time, Unix seconds) or not at all."""
+        other = copy.copy(self)
+        other._not_after = not_after
+        return other
 
     # -- acts ------------------------------------------------------------------------------------------------------
 
@@ -255,7 +263,7 @@ class EvmBook:
                 gas = min(GAS, needed + needed // 5)
             else:
                 call(self.web3, self.address, data, sender=by, errors=self._errors)
-        return sender.send(self.address, data, gas=gas)
+        return sender.send(self.address, data, gas=gas, not_after=self._not_after)
 
     def _submitted(self, act: str, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
         seen = self._read(deal)
