@@ -15,6 +15,7 @@ from troth.identity.binding import BINDING
 from troth.identity.documents import IDENTITY
 from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
+from troth.verify.content import KIND as SIGNATURE
 from troth.verify.trace import ERASURE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +59,7 @@ def headings(text: str) -> set[str]:
 def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
-    return named | {BATCH, BINDING, IDENTITY, ERASURE, ADMISSION, ROSTER}
+    return named | {BATCH, BINDING, IDENTITY, ERASURE, ADMISSION, ROSTER, SIGNATURE}
 
 
 @pytest.mark.parametrize("page", ["cli.md", "api.md"])
