@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from troth.app import Troth as Troth
     from troth.app import file_subject as file_subject
     from troth.app import verify_bundle as verify_bundle
+    from troth.app.mlflow import autolog as autolog
+    from troth.app.running import run as run
     from troth.core.errors import TrothError as TrothError
     from troth.verify.trust import Trust as Trust
 
 __version__ = "0.1.0"
-__all__ = ["Settings", "Troth", "TrothError", "Trust", "file_subject", "verify_bundle"]
+__all__ = ["Settings", "Troth", "TrothError", "Trust", "autolog", "file_subject", "run", "verify_bundle"]
 
 _PLACES = {"Settings": "troth.app", "Troth": "troth.app", "file_subject": "troth.app", "verify_bundle": "troth.app",
-           "TrothError": "troth.core.errors", "Trust": "troth.verify.trust"}
+           "TrothError": "troth.core.errors", "Trust": "troth.verify.trust", "autolog": "troth.app.mlflow",
+           "run": "troth.app.running"}
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,8 @@ TOKEN, BOOK = b"\x72" * 20, b"\x73" * 20
 MAKER, TAKER = b"\x01" * 20, b"\x02" * 20
 SECRET = hashlib.sha256(b"secret").digest()
 PURSE, FIRST, SECOND = 10_000, 700, 900
+EVER = 1 << 40
+"""Until when a cheat sends: it minds no time."""
 Act = tuple[Account, Callable[[MemoryBook], Any]]
 """Whose it is, and what it does."""
 
@@ -128,8 +130,10 @@ class View:
     def allow(self, token: Account, amount: int) -> None:
         """Both approved the Book beforehand."""
 
-    def drop(self, secret: bytes) -> None:
-        """What was asked for here was broadcast at once."""
+    def until(self, not_after: int) -> Any:
+        """What is asked for here is broadcast at once, and so must be in time."""
+        assert self.now() <= not_after
+        return self
 
     def state(self, deal: bytes) -> DealState:
         return self.chain.head.state(deal)
@@ -275,9 +279,9 @@ def test_an_honest_maker_never_loses_both(changes: list[tuple[int, str, int, int
             if cheat == "deposit":
                 taker.second.deposit()
             elif cheat == "take" and world.public:
-                taker.first.reveal(world.public[-1])
+                taker.first.reveal(world.public[-1], EVER)
             elif cheat == "garbage":
-                taker.first.reveal(b"\x66" * 32)
+                taker.first.reveal(b"\x66" * 32, EVER)
             elif cheat == "close":
                 taker.second.side.book.close(TAKER, taker.second.deal)
             elif cheat == "honest":
@@ -304,9 +308,9 @@ def test_an_honest_taker_never_loses_both(changes: list[tuple[int, str, int, int
             if cheat == "honest":
                 attempt(maker.step)
             elif cheat == "late":
-                maker.second.reveal(SECRET)
+                maker.second.reveal(SECRET, EVER)
             elif cheat == "garbage" and at > 100:
-                maker.second.reveal(b"\x66" * 32)
+                maker.second.reveal(b"\x66" * 32, EVER)
             elif cheat == "close":
                 maker.first.side.book.close(MAKER, maker.first.deal)
         except TrothError:

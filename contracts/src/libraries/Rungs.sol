@@ -17,7 +17,9 @@ library Rungs {
         uint256 asksAt; // where the first begins
     }
 
-    function read(uint256 p) internal pure returns (Facts memory f) {
+    /// @notice Reads the rung whose bytes begin at `p`.
+    /// @dev Into what the caller has: a struct that is returned is one more in memory.
+    function read(Facts memory f, uint256 p) internal pure {
         unchecked {
             f.p = p;
             f.verdictPeriod = Pieces.four(p + 33);

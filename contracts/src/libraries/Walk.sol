@@ -12,8 +12,8 @@ library Walk {
         uint256 table;
     }
 
-    /// @notice A reader that stands behind the table, at the token.
-    function start(bytes calldata data) internal pure returns (Reader memory r) {
+    /// @notice Puts a reader behind the table, at the token.
+    function start(Reader memory r, bytes calldata data) internal pure {
         unchecked {
             uint256 p;
             assembly ("memory-safe") {

@@ -11,8 +11,27 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, content, person, serve, swap, tlog  # noqa: F401  (their commands)
+from troth.cli import (  # noqa: F401  (their commands)
+    acting,
+    badge,
+    ci,
+    consent,
+    content,
+    credential,
+    dids,
+    formats,
+    guardians,
+    identity,
+    mandate,
+    payouts,
+    person,
+    runs,
+    serve,
+    swap,
+    tlog,
+)
 from troth.cli.parts import (
+    Asked,
     Believed,
     Json,
     Opener,
@@ -23,7 +42,6 @@ from troth.cli.parts import (
     claim_body,
     claim_id,
     deal_app,
-    id_app,
     log_app,
     passphrase,
     read_file,
@@ -61,44 +79,6 @@ def demo(out: Annotated[Path, typer.Option("--out", help="Where its results go."
     summary = demos.study(console) if study else demos.tell(out, cheat, console, seed)
     if as_json:
         show(summary, True)
-
-
-@id_app.command("show")
-def id_show(home: Where = None, as_json: Json = False) -> None:
-    """Who this party is."""
-    with workspace(home) as party:
-        version, digest = party.keybook.head(party.did)
-        show({"name": party.name, "did": party.did, "account": "0x" + party.account.hex(), "document": digest.hex(),
-              "version": version, "log": party.log.key.vkey()}, as_json)
-
-
-@id_app.command("introduce")
-def id_introduce(to: Annotated[str, typer.Argument(help="Whom to: a DID.")], home: Where = None,
-                 as_json: Json = False) -> None:
-    """Hand this party's documents to another, so that it can check claims and seal data for this party."""
-    with workspace(home) as party:
-        party.introduce(to)
-        show({"introduced": party.did, "to": to}, as_json)
-
-
-@id_app.command("register")
-def id_register(home: Where = None, as_json: Json = False) -> None:
-    """Put this identity's newest document into the chain's registry, so that others see an older one for what it is."""
-    with workspace(home) as party:
-        entry, sent = party.register()
-        show({"entry": entry.hex(), "transactions": sent, "document": party.keybook.head(party.did)[1].hex()}, as_json)
-
-
-@id_app.command("history")
-def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; this party's own by default.")] = None,
-               home: Where = None, as_json: Json = False) -> None:
-    """Which documents an identity had since when, by the chain's registry: their SHA-256, and zeros once revoked."""
-    with workspace(home) as party:
-        records = [{"version": version, "document": record.value.hex(), "time": record.time, "block": record.block}
-                   for version, record in enumerate(party.records_of(did or party.did))]
-        show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
-            f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
-            or "not registered")
 
 
 @log_app.command("register")
@@ -207,7 +187,7 @@ def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
 
 
 @app.command()
-def verify(file: Path, trust: Believed = None, as_party: Opener = None,
+def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry: Asked = None,
            offline: Annotated[bool, typer.Option("--offline", help="Reach for nothing outside the file.")] = False,
            signature: Annotated[Path | None, typer.Option("--signature", help="A detached signature; FILE.troth-sig "
                                                           "beside it by default.")] = None,
@@ -219,8 +199,8 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
     from troth.cli.show import print_report
     from troth.verify.trust import Trust
 
-    if offline and as_party:
-        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as or --offline.")
+    if offline and (as_party or registry):
+        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as, --registry or --offline.")
     believed = None if trust is None else Trust.from_bytes(read_file(trust))
     beside = content.detached(file, signature, by)
     if beside is not None:
@@ -229,13 +209,16 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
 
         raise typer.Exit(print_report(verify_file(file, beside, whom(believed, by or ())), as_json))
     party = None if as_party is None else workspace(as_party)
-    raise typer.Exit(print_report(verify_bundle(file, believed, party), as_json))
+    known = None if registry is None else workspace(registry).registered
+    raise typer.Exit(print_report(verify_bundle(file, believed, party, known), as_json))
 
 
 @app.command("trust")
-def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID, for each issuer you believe.")],
-                policy: Annotated[str, typer.Option("--policy", help="attested or federated-model.")],
+def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested or federated-model, or @FILE: JSON "
+                                                    "with a name and settings.")],
                 output: Annotated[Path, typer.Option("-o", "--output")],
+                role: Annotated[list[str] | None, typer.Option("--role", help="ROLE=DID, for each issuer you believe."),
+                                ] = None,
                 witness: Annotated[list[str] | None, typer.Option("--witness", help="A witness's vkey.")] = None,
                 threshold: Annotated[int | None, typer.Option("--threshold", min=0, help="How many of the witnesses "
                                                               "must have signed; all by default.")] = None,
@@ -246,13 +229,14 @@ def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID
 
     keys = tuple(Verifier.from_vkey(one) for one in witness or ())
     roles: dict[str, list[str]] = {}
-    for item in role:
+    for item in role or ():
         name, equals, did = item.partition("=")
         if not equals:
             raise Misuse("a role needs a DID", expected="ROLE=DID", actual=item)
         roles.setdefault(name, []).append(did)
     with workspace(home) as party:
-        write_file(output, party.trust(roles, party.log_pin(), {"name": policy}, Witnesses(
+        settings = claim_body(read_file(Path(policy[1:]))) if policy.startswith("@") else {"name": policy}
+        write_file(output, party.trust(roles, party.log_pin(), settings, Witnesses(
             len(keys) if threshold is None else threshold, keys)).to_bytes())
         show({"output": str(output)}, as_json)
 
@@ -260,7 +244,7 @@ def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID
 @app.command()
 def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help="Also as a page.")] = None,
           home: Where = None, as_json: Json = False) -> None:
-    """What a claim rests on, and what of it is stale because data was erased."""
+    """What a claim rests on, and what of it is stale because data was erased or a consent withdrawn."""
     from troth.web.graph import trace_page  # start-up time, as above
 
     with workspace(home) as party:
@@ -269,7 +253,7 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
             write_file(html, trace_page(graph.json()).encode())
         show(graph.json(), as_json, lambda: "\n".join(
             f"{'  ' * node.depth}{node.statement.kind if node.statement else '(not here)'} {node.id.hex()[:16]}"
-            f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
+            f"{'  ' * bool(node.state)}{node.state}" for node in graph.nodes))
 
 
 @deal_app.command("list")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from troth.core.claims import Statement
 from troth.core.terms import Account, DealState, Result, Terms
@@ -20,6 +20,18 @@ class Clock(Protocol):
 
     def now(self) -> int:
         """Unix time in seconds."""
+        ...
+
+
+class Fetch(Protocol):
+    """Gets files over HTTPS from hosts that are named by strangers."""
+
+    def fetch(self, url: str, most: int) -> bytes:
+        """The file at an ``https`` URL, of at most ``most`` bytes, from the host that its certificate names.
+
+        Raises Undecidable where there is none, the host cannot be reached, or may not be asked; OutsideFailed for an
+        answer that is none.
+        """
         ...
 
 
@@ -150,8 +162,19 @@ class Book(Protocol):
         """``submit`` and ``judge``, both or nothing."""
         ...
 
+    def submit_and_close(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """``submit``, ``judge`` and ``close``, all three or nothing: at the top rung, by one whose claim decides alone.
+
+        The verdict.
+        """
+        ...
+
     def judge(self, by: Account, deal: bytes) -> Result:
         """Record the policy's result on the frozen evidence."""
+        ...
+
+    def judge_and_close(self, by: Account, deal: bytes) -> Result:
+        """``judge`` and ``close``, both or nothing: at the top rung. The verdict."""
         ...
 
     def challenge(self, by: Account, deal: bytes) -> None:
@@ -259,6 +282,15 @@ class ClaimPolicy(Protocol):
 
         May raise Refuted, Undecidable or Pending instead; BadInput for a body that is not what its kind requires.
         """
+        ...
+
+
+@runtime_checkable
+class Vouching(Protocol):
+    """A policy that finds from evidence who an issuer is, where the trust file cannot name it beforehand."""
+
+    def vouches(self, view: ClaimView, settings: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
+        """Issuers whom it identified, and in which roles. Raises Refuted or Undecidable where it cannot."""
         ...
 
 

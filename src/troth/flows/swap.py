@@ -10,7 +10,8 @@ Rules that keep an honest side from losing both legs, whatever the other does:
 
 1. The taker deposits only when the maker's deposit is final and the deadlines are ordered by what the chain says.
 2. The maker reveals only when the taker's deposit is final and enough time is left that a re-organisation or a rise
-   of fees can be outlived: a secret that was broadcast is public even if no block takes it.
+   of fees can be outlived: a secret that was broadcast is public even if no block takes it. What could not be
+   broadcast by then never is.
 3. The taker reveals as soon as it reads the secret, final or not: what is public stays public.
 4. Revealing and judging are one act, so nobody can hold back the verdict.
 
@@ -26,7 +27,7 @@ from typing import Any, Protocol, Self
 
 from troth.core import encoding
 from troth.core.encoding import keccak256
-from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError
+from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
 from troth.core.ports import Book
 from troth.core.terms import (
     REFUTED,
@@ -43,6 +44,7 @@ from troth.core.terms import (
     deal_id,
 )
 from troth.flows.parts import Pin
+from troth.ledger.outbox import Expired
 from troth.verify.policies.preimage import SECRET, hash_lock
 
 VERSION = 1
@@ -197,8 +199,8 @@ class Side(Protocol):
         """Let the Book take this much of the party's."""
         ...
 
-    def drop(self, secret: bytes) -> None:
-        """Never send what holds this secret and was not sent yet: what waits may go out when it is too late."""
+    def until(self, not_after: int) -> Book:
+        """The deals there, for acts that are sent by then (that chain's time, Unix seconds) or not at all."""
         ...
 
 
@@ -226,6 +228,12 @@ class Place:
                 return None
             raise
 
+    @property
+    def funded(self) -> bool:
+        """Whether the deposit was ever made."""
+        state = self.state
+        return state is not None and bool(state.joined)
+
     def deposit(self) -> None:
         """Open the deal and deposit, both or neither."""
         self.side.allow(self.leg.token, self.leg.amount)
@@ -235,13 +243,15 @@ class Place:
             # Somebody opened it without depositing, which only this party can do.
             self.side.book.join(self.leg.giver, self.deal, 0)
 
-    def reveal(self, secret: bytes) -> None:
-        """Show the secret and have it judged, both or neither."""
+    def reveal(self, secret: bytes, not_after: int) -> None:
+        """Show the secret and have it judged, both or neither, sent by ``not_after`` or not at all.
+
+        Raises Pending where it was not sent in time: the next step decides anew.
+        """
         try:
-            self.side.book.submit_and_judge(self.leg.getter, self.deal, 0, 0, self.lock, secret)
-        except TrothError:
-            self.side.drop(secret)  # the next step decides anew whether there is time
-            raise
+            self.side.until(not_after).submit_and_judge(self.leg.getter, self.deal, 0, 0, self.lock, secret)
+        except Expired as late:
+            raise Pending(f"the secret was not revealed in time: {late.message}", do="Step again.") from late
 
     def deadline(self, state: DealState) -> int:
         """Until when the secret can be revealed here."""
@@ -308,15 +318,15 @@ class Maker:
         return self.first.back(self.swap.first.giver)
 
     def _reveal(self, mine: DealState, theirs: DealState) -> str:
-        late = self.second.side.now() + self.swap.second.finality + self.swap.margin >= self.second.deadline(theirs)
+        last = self.second.deadline(theirs) - 1
         # A secret that is out already (a re-organisation took our reveal, not the taker's) must be shown in any case.
         if self.first.shown(mine) is None:
-            if late:
-                self.second.side.drop(self._secret)  # of a step that was killed
+            last -= self.swap.second.finality + self.swap.margin
+            if self.second.side.now() > last:
                 return self.first.back(self.swap.first.giver)
             if not self.second.side.final(self.second.deal):
                 raise Pending("the taker's deposit is not final", do="Step again when it is.")
-        self.second.reveal(self._secret)
+        self.second.reveal(self._secret, last)
         return "revealed"
 
 
@@ -344,7 +354,7 @@ class Taker:
                 if self.first.side.now() >= self.first.deadline(theirs):
                     raise Refuted("the secret was there to take, and the time is over",
                                   expected=f"before {self.first.deadline(theirs)}", actual=self.first.side.now())
-                self.first.reveal(secret)
+                self.first.reveal(secret, self.first.deadline(theirs) - 1)
                 return "revealed"
             self.first.side.book.close(self.swap.first.getter, self.first.deal)
             return "paid"

@@ -18,6 +18,7 @@ import socket
 import ssl
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -97,16 +98,17 @@ def line_of(connection: http.client.HTTPConnection) -> Line:
     return cast(Line, cast(Any, connection.sock))
 
 
-def connect(host: str, port: int, secure: bool, deadline: Deadline, *,
-            private: bool = True) -> http.client.HTTPConnection:
+def connect(host: str, port: int, secure: bool, deadline: Deadline, *, private: bool = True,
+            lookup: Callable[..., Any] = socket.getaddrinfo) -> http.client.HTTPConnection:
     """A new connection, to the first of the host's addresses that takes it.
 
-    private: whether addresses of this machine and of private networks may be asked. Raises OSError, TimeoutError, and
-    Undecidable where every address is one that may not be asked.
+    private: whether addresses of this machine and of private networks may be asked. lookup: who says which addresses a
+    name has, as ``socket.getaddrinfo`` does; it is asked once. Raises OSError, TimeoutError, and Undecidable where
+    every address is one that may not be asked.
     """
     last: OSError = OSError("the name has no address")
     refused = ""
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in lookup(host, port, type=socket.SOCK_STREAM):
         if not private and not _public(str(address[0])):
             refused = str(address[0])
             continue
@@ -162,13 +164,18 @@ def read_answer(connection: http.client.HTTPConnection, most: int) -> tuple[http
 
 
 def _public(address: str) -> bool:
-    """Whether an address is one of the open internet. What an IPv6 address carries of IPv4 counts as that."""
+    """Whether an address is one of the open internet. What an IPv6 address carries of IPv4 counts as that.
+
+    None of: this machine, private, shared (RFC 6598), link-local, site-local, unique-local, multicast, reserved, and
+    no IPv6 address that a gateway or the system turns into an IPv4 one (mapped, compatible, 6to4, Teredo, NAT64).
+    """
     found = ipaddress.ip_address(address.partition("%")[0])
     inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
     teredo = getattr(found, "teredo", None)
     parts = [found, *([inner] if inner else []), *(teredo or ())]
     in_nat64 = found.version == 6 and found in ipaddress.ip_network("64:ff9b::/96")
-    return not in_nat64 and all(part.is_global and not part.is_multicast for part in parts)
+    odd = any(part.is_multicast or part.is_reserved or getattr(part, "is_site_local", False) for part in parts)
+    return not in_nat64 and not odd and all(part.is_global for part in parts)
 
 
 class Site:

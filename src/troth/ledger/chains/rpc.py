@@ -34,6 +34,14 @@ class RpcError(OutsideFailed):
         super().__init__(f"{method} failed: {reason} (code {code})")
 
 
+def next_time(web3: Web3) -> int:
+    """The timestamp of the node's pending block, or of its last one; Unix seconds. Raises OutsideFailed."""
+    with understood("eth_getBlockByNumber"):
+        block = request(web3, "eth_getBlockByNumber", "pending", False) or request(
+            web3, "eth_getBlockByNumber", "latest", False)
+        return quantity(block["timestamp"])
+
+
 def request(web3: Web3, method: str, *params: object) -> Any:
     """The ``result`` of one JSON-RPC request, as the node wrote it.
 
@@ -218,11 +226,7 @@ class RpcChain:
 
     def now(self) -> int:
         """The timestamp of the node's pending block, or of its last one; Unix seconds."""
-        with understood("eth_getBlockByNumber"):
-            block = request(self._web3, "eth_getBlockByNumber", "pending", False) or request(
-                self._web3, "eth_getBlockByNumber", "latest", False
-            )
-            return quantity(block["timestamp"])
+        return next_time(self._web3)
 
     def finality(self) -> Finality:
         """How far the chain is, as its node says."""
