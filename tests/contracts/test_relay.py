@@ -17,6 +17,7 @@ from contracts.parts import (
     BENCH,
     CLAIM,
     CLIENT,
+    HOUR,
     RIVAL,
     SALT,
     STAKE,
