@@ -372,7 +372,7 @@ def test_approvals_that_count_for_nothing() -> None:
     (lambda entry: entry.update(more=1), "five members"),
     (lambda entry: entry.update(parameters=[]), "parameters that are an object"),
     (lambda entry: entry.update(versionId="3-x"), "does not follow"),
-], ids=str)
+], ids=lambda value: value if isinstance(value, str) else "change")
 def test_an_entry_that_its_own_key_signed_and_breaks_a_rule(change: Callable[[dict[str, Any]], Any], word: str) -> None:
     with pytest.raises((Refuted, BadInput), match=word):
         checked(bent(change))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,12 +79,21 @@ def verify(file: File, issuer: Issuers = None, trust: Pinned = None, lists: Stat
            domain: Annotated[str | None, typer.Option("--domain", help="Whom a presentation must be for.")] = None,
            challenge: Annotated[str | None, typer.Option("--challenge", help="What it must answer.")] = None,
            at: Annotated[int | None, typer.Option("--at", help="Unix seconds; now by default.")] = None,
+           online: Annotated[bool, typer.Option("--online", help="Ask hosts and chains for issuers' documents, as "
+                                                                 "troth did resolve does.")] = False,
            as_json: Json = False) -> None:
     """Check a credential or a presentation: numbered steps, and upheld, refuted, undecidable or pending."""
     from troth.verify.credentials import verify_document
 
     known = believed(issuer, trust, lists, fresh, require, int(time.time()) if at is None else at)
-    print_report(verify_document(read_file(file), known, domain, challenge), as_json)
+    if online:
+        from troth.app.resolving import documents_at  # only then are TLS and chains loaded
+
+        with documents_at(Path.cwd()) as resolve:
+            report = verify_document(read_file(file), replace(known, resolve=resolve), domain, challenge)
+    else:
+        report = verify_document(read_file(file), known, domain, challenge)
+    print_report(report, as_json)
 
 
 @credential_app.command()
