@@ -22,7 +22,7 @@ from troth.identity.keydids import KeyMethod, LongPeerMethod, PkhMethod
 from troth.identity.peers import PeerMethod
 from troth.identity.resolution import NEWEST, Resolution, Resolver, Resolvers, When, read_url
 from troth.identity.web import WebMethod
-from troth.identity.webvh import WebvhMethod
+from troth.identity.webvh import WebvhMethod, later
 from troth.ledger.chains.clocks import SystemClock
 from troth.store.files import holding, replacing
 
@@ -58,8 +58,7 @@ class SeenFiles:
         except OSError as error:
             raise OutsideFailed(f"cannot make {self._folder}", actual=error.strerror) from None
         with holding(self._folder / ".lock", TURN, "another process resolves here"):
-            known = self.newest(scid)
-            if known is None or int(known.partition("-")[0]) < int(version_id.partition("-")[0]):
+            if later(version_id, self.newest(scid)):
                 with replacing(self._folder / scid) as out:
                     out.write(version_id.encode() + b"\n")
 

@@ -169,7 +169,7 @@ class Seen(Protocol):
         ...
 
     def saw(self, scid: str, version_id: str) -> None:
-        """Remember that this version is the newest seen."""
+        """Remember that this version was seen; a later one stays."""
         ...
 
 
@@ -184,8 +184,9 @@ class SeenHere:
         return self._newest.get(scid)
 
     def saw(self, scid: str, version_id: str) -> None:
-        """Remember it."""
-        self._newest[scid] = version_id
+        """Remember it, unless a later one was seen."""
+        if later(version_id, self._newest.get(scid)):
+            self._newest[scid] = version_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +423,11 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     if type(value) is not list or not all(type(one) is str for one in value):
         raise BadInput(f"unreadable parameter {name}", expected="a list of texts")
     return tuple(value)
+
+
+def later(version_id: str, than: str | None) -> bool:
+    """Whether a version comes after another; after none, any does."""
+    return than is None or _number(version_id) > _number(than)
 
 
 def _number(version_id: str) -> int:
