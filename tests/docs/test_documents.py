@@ -64,7 +64,8 @@ def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
     return named | {
-        BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY, SIGNATURE,
+        BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
+        SIGNATURE,
     }
 
 
