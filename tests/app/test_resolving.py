@@ -91,6 +91,18 @@ def test_hybrid_identities_by_version(make: Callable[[str], Troth]) -> None:
             resolve_for(party, did, when)
 
 
+def test_a_hybrid_identity_that_ended(make: Callable[[str], Troth]) -> None:
+    party, identity = make("alice"), HybridIdentity.create()
+    did = party.keybook.learn(identity.genesis)
+    party.keybook.learn_rotation(identity.end(NOW)[1])
+    found = resolve_for(party, did)
+    assert found.document is None
+    assert found.deactivated
+    before = resolve_for(party, did, When("0"))
+    assert before.document is not None
+    assert before.deactivated
+
+
 @pytest.mark.parametrize("text", ["1", "1=", "=x", "0=x", "1=a 1=b", "one=x", "-1=x"])
 def test_chains_that_cannot_be_read(text: str) -> None:
     with pytest.raises(BadInput, match=r"\[did\] ethr"):
