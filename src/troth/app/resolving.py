@@ -81,8 +81,8 @@ def resolvers(settings: Settings, root: Path | None = None, *, peers: Resolver |
     """Resolvers of every method, and an end to the chains they opened.
 
     root: a workspace's folder, to remember in. peers: who resolves ``did:peer``; a long identifier by itself if nobody.
-    allow: hosts that may be private, beyond the settings'. fetch: what gets files; HTTPS by default. Raises BadInput for
-    settings that cannot be read.
+    allow: hosts that may be private, beyond the settings'. fetch: what gets files; HTTPS by default. Raises BadInput
+    for settings that cannot be read.
     """
     now = clock or SystemClock()
     networks = read_networks(settings.did_ethr)
