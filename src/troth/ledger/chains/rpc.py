@@ -16,6 +16,7 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock
 from troth.ledger.chains import Finality, Place
 from troth.ledger.chains.blocks import Log, hex_all, hex_bytes, quantity
+from troth.ledger.wire import TIMEOUT
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -182,7 +183,7 @@ class RpcChain:
     ) -> None:
         from web3 import Web3  # web3 takes most of a second to import
 
-        from troth.ledger.chains.wire import TIMEOUT, HttpProvider  # imports web3
+        from troth.ledger.chains.wire import HttpProvider  # imports web3
 
         self.url = url
         self._provider = HttpProvider(url, TIMEOUT if timeout is None else timeout)
