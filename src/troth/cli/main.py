@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, guardians, identity, serve, swap  # noqa: F401  (their commands)
+from troth.cli import acting, guardians, identity, serve, swap, token  # noqa: F401  (their commands)
 from troth.cli.parts import (
     Asked,
     Believed,
