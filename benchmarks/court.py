@@ -1,7 +1,7 @@
 """Gas of every act of a jury and its seat, of a whole case, and of a job's publication, on the embedded chain.
 
 Every slot is cold at the start of a transaction, and wei is already held. A case is a first jury of 3 seats, each
-another juror's, in a pool of 24 tickets without holes. The peer is an ERC-20 transfer to a holder in the same run.
+another juror's, in a pool of 12 tickets. The peer is an ERC-20 transfer to a holder in the same run.
 
 Run: python -m benchmarks court
 """
@@ -106,7 +106,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     gas: dict[str, int] = {}
     gas["peer: ERC-20 transfer"] = bench.gas(bench.token.transfer, bench.senders[owner], client, 1)
     for juror in jurors:
-        gas["stake, 2 tickets"] = bench.gas(bench.jury.stake, juror, 2 * bench.rules.unit)
+        gas["stake, 1 ticket"] = bench.gas(bench.jury.stake, juror, bench.rules.unit)
     bench.clock.advance(1)
     deal = bench.to_court()
     gas["jobs: publish"] = bench.gas(bench.jobs.publish, client, deal, 0)
@@ -118,7 +118,8 @@ def run(quick: bool = False) -> dict[str, Any]:
     gas["draw, 3 seats"] = bench.gas(bench.jury.draw, client, 0, extra)
     seated = sorted({juror for juror, _ in bench.jury.state().disputes[0].rounds[0].seats})
     for juror in seated:
-        gas["commit"] = bench.gas(bench.jury.commit, juror, 0, bench.jury.vote_hash(0, 0, juror, 2, bytes(32)))
+        gas["commit"] = bench.gas(bench.jury.commit, juror, 0, bench.jury.vote_hash(0, 0, juror, 2, bytes(32)),
+                                  bench.jury.deposit(0, juror))
     bench.clock.advance(bench.rules.commit)
     for juror in seated:
         gas["reveal"] = bench.gas(bench.jury.reveal, juror, 0, 2, bytes(32))
@@ -128,11 +129,10 @@ def run(quick: bool = False) -> dict[str, Any]:
     gas["withdraw"] = bench.gas(bench.jury.withdraw, seated[0])
     gas["seat: answer"] = bench.gas(bench.seat.answer, client, deal, bench.results)
     gas["jobs: follow"] = bench.gas(bench.jobs.follow, client, deal)
-    ticket = next(n for n, one in enumerate(bench.jury.state().tickets) if one is not None and one.juror == jurors[0])
+    ticket = next(n for n, one in enumerate(bench.jury.state().tickets) if one.juror == jurors[0])
     gas["unstake, 1 ticket"] = bench.gas(bench.jury.unstake, jurors[0], (ticket,))
     bench.clock.advance(bench.rules.draw)
     gas["take, 1 ticket"] = bench.gas(bench.jury.take, jurors[0], (ticket,))
-    gas["compact"] = bench.gas(bench.jury.compact, client, ticket)
     acts = ("seat: ask", "seed", "draw, 3 seats", "executeRuling", "settle, 3 seats", "seat: answer")
     case = sum(gas[name] for name in acts) + len(seated) * (gas["commit"] + gas["reveal"])
     return {"gas": gas, "case": {"jurors": len(seated), "gas": case,

@@ -27,6 +27,7 @@ from contracts.court_parts import (
     ask,
     carried,
     closed,
+    committed,
     drawn,
     extra_of,
     fill,
@@ -133,7 +134,7 @@ def test_a_verdict_below_can_be_the_choice(world: Courts) -> None:
 
 
 def test_stalled_jury_keeps_and_pays_for_it(world: Courts) -> None:
-    """Jurors who say nothing rule nothing: the verdict below stands, they lose, and the fee goes back."""
+    """Jurors who say nothing rule nothing: the verdict below stands; they lose, and the fee is nobody's."""
     fill(world)
     deal, terms = to_court(world, BAD, climbs=CHEAT)
     coins = worth(world, CHEAT)
@@ -146,8 +147,8 @@ def test_stalled_jury_keeps_and_pays_for_it(world: Courts) -> None:
     assert closed(world, deal, terms).outcome == REFUTED
     for juror in set(jurors):
         assert worth(world, juror) == had[juror] - jurors.count(juror) * RULES.penalty
-    assert world.court().credits[SINK] == SEATS * RULES.penalty
-    assert worth(world, CHEAT) == coins
+    assert world.court().credits[SINK] == SEATS * (RULES.penalty + RULES.fee)
+    assert worth(world, CHEAT) == coins - CASE_COST
     assert gained(world, CHEAT) == 0
 
 
@@ -162,9 +163,9 @@ def test_copying_a_vote_buys_a_penalty(memory: MemoryCourts) -> None:
         pytest.skip("one juror has all seats")
     had = worth(memory, copier)
     digest = memory.jury.vote_hash(dispute, 0, first, 2, first + bytes(12))
-    memory.jury.commit(copier, dispute, digest)
+    committed(memory, dispute, copier, digest)
     for other in set(jurors) - {copier}:
-        memory.jury.commit(other, dispute, memory.jury.vote_hash(dispute, 0, other, 2, other + bytes(12)))
+        committed(memory, dispute, other, memory.jury.vote_hash(dispute, 0, other, 2, other + bytes(12)))
     memory.advance(RULES.commit)
     for other in set(jurors) - {copier}:
         memory.jury.reveal(other, dispute, 2, other + bytes(12))
@@ -183,7 +184,7 @@ def test_a_vote_shown_to_a_briber_is_void(memory: MemoryCourts) -> None:
     seller = jurors[0]
     had = worth(memory, seller)
     salt = b"\x07" * 32
-    memory.jury.commit(seller, dispute, memory.jury.vote_hash(dispute, 0, seller, 1, salt))
+    committed(memory, dispute, seller, memory.jury.vote_hash(dispute, 0, seller, 1, salt))
     refused("BadReveal", memory.jury.denounce, RIVAL, dispute, seller, 2, salt)
     memory.jury.denounce(RIVAL, dispute, seller, 1, salt)
     memory.advance(RULES.commit)
@@ -211,9 +212,8 @@ def test_nobody_can_grind_the_draw(world: Courts) -> None:
     world.jury.stake(friend, 20 * RULES.unit)
     world.jury.seed(CHEAT, dispute)
     refused("Seeded", world.jury.rearm, CHEAT, dispute)
-    tickets = world.court().tickets
-    leaver = next(place for place, one in enumerate(tickets) if one is not None)
-    owner = tickets[leaver].juror  # type: ignore[union-attr]
+    leaver = 0
+    owner = world.court().tickets[leaver].juror
     world.jury.unstake(owner, (leaver,))
     refused("TooEarly", world.jury.take, owner, (leaver,))
     extra = extra_of(world, deal, CHEAT)
@@ -248,11 +248,14 @@ def test_a_missed_seed_block_is_set_again(memory: MemoryCourts) -> None:
 
 
 def test_parties_and_challengers_are_never_drawn(world: Courts) -> None:
-    """Most of the pool is theirs, and none of them judges; others take the seats."""
+    """A third of the pool is theirs, and none of them judges; others take the seats. More, and there is no case."""
     for party in (WORKER, CLIENT, RIVAL):
-        world.jury.stake(party, 30 * RULES.unit)
-    fill(world, 1, JURORS[:4])
+        world.jury.stake(party, 3 * RULES.unit)
+    fill(world, 4, JURORS[:4])
     deal, terms = to_court(world, climbs=RIVAL)
+    refused("ExcludesTooMany", ask, world, deal, RIVAL)
+    world.jury.stake(JURORS[3], 2 * RULES.unit)
+    world.advance(1)
     dispute = ask(world, deal, RIVAL)
     extra = extra_of(world, deal, RIVAL)
     assert Case.decode(extra).excluded == involved(terms, world.book.state(deal).history)
@@ -269,12 +272,12 @@ def test_a_vote_is_committed_once(memory: MemoryCourts) -> None:
     for choice, code in ((1, None), (2, "Committed")):
         digest = memory.jury.vote_hash(dispute, 0, jurors[0], choice, bytes(32))
         if code is None:
-            memory.jury.commit(jurors[0], dispute, digest)
+            committed(memory, dispute, jurors[0], digest)
         else:
-            refused(code, memory.jury.commit, jurors[0], dispute, digest)
-    refused("NotJuror", memory.jury.commit, CHEAT, dispute, digest)
+            refused(code, memory.jury.commit, jurors[0], dispute, digest, memory.jury.deposit(dispute, jurors[0]))
+    refused("NotJuror", memory.jury.commit, CHEAT, dispute, digest, 0)
     for other in set(jurors) - {jurors[0]}:
-        memory.jury.commit(other, dispute, memory.jury.vote_hash(dispute, 0, other, 2, bytes(32)))
+        committed(memory, dispute, other, memory.jury.vote_hash(dispute, 0, other, 2, bytes(32)))
     memory.advance(RULES.commit)
     refused("BadReveal", memory.jury.reveal, jurors[0], dispute, 2, bytes(32))
     for other in set(jurors) - {jurors[0]}:
@@ -298,8 +301,9 @@ def test_an_appeal_at_the_last_second(memory: MemoryCourts) -> None:
         memory.advance(RULES.appeal - 1)
         price = memory.jury.appeal_cost(dispute)
         assert price == size * RULES.fee >= 2 * spent
-        refused("WrongFee", memory.jury.appeal, CHEAT, dispute, price - 1)
-        memory.jury.appeal(CHEAT, dispute, price)
+        refused("WrongFee", memory.jury.appeal, CHEAT, dispute, extra, price - 1)
+        refused("BadCase", memory.jury.appeal, CHEAT, dispute, Case(SEATS).encode(), price)
+        memory.jury.appeal(CHEAT, dispute, extra, price)
         spent = price
         memory.advance(RULES.draw - 10)
         jurors = drawn(memory, dispute, extra)
@@ -307,7 +311,7 @@ def test_an_appeal_at_the_last_second(memory: MemoryCourts) -> None:
         assert CHEAT not in jurors
         voted(memory, dispute, 2)
     # No round is left, so no period to appeal in.
-    refused("NotAppealable", memory.jury.appeal, CHEAT, dispute, 10**6)
+    refused("NotAppealable", memory.jury.appeal, CHEAT, dispute, extra, 10**6)
     memory.jury.execute_ruling(KEEP_ALIVE, dispute)
     for number in range(3):
         memory.jury.settle(KEEP_ALIVE, dispute, number)
@@ -325,7 +329,7 @@ def test_the_first_jury_pays_when_it_was_wrong(world: Courts) -> None:
     had = {juror: worth(world, juror) for juror in JURORS}
     voted(world, dispute, 1)
     coins = worth(world, RIVAL)
-    world.jury.appeal(RIVAL, dispute, world.jury.appeal_cost(dispute))
+    world.jury.appeal(RIVAL, dispute, extra, world.jury.appeal_cost(dispute))
     second = drawn(world, dispute, extra)
     voted(world, dispute, 2)
     over(world, dispute)
@@ -333,7 +337,7 @@ def test_the_first_jury_pays_when_it_was_wrong(world: Courts) -> None:
     for juror in JURORS:
         change = second.count(juror) * RULES.fee - first.count(juror) * RULES.penalty
         assert worth(world, juror) == had[juror] + change
-    assert world.court().credits[SINK] == SEATS * RULES.penalty
+    assert world.court().credits[SINK] == SEATS * (RULES.penalty + RULES.fee)
     assert worth(world, RIVAL) == coins - (2 * SEATS + 1) * RULES.fee
 
 
@@ -439,8 +443,8 @@ def test_a_majority_of_the_stake_is_not_prevented() -> None:
     def wins(share: float, size: int) -> float:
         return sum(comb(size, k) * share**k * (1 - share)**(size - k) for k in range(size // 2 + 1, size + 1))
 
-    assert [[round(wins(share, size), 3) for size in (3, 7, 15)] for share in (0.2, 1 / 3, 0.51, 0.6)] == [
-        [0.104, 0.033, 0.004], [0.259, 0.173, 0.088], [0.515, 0.522, 0.531], [0.648, 0.71, 0.787]]
+    assert [[round(wins(share, size), 3) for size in (3, 7, 15)] for share in (0.09, 0.2, 1 / 3, 0.51, 0.6)] == [
+        [0.023, 0.002, 0.0], [0.104, 0.033, 0.004], [0.259, 0.173, 0.088], [0.515, 0.522, 0.531], [0.648, 0.71, 0.787]]
     owners = (JURORS[0],) * 12 + JURORS[4:12]
     won = sum(sum(place < 12 for place in jury) >= 2 for jury in juries(owners, 100))
     assert won > 50
@@ -467,12 +471,12 @@ def test_what_a_draw_sees_is_fixed_to_the_second() -> None:
 def test_who_paid_for_any_round_judges_in_none() -> None:
     """Jurors that appeal are passed over in every later round, not only in their own."""
     world = MemoryCourts()
-    fill(world, 30, JURORS[:2])
+    fill(world, 15, JURORS[:2])
     fill(world, 6, JURORS[2:])
     extra = Case(1).encode()
     dispute = world.jury.create_dispute(account("asker"), 2, extra, RULES.fee)
     drawn(world, dispute, extra)
     for payer in JURORS[:2]:
         voted(world, dispute, 1)
-        world.jury.appeal(payer, dispute, world.jury.appeal_cost(dispute))
+        world.jury.appeal(payer, dispute, extra, world.jury.appeal_cost(dispute))
         assert not set(drawn(world, dispute, extra)) & set(JURORS[: JURORS.index(payer) + 1])

@@ -192,7 +192,7 @@ def test_whoever_asked_may_be_deaf_and_jurors_are_paid(world: EvmCourts) -> None
     world.advance(RULES.appeal)
     refused("Reverted", world.jury.execute_ruling, KEEP_ALIVE, 0)
     world.jury.settle(KEEP_ALIVE, 0, 0)
-    assert not any(one is not None and one.serving for one in world.court().tickets)
+    assert not any(one.serving for one in world.court().tickets)
     world.send(CHEAT, deaf, "setDeaf(bool)", False)
     world.jury.execute_ruling(KEEP_ALIVE, 0)
     assert int.from_bytes(call(world.web3, deaf, call_data("told()")), "big") == 3

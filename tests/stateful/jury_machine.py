@@ -2,8 +2,9 @@
 
 After every act, accepted or refused: both gave the same answer or refused with the same code; both show the same court;
 a refused act changed nothing; nobody but who acted has other money, and exactly by what the act brings or pays; and
-the court has exactly the wei of its stakes, unsettled fees and credits. What a settled round pays is predicted from
-votes alone. At the end time passes: every dispute is solved, every stake and credit leaves, and nothing stays.
+the court has exactly the wei of its stakes, unsettled fees and deposits, and credits. Every jury is the one that the
+pool before its round, the case and the seed give. What a settled round pays is predicted from votes. At the end time
+passes: every dispute is solved, every stake and credit leaves, and nothing stays.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from ports.books import account
-from ports.courts import JURORS, PEOPLE, RULES, SINK, EvmCourts, MemoryCourts, plain
+from ports.courts import JURORS, PEOPLE, RULES, SINK, MemoryCourts, OnChain, plain
+from troth.core.encoding import keccak256
 from troth.core.errors import ActRefused
 from troth.core.jury import phase
-from troth.core.jury_state import Case, Dispute, Vote
+from troth.core.jury_state import Case, Dispute, Round, Vote
 from troth.core.terms import Account
 
 COUNTS: Counter[str] = Counter()
@@ -32,7 +34,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 class JuryMachine(RuleBasedStateMachine):
     """``worlds`` gives a fresh MemoryCourts and its twin (or None)."""
 
-    def worlds(self) -> tuple[MemoryCourts, EvmCourts | None]:
+    def worlds(self) -> tuple[MemoryCourts, OnChain | None]:
         return MemoryCourts(), None
 
     @initialize(seed=SEEDS)
@@ -61,7 +63,11 @@ class JuryMachine(RuleBasedStateMachine):
         brought = 0
         if told[0] == "done":
             brought = {"stake": arguments[0] if arguments else 0, "create_dispute": value, "appeal": value,
-                       "withdraw": -owed}.get(name, 0)
+                       "commit": value, "withdraw": -owed}.get(name, 0)
+            if name in ("create_dispute", "appeal"):
+                number = told[1] if name == "create_dispute" else arguments[0]
+                # What came or went in this second does not count.
+                assert memory.court().disputes[number].rounds[-1].among == self.before
         else:
             assert plain(memory.court()) == before
         for who in PEOPLE:
@@ -76,6 +82,7 @@ class JuryMachine(RuleBasedStateMachine):
         return told[0] == "done"
 
     def pass_time(self, seconds: int) -> None:
+        self.before = self.memory.court().pool
         self.memory.advance(seconds)
         if self.twin is not None:
             self.twin.advance(seconds)
@@ -109,7 +116,7 @@ class JuryMachine(RuleBasedStateMachine):
         if len(self.open_disputes()) >= 2 and dice.random() < 0.8:
             return
         size = dice.choice((1, 3, 3, 5, 2, 17)) if dice.random() < 0.3 else dice.choice((1, 3, 3, 5))
-        barred = tuple(dice.sample(JURORS, dice.randint(0, 3)))
+        barred = tuple(dice.choices(JURORS, k=dice.randint(0, 4)))
         extra = Case(size, dice.choice((bytes(20), *ASKERS)), barred).encode() if dice.random() < 0.8 \
             else size.to_bytes(32, "big")
         value = RULES.fee * size + dice.choice((0, 0, 0, 7, -1))
@@ -132,10 +139,18 @@ class JuryMachine(RuleBasedStateMachine):
         if last.seed:
             extra = self.extras[number] if dice.random() < 0.95 else b"other"
             self.act("draw", dice.choice(PEOPLE), number, extra, dice.choice((256, 256, 256, 2, 0)))
+            after = self.memory.court()
+            if after.disputes[number].rounds[-1].drawn_at:
+                barred = {*Case.decode(self.extras[number]).excluded, *(one.payer for one in found.rounds)}
+                assert list(after.disputes[number].rounds[-1].seats) == chosen(
+                    after.disputes[number].rounds[-1], [one.juror for one in after.tickets], barred)
         elif dice.random() < 0.05:
             self.act("rearm", dice.choice(PEOPLE), number)
         else:
             self.mine(dice.choice((0, 3, 3, 3)))
+            # A node may answer a call as of its newest block: where that is the seed block itself, it is not past.
+            if self.memory.blocks.number() == last.seed_block + 1:
+                self.mine(1)
             self.act("seed", dice.choice(PEOPLE), number)
 
     def _commit(self, dice: Random, number: int, found: Dispute) -> None:
@@ -145,10 +160,12 @@ class JuryMachine(RuleBasedStateMachine):
                 continue
             vote = (dice.choice((0, 1, 1, 1, 2)), dice.randbytes(32))
             digest = self.memory.jury.vote_hash(number, place, juror, *vote)
-            if self.act("commit", juror, number, digest if dice.random() < 0.97 else bytes(32)):
+            value = self.memory.jury.deposit(number, juror) + dice.choice((0,) * 15 + (1, -RULES.penalty))
+            value = max(value, 0)
+            if self.act("commit", juror, number, digest if dice.random() < 0.97 else bytes(32), value, value=value):
                 self.votes[number, place, juror] = vote
             if dice.random() < 0.1:
-                self.act("commit", juror, number, digest)
+                self.act("commit", juror, number, digest, value, value=value)
             if dice.random() < 0.1:
                 told = self.votes.get((number, place, juror), vote)
                 self.act("denounce", dice.choice(PEOPLE), number, juror, *told)
@@ -171,7 +188,8 @@ class JuryMachine(RuleBasedStateMachine):
         if dice.random() < 0.5:
             cost = self.memory.jury.appeal_cost(number)
             value = cost + dice.choice((0, 0, 5, -1))
-            self.act("appeal", dice.choice(ASKERS), number, value, value=value)
+            extra = self.extras[number] if dice.random() < 0.95 else b"other"
+            self.act("appeal", dice.choice(ASKERS), number, extra, value, value=value)
         else:
             self.pass_time(RULES.appeal)
 
@@ -186,7 +204,7 @@ class JuryMachine(RuleBasedStateMachine):
         court = self.memory.court()
         found = court.disputes[number]
         if place < len(found.rounds) and not found.rounds[place].settled:
-            expected = predicted(found, place)
+            expected = predicted(found, place, frozenset(n for n, one in enumerate(court.tickets) if one.gone))
             if self.act("settle", by, number, place):
                 after = self.memory.court().credits
                 gained = {who: after.get(who, 0) - court.credits.get(who, 0) for who in PEOPLE}
@@ -198,13 +216,10 @@ class JuryMachine(RuleBasedStateMachine):
         """Stakes in and out."""
         juror = dice.choice(JURORS)
         tickets = self.memory.court().tickets
-        own = [n for n, one in enumerate(tickets) if one is not None and one.juror == juror]
-        name = dice.choice(("stake", "unstake", "take", "compact", "withdraw"))
+        own = [n for n, one in enumerate(tickets) if one.juror == juror and not one.gone]
+        name = dice.choice(("stake", "unstake", "unstake", "take", "withdraw"))
         if name == "stake":
             self.act("stake", juror, dice.choice((1, 1, 2, 0, 33)) * RULES.unit + dice.choice((0, 0, 0, 1)))
-        elif name == "compact":
-            holes = [n for n, one in enumerate(tickets) if one is None]
-            self.act("compact", juror, dice.choice(holes) if holes else dice.randint(0, 99))
         elif name == "withdraw":
             self.act("withdraw", dice.choice(PEOPLE))
         else:
@@ -224,24 +239,22 @@ class JuryMachine(RuleBasedStateMachine):
                     self.settled(number, place, PEOPLE[0])
         for name in ("unstake", "take"):
             for juror in JURORS:
-                mine = tuple(n for n, one in enumerate(self.memory.court().tickets) if one is not None
-                             and one.juror == juror and (name == "take" or not one.leaving))
+                mine = tuple(n for n, one in enumerate(self.memory.court().tickets) if one.juror == juror
+                             and not one.gone and (name == "take" or not one.leaving))
                 for first in range(0, len(mine), 40):
                     assert self.act(name, juror, mine[first : first + 40])
             self.pass_time(RULES.draw)
-        # All are holes now: one is filled from the end, and another is the end.
-        for hole in (0, len(self.memory.court().tickets) - 2):
-            assert self.act("compact", PEOPLE[0], hole)
         for who in PEOPLE:
             if self.memory.court().credits.get(who):
                 assert self.act("withdraw", who)
         assert self.memory.court().held == 0
-        assert self.memory.court().waiting == 0
+        assert not self.memory.court().pool
+        assert all(one.gone and not one.serving for one in self.memory.court().tickets)
         assert sum(self.memory.coins(who) for who in PEOPLE) == self.supply
 
 
-def predicted(found: Dispute, place: int) -> dict[Account, int]:
-    """What settling a round credits, from the votes of all rounds alone (docs/reference/court.md, section 4)."""
+def predicted(found: Dispute, place: int, gone: frozenset[int]) -> dict[Account, int]:
+    """What settling a round credits, from the votes of all rounds and which tickets are gone (section 4)."""
     seated = [one for one in found.rounds if len(one.seats) == one.size]
     one = found.rounds[place]
     if len(one.seats) < one.size:
@@ -252,19 +265,31 @@ def predicted(found: Dispute, place: int) -> dict[Account, int]:
     most = max(counts.values(), default=0)
     leaders = [choice for choice, count in counts.items() if count == most]
     final = leaders[0] if len(leaders) == 1 else None
-    paid: Counter[Account] = Counter()
     right = [juror for juror, _ in one.seats if said[juror] is not None and (final is None or said[juror] == final)]
-    wrong = len(one.seats) - len(right)
-    for juror, _ in one.seats:
-        if juror not in right:
+    deposits = RULES.penalty * sum(bool(one.votes[juror].commit) for juror, _ in one.seats)
+    pot = one.paid + deposits - RULES.penalty * len(right)
+    paid: Counter[Account] = Counter()
+    for juror, ticket in one.seats:
+        if juror in right:
+            paid[juror] += RULES.penalty + pot // len(right)
+        if not one.votes[juror].commit and ticket not in gone:
             paid[juror] += RULES.unit - RULES.penalty
-    whole = one.paid + wrong * RULES.penalty
-    if not right:
-        return dict(paid + Counter({one.payer: one.paid}) + Counter({SINK: wrong * RULES.penalty}))
-    for juror in right:
-        paid[juror] += whole // len(right)
-    paid[SINK] += whole % len(right)
+            paid[SINK] += RULES.penalty
+    paid[SINK] += pot % len(right) if right else pot
     return dict(paid)
+
+
+def chosen(one: Round, owners: list[Account], barred: set[Account]) -> list[tuple[Account, int]]:
+    """The whole jury, from the pool before the round, whom the case leaves out, and the seed (section 3)."""
+    seats: list[tuple[Account, int]] = []
+    number = 0
+    while len(seats) < one.size:
+        throw = keccak256(one.seed + number.to_bytes(32, "big"))
+        ticket = one.among[int.from_bytes(throw, "big") % len(one.among)]
+        if owners[ticket] not in barred and (owners[ticket], ticket) not in seats:
+            seats.append((owners[ticket], ticket))
+        number += 1
+    return seats
 
 
 def perform(jury: Any, name: str, by: Account, arguments: tuple[Any, ...]) -> tuple[str, Any]:

@@ -1,275 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {BlockHeader} from "@openzeppelin/contracts/utils/BlockHeader.sol";
-
-import {IArbitrable, IArbitrator} from "../interfaces/IArbitration.sol";
-import {Pool} from "./Pool.sol";
+import {IArbitrator} from "../interfaces/IArbitration.sol";
+import {Draws} from "./Draws.sol";
 
 /// @title A court of drawn, staked jurors (docs/reference/court.md; "section" below means a section of that page)
-/// @notice An ERC-792 arbitrator. Stakes and fees are wei. Nobody owns it and nothing can be stopped; every round ends
-/// by a time fixed when it starts, and money leaves by `withdraw` alone.
-contract Jury is IArbitrator, Pool {
-    error BadRules();
-    error BadCase();
-    error PoolTooSmall();
-    error WrongFee();
-    error Unknown();
-    error NotDrawing();
-    error Seeded();
-    error NotSeeded();
-    error BadHeader();
-    error BadCount();
+/// @notice An ERC-792 arbitrator. Stakes, deposits and fees are wei. Nobody owns it and nothing can be stopped; every
+/// round ends by a time fixed when it starts, and money leaves by `withdraw` alone.
+contract Jury is Draws {
     error NotCommitting();
     error NotJuror();
     error Committed();
     error BadCommit();
+    error WrongDeposit();
     error NotRevealing();
     error NotCommitted();
     error Revealed();
     error Told();
     error BadChoice();
     error BadReveal();
-    error NotAppealable();
     error NotFinal();
     error Executed();
-    error NoRound();
     error Settled();
 
-    /// All that `draw` needs besides the seed.
-    event RoundStarted(uint256 indexed dispute, uint256 round, uint256 size, uint256 seedBlock, bytes extraData);
-    event SeedRecorded(uint256 indexed dispute, uint256 round, bytes32 seed);
-    event SeedMissed(uint256 indexed dispute, uint256 round, uint256 seedBlock);
-    event JurorDrawn(uint256 indexed dispute, uint256 round, address indexed juror, uint256 ticket);
     event VoteCommitted(uint256 indexed dispute, uint256 round, address indexed juror);
     event VoteRevealed(uint256 indexed dispute, uint256 round, address indexed juror, uint256 choice);
     event VoteTold(uint256 indexed dispute, uint256 round, address indexed juror);
     event RoundSettled(uint256 indexed dispute, uint256 round, uint256 coherent);
 
-    /// What is fixed when a court is made (section 1).
-    struct Rules {
-        uint96 unit; // stake of one ticket, in wei
-        uint96 penalty; // what a silent or incoherent seat loses, at most `unit`
-        uint64 fee; // of one seat
-        uint32 draw; // the four periods, in seconds
-        uint32 commit;
-        uint32 reveal;
-        uint32 appeal;
-        uint8 delay; // blocks from a round's start to its seed block
-        uint8 rounds; // at most
-        address sink; // gets what no coherent juror can be paid
-    }
-
-    struct Seat {
-        address juror;
-        uint32 ticket;
-    }
-
-    struct Vote {
-        bytes32 commit;
-        uint16 weight; // seats
-        uint8 choice;
-        bool revealed;
-        bool told;
-    }
-
-    struct Round {
-        uint40 start;
-        uint40 drawnAt; // when its last seat was drawn, or 0
-        uint48 seedBlock;
-        uint32 among; // tickets there were at the start
-        uint32 tried; // candidates so far
-        uint16 size; // seats
-        uint16 most; // of the leading choice
-        uint8 leading;
-        bool tied;
-        bool settled;
-        address payer;
-        uint96 paid;
-        bytes32 seed;
-        Seat[] seats;
-        mapping(address juror => Vote) votes;
-        mapping(uint256 choice => uint16) counts;
-    }
-
-    struct Dispute {
-        IArbitrable arbitrated;
-        uint8 choices;
-        bool executed;
-        bytes32 extra; // hash of the extra data
-        Round[] rounds;
-    }
-
-    uint256 private constant MOST_TRIED = 256; // candidates by one act
-    uint256 private constant MOST_CHOICES = 250;
-    uint256 private constant MOST_SEATS = 15; // of a first round
-    uint256 private constant MOST_ROUNDS = 4;
-    uint256 private constant HASHES = 256; // blocks whose hash the chain still tells
-
-    uint256 public immutable penalty;
-    uint256 public immutable fee;
-    uint256 public immutable commitPeriod;
-    uint256 public immutable revealPeriod;
-    uint256 public immutable appealTime;
-    uint256 public immutable delay;
-    uint256 public immutable maxRounds;
-    address public immutable sink;
-
-    Dispute[] private disputes;
-
-    constructor(Rules memory rules) Pool(rules.unit, rules.draw) {
-        if (rules.unit == 0 || rules.penalty == 0 || rules.penalty > rules.unit || rules.fee == 0) revert BadRules();
-        if (rules.draw == 0 || rules.commit == 0 || rules.reveal == 0 || rules.appeal == 0) revert BadRules();
-        if (rules.delay == 0 || rules.delay > 200 || rules.sink == address(0)) revert BadRules();
-        if (rules.rounds == 0 || rules.rounds > MOST_ROUNDS) revert BadRules();
-        penalty = rules.penalty;
-        fee = rules.fee;
-        commitPeriod = rules.commit;
-        revealPeriod = rules.reveal;
-        appealTime = rules.appeal;
-        delay = rules.delay;
-        maxRounds = rules.rounds;
-        sink = rules.sink;
-    }
-
-    /// @notice The longest from `createDispute` to the last ruling, in seconds.
-    function longest() external view returns (uint256) {
-        return maxRounds * (drawPeriod + commitPeriod + revealPeriod + appealTime) - appealTime;
-    }
-
-    // --- section 3: disputes and draws
-
-    /// @inheritdoc IArbitrator
-    /// @dev Extra data: seats of the first round (odd, 1 to 15), and optionally `abi.encode(payer, excluded)`: who gets
-    /// back what is not spent (otherwise the caller), and accounts that may not be drawn.
-    function createDispute(uint256 choices, bytes calldata extraData) external payable returns (uint256 id) {
-        if (choices == 0 || choices > MOST_CHOICES) revert BadCase();
-        (uint256 size, address payer,) = _extra(extraData);
-        id = disputes.length;
-        Dispute storage dispute = disputes.push();
-        dispute.arbitrated = IArbitrable(msg.sender);
-        dispute.choices = uint8(choices);
-        dispute.extra = keccak256(extraData);
-        emit DisputeCreation(id, IArbitrable(msg.sender));
-        _start(id, dispute, size, payer == address(0) ? msg.sender : payer, extraData);
-    }
-
-    /// @inheritdoc IArbitrator
-    function arbitrationCost(bytes calldata extraData) external view returns (uint256) {
-        (uint256 size,,) = _extra(extraData);
-        return fee * size;
-    }
-
-    /// @inheritdoc IArbitrator
-    /// @notice By anyone, against the ruling of the round before: a round of twice as many seats and one more.
-    function appeal(uint256 id, bytes calldata extraData) external payable {
-        Dispute storage dispute = _known(id);
-        Round storage round = _last(dispute);
-        if (_status(dispute) != DisputeStatus.Appealable) revert NotAppealable();
-        emit AppealDecision(id, dispute.arbitrated);
-        _start(id, dispute, 2 * uint256(round.size) + 1, msg.sender, extraData);
-    }
-
-    function _start(uint256 id, Dispute storage dispute, uint256 size, address payer, bytes calldata extraData) private {
-        uint256 cost = fee * size;
-        if (staying < 2 * size) revert PoolTooSmall();
-        if (msg.value < cost) revert WrongFee();
-        if (msg.value > cost) credit[payer] += msg.value - cost;
-        ++waiting;
-        Round storage round = dispute.rounds.push();
-        round.start = uint40(block.timestamp);
-        round.seedBlock = uint48(block.number + delay);
-        round.among = uint32(tickets.length);
-        round.size = uint16(size);
-        round.payer = payer;
-        round.paid = uint96(cost);
-        emit RoundStarted(id, dispute.rounds.length - 1, size, round.seedBlock, extraData);
-    }
-
-    /// @notice Records a round's seed from the header of its seed block. By anyone.
-    function seed(uint256 id, bytes calldata header) external {
-        Dispute storage dispute = _known(id);
-        Round storage round = _drawing(dispute);
-        if (round.seed != 0) revert Seeded();
-        if (block.number <= round.seedBlock) revert TooEarly();
-        bytes32 known = blockhash(round.seedBlock);
-        if (known == 0 || keccak256(header) != known) revert BadHeader();
-        uint256 number = dispute.rounds.length - 1;
-        // PREVRANDAO and not the block's hash: its proposer can choose among two values, not among any number.
-        round.seed = keccak256(abi.encode(BlockHeader.getPrevRandao(header), block.chainid, address(this), id, number));
-        emit SeedRecorded(id, number, round.seed);
-    }
-
-    /// @notice Sets a later seed block where nobody recorded the first in time. By anyone.
-    function rearm(uint256 id) external {
-        Dispute storage dispute = _known(id);
-        Round storage round = _drawing(dispute);
-        if (round.seed != 0) revert Seeded();
-        if (block.number <= round.seedBlock + HASHES) revert TooEarly();
-        round.seedBlock = uint48(block.number + delay);
-        emit SeedMissed(id, dispute.rounds.length - 1, round.seedBlock);
-    }
-
-    /// @notice Looks at up to `most` more candidates for the round's seats. By anyone.
-    /// @param extraData That of `createDispute`.
-    function draw(uint256 id, bytes calldata extraData, uint256 most) external {
-        Dispute storage dispute = _known(id);
-        Round storage round = _drawing(dispute);
-        if (round.seed == 0) revert NotSeeded();
-        if (keccak256(extraData) != dispute.extra) revert BadCase();
-        if (most == 0 || most > MOST_TRIED) revert BadCount();
-        (,, address[] memory excluded) = _extra(extraData);
-        uint256 tried = round.tried;
-        uint256 missing = round.size - round.seats.length;
-        for (; most != 0 && missing != 0; --most) {
-            uint256 place = uint256(keccak256(abi.encode(round.seed, tried++))) % round.among;
-            Ticket storage ticket = tickets[place];
-            if (!_drawable(dispute, ticket, round.start, excluded)) continue;
-            ticket.serving = true;
-            round.seats.push(Seat(ticket.juror, uint32(place)));
-            ++round.votes[ticket.juror].weight;
-            --missing;
-            emit JurorDrawn(id, dispute.rounds.length - 1, ticket.juror, place);
-        }
-        round.tried = uint32(tried);
-        if (missing != 0) return;
-        round.drawnAt = uint40(block.timestamp);
-        --waiting;
-        // Its times are known from now on (`appealPeriod`).
-        if (dispute.rounds.length < maxRounds) emit AppealPossible(id, dispute.arbitrated);
-    }
-
-    /// @dev Only what was so when the round started counts, and that the ticket serves nowhere else.
-    function _drawable(Dispute storage dispute, Ticket storage ticket, uint256 start, address[] memory excluded)
-        private
-        view
-        returns (bool)
-    {
-        address juror = ticket.juror;
-        if (juror == address(0) || ticket.since >= start || ticket.serving) return false;
-        if (ticket.leaving != 0 && ticket.leaving < start) return false;
-        for (uint256 i; i < dispute.rounds.length; ++i) if (dispute.rounds[i].payer == juror) return false;
-        for (uint256 i; i < excluded.length; ++i) if (excluded[i] == juror) return false;
-        return true;
-    }
-
-    function _extra(bytes calldata extraData) private pure returns (uint256 size, address payer, address[] memory who) {
-        if (extraData.length < 32) revert BadCase();
-        size = uint256(bytes32(extraData[:32]));
-        if (size % 2 == 0 || size > MOST_SEATS) revert BadCase();
-        if (extraData.length > 32) (payer, who) = abi.decode(extraData[32:], (address, address[]));
-    }
+    constructor(Rules memory rules) Draws(rules) {}
 
     // --- section 4: votes
 
-    /// @notice Commits the caller's vote, for all of its seats, once.
+    /// @notice Commits the caller's vote, for all of its seats, once. It brings exactly `deposit` of the caller's: each
+    /// vote stands for itself, whatever else becomes of a juror's stake.
     /// @param hash `voteHash` of it.
-    function commit(uint256 id, bytes32 hash) external {
+    function commit(uint256 id, bytes32 hash) external payable {
         (Round storage round, uint256 number) = _voting(id, true);
         Vote storage vote = round.votes[msg.sender];
         if (vote.weight == 0) revert NotJuror();
         if (vote.commit != 0) revert Committed();
         if (hash == 0) revert BadCommit();
+        if (msg.value != penalty * vote.weight) revert WrongDeposit();
         vote.commit = hash;
         emit VoteCommitted(id, number, msg.sender);
     }
@@ -295,7 +67,7 @@ contract Jury is IArbitrator, Pool {
         emit VoteRevealed(id, number, msg.sender, choice);
     }
 
-    /// @notice Whoever learns a juror's vote before the commits are over voids it by showing it: it counts as silence.
+    /// @notice Whoever learns a juror's vote before the commits are over voids it by showing it: its deposit is lost.
     function denounce(uint256 id, address juror, uint256 choice, bytes32 salt) external {
         (Round storage round, uint256 number) = _voting(id, true);
         Vote storage vote = round.votes[juror];
@@ -348,68 +120,54 @@ contract Jury is IArbitrator, Pool {
         Round storage round = dispute.rounds[number];
         if (round.settled) revert Settled();
         round.settled = true;
+        uint256 right;
         if (round.drawnAt == 0) {
-            --waiting;
-            for (uint256 i; i < round.seats.length; ++i) _release(round.seats[i].ticket);
             credit[round.payer] += round.paid;
-            emit RoundSettled(id, number, 0);
         } else {
             (uint256 ruling, bool decided) = _ruling(dispute);
-            _pay(id, number, round, ruling, decided);
+            right = _pay(round, ruling, decided);
         }
+        emit RoundSettled(id, number, right);
     }
 
-    function _pay(uint256 id, uint256 number, Round storage round, uint256 ruling, bool decided) private {
+    function _pay(Round storage round, uint256 ruling, bool decided) private returns (uint256 right) {
         uint256 size = round.size;
         address[] memory coherent = new address[](size);
-        uint256 right;
+        uint256 pot = round.paid;
+        uint256 fines;
         for (uint256 i; i < size; ++i) {
             Seat memory seat = round.seats[i];
             Vote storage vote = round.votes[seat.juror];
+            --tickets[seat.ticket].serving;
             // Where no choice won, nobody who spoke was wrong.
             if (vote.revealed && (!decided || vote.choice == ruling)) {
                 coherent[right++] = seat.juror;
-                _release(seat.ticket);
+            } else if (vote.commit != 0) {
+                pot += penalty;
             } else {
-                _fine(seat.ticket, penalty);
+                // Nobody gains by silence, or a juror could move its stake to friends and be fined for nothing.
+                fines += _fine(seat.ticket, penalty);
             }
         }
-        uint256 lost = penalty * (size - right);
-        if (right == 0) {
-            credit[round.payer] += round.paid;
-            credit[sink] += lost;
-        } else {
-            uint256 share = (round.paid + lost) / right;
-            for (uint256 i; i < right; ++i) credit[coherent[i]] += share;
-            credit[sink] += round.paid + lost - share * right;
+        if (right != 0) {
+            uint256 share = pot / right;
+            for (uint256 i; i < right; ++i) credit[coherent[i]] += share + penalty;
+            pot -= share * right;
         }
-        emit RoundSettled(id, number, right);
+        // Without a coherent seat all of it: if the fee went back, rounds that jurors cannot afford would cost nothing.
+        credit[sink] += pot + fines;
     }
 
     // --- reads
 
     /// @inheritdoc IArbitrator
-    function appealCost(uint256 id, bytes calldata) external view returns (uint256) {
-        return fee * (2 * uint256(_last(_known(id)).size) + 1);
-    }
-
-    /// @inheritdoc IArbitrator
-    function appealPeriod(uint256 id) external view returns (uint256 start, uint256 end) {
-        Dispute storage dispute = _known(id);
-        uint256 drawnAt = _last(dispute).drawnAt;
-        if (drawnAt == 0 || dispute.rounds.length == maxRounds) return (0, 0);
-        start = drawnAt + commitPeriod + revealPeriod;
-        end = start + appealTime;
-    }
-
-    /// @inheritdoc IArbitrator
-    function disputeStatus(uint256 id) external view returns (DisputeStatus) {
-        return _status(_known(id));
-    }
-
-    /// @inheritdoc IArbitrator
     function currentRuling(uint256 id) external view returns (uint256 ruling) {
         (ruling,) = _ruling(_known(id));
+    }
+
+    /// @notice What a juror's commit in the last round must bring: the penalty of each of its seats.
+    function deposit(uint256 id, address juror) external view returns (uint256) {
+        return penalty * _last(_known(id)).votes[juror].weight;
     }
 
     /// @notice How many disputes there were.
@@ -427,7 +185,7 @@ contract Jury is IArbitrator, Pool {
         return (address(dispute.arbitrated), dispute.choices, dispute.executed, dispute.extra, dispute.rounds.length);
     }
 
-    /// @notice Where a round stands.
+    /// @notice Where a round stands. It was drawn from `poolAt(start - 1, 0, among)`.
     function roundOf(uint256 id, uint256 number)
         external
         view
@@ -462,39 +220,6 @@ contract Jury is IArbitrator, Pool {
     /// @notice A juror's vote in a round.
     function voteOf(uint256 id, uint256 number, address juror) external view returns (Vote memory) {
         return _round(id, number).votes[juror];
-    }
-
-    // --- shared
-
-    function _known(uint256 id) private view returns (Dispute storage) {
-        if (id >= disputes.length) revert Unknown();
-        return disputes[id];
-    }
-
-    function _last(Dispute storage dispute) private view returns (Round storage) {
-        return dispute.rounds[dispute.rounds.length - 1];
-    }
-
-    function _round(uint256 id, uint256 number) private view returns (Round storage) {
-        Dispute storage dispute = _known(id);
-        if (number >= dispute.rounds.length) revert NoRound();
-        return dispute.rounds[number];
-    }
-
-    function _drawing(Dispute storage dispute) private view returns (Round storage round) {
-        round = _last(dispute);
-        if (round.drawnAt != 0 || block.timestamp >= round.start + drawPeriod) revert NotDrawing();
-    }
-
-    function _status(Dispute storage dispute) private view returns (DisputeStatus) {
-        Round storage round = _last(dispute);
-        if (round.drawnAt == 0) {
-            return block.timestamp < round.start + drawPeriod ? DisputeStatus.Waiting : DisputeStatus.Solved;
-        }
-        uint256 told = round.drawnAt + commitPeriod + revealPeriod;
-        if (block.timestamp < told) return DisputeStatus.Waiting;
-        bool open = dispute.rounds.length < maxRounds && block.timestamp < told + appealTime;
-        return open ? DisputeStatus.Appealable : DisputeStatus.Solved;
     }
 
     /// @dev The choice that won the last round whose reveals are over, or (0, false): none, a tie, or nobody spoke.

@@ -2,31 +2,36 @@
 pragma solidity 0.8.37;
 
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title The standing pool of jurors' stakes (docs/reference/court.md, section 2)
 /// @notice Stakes come in tickets of one unit, and each is drawn as often as any other: who stakes twice as much is
-/// drawn twice as often, under one account or under many.
+/// drawn twice as often, under one account or under many. The pool is a list without holes that remembers how it was,
+/// so that a draw reads it as it was before the draw's round began.
 abstract contract Pool is ReentrancyGuardTransient {
+    using Checkpoints for Checkpoints.Trace208;
+
     error BadValue();
     error BadTicket();
     error Leaving();
     error NotLeaving();
     error TooEarly();
     error Serving();
-    error DrawsWait();
     error Nothing();
     error PayFailed();
 
     event Staked(address indexed juror, uint256 first, uint256 count);
     event LeaveAsked(uint256 indexed ticket);
     event Taken(uint256 indexed ticket);
-    event Moved(uint256 from, uint256 to);
+    event Fined(uint256 indexed ticket);
 
+    /// One that is neither in the pool nor leaving is gone: taken or fined. Its record stays, as a draw may still see
+    /// it, and its number is never another's.
     struct Ticket {
-        address juror; // zero: a hole
-        uint40 since; // draws of rounds that started later count it
+        address juror;
         uint40 leaving; // when its juror asked to leave, or 0
-        bool serving;
+        uint32 place; // in the pool, from 1, or 0
+        uint24 serving; // drawn rounds that are not settled
     }
 
     uint256 private constant MOST_STAKED = 32; // tickets by one act
@@ -35,10 +40,11 @@ abstract contract Pool is ReentrancyGuardTransient {
     uint256 public immutable drawPeriod;
 
     Ticket[] internal tickets;
-    /// Tickets that are not leaving.
-    uint256 public staying;
-    /// Rounds whose draw is not over: while there are any, no ticket changes its place.
-    uint256 public waiting;
+    /// How many tickets were in the pool, and which was at each place, by second.
+    Checkpoints.Trace208 private counts;
+    mapping(uint256 place => Checkpoints.Trace208) private places;
+    /// How many tickets an account has in the pool.
+    mapping(address juror => uint256) public holds;
     /// Wei that wait for `withdraw`.
     mapping(address account => uint256) public credit;
 
@@ -47,54 +53,68 @@ abstract contract Pool is ReentrancyGuardTransient {
         drawPeriod = drawPeriod_;
     }
 
-    /// @notice Stakes `msg.value / unit` tickets.
+    /// @notice Stakes `msg.value / unit` tickets. Rounds that start in a later second can draw them.
     function stake() external payable {
         uint256 count = msg.value / unit;
         if (count == 0 || count > MOST_STAKED || msg.value % unit != 0) revert BadValue();
         emit Staked(msg.sender, tickets.length, count);
-        for (uint256 i; i < count; ++i) tickets.push(Ticket(msg.sender, uint40(block.timestamp), 0, false));
-        staying += count;
+        uint256 place = counts.latest();
+        for (uint256 i; i < count; ++i) {
+            places[++place].push(uint48(block.timestamp), uint208(tickets.length));
+            tickets.push(Ticket(msg.sender, 0, uint32(place), 0));
+        }
+        counts.push(uint48(block.timestamp), uint208(place));
+        holds[msg.sender] += count;
     }
 
-    /// @notice Asks for the stake of tickets of the caller's. Rounds that started before can still draw them.
+    /// @notice Takes tickets of the caller's out of the pool and asks for their stake. Rounds that started before, or
+    /// in this second, can still draw them.
     function unstake(uint256[] calldata ids) external {
         for (uint256 i; i < ids.length; ++i) {
             Ticket storage ticket = _own(ids[i]);
             if (ticket.leaving != 0) revert Leaving();
+            _remove(ticket);
             ticket.leaving = uint40(block.timestamp);
             emit LeaveAsked(ids[i]);
         }
-        staying -= ids.length;
     }
 
-    /// @notice Credits the stake of tickets whose leave was asked a draw period ago.
+    /// @notice Credits the stake of tickets whose leave was asked a draw period ago and that serve nowhere.
     function take(uint256[] calldata ids) external {
         for (uint256 i; i < ids.length; ++i) {
             Ticket storage ticket = _own(ids[i]);
             if (ticket.leaving == 0) revert NotLeaving();
+            // Every draw that can see it is over then, so that no round without it can come to need it.
             if (block.timestamp < ticket.leaving + drawPeriod) revert TooEarly();
-            if (ticket.serving) revert Serving();
-            delete tickets[ids[i]];
+            if (ticket.serving != 0) revert Serving();
+            ticket.leaving = 0;
             emit Taken(ids[i]);
         }
         credit[msg.sender] += unit * ids.length;
     }
 
-    /// @notice Fills a hole with the last ticket, so that draws stay short. By anyone, while no draw waits.
-    function compact(uint256 hole) external {
-        if (waiting != 0) revert DrawsWait();
-        if (hole >= tickets.length || tickets[hole].juror != address(0)) revert BadTicket();
-        uint256 last = tickets.length - 1;
-        if (tickets[last].serving) revert Serving();
-        tickets[hole] = tickets[last];
-        tickets.pop();
-        emit Moved(last, hole);
-    }
-
     function _own(uint256 id) private view returns (Ticket storage ticket) {
         if (id >= tickets.length) revert BadTicket();
         ticket = tickets[id];
-        if (ticket.juror != msg.sender) revert BadTicket();
+        if (ticket.juror != msg.sender || _gone(ticket)) revert BadTicket();
+    }
+
+    function _gone(Ticket storage ticket) private view returns (bool) {
+        return ticket.place == 0 && ticket.leaving == 0;
+    }
+
+    /// @dev The last ticket of the pool takes the place of one that goes.
+    function _remove(Ticket storage ticket) private {
+        uint256 last = counts.latest();
+        uint32 place = ticket.place;
+        if (place != last) {
+            uint208 moved = places[last].latest();
+            tickets[moved].place = place;
+            places[place].push(uint48(block.timestamp), moved);
+        }
+        ticket.place = 0;
+        --holds[ticket.juror];
+        counts.push(uint48(block.timestamp), uint208(last - 1));
     }
 
     /// @notice Pays the caller's credit.
@@ -106,24 +126,39 @@ abstract contract Pool is ReentrancyGuardTransient {
         if (!ok) revert PayFailed();
     }
 
-    /// @notice The tickets in `[first, first + size)`, as far as there are any.
-    function pool(uint256 first, uint256 size) external view returns (Ticket[] memory found) {
+    /// @notice The tickets numbered `[first, first + size)`, as far as there are any.
+    function ticketsOf(uint256 first, uint256 size) external view returns (Ticket[] memory found) {
         uint256 there = first < tickets.length ? tickets.length - first : 0;
         found = new Ticket[](size < there ? size : there);
         for (uint256 i; i < found.length; ++i) found[i] = tickets[first + i];
     }
 
-    /// @dev It can be drawn for rounds that start from now on: what waits for its draw never sees it come back.
-    function _release(uint256 id) internal {
-        tickets[id].serving = false;
-        tickets[id].since = uint40(block.timestamp);
+    /// @notice The numbers of the tickets at places `[first, first + size)`, counted from 0, of the pool as it was at
+    /// the end of second `when`. For a past second that never changes.
+    function poolAt(uint48 when, uint256 first, uint256 size) external view returns (uint256[] memory found) {
+        uint256 count = _countAt(when);
+        uint256 there = first < count ? count - first : 0;
+        found = new uint256[](size < there ? size : there);
+        for (uint256 i; i < found.length; ++i) found[i] = _ticketAt(first + i, when);
     }
 
-    /// @dev The ticket is gone; what the penalty leaves of its stake is its juror's.
-    function _fine(uint256 id, uint256 penalty) internal {
+    function _countAt(uint48 when) internal view returns (uint256) {
+        return counts.upperLookupRecent(when);
+    }
+
+    function _ticketAt(uint256 place, uint48 when) internal view returns (uint256) {
+        return places[place + 1].upperLookupRecent(when);
+    }
+
+    /// @dev Its juror did not turn up: the ticket is gone, once, and what the penalty leaves of its stake is its
+    /// juror's. Returns what was lost.
+    function _fine(uint256 id, uint256 penalty) internal returns (uint256) {
         Ticket storage ticket = tickets[id];
-        if (ticket.leaving == 0) --staying;
+        if (_gone(ticket)) return 0;
+        if (ticket.place != 0) _remove(ticket);
+        ticket.leaving = 0;
         credit[ticket.juror] += unit - penalty;
-        delete tickets[id];
+        emit Fined(id);
+        return penalty;
     }
 }

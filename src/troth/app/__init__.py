@@ -23,6 +23,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -51,7 +52,7 @@ from troth.ledger.intake import check
 from troth.ledger.log import Log
 from troth.store.files import replacing
 from troth.store.wrapping import RecipientKey
-from troth.verify.trace import ERASURE, Graph, trace
+from troth.verify.trace import ERASURE, WITHDRAWAL, Graph, trace
 from troth.verify.trust import ChainPin, LogPin, Trust, Witnesses
 
 if TYPE_CHECKING:
@@ -194,18 +195,23 @@ class Troth(Swapping):
         """Take in documents and claims handed over in person; the ids of new claims."""
         return self._take_in(parcel)
 
-    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
-        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one."""
+    def parcel(self, claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> Parcel:
+        """Claims with their issuers' documents and evidence, for anybody: without keys to what is sealed."""
         envelopes = [self.envelope(claim) for claim in claims]
         documents, rotations = self._documents_of({envelope.statement().issuer for envelope in envelopes})
         # In the log's order: what was signed before a change of keys comes before it.
         ordered = sorted({one.id: one for one in (*rotations, *envelopes)}.values(), key=self.position)
+        blocks = {cid: self.blobs.get(cid) for item in evidence for cid in self._cids(item.cid)}
+        return Parcel(documents, tuple(ordered), blocks)
+
+    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
+        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one."""
         items = tuple(evidence)
-        blocks = {cid: self.blobs.get(cid) for item in items for cid in self._cids(item.cid)}
+        parcel = self.parcel(claims, items)
         for did in to:
             wrapped = {item.cid: self.keyring.get(item.cid, short(did)) for item in items if item.sealed}
             keys = {cid: key for cid, key in wrapped.items() if key is not None}
-            self.exchange.send(did, Parcel(documents, tuple(ordered), blocks, keys))
+            self.exchange.send(did, replace(parcel, keys=keys))
 
     def position(self, envelope: Envelope) -> int:
         """A claim's place in the log; -1 for one that is not there."""
@@ -291,13 +297,15 @@ class Troth(Swapping):
         with replacing(path) as out:
             return write_bundle(out, target, log=self.log, keys=self.keybook, receipt=receipt, embed=self._public_block)
 
-    def trust(self, roles: Mapping[str, Sequence[str]], log: LogPin, policy: Mapping[str, Any]) -> Trust:
+    def trust(self, roles: Mapping[str, Sequence[str]], log: LogPin, policy: Mapping[str, Any],
+              witnesses: Witnesses = Witnesses()) -> Trust:  # noqa: B008 (it is frozen)
         """A trust file from what this party knows: issuers by role, their newest documents, a log, the chain as it is.
 
         A document is the newest that the chain's registry names, where the issuer is there: a bundle without it is then
         an old one, even if this party never saw it. Raises Refuted for an issuer that was revoked.
 
-        log: the party whose log bundles will come from. The caller vouches for all of it by handing it on.
+        log: the party whose log bundles will come from. witnesses: who must have seen its checkpoints. The caller
+        vouches for all of it by handing it on.
         """
         web3 = self.chain.web3
         genesis, block = web3.eth.get_block(0), web3.eth.get_block("latest")
@@ -305,15 +313,19 @@ class Troth(Swapping):
         return Trust(
             {role: tuple(members) for role, members in roles.items()},
             {did: self.newest_document(did) for did in dids},
-            log, Witnesses(),
+            log, witnesses,
             ChainPin(self.contracts.chain_id, bytes(genesis["hash"]), block["number"], bytes(block["hash"]),
                      {name: self.contracts[name].address for name in ("anchor", "book")}),
             dict(policy))
 
     def trace(self, target: bytes) -> Graph:
-        """What a claim rests on, and what of it is stale because data was erased. Raises Undecidable if not here."""
+        """What a claim rests on, and what of it is stale because data was erased or a consent withdrawn.
+
+        Raises Undecidable if the claim is not here.
+        """
         self.statement(target)
-        return trace(self, target, [statement for _, statement in self.claims(ERASURE)])
+        erasures, withdrawals = ([statement for _, statement in self.claims(kind)] for kind in (ERASURE, WITHDRAWAL))
+        return trace(self, target, erasures, withdrawals)
 
     def recheck(self) -> Recheck:
         """Executes again, with this party's keys, what evidence handed to it allows."""

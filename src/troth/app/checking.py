@@ -14,6 +14,8 @@ from troth.verify.attested import POLICY as ATTESTED
 from troth.verify.attested import Attested
 from troth.verify.bundle import InForce, verify
 from troth.verify.trust import Trust
+from troth.verify.workload import POLICY as WORKLOAD
+from troth.verify.workload import Workload
 
 
 class Opener(Protocol):
@@ -37,7 +39,7 @@ def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = Non
 
     try:
         with path.open("rb") as file:
-            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested()},
+            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested(), WORKLOAD: Workload()},
                           recheck=recheck_with(as_party.read if as_party else None), registry=registry)
     except OSError as error:
         raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None

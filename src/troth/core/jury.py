@@ -16,6 +16,7 @@ from troth.core.errors import ActRefused
 from troth.core.jury_state import (
     HASHES,
     MOST_CHOICES,
+    MOST_EXCLUDED,
     MOST_STAKED,
     MOST_TRIED,
     Case,
@@ -32,21 +33,23 @@ from troth.core.terms import Account
 
 
 def stake(jury: Jury, by: Account, value: int, now: int) -> Jury:
-    """Stake ``value`` in tickets of one unit each."""
+    """Stake ``value`` in tickets of one unit each. Rounds that start in a later second can draw them."""
     count, rest = divmod(value, jury.rules.unit)
     if rest or not 1 <= count <= MOST_STAKED:
         raise ActRefused("BadValue", "not a stake", expected=f"1 to {MOST_STAKED} times {jury.rules.unit}",
                          actual=value)
-    return replace(jury, tickets=jury.tickets + (Ticket(by, now),) * count)
+    first = len(jury.tickets)
+    jury = replace(jury, tickets=jury.tickets + (Ticket(by),) * count)
+    return _with_pool(jury, jury.pool + tuple(range(first, first + count)), now)
 
 
 def unstake(jury: Jury, by: Account, ids: tuple[int, ...], now: int) -> Jury:
-    """Ask for the stake of own tickets. Rounds that started before can still draw them."""
+    """Take own tickets out of the pool and ask for their stake. Rounds that started before can still draw them."""
     for one in ids:
         ticket = _own(jury, by, one)
         if ticket.leaving:
             raise ActRefused("Leaving", "its stake is asked for already", actual=one)
-        jury = _with_ticket(jury, one, replace(ticket, leaving=now))
+        jury = _with_ticket(_removed(jury, one, now), one, replace(ticket, leaving=now))
     return jury
 
 
@@ -60,28 +63,26 @@ def take(jury: Jury, by: Account, ids: tuple[int, ...], now: int) -> Jury:
             raise ActRefused("TooEarly", "a draw that began before may still want it", actual=now,
                              expected=f"{ticket.leaving + jury.rules.draw} or later")
         if ticket.serving:
-            raise ActRefused("Serving", "it serves on a jury", do="Wait until that round is settled.", actual=one)
-        jury = _with_ticket(jury, one, None)
+            raise ActRefused("Serving", "it serves on a jury", do="Wait until its rounds are settled.", actual=one)
+        jury = _with_ticket(jury, one, replace(ticket, leaving=0, gone=True))
     return _credited(jury, by, jury.rules.unit * len(ids))
-
-
-def compact(jury: Jury, hole: int) -> Jury:
-    """Fill a hole with the last ticket, so that draws stay short. By anyone, while no draw waits."""
-    if jury.waiting:
-        raise ActRefused("DrawsWait", "a draw is not over", expected="none", actual=jury.waiting)
-    if not 0 <= hole < len(jury.tickets) or jury.tickets[hole] is not None:
-        raise ActRefused("BadTicket", "no hole", actual=hole)
-    last = jury.tickets[-1]
-    if last is not None and last.serving:
-        raise ActRefused("Serving", "the last ticket serves on a jury")
-    return replace(_with_ticket(jury, hole, last), tickets=_with_ticket(jury, hole, last).tickets[:-1])
 
 
 def _own(jury: Jury, by: Account, one: int) -> Ticket:
     ticket = jury.tickets[one] if 0 <= one < len(jury.tickets) else None
-    if ticket is None or ticket.juror != by:
+    if ticket is None or ticket.juror != by or ticket.gone:
         raise ActRefused("BadTicket", "not a ticket of yours", actual=one)
     return ticket
+
+
+def _removed(jury: Jury, one: int, now: int) -> Jury:
+    """The pool without this ticket; its last takes the place."""
+    *others, last = jury.pool
+    return _with_pool(jury, tuple(last if other == one else other for other in others), now)
+
+
+def _with_pool(jury: Jury, pool: tuple[int, ...], now: int) -> Jury:
+    return replace(jury, pool=pool, changed=now, earlier=jury.pool_before(now))
 
 
 # -- section 3: disputes and draws -------------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ def create(jury: Jury, by: Account, choices: int, extra: bytes, value: int, now:
         raise ActRefused("BadCase", "not a number of choices", expected=f"1 to {MOST_CHOICES}", actual=choices)
     case = Case.decode(extra)
     payer = by if case.payer == bytes(20) else case.payer
-    jury, begun = _start(jury, case.size, payer, value, now, block)
+    jury, begun = _start(jury, case.size, payer, frozenset((*case.excluded, payer)), value, now, block)
     return replace(jury, disputes=(*jury.disputes, Dispute(by, choices, keccak256(extra), (begun,))))
 
 
@@ -107,24 +108,38 @@ def appeal_cost(jury: Jury, dispute: int) -> int:
     return jury.rules.fee * (2 * _known(jury, dispute).rounds[-1].size + 1)
 
 
-def appeal(jury: Jury, by: Account, dispute: int, value: int, now: int, block: int) -> Jury:
+def appeal(jury: Jury, by: Account, dispute: int, extra: bytes, value: int, now: int, block: int) -> Jury:
     """Ask for a larger jury against the present ruling. By anyone, in the appeal period."""
     found = _known(jury, dispute)
     if phase(jury, found, now) != "appeal":
         raise ActRefused("NotAppealable", "there is no ruling to appeal, or its period is over", actual=f"time {now}")
-    jury, begun = _start(jury, 2 * found.rounds[-1].size + 1, by, value, now, block)
+    if keccak256(extra) != found.extra:
+        raise ActRefused("BadCase", "not this dispute's extra data", expected=found.extra.hex())
+    barred = _barred(found, extra) | {by}
+    jury, begun = _start(jury, 2 * found.rounds[-1].size + 1, by, barred, value, now, block)
     return _with_dispute(jury, dispute, replace(found, rounds=(*found.rounds, begun)))
 
 
-def _start(jury: Jury, size: int, payer: Account, value: int, now: int, block: int) -> tuple[Jury, Round]:
+def _barred(dispute: Dispute, extra: bytes) -> frozenset[Account]:
+    """Who is left out of a case, or paid for one of its rounds."""
+    return frozenset(Case.decode(extra).excluded) | {one.payer for one in dispute.rounds}
+
+
+def _start(jury: Jury, size: int, payer: Account, barred: frozenset[Account], value: int, now: int, block: int) \
+        -> tuple[Jury, Round]:
     price = jury.rules.fee * size
-    if jury.staying < 2 * size:
+    among = jury.pool_before(now)
+    if len(among) < 2 * size:
         raise ActRefused("PoolTooSmall", "too few tickets to draw from", expected=f"{2 * size} or more",
-                         actual=jury.staying)
+                         actual=len(among))
     if value < price:
         raise ActRefused("WrongFee", "the jury's fee is not there", expected=price, actual=value)
-    begun = Round(now, block + jury.rules.delay, len(jury.tickets), size, payer, price)
-    return replace(_credited(jury, payer, value - price), waiting=jury.waiting + 1), begun
+    # Whoever could leave out whom it likes would choose the jury, and with one of its own take the others' deposits.
+    left_out = sum(jury.tickets[one].juror in barred for one in jury.pool)
+    if MOST_EXCLUDED * left_out > len(among):
+        raise ActRefused("ExcludesTooMany", "too much of the pool is left out", actual=left_out,
+                         expected=f"at most {len(among) // MOST_EXCLUDED} tickets")
+    return _credited(jury, payer, value - price), Round(now, block + jury.rules.delay, among, size, payer, price)
 
 
 def seed_of(jury: Jury, dispute: int, randomness: bytes) -> bytes:
@@ -169,7 +184,7 @@ def rearm(jury: Jury, dispute: int, now: int, block: int) -> Jury:
 
 
 def draw(jury: Jury, dispute: int, extra: bytes, most: int, now: int) -> Jury:
-    """Look at up to ``most`` more candidates. What was so at the round's start counts, and that a ticket is free."""
+    """Look at up to ``most`` more candidates. Nothing counts but the pool before the start, the case and the seed."""
     found = _drawing(jury, dispute, now)
     whole = _known(jury, dispute)
     if not found.seed:
@@ -178,21 +193,23 @@ def draw(jury: Jury, dispute: int, extra: bytes, most: int, now: int) -> Jury:
         raise ActRefused("BadCase", "not this dispute's extra data", expected=whole.extra.hex())
     if not 1 <= most <= MOST_TRIED:
         raise ActRefused("BadCount", "not a number of candidates", expected=f"1 to {MOST_TRIED}", actual=most)
-    barred = frozenset(Case.decode(extra).excluded) | {one.payer for one in whole.rounds}
+    barred = _barred(whole, extra)
     seats, votes, tried = list(found.seats), dict(found.votes), found.tried
     while most and len(seats) < found.size:
-        place = int.from_bytes(keccak256(found.seed + tried.to_bytes(32, "big")), "big") % found.among
+        place = int.from_bytes(keccak256(found.seed + tried.to_bytes(32, "big")), "big") % len(found.among)
         tried, most = tried + 1, most - 1
-        ticket = jury.tickets[place]
-        if (ticket is None or ticket.since >= found.start or ticket.serving or 0 < ticket.leaving < found.start
-                or ticket.juror in barred):
+        juror = jury.tickets[found.among[place]].juror
+        seat = (juror, found.among[place])
+        if juror in barred or seat in seats:
             continue
-        jury = _with_ticket(jury, place, replace(ticket, serving=True))
-        seats.append((ticket.juror, place))
-        votes[ticket.juror] = Vote(votes[ticket.juror].weight + 1 if ticket.juror in votes else 1)
+        seats.append(seat)
+        votes[juror] = Vote(votes[juror].weight + 1 if juror in votes else 1)
     full = len(seats) == found.size
-    drawn = replace(found, seats=tuple(seats), votes=MappingProxyType(votes), tried=tried, drawn_at=now if full else 0)
-    return replace(_with_round(jury, dispute, drawn), waiting=jury.waiting - full)
+    if full:
+        for _, one in seats:
+            jury = _serving(jury, one, 1)
+    return _with_round(jury, dispute, replace(found, seats=tuple(seats), votes=MappingProxyType(votes), tried=tried,
+                                              drawn_at=now if full else 0))
 
 
 # -- section 4: votes, the ruling and the money ------------------------------------------------------------------------
@@ -206,14 +223,22 @@ def vote_hash(jury: Jury, dispute: int, number: int, juror: Account, choice: int
     return keccak256(encode(types, [jury.chain_id, jury.address, dispute, number, juror, choice, salt]))
 
 
-def commit(jury: Jury, by: Account, dispute: int, digest: bytes, now: int) -> Jury:
-    """Commit a vote for all of one's seats, once."""
+def deposit(jury: Jury, dispute: int, juror: Account) -> int:
+    """What a juror's commit in the last round must bring: the penalty of each of its seats."""
+    return jury.rules.penalty * _known(jury, dispute).rounds[-1].votes.get(juror, Vote(0)).weight
+
+
+def commit(jury: Jury, by: Account, dispute: int, digest: bytes, value: int, now: int) -> Jury:
+    """Commit a vote for all of one's seats, once. It brings exactly its ``deposit``, and stands for itself."""
     found = _voting(jury, dispute, now, "commit", "NotCommitting")
     vote = _seated(found, by)
     if vote.commit:
         raise ActRefused("Committed", "your vote is committed and cannot be replaced")
     if digest == bytes(32):
         raise ActRefused("BadCommit", "no commitment", expected="a hash")
+    if value != deposit(jury, dispute, by):
+        raise ActRefused("WrongDeposit", "not the deposit of your seats", expected=deposit(jury, dispute, by),
+                         actual=value)
     return _with_vote(jury, dispute, by, replace(vote, commit=digest))
 
 
@@ -236,7 +261,7 @@ def reveal(jury: Jury, by: Account, dispute: int, choice: int, salt: bytes, now:
 
 
 def denounce(jury: Jury, dispute: int, juror: Account, choice: int, salt: bytes, now: int) -> Jury:
-    """Void a vote that became known before the commits were over, by showing it: it counts as silence."""
+    """Void a vote that became known before the commits were over, by showing it: its deposit is lost."""
     found = _voting(jury, dispute, now, "commit", "NotCommitting")
     vote = found.votes.get(juror, Vote(0))
     if vote.told:
@@ -293,26 +318,35 @@ def settle(jury: Jury, dispute: int, number: int, now: int) -> Jury:
         raise ActRefused("Settled", "this round is settled")
     jury = _with_round(jury, dispute, replace(one, settled=True), number)
     if not one.drawn_at:
-        for _, place in one.seats:
-            jury = _released(jury, place, now)
-        return replace(_credited(jury, one.payer, one.paid), waiting=jury.waiting - 1)
-    right, penalty = [], jury.rules.penalty
+        return _credited(jury, one.payer, one.paid)
+    right, pot, penalty = [], one.paid, jury.rules.penalty
     final = ruling(jury, found, now)
-    for juror, place in one.seats:
-        choice = one.votes[juror].choice
+    for juror, ticket in one.seats:
+        jury, vote = _serving(jury, ticket, -1), one.votes[juror]
         # Where no choice won, nobody who spoke was wrong.
-        if choice is not None and (final is None or choice == final):
+        if vote.choice is not None and (final is None or vote.choice == final):
             right.append(juror)
-            jury = _released(jury, place, now)
+        elif vote.commit:
+            pot += penalty
         else:
-            jury = _credited(_with_ticket(jury, place, None), juror, jury.rules.unit - penalty)
-    lost = penalty * (one.size - len(right))
-    if not right:
-        return _credited(_credited(jury, one.payer, one.paid), jury.rules.sink, lost)
-    share, rest = divmod(one.paid + lost, len(right))
+            jury = _fined(jury, ticket, now)
+    share, rest = divmod(pot, len(right)) if right else (0, pot)
     for juror in right:
-        jury = _credited(jury, juror, share)
+        jury = _credited(jury, juror, share + penalty)
+    # Without a coherent seat all of it: if the fee went back, rounds that jurors cannot afford would cost nothing.
     return _credited(jury, jury.rules.sink, rest)
+
+
+def _fined(jury: Jury, one: int, now: int) -> Jury:
+    """Its juror did not turn up: the ticket is gone, once. Nobody gains by that, its juror's friends least of all."""
+    ticket = jury.tickets[one]
+    if ticket.gone:
+        return jury
+    if not ticket.leaving:
+        jury = _removed(jury, one, now)
+    jury = _with_ticket(jury, one, replace(ticket, leaving=0, gone=True))
+    jury = _credited(jury, ticket.juror, jury.rules.unit - jury.rules.penalty)
+    return _credited(jury, jury.rules.sink, jury.rules.penalty)
 
 
 def withdraw(jury: Jury, by: Account) -> tuple[Jury, int]:
@@ -352,11 +386,9 @@ def _seated(found: Round, by: Account) -> Vote:
     return found.votes[by]
 
 
-def _released(jury: Jury, place: int, now: int) -> Jury:
-    """The ticket is free for rounds that start from now on: what waits for its draw never sees it come back."""
-    ticket = jury.tickets[place]
-    assert ticket is not None
-    return _with_ticket(jury, place, replace(ticket, serving=False, since=now))
+def _serving(jury: Jury, one: int, more: int) -> Jury:
+    ticket = jury.tickets[one]
+    return _with_ticket(jury, one, replace(ticket, serving=ticket.serving + more))
 
 
 def _credited(jury: Jury, account: Account, amount: int) -> Jury:
@@ -365,8 +397,8 @@ def _credited(jury: Jury, account: Account, amount: int) -> Jury:
     return replace(jury, credits=MappingProxyType({**jury.credits, account: jury.credits.get(account, 0) + amount}))
 
 
-def _with_ticket(jury: Jury, place: int, ticket: Ticket | None) -> Jury:
-    return replace(jury, tickets=(*jury.tickets[:place], ticket, *jury.tickets[place + 1 :]))
+def _with_ticket(jury: Jury, one: int, ticket: Ticket) -> Jury:
+    return replace(jury, tickets=(*jury.tickets[:one], ticket, *jury.tickets[one + 1 :]))
 
 
 def _with_dispute(jury: Jury, number: int, dispute: Dispute) -> Jury:

@@ -17,6 +17,8 @@ MOST_CHOICES = 250
 MOST_SEATS = 15
 MOST_ROUNDS = 4
 MOST_DELAY = 200
+MOST_EXCLUDED = 3
+"""A case leaves out the owners of at most one part in so many of the pool."""
 HASHES = 256
 """How many blocks back a chain still tells a block's hash."""
 
@@ -27,9 +29,9 @@ Phase = Literal["draw", "commit", "reveal", "appeal", "solved"]
 class Rules:
     """What is fixed when a court is made (section 1). Money in wei, periods in seconds.
 
-    unit: the stake of one ticket. penalty: what a silent or incoherent seat loses, at most ``unit``. fee: of one seat.
-    delay: blocks from a round's start to its seed block. rounds: at most so many. sink: gets what no coherent juror
-    can be paid. Raises BadInput.
+    unit: the stake of one ticket. penalty: what a seat loses that is silent or incoherent, at most ``unit``. fee: of
+    one seat. delay: blocks from a round's start to its seed block. rounds: at most so many. sink: gets what no coherent
+    juror is paid. Raises BadInput.
     """
 
     unit: int
@@ -63,12 +65,15 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One unit of stake. since: rounds that started later can draw it. leaving: when its juror asked for it, or 0."""
+    """One unit of stake. Its number is never another's, and its record stays: a draw may see one that has left.
+
+    leaving: when its juror asked for it, or 0. serving: drawn rounds that are not settled. gone: taken, or fined.
+    """
 
     juror: Account
-    since: int
     leaving: int = 0
-    serving: bool = False
+    serving: int = 0
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +122,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One jury of a dispute. among: how many tickets there were at its start; drawn_at: 0 until every seat is taken."""
+    """One jury of a dispute.
+
+    among: the tickets it is drawn from, the pool in the last second before its start. seats: juror and ticket.
+    drawn_at: 0 until every seat is taken.
+    """
 
     start: int
     seed_block: int
-    among: int
+    among: tuple[int, ...]
     size: int
     payer: Account
     paid: int
@@ -155,27 +164,30 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True)
 class Jury:
-    """A court between acts. chain_id, address: where it is; they enter seeds and votes. None among tickets is a hole.
+    """A court between acts. chain_id, address: where it is; they enter seeds and votes.
 
-    waiting: rounds whose draw is not over; while there are any, no ticket changes its place.
+    tickets: all there ever were, by number. pool: the numbers of those that draws can see from the next second on, in
+    order. changed: the second of the pool's last change, and ``earlier``: the pool before that second.
     """
 
     rules: Rules
     chain_id: int
     address: Account
-    tickets: tuple[Ticket | None, ...] = ()
+    tickets: tuple[Ticket, ...] = ()
+    pool: tuple[int, ...] = ()
     disputes: tuple[Dispute, ...] = ()
     credits: Mapping[Account, int] = field(default_factory=lambda: MappingProxyType({}))
-    waiting: int = 0
+    changed: int = 0
+    earlier: tuple[int, ...] = ()
 
-    @property
-    def staying(self) -> int:
-        """How many tickets are not leaving."""
-        return sum(ticket is not None and not ticket.leaving for ticket in self.tickets)
+    def pool_before(self, now: int) -> tuple[int, ...]:
+        """The pool as it was before this second."""
+        return self.earlier if self.changed == now else self.pool
 
     @property
     def held(self) -> int:
-        """All the wei that the court must have: stakes, fees of rounds that are not settled, and credits."""
-        fees = sum(one.paid for dispute in self.disputes for one in dispute.rounds if not one.settled)
-        stakes = self.rules.unit * sum(ticket is not None for ticket in self.tickets)
-        return stakes + fees + sum(self.credits.values())
+        """All the wei the court must have: stakes, fees and deposits of rounds that are not settled, and credits."""
+        stakes = self.rules.unit * sum(not ticket.gone for ticket in self.tickets)
+        waiting = [one for dispute in self.disputes for one in dispute.rounds if not one.settled]
+        votes = sum(vote.weight for one in waiting for vote in one.votes.values() if vote.commit)
+        return stakes + sum(one.paid for one in waiting) + self.rules.penalty * votes + sum(self.credits.values())

@@ -28,7 +28,7 @@ from troth.core.encoding import decode_object, encode, from_hex, sha256, take
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity import did as dids
 from troth.identity import keys
-from troth.identity.multibase import multibase_base58, multibase_base64url, multibase_decode
+from troth.identity.multibase import multibase_base64url, multibase_decode
 
 IDENTITY = "identity"
 SUITES = (keys.ED25519, keys.ML_DSA_65)
@@ -105,7 +105,7 @@ class Document:
     def to_bytes(self) -> bytes:
         """The canonical document."""
         names = list(self.methods())
-        methods = [{"id": name, "publicKeyMultibase": _multibase(key), "type": "Multikey"}
+        methods = [{"id": name, "publicKeyMultibase": dids.key_text(key), "type": "Multikey"}
                    for name, key in zip(names, self.keys, strict=True)]
         document: dict[str, Any] = {
             "@context": _CONTEXT,
@@ -290,11 +290,6 @@ def rotation_document(statement: Statement, did: str | None = None) -> Document:
 def signature_pairs(envelope: Envelope) -> tuple[tuple[str, bytes], ...]:
     """The envelope's signatures as ``KeyHistory.verify`` takes them."""
     return tuple((item.method, item.value) for item in envelope.signatures)
-
-
-def _multibase(key: keys.PublicKey) -> str:
-    # base58 of two thousand bytes is slow and unreadable; did:key's own vectors write ML-DSA keys in base64url.
-    return multibase_base58(key.multikey) if len(key.raw) < 64 else multibase_base64url(key.multikey)
 
 
 def _recovery(said: Any) -> Recovery | None:

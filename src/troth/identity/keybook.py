@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from troth.core.claims import Envelope
-from troth.core.errors import Refuted, Undecidable
+from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity import did as dids
+from troth.identity import keys
 from troth.identity.documents import DocumentHistory, Vouching, check_signatures, refuse_recovery
 
 
@@ -75,12 +76,16 @@ class KeyBook:
 
         version: which document was in force; None for the newest known. Raises Refuted for a wrong, missing,
         surplus, duplicate or foreign signature, and after the identity's end; Undecidable for an issuer or version
-        not known, BadInput for a malformed ``did:key``.
+        not known, BadInput for a malformed ``did:key`` or one of a suite that signs no claims.
         """
         if issuer.startswith(dids.KEY):
             if version not in (None, 0):
                 raise Refuted("a did:key has one document", expected="version 0", actual=version)
-            check_signatures([(dids.key_method(issuer), dids.read_key_did(issuer))], message, signatures)
+            key = dids.read_key_did(issuer)
+            if key.suite not in keys.CLAIMS:  # reading a key is not accepting its suite
+                raise BadInput("a did:key of a suite that signs no claims", expected=", ".join(keys.CLAIMS),
+                               actual=key.suite)
+            check_signatures([(dids.key_method(issuer), key)], message, signatures)
             return
         document = self.history(issuer).at(version)
         if document.ended:

@@ -20,7 +20,7 @@ from troth.ledger.chains.blocks import quantity
 from troth.ledger.chains.rpc import RpcError, get_logs, request
 from troth.ledger.deploy import Spec
 from troth.ledger.evm import GAS, EvmBook
-from troth.ledger.evmcodec import account_of, decode
+from troth.ledger.evmcodec import account_of, decode, encoded_call
 from troth.ledger.receipts import header_at
 from troth.ledger.sending import Receipt, Sender, call, refusal
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROUND_STARTED = keccak256(b"RoundStarted(uint256,uint256,uint256,uint256,bytes)")
 CREATED = keccak256(b"DisputeCreation(uint256,address)")
 ASKED = keccak256(b"CaseAsked(bytes32,uint256,address)")
-_TICKETS = "(address,uint40,uint40,bool)[]"
+_TICKETS = "(address,uint40,uint32,uint24)[]"
 _ROUND = ("uint256", "uint256", "uint256", "uint256", "uint256", "uint256", "bool", "address", "uint256", "bytes32",
           "(address,uint32)[]")
 _VOTE = "(bytes32,uint16,uint8,bool,bool)"
@@ -61,13 +61,6 @@ class Contract:
         except RpcError as error:
             raise refusal(error, self._errors) from error
         return self._senders(by).send(self.address, data, value=value, gas=GAS)
-
-
-def encoded_call(name: str, types: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
-    """Calldata of a call."""
-    from eth_abi.abi import encode  # takes 0.2 s to load
-
-    return keccak256(f"{name}({','.join(types)})".encode())[:4] + encode(types, values)
 
 
 def court_spec() -> Spec:
@@ -120,16 +113,12 @@ class EvmJury(Contract):
         self.send(by, "stake", (), (), value)
 
     def unstake(self, by: Account, tickets: tuple[int, ...]) -> None:
-        """Ask for the stake of tickets."""
+        """Take tickets out of the pool and ask for their stake."""
         self.send(by, "unstake", ("uint256[]",), (tickets,))
 
     def take(self, by: Account, tickets: tuple[int, ...]) -> None:
         """Credit the stake of tickets asked for a draw period ago."""
         self.send(by, "take", ("uint256[]",), (tickets,))
-
-    def compact(self, by: Account, hole: int) -> None:
-        """Fill a hole of the pool."""
-        self.send(by, "compact", ("uint256",), (hole,))
 
     # -- disputes
 
@@ -157,9 +146,9 @@ class EvmJury(Contract):
         """Look at up to ``most`` more candidates. extra: that of ``create_dispute``; ``extra_of`` reads it."""
         self.send(by, "draw", ("uint256", "bytes", "uint256"), (dispute, extra, most))
 
-    def commit(self, by: Account, dispute: int, digest: bytes) -> None:
-        """Commit a vote: its ``vote_hash``."""
-        self.send(by, "commit", ("uint256", "bytes32"), (dispute, digest))
+    def commit(self, by: Account, dispute: int, digest: bytes, value: int) -> None:
+        """Commit a vote: its ``vote_hash``, and its ``deposit`` in wei."""
+        self.send(by, "commit", ("uint256", "bytes32"), (dispute, digest), value)
 
     def reveal(self, by: Account, dispute: int, choice: int, salt: bytes) -> None:
         """Reveal it."""
@@ -169,9 +158,9 @@ class EvmJury(Contract):
         """Void a vote that became known too early."""
         self.send(by, "denounce", ("uint256", "address", "uint256", "bytes32"), (dispute, juror, choice, salt))
 
-    def appeal(self, by: Account, dispute: int, value: int) -> None:
-        """Ask for a larger jury."""
-        self.send(by, "appeal", ("uint256", "bytes"), (dispute, b""), value)
+    def appeal(self, by: Account, dispute: int, extra: bytes, value: int) -> None:
+        """Ask for a larger jury. extra: that of ``create_dispute``."""
+        self.send(by, "appeal", ("uint256", "bytes"), (dispute, extra), value)
 
     def execute_ruling(self, by: Account, dispute: int) -> None:
         """Tell whoever asked the final ruling."""
@@ -194,6 +183,10 @@ class EvmJury(Contract):
     def appeal_cost(self, dispute: int) -> int:
         """What its next round costs, in wei."""
         return int(self.read("appealCost", ("uint256", "bytes"), (dispute, b""), ("uint256",)))
+
+    def deposit(self, dispute: int, juror: Account) -> int:
+        """What this juror's commit in the last round must bring, in wei."""
+        return int(self.read("deposit", ("uint256", "address"), (dispute, juror), ("uint256",)))
 
     def dispute_status(self, dispute: int) -> int:
         """0 waiting, 1 appealable, 2 solved."""
@@ -220,23 +213,35 @@ class EvmJury(Contract):
             raise OutsideFailed("the node has no event of this dispute", do="Ask one that keeps all events.")
         return bytes(decode(("uint256", "uint256", "uint256", "bytes"), found[0].log.data)[3])
 
+    def dispute(self, dispute: int) -> Dispute:
+        """One dispute as it stands."""
+        arbitrated, choices, executed, extra, rounds = self._head(dispute)
+        return Dispute(account_of(arbitrated), choices, bytes(extra),
+                       tuple(self._round(dispute, number) for number in range(rounds)), executed)
+
     def state(self, accounts: tuple[Account, ...] = ()) -> Jury:
         """The whole court, with the credits of ``accounts``. Many calls: to look at, and to compare."""
         count = self.read("disputeCount", (), (), ("uint256",))
         credits = {one: amount for one in accounts if (amount := self.credit(one))}
-        return Jury(self.rules, self.chain_id, self.address, self._tickets(),
-                    tuple(self._dispute(number) for number in range(count)), MappingProxyType(credits),
-                    self.read("waiting", (), (), ("uint256",)))
+        rows = self._paged("ticketsOf", (), _TICKETS)
+        tickets = tuple(Ticket(account_of(juror), leaving, serving, not place and not leaving)
+                        for juror, leaving, place, serving in rows)
+        places = {place: one for one, (_, _, place, _) in enumerate(rows) if place}
+        return Jury(self.rules, self.chain_id, self.address, tickets, tuple(places[one] for one in sorted(places)),
+                    tuple(self.dispute(number) for number in range(count)), MappingProxyType(credits))
 
-    def _tickets(self) -> tuple[Ticket | None, ...]:
-        found: list[Ticket | None] = []
+    def pool_at(self, when: int) -> tuple[int, ...]:
+        """The tickets that were in the pool at the end of a past second: what rounds of the next one are drawn from."""
+        return tuple(self._paged("poolAt", (when,), "uint256[]"))
+
+    def _paged(self, name: str, of: tuple[int, ...], answer: str) -> list[Any]:
+        types = (*["uint48"] * len(of), "uint256", "uint256")
+        found: list[Any] = []
         while True:
-            page = self.read("pool", ("uint256", "uint256"), (len(found), _PAGE), (_TICKETS,))
-            for juror, since, leaving, serving in page:
-                ticket = Ticket(account_of(juror), since, leaving, serving)
-                found.append(None if ticket.juror == bytes(20) else ticket)
+            page = self.read(name, types, (*of, len(found), _PAGE), (answer,))
+            found += page
             if len(page) < _PAGE:
-                return tuple(found)
+                return found
 
     def _rounds(self, dispute: int) -> int:
         return int(self._head(dispute)[4])
@@ -244,18 +249,14 @@ class EvmJury(Contract):
     def _head(self, dispute: int) -> Any:
         return self.read("disputeOf", ("uint256",), (dispute,), ("address", "uint256", "bool", "bytes32", "uint256"))
 
-    def _dispute(self, dispute: int) -> Dispute:
-        arbitrated, choices, executed, extra, rounds = self._head(dispute)
-        return Dispute(account_of(arbitrated), choices, bytes(extra),
-                       tuple(self._round(dispute, number) for number in range(rounds)), executed)
-
     def _round(self, dispute: int, number: int) -> Round:
-        start, drawn_at, seed_block, among, tried, size, settled, payer, paid, seed, seats = self.read(
+        start, drawn_at, seed_block, _, tried, size, settled, payer, paid, seed, taken = self.read(
             "roundOf", ("uint256", "uint256"), (dispute, number), _ROUND)
-        places = tuple((account_of(juror), place) for juror, place in seats)
-        votes = {juror: self._vote(dispute, number, juror) for juror, _ in places}
-        return Round(start, seed_block, among, size, account_of(payer), paid, b"" if seed == bytes(32) else bytes(seed),
-                     tried, places, drawn_at, MappingProxyType(votes), settled)
+        seats = tuple((account_of(juror), ticket) for juror, ticket in taken)
+        votes = {juror: self._vote(dispute, number, juror) for juror, _ in seats}
+        return Round(start, seed_block, self.pool_at(start - 1), size, account_of(payer), paid,
+                     b"" if seed == bytes(32) else bytes(seed), tried, seats, drawn_at, MappingProxyType(votes),
+                     settled)
 
     def _vote(self, dispute: int, number: int, juror: Account) -> Vote:
         digest, weight, choice, revealed, told = self.read(

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from troth.core import jury as rules_of
 from troth.core.errors import ActRefused, BadInput
-from troth.core.jury_state import MOST_TRIED, Case, Jury, Rules
+from troth.core.jury_state import MOST_TRIED, Case, Dispute, Jury, Rules
 from troth.core.ports import Clock
 from troth.core.seats import check_time, choices_hash, claim_of, involved, resolved
 from troth.core.terms import Account
@@ -54,16 +54,12 @@ class MemoryJury:
         self._paid(by, value, rules_of.stake(self._jury, by, value, self._clock.now()))
 
     def unstake(self, by: Account, tickets: tuple[int, ...]) -> None:
-        """Ask for the stake of tickets."""
+        """Take tickets out of the pool and ask for their stake."""
         self._jury = rules_of.unstake(self._jury, by, tickets, self._clock.now())
 
     def take(self, by: Account, tickets: tuple[int, ...]) -> None:
         """Credit the stake of tickets asked for a draw period ago."""
         self._jury = rules_of.take(self._jury, by, tickets, self._clock.now())
-
-    def compact(self, by: Account, hole: int) -> None:
-        """Fill a hole of the pool."""
-        self._jury = rules_of.compact(self._jury, hole)
 
     # -- disputes
 
@@ -87,9 +83,9 @@ class MemoryJury:
         """Look at up to ``most`` more candidates. extra: that of ``create_dispute``."""
         self._jury = rules_of.draw(self._jury, dispute, extra, most, self._clock.now())
 
-    def commit(self, by: Account, dispute: int, digest: bytes) -> None:
-        """Commit a vote: its ``vote_hash``."""
-        self._jury = rules_of.commit(self._jury, by, dispute, digest, self._clock.now())
+    def commit(self, by: Account, dispute: int, digest: bytes, value: int) -> None:
+        """Commit a vote: its ``vote_hash``, and its ``deposit`` in wei."""
+        self._paid(by, value, rules_of.commit(self._jury, by, dispute, digest, value, self._clock.now()))
 
     def reveal(self, by: Account, dispute: int, choice: int, salt: bytes) -> None:
         """Reveal it."""
@@ -99,9 +95,9 @@ class MemoryJury:
         """Void a vote that became known too early."""
         self._jury = rules_of.denounce(self._jury, dispute, juror, choice, salt, self._clock.now())
 
-    def appeal(self, by: Account, dispute: int, value: int) -> None:
-        """Ask for a larger jury."""
-        self._paid(by, value, rules_of.appeal(self._jury, by, dispute, value, self._clock.now(),
+    def appeal(self, by: Account, dispute: int, extra: bytes, value: int) -> None:
+        """Ask for a larger jury. extra: that of ``create_dispute``."""
+        self._paid(by, value, rules_of.appeal(self._jury, by, dispute, extra, value, self._clock.now(),
                                               self._blocks.number()))
 
     def execute_ruling(self, by: Account, dispute: int) -> None:
@@ -128,6 +124,14 @@ class MemoryJury:
         """The whole court."""
         return self._jury
 
+    def dispute(self, dispute: int) -> Dispute:
+        """One dispute as it stands."""
+        return self._jury.disputes[dispute]
+
+    def credit(self, account: Account) -> int:
+        """Wei that wait for ``withdraw``."""
+        return self._jury.credits.get(account, 0)
+
     def arbitration_cost(self, extra: bytes) -> int:
         """What a dispute costs, in wei."""
         return rules_of.cost(self._jury, extra)
@@ -135,6 +139,10 @@ class MemoryJury:
     def appeal_cost(self, dispute: int) -> int:
         """What its next round costs, in wei."""
         return rules_of.appeal_cost(self._jury, dispute)
+
+    def deposit(self, dispute: int, juror: Account) -> int:
+        """What this juror's commit in the last round must bring, in wei."""
+        return rules_of.deposit(self._jury, dispute, juror)
 
     def dispute_status(self, dispute: int) -> int:
         """0 waiting, 1 appealable, 2 solved."""

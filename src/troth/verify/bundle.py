@@ -13,7 +13,7 @@
 9.  Anchor: a receipt under the pinned block hash holds the pinned contract's event for this log and account, and the
     presented checkpoint extends what was anchored. Online, if asked: the issuers' keys were in force, by the
     registry, at the anchor's block.
-10. Roles: issuers are whom the trust file names for what they say.
+10. Roles: issuers are whom the trust file names for what they say, or whom its policy identifies from evidence.
 11. Policy: the one the trust file names finds for the target.
 12. Re-execution: of the sealed evidence that this verifier can open; the rest is listed.
 
@@ -28,7 +28,7 @@ from typing import Protocol
 
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Pending, Refuted, TrothError, Undecidable
-from troth.core.ports import ClaimPolicy, Finding, Readable, Recheck
+from troth.core.ports import ClaimPolicy, Finding, Readable, Recheck, Vouching
 from troth.core.verdicts import Outcome, Report, Step, combine
 from troth.ledger.anchors import AnchorEvent, check_anchor, event_topic, origin_hash
 from troth.ledger.bundle import BundleReader, RawAnchor
@@ -230,16 +230,20 @@ class _Verification:
         if self._trust is None:
             self._add(10, None, "no trust file names anybody")
             return None
-        roles = self._trust.roles
-        if not roles:
+        roles, settings = self._trust.roles, self._trust.policy or {}
+        policy = self._policies.get(str(settings.get("name")))
+        vouched: Mapping[str, frozenset[str]] = {}
+        if isinstance(policy, Vouching):
+            vouched = policy.vouches(self._inside.view, settings)
+        if not roles and not vouched:
             raise Undecidable("the trust file names nobody", do="Name the issuers you believe, by role.")
-        policy = self._policies.get(str((self._trust.policy or {}).get("name")))
         says = policy.says if policy is not None else {}
         named = frozenset(did for dids in roles.values() for did in dids)
         for kind, issuer in sorted(self._inside.said):
             wanted = says.get(kind)
             allowed = named if wanted is None else {did for role in wanted for did in roles.get(role, ())}
-            if issuer not in allowed:
+            held = vouched.get(issuer, frozenset())
+            if issuer not in allowed and not (held if wanted is None else held & wanted):
                 raise Refuted(f"a claim of kind {kind} by somebody whom the trust file does not name for it",
                               expected="any role" if wanted is None else " or ".join(sorted(wanted)), actual=issuer)
         return f"{len({issuer for _, issuer in self._inside.said})} issuers, each in a role that may say what it says"
