@@ -18,6 +18,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     consent,
     content,
     credential,
+    device,
     dids,
     formats,
     guardians,
