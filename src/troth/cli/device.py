@@ -27,7 +27,7 @@ def device_read(values: Annotated[str, typer.Option("--values", help="What was m
 
 @device_app.command("check")
 def device_check(device: Annotated[str, typer.Argument(help="The device's DID.")],
-                 tolerance: Annotated[int, typer.Option("--tolerance", min=0, help="Seconds to forgive its clock.")] = 2,
+                 tolerance: Annotated[int, typer.Option(min=0, help="Seconds that its clock may go back.")] = 2,
                  home: Where = None, as_json: Json = False) -> None:
     """Whether the readings of a device in this log are of one piece; what is missing of them is shown."""
     from troth.app.devices import check  # start-up time
