@@ -251,7 +251,7 @@ class Troth(Swapping):
 
     def _take_in(self, parcel: Parcel) -> tuple[bytes, ...]:
         """Check everything, then keep everything; each piece is whole, and keeping it again is a no-op."""
-        with self._turn():
+        with self.in_turn():
             self._learn_rotations()  # another process may have taken some in
             checked = check(parcel, self.keybook, self._met, lambda claim: self.log.find(claim) is not None,
                             self.ask_guardians)
