@@ -213,6 +213,30 @@ def test_blocks_of_a_public_chain_are_not_final_sooner_for_a_taker(two: Two, mon
     assert isinstance(two.maker.swap_seat(two.swap), Maker), "it wrote that itself"
 
 
+def test_an_outage_must_not_outlast_the_time_to_reveal(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The taker's time is the gap between the deadlines: 180 s here; the maker's finality and margin: 180 s."""
+    first, second = (Profile("a chain of these tests", 0, 0), Profile("another", 60, 0))
+    for chain_id, profile, party in ((7_001, first, two.taker), (7_002, second, two.maker)):
+        for outage, refused in ((180, True), (179, False)):
+            monkeypatch.setitem(PROFILES, chain_id, replace(profile, outage=outage))
+            if refused:
+                with pytest.raises(Misuse, match="could outlast"):
+                    party.swap_seat(two.swap)
+                with pytest.raises(Misuse, match="could outlast"):
+                    two.maker.propose_swap(two.wish(), two.there)
+                monkeypatch.setattr(party, "settings", replace(party.settings, outage="0"))  # known and accepted
+                party.swap_seat(two.swap)
+                monkeypatch.setattr(party, "settings", replace(party.settings, outage=""))
+            else:
+                party.swap_seat(two.swap)
+        monkeypatch.setitem(PROFILES, chain_id, profile)
+    # Once its money is in the deal, nothing keeps a party from stepping.
+    maker, taker = until_deposited(two)
+    for chain_id in (7_001, 7_002):
+        monkeypatch.setitem(PROFILES, chain_id, Profile("a chain of these tests", 10_000, 10_000))
+    assert [type(seat) for seat in two.seats()] == [type(maker), type(taker)]
+
+
 def test_a_book_with_other_immutables_is_refused(two: Two) -> None:
     """The same code, but what its constructor would have written there is another's: code to run as the Book, say."""
     sender, evil = two.taker.sender, two.there["token"].address

@@ -46,6 +46,10 @@ def test_by_request_and_by_a_keeper(run: Run, deal: str, monkeypatch: pytest.Mon
     asked = run("bob", "deal", "request", "join", deal, "1", "-o", "join.request")
     assert asked["act"] == "join"
     assert run("carrier", "deal", "keep", "--once") == {"due": []}
+    with monkeypatch.context() as poor:
+        for gas, status, said in (("50000", 1, "more gas than this relayer"), ("much", 2, "[relay] gas is no number")):
+            poor.setenv("TROTH_RELAY_GAS", gas)
+            assert said in str(run("carrier", "deal", "relay", "../bob/join.request", status=status)["said"])
     carried = run("carrier", "deal", "relay", "../bob/join.request")["carried"]
     assert isinstance(carried, list)
     assert "done" in carried[0]["outcome"]

@@ -107,6 +107,20 @@ def test_a_workspace_knows_its_own_documents(tmp_path: Path) -> None:
     assert "no passphrase" in troth("did", "resolve", me, at=tmp_path, status=2).stderr
 
 
+def test_a_did_webvh_of_ones_own(tmp_path: Path) -> None:
+    secret = {"TROTH_PASSPHRASE": "correct horse"}
+    troth("init", at=tmp_path, **secret)
+    made = json.loads(troth("did", "publish", "example.com:org", "-o", "www", "--json", at=tmp_path, **secret).stdout)
+    assert made["log"] == "www/org/did.jsonl"
+    for word in ("rotate", "end"):
+        troth("did", word, made["did"], "-o", "www", at=tmp_path, **secret)
+    assert len((tmp_path / "www" / "org" / "did.jsonl").read_text().splitlines()) == 3
+    assert "does not hold the key" in troth("did", "rotate", made["did"], "-o", "www", at=tmp_path, status=2,
+                                            **secret).stderr
+    assert troth("did", "publish", "example.com", "-o", "www", "--threshold", "1", at=tmp_path, status=2, **secret)
+    assert troth("did", "publish", "127.0.0.1", "-o", "www", at=tmp_path, status=2, **secret)
+
+
 def test_ethr_on_a_chain_that_is_set(tmp_path: Path) -> None:
     with EmbeddedChain(str(tmp_path / "chain")) as chain:
         alice = Sender(chain.web3, keccak256(b"alice"))

@@ -11,8 +11,12 @@ from types import ModuleType
 import pytest
 
 from troth.core.claims import BATCH
+from troth.formats.inventory import INVENTORY
+from troth.formats.links import LINK
+from troth.formats.runs import RUN
 from troth.identity.binding import BINDING
 from troth.identity.documents import IDENTITY
+from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
 from troth.ledger.payouts import PAYOUTS
 from troth.verify.trace import CONSENT, ERASURE, WITHDRAWAL
@@ -58,7 +62,8 @@ def headings(text: str) -> set[str]:
 def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
-    return named | {BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL}
+    return named | {BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK,
+                    INVENTORY}
 
 
 @pytest.mark.parametrize("page", ["cli.md", "api.md"])

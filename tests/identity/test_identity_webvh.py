@@ -18,10 +18,11 @@ from troth.identity import webvh_write as write
 from troth.identity.did import key_did
 from troth.identity.keys import Ed25519KeyPair, Secp256k1KeyPair
 from troth.identity.resolution import InvalidDocument, NotFound, When, read_time
-from troth.identity.webvh import SeenHere, WebvhLog, WebvhMethod, Witnesses, hash58, read_webvh, signing_input
+from troth.identity.webvh import SeenHere, WebvhLog, WebvhMethod, Witnesses, hash58, read_webvh
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "did-webvh"
 NOW = 1_780_500_000
+MADE = "2026-06-01T00:00:00Z"
 LOGS = sorted(path.parent for path in VECTORS.glob("*/*/did.jsonl"))
 GOOD = [path for path in LOGS if not path.parent.name.startswith("negative-")]
 # What the specification forbids and these vectors do, so that Troth refuses them.
@@ -84,11 +85,7 @@ def resigned(line: dict[str, Any], signer: Ed25519KeyPair, previous: str) -> byt
     unsigned = {name: value for name, value in line.items() if name != "proof"}
     number = line["versionId"].partition("-")[0]
     unsigned["versionId"] = f"{number}-{hash58(jcs_of(unsigned | {'versionId': previous}))}"
-    text = write.multikey(signer.public)
-    options = {"type": "DataIntegrityProof", "cryptosuite": "eddsa-jcs-2022", "proofPurpose": "assertionMethod",
-               "verificationMethod": f"did:key:{text}#{text}"}
-    value = write.multibase_base58(signer.sign(signing_input(options, unsigned)))
-    return json.dumps(unsigned | {"proof": [options | {"proofValue": value}]}).encode()
+    return json.dumps(unsigned | {"proof": [write._proof(unsigned, signer, MADE)]}).encode()
 
 
 # -- other implementations' logs
@@ -329,9 +326,9 @@ def test_new_witnesses_where_there_were_none_approve_at_once() -> None:
 def test_approvals_that_count_for_nothing() -> None:
     _, data = started(witness=Witnesses(2, tuple(key_did(one.public) for one in WITNESSES)).to_dict())
     real = write.approve(data, WITNESSES[0], NOW)
-    stranger = {"versionId": real["versionId"], "proof": [write._proof({"versionId": real["versionId"]}, THIEF, "x")]}
+    stranger = {"versionId": real["versionId"], "proof": [write._proof({"versionId": real["versionId"]}, THIEF, MADE)]}
     unpublished = {"versionId": "2-" + REAL}
-    early = unpublished | {"proof": [write._proof(unpublished, WITNESSES[1], "x")]}
+    early = unpublished | {"proof": [write._proof(unpublished, WITNESSES[1], MADE)]}
     replayed = {"versionId": real["versionId"], "proof": early["proof"]}
     twice = {"versionId": real["versionId"], "proof": real["proof"] * 2}
     renamed = json.loads(json.dumps(real))

@@ -189,29 +189,32 @@ def import_inventories(party: Troth, found: Sequence[Inventory]) -> tuple[bytes,
 
     They must come in an order in which outputs come before they are used: ``in_order`` gives one.
     """
-    made: dict[bytes, bytes] = {}
+    made: dict[str, bytes] = {}
     claims = []
     for one in found:
-        inputs = dict.fromkeys(made[held.digest] for held in one.files if held.use == "input" and held.digest in made)
+        inputs = dict.fromkeys(made[name] for name in _names(one, "input") if name in made)
         claim = party.attest(INVENTORY, one.subjects(), one.body(), refs=[Ref("input", earlier) for earlier in inputs])
-        made |= {held.digest: claim for held in one.files if held.use == "output"}
+        made |= dict.fromkeys(_names(one, "output"), claim)
         claims.append(claim)
     return tuple(claims)
 
 
 def in_order(found: Sequence[Inventory]) -> tuple[Inventory, ...]:
-    """Inventories so that what makes a file comes before what uses it. Raises BadInput for a circle."""
-    left, done, ordered = list(found), set[bytes](), list[Inventory]()
-    outputs = {held.digest for one in found for held in one.files if held.use == "output"}
+    """Inventories so that what makes a file comes before what uses it, by their names. Raises BadInput for a circle."""
+    left, done, ordered = list(found), set[str](), list[Inventory]()
+    outputs = {name for one in found for name in _names(one, "output")}
     while left:
-        ready = [one for one in left if not {held.digest for held in one.files if held.use == "input"
-                                             and held.digest in outputs} - done]
+        ready = [one for one in left if not (set(_names(one, "input")) & outputs) - done]
         if not ready:
             raise BadInput("stages that use each other's outputs in a circle", actual=[one.name for one in left])
         ordered += ready
-        done |= {held.digest for one in ready for held in one.files if held.use == "output"}
+        done |= {name for one in ready for name in _names(one, "output")}
         left = [one for one in left if one not in ready]
     return tuple(ordered)
+
+
+def _names(one: Inventory, use: str) -> list[str]:
+    return [held.name for held in one.files if held.use == use]
 
 
 def facts_json(party: Troth, target: bytes) -> dict[str, Any]:

@@ -19,14 +19,18 @@ from troth.cli import (  # noqa: F401  (their commands)
     credential,
     dids,
     formats,
+    guardians,
+    identity,
     mandate,
     payouts,
+    person,
     runs,
     serve,
     swap,
     tlog,
 )
 from troth.cli.parts import (
+    Asked,
     Believed,
     Json,
     Opener,
@@ -37,7 +41,6 @@ from troth.cli.parts import (
     claim_body,
     claim_id,
     deal_app,
-    id_app,
     log_app,
     passphrase,
     read_file,
@@ -75,44 +78,6 @@ def demo(out: Annotated[Path, typer.Option("--out", help="Where its results go."
     summary = demos.study(console) if study else demos.tell(out, cheat, console, seed)
     if as_json:
         show(summary, True)
-
-
-@id_app.command("show")
-def id_show(home: Where = None, as_json: Json = False) -> None:
-    """Who this party is."""
-    with workspace(home) as party:
-        version, digest = party.keybook.head(party.did)
-        show({"name": party.name, "did": party.did, "account": "0x" + party.account.hex(), "document": digest.hex(),
-              "version": version, "log": party.log.key.vkey()}, as_json)
-
-
-@id_app.command("introduce")
-def id_introduce(to: Annotated[str, typer.Argument(help="Whom to: a DID.")], home: Where = None,
-                 as_json: Json = False) -> None:
-    """Hand this party's documents to another, so that it can check claims and seal data for this party."""
-    with workspace(home) as party:
-        party.introduce(to)
-        show({"introduced": party.did, "to": to}, as_json)
-
-
-@id_app.command("register")
-def id_register(home: Where = None, as_json: Json = False) -> None:
-    """Put this identity's newest document into the chain's registry, so that others see an older one for what it is."""
-    with workspace(home) as party:
-        entry, sent = party.register()
-        show({"entry": entry.hex(), "transactions": sent, "document": party.keybook.head(party.did)[1].hex()}, as_json)
-
-
-@id_app.command("history")
-def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; this party's own by default.")] = None,
-               home: Where = None, as_json: Json = False) -> None:
-    """Which documents an identity had since when, by the chain's registry: their SHA-256, and zeros once revoked."""
-    with workspace(home) as party:
-        records = [{"version": version, "document": record.value.hex(), "time": record.time, "block": record.block}
-                   for version, record in enumerate(party.records_of(did or party.did))]
-        show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
-            f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
-            or "not registered")
 
 
 @log_app.command("register")
@@ -212,7 +177,7 @@ def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
 
 
 @app.command()
-def verify(file: Path, trust: Believed = None, as_party: Opener = None,
+def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry: Asked = None,
            offline: Annotated[bool, typer.Option("--offline", help="Reach for nothing outside the file.")] = False,
            as_json: Json = False) -> None:
     """Check a bundle: numbered steps, and one of upheld, refuted, undecidable, pending."""
@@ -222,11 +187,12 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None,
     from troth.cli.show import report_table
     from troth.verify.trust import Trust
 
-    if offline and as_party:
-        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as or --offline.")
+    if offline and (as_party or registry):
+        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as, --registry or --offline.")
     believed = None if trust is None else Trust.from_bytes(read_file(trust))
     party = None if as_party is None else workspace(as_party)
-    report = verify_bundle(file, believed, party)
+    known = None if registry is None else workspace(registry).registered
+    report = verify_bundle(file, believed, party, known)
     if as_json:
         show(report.json(), True)
     else:

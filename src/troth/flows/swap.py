@@ -228,6 +228,12 @@ class Place:
                 return None
             raise
 
+    @property
+    def funded(self) -> bool:
+        """Whether the deposit was ever made."""
+        state = self.state
+        return state is not None and bool(state.joined)
+
     def deposit(self) -> None:
         """Open the deal and deposit, both or neither."""
         self.side.allow(self.leg.token, self.leg.amount)

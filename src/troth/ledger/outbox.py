@@ -25,6 +25,7 @@ from typing import Any
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.store.files import holding
+from troth.store.sqlite import write_ahead
 
 PENDING, INCLUDED, SAFE, FINALIZED, FAILED = "pending", "included", "safe", "finalized", "failed"
 EXPIRED = "expired"
@@ -154,8 +155,8 @@ class Outbox:
         except sqlite3.Error as error:
             raise OutsideFailed(f"the outbox {path} cannot be opened: {error}") from error
         try:
-            with self._alone(), self._translated():
-                self._db.execute("PRAGMA journal_mode=WAL")
+            with self._translated():
+                write_ahead(self._db, BUSY_SECONDS)
                 with self.writing(durable=True):
                     self._check()
         except BaseException:
@@ -164,15 +165,6 @@ class Outbox:
 
     def __repr__(self) -> str:
         return f"Outbox({self.path or 'in memory'})"
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Against others that open the file too: SQLite does not wait for its turn to change the journal's mode."""
-        if self.path is None:
-            yield
-        else:
-            with holding(f"{self.path}.lock", TURN, "another process is opening this outbox"):
-                yield
 
     def _check(self) -> None:
         (mark,) = self._db.execute("PRAGMA application_id").fetchone()
