@@ -135,6 +135,8 @@ def test_ethr_on_a_chain_that_is_set(tmp_path: Path) -> None:
     before = resolved(did, "--version-id", str(block - 1), at=tmp_path, TROTH_DID_ETHR=ethr)
     assert len(before["didDocument"]["verificationMethod"]) == 1
     assert before["didDocumentMetadata"]["nextVersionId"] == str(block)
+    assert resolved(f"{did}?versionId={block - 1}", at=tmp_path, TROTH_DID_ETHR=ethr) == before
+    assert troth("did", "resolve", f"{did}?versionId=1", "--version-id", "1", at=tmp_path, status=2)
     assert troth("did", "resolve", did, "--at", "2999-01-01T00:00:00Z", at=tmp_path, status=4, TROTH_DID_ETHR=ethr)
     assert troth("did", "resolve", did, at=tmp_path, status=2, TROTH_DID_ETHR="one=two")
 

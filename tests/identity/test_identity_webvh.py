@@ -377,6 +377,28 @@ def test_an_entry_that_its_own_key_signed_and_breaks_a_rule(change: Callable[[di
         checked(bent(change))
 
 
+def test_a_first_version_that_its_identifier_does_not_hash() -> None:
+    """Whoever takes another's SCID can write and sign the rest of a first entry as they like."""
+    did, data = started()
+    (entry,) = lines(data.replace(read_webvh(did)[0].encode(), REAL.encode()))
+    with pytest.raises(Refuted, match="not the one hashed"):
+        checked(resigned(entry, ONE, REAL))
+
+
+def test_two_versions_of_one_moment() -> None:
+    whole = lines(two())
+    with pytest.raises(Refuted, match="out of its time"):
+        checked(bent(lambda entry: entry.update(versionTime=whole[0]["versionTime"])))
+
+
+@pytest.mark.parametrize(("threshold", "numbers"), [(0, (1,)), (2, (1,)), (1, ()), (-1, (1,)), (2, (1, 1)),
+                                                    (1, (1, 1))])
+def test_witness_lists_that_count_nobody_or_somebody_twice(threshold: int, numbers: tuple[int, ...]) -> None:
+    names = tuple(key_did(pair(number).public) for number in numbers)
+    with pytest.raises(BadInput, match="threshold"):
+        Witnesses.of(Witnesses(threshold, names).to_dict())
+
+
 def test_a_key_of_another_suite_updates_nothing() -> None:
     other = write.multibase_base58(Secp256k1KeyPair(bytes([7]) * 32).public.multikey)
     with pytest.raises(BadInput, match="Ed25519"):
