@@ -13,7 +13,9 @@ def skills_page(tree: Mapping[str, Any], holder: str) -> str:
     badges = [badge for skill in _walk(tree) for badge in skill["badges"]]
     upheld = sum(1 for badge in badges if badge["outcome"] == "upheld")
     places = sum(1 for skill in _walk(tree) if skill["badges"])
-    lead = f"{_many(len(badges), 'badge')} at {_many(places, 'skill')}; {upheld} upheld." if badges else "No badges here."
+    lead = "No badges here."
+    if badges:
+        lead = f"{_many(len(badges), 'badge')} at {_many(places, 'skill')}; {upheld} upheld."
     body = (f'<main><h1>Skills</h1><p class="lead">{text(lead)}</p><p>Holder <code>{text(holder)}</code></p>'
             f'<ul class="skills">{"".join(map(_skill, tree["below"]))}</ul>'
             '<p class="soft">A badge is its issuer\'s word that the criteria were met. Whether you believe the issuer '
