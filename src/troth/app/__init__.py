@@ -9,6 +9,7 @@
         log/            the claims issued and received
         blocks/         bytes by CID
         wraps/          data keys wrapped to this party or by it, deletable
+        wallet/         credentials, their identities and what was shown (troth.app.wallet)
         contracts.json  addresses of the contracts this workspace uses
         outbox.sqlite   the acts asked for on chains, and every transaction signed for them
         deals-*.sqlite  an index of a Book, made again from the chain when deleted
