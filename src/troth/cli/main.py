@@ -181,11 +181,13 @@ def pull(home: Where = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
-           as_json: Json = False) -> None:
+def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
+           plain: Annotated[bool, typer.Option("--plain", help="Without cosignatures, for readers who pin no "
+                                               "witness.")] = False,
+           home: Where = None, as_json: Json = False) -> None:
     """Write a claim, what it rests on and the proofs into one file."""
     with workspace(home) as party:
-        show({"claims": party.bundle(claim_id(target), output), "output": str(output)}, as_json)
+        show({"claims": party.bundle(claim_id(target), output, plain=plain), "output": str(output)}, as_json)
 
 
 @app.command()
