@@ -1,7 +1,8 @@
-"""Certificates and tokens of a local authority, for tests."""
+"""What several tests of this room use: a clock, a lineage, certificates of a local authority."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -9,8 +10,32 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from troth.app import Troth
+
+PASSPHRASE = "correct horse"
 Issued = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 START = datetime.fromtimestamp(1_780_000_000, UTC)
+
+
+@dataclass
+class FixedClock:
+    """A clock that a test sets."""
+
+    time: int = 1_790_000_000
+
+    def now(self) -> int:
+        return self.time
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A sponsor's model with all that it rests on. ``params``: the model's bytes."""
+
+    party: Troth
+    model: bytes
+    validation: bytes
+    sealed: bytes
+    params: bytes
 
 
 def authority(name: str, *, length: int | None = None, issuer: Issued | None = None) -> Issued:

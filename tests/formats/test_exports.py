@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from formats_parts import Lineage
 
-from conftest import Lineage
 from troth.app import Troth, formats
 from troth.core.claims import Ref, Subject
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable

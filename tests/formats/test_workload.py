@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from formats_parts import PASSPHRASE, FixedClock
 from workload_parts import NOW, SECRET, Issuer
 
-from conftest import PASSPHRASE, FixedClock
 from troth.app import Settings, Troth, file_subject, verify_bundle
 from troth.app.workload import attest_as_workload, command_tokens, github_tokens
 from troth.core.claims import Evidence, Statement
