@@ -48,10 +48,11 @@ def authority(name: str, *, length: int | None = None, issuer: Issued | None = N
 
 def issue(name: str, above: x509.Certificate, above_key: ec.EllipticCurvePrivateKey, *,
           purpose: str = "code") -> Issued:
-    """A leaf. purpose: ``code``; ``tls``, ``ca`` or ``critical`` for one that is not for signing models."""
+    """A leaf. purpose: ``code``; ``tls``, ``ca``, ``critical`` or ``expired`` for one that signs no model."""
     key = ec.generate_private_key(ec.SECP256R1())
     use = ExtendedKeyUsageOID.SERVER_AUTH if purpose == "tls" else ExtendedKeyUsageOID.CODE_SIGNING
-    builder = _builder(name, above.subject, key).add_extension(_usage(signs=purpose != "ca"), True).add_extension(
+    days = 1 if purpose == "expired" else 3_650
+    builder = _builder(name, above.subject, key, days).add_extension(_usage(signs=purpose != "ca"), True).add_extension(
         x509.ExtendedKeyUsage([use]), False)
     if purpose == "critical":
         builder = builder.add_extension(
@@ -63,10 +64,11 @@ def _name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _builder(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey,
+             days: int = 3_650) -> x509.CertificateBuilder:
     return x509.CertificateBuilder().subject_name(_name(name)).issuer_name(issuer).public_key(
         key.public_key()).serial_number(x509.random_serial_number()).not_valid_before(START).not_valid_after(
-            START + timedelta(days=3_650))
+            START + timedelta(days=days))
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
