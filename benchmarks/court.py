@@ -1,7 +1,7 @@
 """Gas of every act of a jury and its seat, of a whole case, and of a job's publication, on the embedded chain.
 
 Every slot is cold at the start of a transaction, and wei is already held. A case is a first jury of 3 seats, each
-another juror's, in a pool of 24 tickets. The peer is an ERC-20 transfer to a holder in the same run.
+another juror's, in a pool of 12 tickets. The peer is an ERC-20 transfer to a holder in the same run.
 
 Run: python -m benchmarks court
 """
@@ -106,7 +106,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     gas: dict[str, int] = {}
     gas["peer: ERC-20 transfer"] = bench.gas(bench.token.transfer, bench.senders[owner], client, 1)
     for juror in jurors:
-        gas["stake, 2 tickets"] = bench.gas(bench.jury.stake, juror, 2 * bench.rules.unit)
+        gas["stake, 1 ticket"] = bench.gas(bench.jury.stake, juror, bench.rules.unit)
     bench.clock.advance(1)
     deal = bench.to_court()
     gas["jobs: publish"] = bench.gas(bench.jobs.publish, client, deal, 0)

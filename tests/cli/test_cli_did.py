@@ -107,6 +107,20 @@ def test_a_workspace_knows_its_own_documents(tmp_path: Path) -> None:
     assert "no passphrase" in troth("did", "resolve", me, at=tmp_path, status=2).stderr
 
 
+def test_a_did_webvh_of_ones_own(tmp_path: Path) -> None:
+    secret = {"TROTH_PASSPHRASE": "correct horse"}
+    troth("init", at=tmp_path, **secret)
+    made = json.loads(troth("did", "publish", "example.com:org", "-o", "www", "--json", at=tmp_path, **secret).stdout)
+    assert made["log"] == "www/org/did.jsonl"
+    for word in ("rotate", "end"):
+        troth("did", word, made["did"], "-o", "www", at=tmp_path, **secret)
+    assert len((tmp_path / "www" / "org" / "did.jsonl").read_text().splitlines()) == 3
+    assert "does not hold the key" in troth("did", "rotate", made["did"], "-o", "www", at=tmp_path, status=2,
+                                            **secret).stderr
+    assert troth("did", "publish", "example.com", "-o", "www", "--threshold", "1", at=tmp_path, status=2, **secret)
+    assert troth("did", "publish", "127.0.0.1", "-o", "www", at=tmp_path, status=2, **secret)
+
+
 def test_ethr_on_a_chain_that_is_set(tmp_path: Path) -> None:
     with EmbeddedChain(str(tmp_path / "chain")) as chain:
         alice = Sender(chain.web3, keccak256(b"alice"))
@@ -121,6 +135,8 @@ def test_ethr_on_a_chain_that_is_set(tmp_path: Path) -> None:
     before = resolved(did, "--version-id", str(block - 1), at=tmp_path, TROTH_DID_ETHR=ethr)
     assert len(before["didDocument"]["verificationMethod"]) == 1
     assert before["didDocumentMetadata"]["nextVersionId"] == str(block)
+    assert resolved(f"{did}?versionId={block - 1}", at=tmp_path, TROTH_DID_ETHR=ethr) == before
+    assert troth("did", "resolve", f"{did}?versionId=1", "--version-id", "1", at=tmp_path, status=2)
     assert troth("did", "resolve", did, "--at", "2999-01-01T00:00:00Z", at=tmp_path, status=4, TROTH_DID_ETHR=ethr)
     assert troth("did", "resolve", did, at=tmp_path, status=2, TROTH_DID_ETHR="one=two")
 

@@ -104,7 +104,7 @@ def drawn(world: Courts, dispute: int, extra: bytes) -> tuple[Account, ...]:
     # Once is enough unless most of the pool may not judge.
     for _ in range(20):
         world.jury.draw(KEEP_ALIVE, dispute, extra)
-        found = world.court().disputes[dispute].rounds[-1]
+        found = world.jury.dispute(dispute).rounds[-1]
         if found.drawn_at:
             break
     assert found.drawn_at
@@ -114,8 +114,8 @@ def drawn(world: Courts, dispute: int, extra: bytes) -> tuple[Account, ...]:
 def voted(world: Courts, dispute: int, says: int | Mapping[Account, int | None] | Callable[[Account], int | None]) \
         -> None:
     """The drawn jurors commit and reveal; None is silence. Afterwards the appeal period runs."""
-    number = len(world.court().disputes[dispute].rounds) - 1
-    jurors = sorted({juror for juror, _ in world.court().disputes[dispute].rounds[-1].seats})
+    rounds = world.jury.dispute(dispute).rounds
+    number, jurors = len(rounds) - 1, sorted({juror for juror, _ in rounds[-1].seats})
     choices = {juror: says if isinstance(says, int) else says.get(juror) if isinstance(says, Mapping) else says(juror)
                for juror in jurors}
     for juror, choice in choices.items():
@@ -137,7 +137,7 @@ def over(world: Courts, dispute: int) -> None:
     """The appeal period passes; everybody is paid and the ruling is told."""
     world.advance(RULES.appeal)
     world.jury.execute_ruling(KEEP_ALIVE, dispute)
-    for number in range(len(world.court().disputes[dispute].rounds)):
+    for number in range(len(world.jury.dispute(dispute).rounds)):
         world.jury.settle(KEEP_ALIVE, dispute, number)
 
 
@@ -163,9 +163,14 @@ def gained(world: Courts, who: Account) -> int:
 
 def worth(world: Courts, who: Account) -> int:
     """Wei that are the account's: its own, its credit and its stakes."""
+    return worths(world, (who,))[who]
+
+
+def worths(world: Courts, accounts: tuple[Account, ...]) -> dict[Account, int]:
+    """The same for several, with one look at the court."""
     court = world.court()
-    staked = sum(RULES.unit for one in court.tickets if one.juror == who and not one.gone)
-    return world.coins(who) + court.credits.get(who, 0) + staked
+    return {who: world.coins(who) + court.credits.get(who, 0)
+            + sum(RULES.unit for one in court.tickets if one.juror == who and not one.gone) for who in accounts}
 
 
 def refused(code: str, act: Callable[..., object], *arguments: object) -> None:

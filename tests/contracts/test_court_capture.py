@@ -20,6 +20,7 @@ from contracts.court_parts import (
     refused,
     voted,
     worth,
+    worths,
 )
 from ports.courts import JURORS, RULES, SEATS, SINK, EvmCourts, ManualBlocks, MemoryCourts
 from stateful.jury_machine import chosen
@@ -48,7 +49,7 @@ def begun(world: Courts, by: Account, size: int = SEATS, excluded: tuple[Account
 
 
 def last(world: Courts, dispute: int) -> Round:
-    return world.court().disputes[dispute].rounds[-1]
+    return world.jury.dispute(dispute).rounds[-1]
 
 
 def as_the_seed_says(world: Courts, dispute: int, pool: tuple[int, ...], barred: set[Account]) -> bool:
@@ -61,10 +62,10 @@ def as_the_seed_says(world: Courts, dispute: int, pool: tuple[int, ...], barred:
 def all_settled(world: Courts) -> None:
     """Every dispute's periods pass, and every round is paid."""
     world.advance(RULES.longest)
-    for dispute, found in enumerate(world.court().disputes):
-        for number, one in enumerate(found.rounds):
-            if not one.settled:
-                world.jury.settle(KEEP_ALIVE, dispute, number)
+    waiting = [(dispute, number) for dispute, found in enumerate(world.court().disputes)
+               for number, one in enumerate(found.rounds) if not one.settled]
+    for dispute, number in waiting:
+        world.jury.settle(KEEP_ALIVE, dispute, number)
 
 
 def test_tickets_held_elsewhere_choose_no_jury(world: EvmCourts) -> None:
@@ -77,7 +78,7 @@ def test_tickets_held_elsewhere_choose_no_jury(world: EvmCourts) -> None:
         refused("ExcludesTooMany", begun, world, RIVAL, 15, excluded)
     refused("ExcludesTooMany", world.jury.create_dispute, CHEAT, 2, Case(15, others[0], others[1:4]).encode(),
             15 * RULES.fee)
-    # The widest that are: one over all, one over two thirds of the rest; one stays unfinished, one is complete.
+    # The widest that are: one over all, one over all but a few; the first stays unfinished, the second is complete.
     begun(world, CHEAT, 15)
     held, extra = begun(world, CHEAT, 15, (*others[:2], *others[:2], CHEAT))
     case, words = begun(world, CLIENT)
@@ -106,7 +107,7 @@ def test_a_jury_of_ones_own_is_appealed_and_pays() -> None:
     for salt in range(99):
         world = MemoryCourts(blocks=ManualBlocks(bytes([salt])))
         fill(world, 3, (*JURORS[:10], *cheats))
-        before = {who: worth(world, who) for who in (*JURORS, *cheats)}
+        before = worths(world, (*JURORS, *cheats))
         dispute, extra = begun(world, CLIENT)
         first = drawn(world, dispute, extra)
         if sum(juror in cheats for juror in first) == 2:
@@ -136,7 +137,7 @@ def test_a_stake_lost_elsewhere_excuses_nothing(world: EvmCourts) -> None:
     mine, weight = [one for one in junk_seats if one[0] == CHEAT], sum(juror == CHEAT for juror, _ in seats)
     friends = sum(juror == RIVAL for juror, _ in junk_seats)
     assert min(len(mine), weight, friends) > 0
-    before = {who: worth(world, who) for who in (*JURORS, CHEAT, RIVAL)}
+    before = worth(world, CHEAT)
     # In the junk round the friend alone speaks; in the case the cheat says 1 and all others 2.
     for dispute, says in ((junk, {RIVAL: 1}), (case, {who: 1 if who == CHEAT else 2 for who, _ in seats})):
         for juror in {who for who, _ in last(world, dispute).seats} & set(says):
@@ -150,9 +151,9 @@ def test_a_stake_lost_elsewhere_excuses_nothing(world: EvmCourts) -> None:
     world.advance(RULES.reveal + RULES.appeal)
     world.jury.settle(CHEAT, junk, 0)
     # Its stake went to the sink, and its friend has the fee and nothing of it.
-    assert worth(world, CHEAT) == before[CHEAT] - (weight + len(mine)) * RULES.penalty
-    assert world.court().credits[SINK] == (5 - friends) * RULES.penalty + 5 * RULES.fee % friends
-    assert world.court().credits[RIVAL] == friends * (RULES.penalty + 5 * RULES.fee // friends)
+    assert worth(world, CHEAT) == before - (weight + len(mine)) * RULES.penalty
+    assert world.jury.credit(SINK) == (5 - friends) * RULES.penalty + 5 * RULES.fee % friends
+    assert world.jury.credit(RIVAL) == friends * (RULES.penalty + 5 * RULES.fee // friends)
     had = world.court().credits
     world.jury.settle(CHEAT, case, 0)
     now = world.court().credits
@@ -165,7 +166,7 @@ def test_a_stake_lost_elsewhere_excuses_nothing(world: EvmCourts) -> None:
 def test_silence_in_many_rounds_costs_a_ticket_once(world: EvmCourts) -> None:
     """The ticket is gone with the first; its record serves until the last of its rounds is settled."""
     fill(world, 1)
-    before = {who: worth(world, who) for who in JURORS}
+    before = worths(world, JURORS)
     for dispute, extra in [begun(world, CLIENT, 5) for _ in range(3)]:
         drawn(world, dispute, extra)
     seats = Counter(seat for dispute in range(3) for seat in last(world, dispute).seats)
@@ -174,14 +175,15 @@ def test_silence_in_many_rounds_costs_a_ticket_once(world: EvmCourts) -> None:
     world.advance(RULES.commit + RULES.reveal + RULES.appeal)
     first = next(dispute for dispute in range(3) if (juror, ticket) in last(world, dispute).seats)
     world.jury.settle(KEEP_ALIVE, first, 0)
-    assert (world.court().tickets[ticket].gone, world.court().tickets[ticket].serving) == (True, most - 1)
-    assert ticket not in world.court().pool
+    court = world.court()
+    assert (court.tickets[ticket].gone, court.tickets[ticket].serving) == (True, most - 1)
+    assert ticket not in court.pool
     for act in (world.jury.unstake, world.jury.take):
         refused("BadTicket", act, juror, (ticket,))
     all_settled(world)
-    for who in JURORS:
-        assert worth(world, who) == before[who] - RULES.penalty * any(seat[0] == who for seat in seats)
-    assert world.court().credits[SINK] == len(seats) * RULES.penalty + 3 * 5 * RULES.fee
+    assert worths(world, JURORS) == {who: before[who] - RULES.penalty * any(seat[0] == who for seat in seats)
+                                     for who in JURORS}
+    assert world.jury.credit(SINK) == len(seats) * RULES.penalty + 3 * 5 * RULES.fee
     assert not any(one.serving for one in world.court().tickets)
     # Who was fined may stake again.
     world.jury.stake(juror, RULES.unit)
@@ -196,87 +198,98 @@ def test_nobody_holds_a_juror_that_leaves(world: EvmCourts) -> None:
         world.mine(RULES.delay + 1)
         world.jury.seed(CHEAT, dispute)
         world.jury.draw(CHEAT, dispute, Case(5).encode(), 4)
-    (kept, _), *_ = (drawn(world, case, extra), last(world, case).seats)[1]
-    serving = {ticket for _, ticket in last(world, case).seats}
+    drawn(world, case, extra)
+    serving = last(world, case).seats
+    kept, kept_ticket = serving[0]
     seated = {seat for dispute, _ in junk for seat in last(world, dispute).seats}
-    juror, ticket = next(seat for seat in sorted(seated) if seat[1] not in serving)
-    kept_ticket = next(number for who, number in last(world, case).seats if who == kept)
+    juror, ticket = min(seated - set(serving))
     world.jury.unstake(juror, (ticket,))
     world.jury.unstake(kept, (kept_ticket,))
     assert not {ticket, kept_ticket} & set(world.court().pool)
     refused("TooEarly", world.jury.take, juror, (ticket,))
     world.advance(RULES.draw)
     world.jury.take(juror, (ticket,))
-    assert world.court().credits[juror] == RULES.unit
+    assert world.jury.credit(juror) == RULES.unit
     refused("Serving", world.jury.take, kept, (kept_ticket,))
     all_settled(world)
     # It said nothing: what is left of the stake was credited, and the fees of what was never drawn went back.
-    assert world.court().credits[kept] == RULES.unit - RULES.penalty
-    assert world.court().credits[CHEAT] == 2 * 5 * RULES.fee
+    assert world.jury.credit(kept) == RULES.unit - RULES.penalty
+    assert world.jury.credit(CHEAT) == 2 * 5 * RULES.fee
 
 
 def test_a_pool_that_changes_after_the_start_changes_no_seat(world: EvmCourts) -> None:
     """Others come, all that were there leave, some are fined in between: the jury is of the pool before the start."""
-    fill(world, 2)
-    old, extra = begun(world, CLIENT)
+    size = 7
+    fill(world, 2, JURORS[:8])
+    old, extra = begun(world, CLIENT, 5)
     drawn(world, old, extra)
     world.advance(RULES.commit + RULES.reveal + RULES.appeal)
     pool = world.court().pool
-    case, extra = begun(world, CLIENT, 15 - 4)
+    case, extra = begun(world, CLIENT, size)
     world.mine(RULES.delay + 1)
     world.jury.seed(KEEP_ALIVE, case)
     world.jury.settle(KEEP_ALIVE, old, 0)
-    fined = [number for number, one in enumerate(world.court().tickets) if one.gone]
-    assert len(fined) == SEATS
+    fined = {number for number, one in enumerate(world.court().tickets) if one.gone}
+    assert len(fined) == 5
     world.jury.stake(CHEAT, 32 * RULES.unit)
-    for juror in JURORS:
-        mine = [n for n, one in enumerate(world.court().tickets) if one.juror == juror and not one.gone]
-        if mine:
-            world.jury.unstake(juror, tuple(mine))
-    assert all(world.court().tickets[number].juror == CHEAT for number in world.court().pool)
+    for number, juror in enumerate(JURORS[:8]):
+        world.jury.unstake(juror, tuple({2 * number, 2 * number + 1} - fined))
+    court = world.court()
+    assert all(court.tickets[number].juror == CHEAT for number in court.pool)
     world.advance(RULES.draw - 1)
     world.jury.draw(KEEP_ALIVE, case, extra, 5)
     world.jury.draw(KEEP_ALIVE, case, extra)
     assert as_the_seed_says(world, case, pool, {CLIENT})
-    assert world.jury.pool_at(last(world, case).start - 1) == pool
     # A ticket that is gone keeps its seat: its juror may vote, on a deposit of its own, and is paid as any other.
-    juror = next(juror for juror, ticket in last(world, case).seats if ticket in fined)
+    seats = last(world, case).seats
+    juror = next(juror for juror, ticket in seats if ticket in fined)
     before = worth(world, juror)
     voted(world, case, lambda one: 1 if one == juror else None)
     all_settled(world)
-    silent = sum(one.gone for one in world.court().tickets) - SEATS
-    assert silent + sum(who == juror or ticket in fined for who, ticket in last(world, case).seats) == 15 - 4
-    weight = sum(who == juror for who, _ in last(world, case).seats)
-    assert worth(world, juror) == before + (15 - 4) * RULES.fee // weight * weight
+    weight = sum(who == juror for who, _ in seats)
+    assert worth(world, juror) == before + size * RULES.fee // weight * weight
+    silent = {ticket for who, ticket in seats if who != juror} | fined
+    assert {number for number, one in enumerate(world.court().tickets) if one.gone} == silent
+    assert world.jury.credit(SINK) == (len(silent) * RULES.penalty + 5 * RULES.fee
+                                        + size * RULES.fee % weight)
 
 
 def test_exhausting_a_jurors_cash_costs_its_fees(world: EvmCourts) -> None:
     """To silence a juror with cash for so many votes, somebody pays it so many fees; then it loses a penalty a ticket,
     which nobody gets."""
-    juror, votes = JURORS[0], 4
-    fill(world, 3)
+    juror, votes, size = JURORS[0], 3, 9
+    fill(world, 3, JURORS[:6])
     world.sender(juror).send(SINK, b"", value=world.coins(juror) - votes * RULES.penalty)
-    spent, served, number = worth(world, CHEAT), 0, 0
+    before, had = world.coins(CHEAT), worth(world, juror)
+    served: dict[int, int] = {}
+    disputes = 0
     while world.coins(juror) >= RULES.penalty:
-        dispute, extra = begun(world, CHEAT, 15)
+        dispute, extra = begun(world, CHEAT, size)
         drawn(world, dispute, extra)
-        weight = world.jury.deposit(dispute, juror) // RULES.penalty
-        if weight * RULES.penalty > world.coins(juror):
-            break
-        if weight:
+        disputes += 1
+        if 0 < world.jury.deposit(dispute, juror) <= world.coins(juror):
+            served[dispute] = world.jury.deposit(dispute, juror) // RULES.penalty
             committed(world, dispute, juror, world.jury.vote_hash(dispute, 0, juror, 1, bytes(32)))
-            served += weight
-        number = dispute + 1
-    had = worth(world, juror)
+    assert sum(served.values()) == votes
+    # Its cash is gone: in one more round it must be silent.
+    while True:
+        dispute, extra = begun(world, CHEAT, size)
+        drawn(world, dispute, extra)
+        disputes += 1
+        if world.jury.deposit(dispute, juror):
+            break
     world.advance(RULES.commit)
-    for dispute in range(number):
-        if world.court().disputes[dispute].rounds[0].votes.get(juror):
-            world.jury.reveal(juror, dispute, 1, bytes(32))
+    for dispute in served:
+        world.jury.reveal(juror, dispute, 1, bytes(32))
     all_settled(world)
-    mine = [n for n, one in enumerate(world.court().tickets) if one.juror == juror]
-    lost = sum(world.court().tickets[n].gone for n in mine)
-    assert served >= votes - 2
-    assert spent - worth(world, CHEAT) == 15 * RULES.fee * len(world.court().disputes) >= served * RULES.fee
-    # Nobody else spoke, so it has the whole fees of the rounds that it served in.
-    rounds = sum(bool(found.rounds[0].votes.get(juror)) for found in world.court().disputes[:number])
-    assert worth(world, juror) >= had + served * RULES.penalty + rounds * 14 * RULES.fee - lost * RULES.penalty
+    court = world.court()
+    assert before - world.coins(CHEAT) == disputes * size * RULES.fee >= votes * RULES.fee
+    assert not court.credits.get(CHEAT)
+    lost = sum(one.gone for one in court.tickets if one.juror == juror)
+    assert lost >= 1
+    # Here nobody else speaks, so that it has all the fees of the rounds that it serves in.
+    paid = sum(size * RULES.fee // weight * weight for weight in served.values())
+    assert paid >= votes * RULES.fee
+    assert worth(world, juror) == had + paid - lost * RULES.penalty
+    silent = sum(one.gone for one in court.tickets)
+    assert court.credits[SINK] == silent * RULES.penalty + (disputes * size * RULES.fee - paid)

@@ -16,8 +16,10 @@ from troth.formats.links import LINK
 from troth.formats.runs import RUN
 from troth.identity.binding import BINDING
 from troth.identity.documents import IDENTITY
+from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
 from troth.ledger.payouts import PAYOUTS
+from troth.verify.content import KIND as SIGNATURE
 from troth.verify.trace import CONSENT, ERASURE, WITHDRAWAL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +63,10 @@ def headings(text: str) -> set[str]:
 def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
-    return named | {RUN, LINK, INVENTORY, BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL}
+    return named | {
+        BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
+        SIGNATURE,
+    }
 
 
 @pytest.mark.parametrize("page", ["cli.md", "api.md"])

@@ -25,6 +25,7 @@ from troth.identity.resolution import (
     code,
     parts,
     read_time,
+    read_url,
     refused,
     write_time,
 )
@@ -199,6 +200,17 @@ def test_long_did_peer_4_with_two_methods_of_one_name_is_refused() -> None:
 def test_what_is_no_did_is_refused(did: str) -> None:
     with pytest.raises(BadInput, match="not a DID"):
         parts(did)
+
+
+def test_did_urls_that_ask_for_a_version() -> None:
+    assert read_url("did:x:y") == ("did:x:y", When())
+    assert read_url("did:x:y?versionId=1-a%20b") == ("did:x:y", When("1-a b"))
+    assert read_url("did:x:y?versionTime=1970-01-01T00:01:00Z") == ("did:x:y", When(time=60))
+    assert read_url("did:x:y?versionTime=1970-01-01T00%3A01%3A00Z") == ("did:x:y", When(time=60))
+    for wrong in ("did:x:y?", "did:x:y?versionId=", "did:x:y?versionId=1&versionTime=2", "did:x:y?service=files",
+                  "did:x:y/path?versionId=1", "did:x:y#a?versionId=1", "did:x:y?versionTime=1", "?versionId=1"):
+        with pytest.raises(BadInput):
+            read_url(wrong)
 
 
 def test_an_unknown_method_is_not_supported() -> None:

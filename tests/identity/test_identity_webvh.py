@@ -18,10 +18,11 @@ from troth.identity import webvh_write as write
 from troth.identity.did import key_did
 from troth.identity.keys import Ed25519KeyPair, Secp256k1KeyPair
 from troth.identity.resolution import InvalidDocument, NotFound, When, read_time
-from troth.identity.webvh import SeenHere, WebvhLog, WebvhMethod, Witnesses, hash58, read_webvh, signing_input
+from troth.identity.webvh import SeenHere, WebvhLog, WebvhMethod, Witnesses, hash58, read_webvh
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "did-webvh"
 NOW = 1_780_500_000
+MADE = "2026-06-01T00:00:00Z"
 LOGS = sorted(path.parent for path in VECTORS.glob("*/*/did.jsonl"))
 GOOD = [path for path in LOGS if not path.parent.name.startswith("negative-")]
 # What the specification forbids and these vectors do, so that Troth refuses them.
@@ -84,11 +85,7 @@ def resigned(line: dict[str, Any], signer: Ed25519KeyPair, previous: str) -> byt
     unsigned = {name: value for name, value in line.items() if name != "proof"}
     number = line["versionId"].partition("-")[0]
     unsigned["versionId"] = f"{number}-{hash58(jcs_of(unsigned | {'versionId': previous}))}"
-    text = write.multikey(signer.public)
-    options = {"type": "DataIntegrityProof", "cryptosuite": "eddsa-jcs-2022", "proofPurpose": "assertionMethod",
-               "verificationMethod": f"did:key:{text}#{text}"}
-    value = write.multibase_base58(signer.sign(signing_input(options, unsigned)))
-    return json.dumps(unsigned | {"proof": [options | {"proofValue": value}]}).encode()
+    return json.dumps(unsigned | {"proof": [write._proof(unsigned, signer, MADE)]}).encode()
 
 
 # -- other implementations' logs
@@ -329,9 +326,9 @@ def test_new_witnesses_where_there_were_none_approve_at_once() -> None:
 def test_approvals_that_count_for_nothing() -> None:
     _, data = started(witness=Witnesses(2, tuple(key_did(one.public) for one in WITNESSES)).to_dict())
     real = write.approve(data, WITNESSES[0], NOW)
-    stranger = {"versionId": real["versionId"], "proof": [write._proof({"versionId": real["versionId"]}, THIEF, "x")]}
+    stranger = {"versionId": real["versionId"], "proof": [write._proof({"versionId": real["versionId"]}, THIEF, MADE)]}
     unpublished = {"versionId": "2-" + REAL}
-    early = unpublished | {"proof": [write._proof(unpublished, WITNESSES[1], "x")]}
+    early = unpublished | {"proof": [write._proof(unpublished, WITNESSES[1], MADE)]}
     replayed = {"versionId": real["versionId"], "proof": early["proof"]}
     twice = {"versionId": real["versionId"], "proof": real["proof"] * 2}
     renamed = json.loads(json.dumps(real))
@@ -374,10 +371,32 @@ def test_approvals_that_count_for_nothing() -> None:
     (lambda entry: entry.update(more=1), "five members"),
     (lambda entry: entry.update(parameters=[]), "parameters that are an object"),
     (lambda entry: entry.update(versionId="3-x"), "does not follow"),
-], ids=str)
+], ids=lambda value: value if isinstance(value, str) else "change")
 def test_an_entry_that_its_own_key_signed_and_breaks_a_rule(change: Callable[[dict[str, Any]], Any], word: str) -> None:
     with pytest.raises((Refuted, BadInput), match=word):
         checked(bent(change))
+
+
+def test_a_first_version_that_its_identifier_does_not_hash() -> None:
+    """Whoever takes another's SCID can write and sign the rest of a first entry as they like."""
+    did, data = started()
+    (entry,) = lines(data.replace(read_webvh(did)[0].encode(), REAL.encode()))
+    with pytest.raises(Refuted, match="not the one hashed"):
+        checked(resigned(entry, ONE, REAL))
+
+
+def test_two_versions_of_one_moment() -> None:
+    whole = lines(two())
+    with pytest.raises(Refuted, match="out of its time"):
+        checked(bent(lambda entry: entry.update(versionTime=whole[0]["versionTime"])))
+
+
+@pytest.mark.parametrize(("threshold", "numbers"), [(0, (1,)), (2, (1,)), (1, ()), (-1, (1,)), (2, (1, 1)),
+                                                    (1, (1, 1))])
+def test_witness_lists_that_count_nobody_or_somebody_twice(threshold: int, numbers: tuple[int, ...]) -> None:
+    names = tuple(key_did(pair(number).public) for number in numbers)
+    with pytest.raises(BadInput, match="threshold"):
+        Witnesses.of(Witnesses(threshold, names).to_dict())
 
 
 def test_a_key_of_another_suite_updates_nothing() -> None:

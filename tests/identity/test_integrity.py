@@ -230,6 +230,22 @@ def test_the_last_link_of_a_chain_needs_the_first() -> None:
         di.verify_proofs(swapped, ISSUER, WANTED, RESOLVE)
 
 
+def test_a_link_signs_over_the_very_proof_before_it() -> None:
+    """Another good proof of the same signer under the same id is not the one that was signed over."""
+    other = di.prove(di.unsecured(CHAINED), SIGNERS[0], di.Options(NOW - 5, id="urn:uuid:1-0"))
+    with pytest.raises(Refuted, match="wrong proof"):
+        di.verify_proofs(CHAINED | {"proof": [other, CHAINED["proof"][1]]}, ISSUER, WANTED, RESOLVE)
+
+
+def test_contexts_may_be_added_behind_and_are_noted_but_never_exchanged() -> None:
+    base = DOCUMENT["@context"]
+    longer = di.verify_proofs(SECURED | {"@context": [*base, "https://more.example"]}, ISSUER, WANTED, RESOLVE)
+    assert "goes on after what was signed" in longer.notes[0]
+    for changed in (["https://other.example"], ["https://more.example", *base], [], "x"):
+        with pytest.raises(Refuted, match="does not begin with"):
+            di.verify_proofs(SECURED | {"@context": changed}, ISSUER, WANTED, RESOLVE)
+
+
 def test_a_chain_that_goes_round_is_refused() -> None:
     round_ = copy.deepcopy(CHAINED)
     round_["proof"][0]["previousProof"] = "urn:uuid:1-1"

@@ -6,6 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from web3 import Web3
+
+from ports.anvil import mine
+from ports.anvil_world import AnvilWorld
 from ports.books import START, MemoryWorld, account
 from ports.evm_world import DEPLOYER, EvmWorld
 from troth.core.encoding import keccak256
@@ -13,6 +17,7 @@ from troth.core.jury_state import Jury, Rules
 from troth.core.terms import Account
 from troth.ledger.artefacts import code_hash
 from troth.ledger.chains.clocks import ManualClock
+from troth.ledger.chains.rpc import request
 from troth.ledger.court import EvmJury, EvmSeat, jury_spec, seat_spec
 from troth.ledger.deploy import code_at
 from troth.ledger.memory import Policy
@@ -45,16 +50,16 @@ class ManualBlocks:
 
 
 class ChainBlocks:
-    """The blocks of an embedded chain."""
+    """The blocks of a chain."""
 
     def __init__(self, world: EvmWorld) -> None:
         self.world = world
 
     def number(self) -> int:
-        return self.world.chain.head().number + 1
+        return self.world.web3.eth.block_number + 1
 
     def randomness(self, number: int) -> bytes:
-        block = self.world.chain.web3.eth.get_block(number)
+        block = self.world.web3.eth.get_block(number)
         return bytes(block["mixHash"])
 
 
@@ -97,21 +102,20 @@ class MemoryCourts(MemoryWorld):
         return self.jury.state()
 
 
-class EvmCourts(EvmWorld):
-    """The contracts on an embedded chain where everybody has wei."""
+class OnChain(EvmWorld):
+    """The contracts on a chain where everybody has wei."""
 
-    def __init__(self, rules: Rules = RULES, path: Path | None = None, *, origin: EvmCourts | None = None) -> None:
-        super().__init__(path, origin=origin, accounts=dict.fromkeys(PEOPLE, WEI) if origin is None else None)
-        if origin is None:
-            self.court_address = self.make("Jury", *jury_spec(rules).arguments)
-            policy = self.make("Court", ("uint128", 0))
-            self.court_policy = (policy, code_hash(code_at(self.web3, policy)))
-            self.seat_address = self.sit(self.court_address, rules.longest, SEATS.to_bytes(32, "big")).address
-        else:
-            self.court_address, self.court_policy = origin.court_address, origin.court_policy
-            self.seat_address = origin.seat_address
+    def make_courts(self, rules: Rules) -> None:
+        """A jury, the policy of courts and the jury's seat."""
+        self.court_address = self.make("Jury", *jury_spec(rules).arguments)
+        policy = self.make("Court", ("uint128", 0))
+        self.court_policy = (policy, code_hash(code_at(self.web3, policy)))
+        self.find_courts()
+        self.seat_address = self.sit(self.court_address, rules.longest, SEATS.to_bytes(32, "big")).address
+
+    def find_courts(self) -> None:
+        """The courts that were made."""
         self.jury = EvmJury(self.web3, self.court_address, self.sender, chain_id=self.chain.chain_id)
-        self.seat = EvmSeat(self.book, self.seat_address, self.sender)
         self.blocks = ChainBlocks(self)
 
     def sit(self, court: Account, longest: int, prefix: bytes) -> EvmSeat:
@@ -120,14 +124,46 @@ class EvmCourts(EvmWorld):
         return EvmSeat(self.book, made, self.sender)
 
     def coins(self, who: Account) -> int:
-        return self.chain.account(who).balance
+        return self.web3.eth.get_balance(Web3.to_checksum_address(who))
+
+    def court(self) -> Jury:
+        return self.jury.state(PEOPLE)
+
+
+class EvmCourts(OnChain):
+    """On an embedded chain. path, origin: as of ``EvmWorld``."""
+
+    def __init__(self, rules: Rules = RULES, path: Path | None = None, *, origin: EvmCourts | None = None) -> None:
+        super().__init__(path, origin=origin, accounts=dict.fromkeys(PEOPLE, WEI) if origin is None else None)
+        if origin is None:
+            self.make_courts(rules)
+        else:
+            self.court_address, self.court_policy = origin.court_address, origin.court_policy
+            self.seat_address = origin.seat_address
+            self.find_courts()
+        self.seat = EvmSeat(self.book, self.seat_address, self.sender)
 
     def mine(self, blocks: int) -> None:
         for _ in range(blocks):
             self.chain.mine()
 
-    def court(self) -> Jury:
-        return self.jury.state(PEOPLE)
+
+class AnvilCourts(OnChain, AnvilWorld):
+    """On anvil; ``keep`` and ``again`` as there."""
+
+    def __init__(self, rules: Rules = RULES) -> None:
+        AnvilWorld.__init__(self)
+        for who in PEOPLE:
+            request(self.web3, "anvil_setBalance", "0x" + who.hex(), hex(WEI))
+        self.make_courts(rules)
+
+    def again(self) -> None:
+        AnvilWorld.again(self)
+        self.find_courts()
+
+    def mine(self, blocks: int) -> None:
+        if blocks:
+            mine(self.chain, blocks)
 
 
 def same(one: Jury, other: Jury) -> bool:
@@ -143,5 +179,5 @@ def plain(jury: Jury) -> tuple[Any, ...]:
     return jury.tickets, jury.pool, disputes, dict(jury.credits)
 
 
-__all__ = ["DEPLOYER", "JURORS", "PEOPLE", "RULES", "SINK", "EvmCourts", "ManualClock", "MappingProxyType",
-           "MemoryCourts", "same"]
+__all__ = ["DEPLOYER", "JURORS", "PEOPLE", "RULES", "SINK", "AnvilCourts", "EvmCourts", "ManualClock",
+           "MappingProxyType", "MemoryCourts", "same"]

@@ -1,4 +1,4 @@
-"""Juries: ``MemoryJury`` alone over many runs, then side by side with the contract."""
+"""Juries: ``MemoryJury`` alone over many runs, then side by side with the contract, on either machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ports.courts import EvmCourts, MemoryCourts
+from ports.courts import AnvilCourts, EvmCourts, MemoryCourts
 from stateful.jury_machine import COUNTS, JuryMachine
 from stateful.machine import DEEP
 
@@ -57,3 +57,24 @@ def test_twins(tmp_path: Path) -> None:
         shutil.rmtree(place)
     print(sorted(COUNTS.items()))
     assert not [name for name in ("seed", "draw", "commit", "reveal", "settle") if not COUNTS[name]]
+
+
+def test_twins_on_anvil() -> None:
+    """The same on another machine: what the embedded chain gets wrong of the EVM shows here."""
+    twin = AnvilCourts()
+    twin.keep()
+
+    class OnAnvil(JuryMachine):
+        def worlds(self) -> tuple[MemoryCourts, AnvilCourts | None]:
+            twin.again()
+            return MemoryCourts(blocks=twin.blocks, at=twin.addresses, jury=twin.court_address,
+                                chain_id=twin.chain.chain_id, start=twin.now()), twin
+
+    COUNTS.clear()
+    try:
+        run_state_machine_as_test(OnAnvil, settings=settings(
+            max_examples=30 if DEEP else 2, stateful_step_count=25, **QUICK))
+    finally:
+        twin.close()
+    print(sorted(COUNTS.items()))
+    assert not [name for name in ("seed", "draw", "commit", "settle") if not COUNTS[name]]

@@ -39,8 +39,24 @@ from troth.identity.methods import documents_by, resolve_offline
 from troth.identity.multibase import multibase_base64url
 from troth.identity.party import DocumentParty
 from troth.identity.resolution import Resolution
-from troth.identity.statuslist import MAX_ENTRIES, MIN_ENTRIES, SUSPENSION, StatusBits, StatusEntry
-from troth.verify.credentials import Believed, Issuer, Lists, verify_credential, verify_document, verify_presentation
+from troth.identity.statuslist import (
+    MAX_ENTRIES,
+    MIN_ENTRIES,
+    REVOCATION,
+    SUSPENSION,
+    StatusBits,
+    StatusEntry,
+    list_document,
+)
+from troth.verify.credentials import (
+    Believed,
+    Issuer,
+    Lists,
+    Remembered,
+    verify_credential,
+    verify_document,
+    verify_presentation,
+)
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "data-integrity"
 W3C_EMPTY = "uH4sIAAAAAAAAA-3BMQEAAADCoPVPbQwfoAAAAAAAAAAAAAAAAAAAAIC3AYbSVKsAQAAA"
@@ -225,6 +241,13 @@ def test_a_swapped_or_stale_list_does_not_pass(data: bytes, expected: Outcome) -
     assert outcome(report, "status") is expected
 
 
+def test_a_list_in_another_issuers_name_is_refused_whoever_signed_it() -> None:
+    document = list_document(LIST, HOLDER.did, REVOCATION, StatusBits(), NOW - 50)
+    data = json.dumps(di.secure(document, ISSUER.keys, di.Options(NOW - 50))).encode()
+    report = verify_credential(issued(credentialStatus=entry()), believed(lists=lists(data=data)))
+    assert "a status list of another issuer" in detail(report, "status")
+
+
 def test_a_verifier_may_want_a_fresher_list_than_the_issuer_promises() -> None:
     old = status_list(now=NOW - 4_000)
     document = issued(credentialStatus=entry())
@@ -242,6 +265,24 @@ def test_a_list_with_a_stripped_signature_or_changed_bits_is_refuted() -> None:
         report = verify_credential(issued(credentialStatus=entry()),
                                    believed(lists=lists(data=json.dumps(one).encode())))
         assert outcome(report, "status") is Outcome.REFUTED
+
+
+def test_a_remembered_list_answers_alike_and_is_still_dated() -> None:
+    """Remembering skips the signature of bytes already checked, and nothing else."""
+    kept = Remembered(2)
+    document, revoked = issued(credentialStatus=entry(8)), issued(credentialStatus=entry(7))
+    data = status_list((7,), lasts=600)
+    for one, expected in ((document, Outcome.UPHELD), (revoked, Outcome.REFUTED)) * 2:
+        assert verify_credential(one, believed(lists=lists(data=data), remembered=kept)).outcome is expected
+    later = believed(lists=lists(data=data), remembered=kept, now=NOW + 700)
+    assert verify_credential(document, later).outcome is Outcome.UNDECIDABLE
+    changed = json.loads(data)
+    changed["validUntil"] = time_text(NOW + 9_000)
+    forged = believed(lists=lists(data=json.dumps(changed).encode()), remembered=kept)
+    assert verify_credential(document, forged).outcome is Outcome.REFUTED
+    for number in range(5):
+        kept.put((number,), *kept.get(next(iter(kept._found))))  # type: ignore[misc]
+    assert len(kept._found) == 2
 
 
 def test_an_index_beyond_the_list_is_refuted_and_another_kind_of_status_undecidable() -> None:

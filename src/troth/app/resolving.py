@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from troth.app.place import SETTINGS, Settings, find
-from troth.core.errors import BadInput, OutsideFailed, Undecidable
+from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
 from troth.core.ports import Clock, Fetch
 from troth.identity.did import is_peer4
 from troth.identity.keydids import KeyMethod, LongPeerMethod, PkhMethod
 from troth.identity.peers import PeerMethod
-from troth.identity.resolution import NEWEST, Resolution, Resolver, Resolvers, When, parts
+from troth.identity.resolution import NEWEST, Resolution, Resolver, Resolvers, When, read_url
 from troth.identity.web import WebMethod
 from troth.identity.webvh import WebvhMethod
 from troth.ledger.chains.clocks import SystemClock
@@ -130,11 +130,15 @@ def resolve_for(party: Troth, did: str, when: When = NEWEST, allow: Sequence[str
 
 
 def resolve_at(directory: Path, did: str, when: When, allow: Sequence[str], opened: Callable[[], Troth]) -> Resolution:
-    """Resolve one identifier with the workspace at or above ``directory``, if there is one.
+    """Resolve one identifier, or a DID URL that asks for a version, with the workspace at or above ``directory``.
 
-    opened: the workspace, unlocked; asked for where only what it has learned can tell, of a short ``did:peer:4``.
+    Without a workspace there the environment's settings hold. opened: the workspace, unlocked; asked for where only
+    what it has learned can tell, of a short ``did:peer:4``. Raises Misuse where two versions are asked for.
     """
-    parts(did)  # before anything is looked for
+    did, asked = read_url(did)  # before anything is looked for
+    if not asked.newest and not when.newest:
+        raise Misuse("a version is asked for twice", actual=f"{asked} and {when}", do="Ask once.")
+    when = when if asked.newest else asked
     try:
         root = find(directory)
     except Undecidable:

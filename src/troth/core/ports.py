@@ -300,3 +300,43 @@ class Recheck(Protocol):
     def recheck(self, view: ClaimView) -> tuple[Finding, ...]:
         """One finding for each thing: upheld, refuted, or None with "not re-executed: sealed to …"."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PersonProof:
+    """That somebody in a group said ``message`` in ``scope``, without saying who.
+
+    All are numbers. root: of the group. nullifier: the same whenever this person acts in this scope, and nothing to
+    anybody in another. depth: of the group's tree that the proof was made for. points: the proof itself.
+    """
+
+    depth: int
+    root: int
+    nullifier: int
+    message: int
+    scope: int
+    points: tuple[int, ...]
+
+
+class Personhood(ABC):
+    """Proves membership of a group of persons, one act a scope, anonymously. Raises OutsideFailed where it cannot run.
+
+    A person is a secret of 32 bytes; a group is its members' commitments, in order. ``scope`` and ``message`` are
+    numbers below 2**256.
+    """
+
+    @abstractmethod
+    def commitment(self, secret: bytes) -> int:
+        """What the group knows this person by. It does not tell the secret."""
+
+    @abstractmethod
+    def root(self, members: Sequence[int]) -> int:
+        """The group's root. Raises BadInput for an empty group, a member twice, or one that is no commitment."""
+
+    @abstractmethod
+    def prove(self, secret: bytes, members: Sequence[int], scope: int, message: int) -> PersonProof:
+        """Act once in a scope. Raises Misuse for a secret whose commitment is not a member."""
+
+    @abstractmethod
+    def holds(self, proofs: Sequence[PersonProof]) -> tuple[bool, ...]:
+        """Which proofs are right: somebody under ``root`` said ``message`` in ``scope`` with this nullifier."""

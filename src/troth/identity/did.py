@@ -65,10 +65,11 @@ def peer4(document: bytes) -> tuple[str, str]:
     return short, f"{short}:{encoded}"
 
 
+@lru_cache(maxsize=512)
 def read_peer4(long: str) -> tuple[str, bytes]:
     """Short form and input document of a long ``did:peer:4``.
 
-    Raises BadInput for another shape, Refuted where the hash is not the document's.
+    Raises BadInput for another shape, Refuted where the hash is not the document's. Results are kept, as above.
     """
     short, colon, encoded = long.partition(":z")
     if not colon or not is_peer4(short):

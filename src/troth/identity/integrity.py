@@ -11,8 +11,8 @@ mldsa44-jcs-2024  ML-DSA-44, no context       SHA-256  u…     made and checked
 ecdsa-jcs-2019    P-256, P-384                SHA-2    z…     checked
 ================  ==========================  =======  =====  ================================
 
-The draft's own vector for ``mldsa44-jcs-2024`` writes no ``@context`` into the proof but signs over the document's;
-so there, and only there, a proof without one is read as if it had it. The two readings sign the same document.
+Some (the draft's own vector for ``mldsa44-jcs-2024``, openvc-core) write no ``@context`` into the proof but sign over
+the document's; so a proof without one is read both ways. Either reading signs the whole document.
 
 A *set* is proofs beside each other: anyone can take one away, so **which must be there is never read from the
 document** but from the issuer's DID document or from the verifier's trust (``required_suites``). A *chain* is proofs
@@ -234,7 +234,9 @@ def check_proof(document: Mapping[str, Any], proof: Proof, key: keys.PublicKey) 
     if not proof.value.startswith("u" if proof.cryptosuite == MLDSA44 else "z"):
         raise BadInput("a proof value in another base than the cryptosuite's", actual=proof.value[:8])
     signature = multibase_decode(proof.value)
-    if not key.verify(_signed(document, proof, read_proofs(document), key.suite), signature):
+    proofs = read_proofs(document)
+    readings = (False,) if "@context" in proof.options or "@context" not in document else (True, False)
+    if not any(key.verify(_signed(document, proof, proofs, key.suite, lent), signature) for lent in readings):
         raise Refuted("wrong proof: the document or the proof was changed, or another key signed",
                       expected=f"a {proof.cryptosuite} proof by {proof.method[:80]}",
                       actual=f"{len(signature)} bytes that do not verify")
@@ -338,12 +340,16 @@ def verify_proofs(document: Mapping[str, Any], signer: str, wanted: Wanted, reso
     return Proven(signer, tuple(suites), proofs, tuple(unsure + notes))
 
 
-def _signed(document: Mapping[str, Any], proof: Proof, all_proofs: Sequence[Proof], key_suite: str) -> bytes:
-    """What is signed: hash of the proof's options, then hash of the document with the earlier proofs named."""
+def _signed(document: Mapping[str, Any], proof: Proof, all_proofs: Sequence[Proof], key_suite: str,
+            lent: bool = False) -> bytes:
+    """What is signed: hash of the proof's options, then hash of the document with the earlier proofs named.
+
+    lent: whether the options get the document's context.
+    """
     body, options = unsecured(document), dict(proof.options)
     if "@context" in options:
         body["@context"] = _shared_context(body.get("@context"), options["@context"])
-    elif proof.cryptosuite == MLDSA44 and "@context" in body:
+    elif lent:
         options["@context"] = body["@context"]
     if proof.previous:
         body["proof"] = [one.json() for one in _earlier(proof, all_proofs)]

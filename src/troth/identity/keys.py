@@ -33,6 +33,8 @@ ML_DSA_44 = "ml-dsa-44"
 ML_DSA_65 = "ml-dsa-65"
 P256 = "p-256"
 P384 = "p-384"
+CLAIMS = (ED25519, SECP256K1, ML_DSA_65)
+"""The suites that sign claims; the others are for documents and credentials."""
 ML_DSA_CONTEXT = b"troth/v1"
 SEED_SIZE = 32
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from troth.core.errors import BadInput, Refuted, Undecidable
@@ -26,8 +27,12 @@ _CURVES = {("OKP", "Ed25519"): (keys.ED25519, 32), ("EC", "P-256"): (keys.P256, 
            ("EC", "secp256k1"): (keys.SECP256K1, 32)}
 
 
+@lru_cache(maxsize=512)
 def resolve_offline(did: str) -> Mapping[str, Any]:
-    """The document of a ``did:key`` or a long ``did:peer:4``. Raises Undecidable for every other identifier."""
+    """The document of a ``did:key`` or a long ``did:peer:4``. Raises Undecidable for every other identifier.
+
+    Kept, since it never changes: read it and leave it as it is.
+    """
     if did.startswith(dids.KEY):
         return keydids.key_document(did)
     if did.startswith(dids.PEER4) and ":z" in did.removeprefix(dids.PEER4):
@@ -90,12 +95,18 @@ def read_key(method: Mapping[str, Any]) -> keys.PublicKey:
     if "secretKeyMultibase" in method or "privateKeyMultibase" in method:
         raise BadInput("a verification method that publishes a secret key", do="Treat that key as lost.")
     if method.get("type") in _MULTIBASE_TYPES and type(method.get("publicKeyMultibase")) is str:
-        return keys.from_multikey(multibase_decode(method["publicKeyMultibase"]))
+        return _multibase_key(method["publicKeyMultibase"])
     jwk = method.get("publicKeyJwk")
     if type(jwk) is dict:
         return _jwk_key(jwk)
     raise Undecidable("this kind of verification method is not known here",
                       expected=", ".join((*_MULTIBASE_TYPES, "publicKeyJwk")), actual=method.get("type"))
+
+
+@lru_cache(maxsize=1024)
+def _multibase_key(text: str) -> keys.PublicKey:
+    """The key of a multibase text. Kept: loading one costs more than checking a signature with it."""
+    return keys.from_multikey(multibase_decode(text))
 
 
 def _jwk_key(jwk: Mapping[str, Any]) -> keys.PublicKey:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from troth.core.encoding import jcs_of, read_foreign
-from troth.core.errors import BadInput, Misuse
+from troth.core.errors import Misuse
+from troth.identity.integrity import MethodKey, Options, prove
 from troth.identity.keys import Ed25519KeyPair, PublicKey
 from troth.identity.multibase import multibase_base58
-from troth.identity.resolution import MOST_DOCUMENT, write_time
+from troth.identity.resolution import MOST_DOCUMENT, read_time, write_time
 from troth.identity.webaddress import read_address
-from troth.identity.webvh import METHOD, PLACEHOLDER, WebvhLog, hash58, signing_input
+from troth.identity.webvh import METHOD, PLACEHOLDER, WebvhLog, hash58
 
 Document = dict[str, Any]
 
@@ -121,8 +122,4 @@ def _line(entry: dict[str, Any], version_id: str, pair: Ed25519KeyPair) -> bytes
 
 def _proof(document: dict[str, Any], pair: Ed25519KeyPair, created: str) -> dict[str, Any]:
     text = multikey(pair.public)
-    if not text.startswith("z6Mk"):
-        raise BadInput("an update key of another suite", expected="Ed25519", actual=pair.public.suite)
-    options = {"type": "DataIntegrityProof", "cryptosuite": "eddsa-jcs-2022", "created": created,
-               "verificationMethod": f"did:key:{text}#{text}", "proofPurpose": "assertionMethod"}
-    return options | {"proofValue": multibase_base58(pair.sign(signing_input(options, document)))}
+    return prove(document, MethodKey(f"did:key:{text}#{text}", pair), Options(int(read_time(created).timestamp())))

@@ -213,6 +213,12 @@ class EvmJury(Contract):
             raise OutsideFailed("the node has no event of this dispute", do="Ask one that keeps all events.")
         return bytes(decode(("uint256", "uint256", "uint256", "bytes"), found[0].log.data)[3])
 
+    def dispute(self, dispute: int) -> Dispute:
+        """One dispute as it stands."""
+        arbitrated, choices, executed, extra, rounds = self._head(dispute)
+        return Dispute(account_of(arbitrated), choices, bytes(extra),
+                       tuple(self._round(dispute, number) for number in range(rounds)), executed)
+
     def state(self, accounts: tuple[Account, ...] = ()) -> Jury:
         """The whole court, with the credits of ``accounts``. Many calls: to look at, and to compare."""
         count = self.read("disputeCount", (), (), ("uint256",))
@@ -222,7 +228,7 @@ class EvmJury(Contract):
                         for juror, leaving, place, serving in rows)
         places = {place: one for one, (_, _, place, _) in enumerate(rows) if place}
         return Jury(self.rules, self.chain_id, self.address, tickets, tuple(places[one] for one in sorted(places)),
-                    tuple(self._dispute(number) for number in range(count)), MappingProxyType(credits))
+                    tuple(self.dispute(number) for number in range(count)), MappingProxyType(credits))
 
     def pool_at(self, when: int) -> tuple[int, ...]:
         """The tickets that were in the pool at the end of a past second: what rounds of the next one are drawn from."""
@@ -242,11 +248,6 @@ class EvmJury(Contract):
 
     def _head(self, dispute: int) -> Any:
         return self.read("disputeOf", ("uint256",), (dispute,), ("address", "uint256", "bool", "bytes32", "uint256"))
-
-    def _dispute(self, dispute: int) -> Dispute:
-        arbitrated, choices, executed, extra, rounds = self._head(dispute)
-        return Dispute(account_of(arbitrated), choices, bytes(extra),
-                       tuple(self._round(dispute, number) for number in range(rounds)), executed)
 
     def _round(self, dispute: int, number: int) -> Round:
         start, drawn_at, seed_block, _, tried, size, settled, payer, paid, seed, taken = self.read(

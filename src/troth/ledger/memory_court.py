@@ -12,7 +12,7 @@ from typing import Protocol
 
 from troth.core import jury as rules_of
 from troth.core.errors import ActRefused, BadInput
-from troth.core.jury_state import MOST_TRIED, Case, Jury, Rules
+from troth.core.jury_state import MOST_TRIED, Case, Dispute, Jury, Rules
 from troth.core.ports import Clock
 from troth.core.seats import check_time, choices_hash, claim_of, involved, resolved
 from troth.core.terms import Account
@@ -123,6 +123,14 @@ class MemoryJury:
     def state(self) -> Jury:
         """The whole court."""
         return self._jury
+
+    def dispute(self, dispute: int) -> Dispute:
+        """One dispute as it stands."""
+        return self._jury.disputes[dispute]
+
+    def credit(self, account: Account) -> int:
+        """Wei that wait for ``withdraw``."""
+        return self._jury.credits.get(account, 0)
 
     def arbitration_cost(self, extra: bytes) -> int:
         """What a dispute costs, in wei."""

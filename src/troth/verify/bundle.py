@@ -11,7 +11,8 @@
 7.  Log: all leaves lead to the presented checkpoint's root.
 8.  Checkpoint: signed by the pinned log key, and seen by enough pinned witnesses.
 9.  Anchor: a receipt under the pinned block hash holds the pinned contract's event for this log and account, and the
-    presented checkpoint extends what was anchored.
+    presented checkpoint extends what was anchored. Online, if asked: the issuers' keys were in force, by the
+    registry, at the anchor's block.
 10. Roles: issuers are whom the trust file names for what they say, or whom its policy identifies from evidence.
 11. Policy: the one the trust file names finds for the target.
 12. Re-execution: of the sealed evidence that this verifier can open; the rest is listed.
@@ -22,7 +23,8 @@ step; everything else ends in a Report. Without a trust file the best answer is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Pending, Refuted, TrothError, Undecidable
@@ -44,22 +46,32 @@ ANCHOR = "anchor"
 
 
 def verify(file: Readable, trust: Trust | None = None, *, policies: Mapping[str, ClaimPolicy] | None = None,
-           recheck: Recheck | None = None) -> Report:
+           recheck: Recheck | None = None, registry: InForce | None = None) -> Report:
     """Verify the bundle in ``file`` (binary, seekable) against what ``trust`` pins.
 
-    policies: by the name that trust files use. recheck: executes again what its owner can open. Memory grows by some
+    policies: by the name that trust files use. recheck: executes again what its owner can open. registry: asked
+    about the keys of every issuer at the anchor's block; None: the log's order alone is looked at. Memory grows by some
     70 bytes a claim. Raises BadInput, naming the step, where the file cannot be read, and OutsideFailed where the
     disk fails; every other answer is in the report.
     """
-    return _Verification(file, trust, policies or {}, recheck).run()
+    return _Verification(file, trust, policies or {}, recheck, registry).run()
+
+
+class InForce(Protocol):
+    """A chain's registry, as step 9 asks it (``troth.ledger.registries.RegisteredKeys`` is one)."""
+
+    def good_when_anchored(self, did: str, documents: Sequence[bytes], version: int, block: int) -> str:
+        """What says that these keys were in force at a block. Raises Refuted, Undecidable or Pending otherwise."""
+        ...
 
 
 class _Verification:
     """One run: steps 2 to 7 by ``Inside``, then 8 to 12 here."""
 
     def __init__(self, file: Readable, trust: Trust | None, policies: Mapping[str, ClaimPolicy],
-                 recheck: Recheck | None) -> None:
-        self._trust, self._policies, self._recheck = trust, policies, recheck
+                 recheck: Recheck | None, registry: InForce | None) -> None:
+        self._trust, self._policies, self._recheck, self._registry = trust, policies, recheck, registry
+        self._anchored_in: int | None = None
         self._steps: list[Step] = []
         self._as_of: str | None = None
         try:
@@ -72,6 +84,7 @@ class _Verification:
         if self._run_inside():
             self._run(8, self._checkpoint)
             self._run(9, self._anchor)
+            self._run(9, self._in_force)
             self._run(10, self._roles)
             self._run(11, self._policy)
             self._run(12, self._re_execution)
@@ -173,6 +186,7 @@ class _Verification:
                               expected=chain.block_number, actual=last.number,
                               do="Pin that block, if you hold it for final, or ask for a bundle up to yours.")
         event = self._event(anchor, chain.block_hash, chain, log.account)
+        self._anchored_in = Header.decode(anchor.receipt.headers[0]).number
         if self._inside.position >= event.size:
             raise Pending("claims that are not anchored yet", expected=f"positions below {event.size}",
                           actual=f"position {self._inside.position}", do="Anchor the log again, then bundle again.")
@@ -190,6 +204,26 @@ class _Verification:
         check_anchor(event, self._inside.checkpoint, anchor.consistency,
                      contract=event.contract if chain is None else chain.contracts[ANCHOR], owner=owner)
         return event
+
+    def _in_force(self) -> str | None:
+        """Step 9, if asked: the keys of each issuer were in force at the anchor's block, by the registry.
+
+        The anchor is the log's last. Keys that were changed since may have been in force at an earlier one, so they
+        make this undecidable, not refuted.
+        """
+        if self._registry is None or self._anchored_in is None:
+            return None
+        for did, version in sorted(self._inside.signed):
+            documents = [document.digest for document in self._inside.keys.history(did).documents]
+            try:
+                found = self._registry.good_when_anchored(did, documents, version, self._anchored_in)
+            except Refuted as error:
+                if documents[version + 1 :]:
+                    self._add(9, Outcome.UNDECIDABLE, error.diagnostics(), "keys in force")
+                    continue
+                raise
+            self._add(9, Outcome.UPHELD, found, "keys in force")
+        return None
 
     def _roles(self) -> str | None:
         """Step 10. Each issuer has a role, and one that may say what it says here."""
