@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from troth.app.place import SETTINGS, Settings, find
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
 from troth.core.ports import Clock, Fetch
-from troth.identity import methods
 from troth.identity.did import is_peer4
 from troth.identity.keydids import KeyMethod, LongPeerMethod, PkhMethod
 from troth.identity.peers import PeerMethod
@@ -121,22 +120,6 @@ def resolve_did(did: str, when: When = NEWEST, *, settings: Settings | None = No
     """
     with resolvers(settings or from_environment(os.environ), root, peers=peers, allow=allow) as found:
         return found.resolve(did, when)
-
-
-@contextmanager
-def documents_at(directory: Path) -> Iterator[methods.Resolver]:
-    """Documents by identifier, newest versions, for whoever checks signatures by verification methods.
-
-    With the settings and the memory of the workspace at or above ``directory``, or the environment's settings. An
-    identifier that was ended raises Refuted.
-    """
-    try:
-        root = find(directory)
-    except Undecidable:
-        root = None
-    settings = from_environment(os.environ) if root is None else Settings.load(root / SETTINGS, os.environ)
-    with resolvers(settings, root) as found:
-        yield methods.documents_by(found)
 
 
 def resolve_for(party: Troth, did: str, when: When = NEWEST, allow: Sequence[str] = ()) -> Resolution:
