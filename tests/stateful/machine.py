@@ -404,7 +404,7 @@ class DealMachine(RuleBasedStateMachine):
         said = self.said(d, deal, who, ask)
         last = ask == len(rung.asks) - 1
         more = last and d.chance(25 if len(empty) == 1 else 3)
-        closes = more and d.chance(30 if rung.window == 0 else 5)
+        closes = more and d.chance(30 if rung.window == 0 else 25)
         name = "submit_and_close" if closes else "submit_and_judge" if more else "submit"
         self.act(name, who, deal.id, ask, slot, CLAIM, said)
 
