@@ -21,7 +21,7 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
-        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py"}
+        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -30,6 +30,15 @@ def test_two_parties(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "bob reads 20 bytes", "eve cannot: sealed, and no key for it was given to this party",
         "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
+
+
+def test_pay_many(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "pay_many.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "the list is there: 300 payees, 648 in all", "the worker collects 50",
+        "another root: the payouts do not lead to the result's root",
+        "the clerk gains -2000 and the worker who called 1000"]
 
 
 def test_show_a_credential(tmp_path: Path) -> None:
