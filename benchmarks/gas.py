@@ -15,6 +15,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +40,22 @@ from troth.core.terms import (
     Terms,
     climber,
     deal_id,
+    history_hash,
     payout_leaf,
 )
-from troth.core.typed_data import join_digest
+from troth.core.typed_data import join_digest, verdict_digest
 from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.anchors import anchor
-from troth.ledger.artefacts import Artefact
+from troth.ledger.artefacts import Artefact, artefact, code_hash
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.checkpoints import Checkpoint
-from troth.ledger.deploy import create, deploy
+from troth.ledger.deploy import code_at, create, deploy
 from troth.ledger.erc20 import Erc20
 from troth.ledger.evm import EvmBook
 from troth.ledger.sending import Receipt, Sender
-from troth.verify.policies.voices import commit_data, reveal_data
+from troth.verify.policies.preimage import hash_lock
+from troth.verify.policies.voices import commit_data, reveal_data, verdict_data
 
 HERE = Path(__file__).parent
 SNAPSHOT = HERE / "gas.json"
@@ -184,9 +188,11 @@ def two_party(bench: Bench) -> None:
 
 JOB = "whole: two-party job (open and join, join, submit and judge, close by the worker)"
 AT_ONCE = "whole: two-party job in three (open, join and the worker's consent; submit and judge; close)"
-RIGHT = "whole: deal with one right challenge, Rerun 2 of 3 (14 transactions, six of them the verifiers')"
+RIGHT = "whole: deal with one right challenge, Rerun 2 of 3 (13 transactions, six of them the verifiers')"
 VOICES = "part of it: the verifiers' commits and reveals"
-SALE = "whole: simple sale (open and join, submit and judge, close by the seller)"
+SIGNED = "whole: the same with Signed 2 of 3 (10 transactions, three of them the signers')"
+ARBITER = "whole: the same with one arbiter's word above (4 transactions: with consent, no evidence, one the arbiter's)"
+SALE = "whole: simple sale (open and join; submit, judge and close by the seller)"
 
 
 def whole_jobs(bench: Bench) -> None:
@@ -213,41 +219,102 @@ def whole_jobs(bench: Bench) -> None:
     bench.act("", worker, book.close, deal, whole=AT_ONCE)
 
 
+def cheated(bench: Bench, name: str, above: Rung, whole: str) -> tuple[bytes, Account, Account]:
+    """A job, its worker and its challenger: the worker's claim was just challenged. ``above``: who judges that; its
+    first ask is the worker's, unless it names somebody.
+    """
+    client, worker = bench.holder(f"client {name}", 1000), bench.holder(f"cheat {name}", 500)
+    rival, court = bench.holder(f"rival {name}", 160), bench.actor("court")
+    first, *rest = above.asks
+    above = replace(above, asks=(replace(first, who=first.who or (worker,)), *rest))
+    plain = job(bench, client, worker, (court,), court)
+    terms = replace(plain, rungs=(plain.rungs[0], above))
+    book, salt, expiry = bench.book, bench.salt(), bench.chain.now() + HOUR
+    if whole == ARBITER:
+        deal = deal_id(book.chain_id, book.address, client, salt, terms.hash())
+        signed = bench.keys[worker].sign_digest(
+            join_digest(book.chain_id, book.address, deal, 1, terms.token, 500, expiry))
+        bench.act("", client, book.open_and_join, terms, salt, 0, (Consent(1, expiry, signed),), whole=whole)
+    else:
+        deal = bench.act("", client, book.open_and_join, terms, salt, 0, whole=whole)
+        bench.act("", worker, book.join, deal, 1, whole=whole)
+    bench.act("", worker, book.submit_and_judge, deal, 0, 0, CLAIM, Result(UPHELD).to_bytes(), whole=whole)
+    bench.act("challenge: bond and fee" if whole == RIGHT else "", rival, book.challenge, deal, whole=whole)
+    return deal, worker, rival
+
+
+def evidence(bench: Bench, deal: bytes, worker: Account, whole: str) -> None:
+    bench.act("submit: evidence of 100 bytes" if whole == RIGHT else "", worker, bench.book.submit, deal, 0, 0, CLAIM,
+              bytes(range(1, 101)), whole=whole)
+
+
 def challenged(bench: Bench) -> None:
-    """A right challenger, Rerun by 2 of 3, the verifiers paid for the first time."""
-    client, worker = bench.holder("client of a cheat", 1000), bench.holder("cheat", 500)
-    verifiers = tuple(bench.actor(f"verifier {n}") for n in range(3))
-    rival, court = bench.holder("rival", 160), bench.actor("court")
-    terms = job(bench, client, worker, verifiers, court)
-    deal = bench.act("", client, bench.book.open_and_join, terms, bench.salt(), 0, whole=RIGHT)
-    bench.act("", worker, bench.book.join, deal, 1, whole=RIGHT)
-    bench.act("", worker, bench.book.submit_and_judge, deal, 0, 0, CLAIM, Result(UPHELD).to_bytes(), whole=RIGHT)
-    bench.act("challenge: bond and fee", rival, bench.book.challenge, deal, whole=RIGHT)
-    bench.act("submit: evidence of 100 bytes", worker, bench.book.submit, deal, 0, 0, CLAIM, bytes(range(1, 101)),
-              whole=RIGHT)
+    """A right challenger, Rerun by 2 of 3, the verifiers paid for the first time; closed with the verdict, or apart."""
+    for name, whole in (("at once", RIGHT), ("apart", "")):
+        verifiers = tuple(bench.actor(f"verifier {n} {name}") for n in range(3))
+        above = Rung(*bench.pinned("rerun:2"), (Ask("evidence", None, HOUR), Ask("commit", verifiers, HOUR),
+                                                Ask("reveal", verifiers, HOUR)), HOUR)
+        deal, worker, rival = cheated(bench, name, above, whole)
+        evidence(bench, deal, worker, whole)
+        found = Result(REFUTED, slashed=frozenset({worker})).to_bytes()
+        for what, ask in (("commit", 1), ("reveal", 2)):
+            for n, verifier in enumerate(verifiers):
+                data = commit_data(deal, 1, verifier, found, CLAIM) if ask == 1 else reveal_data(found, CLAIM)
+                before = bench.sums.get(RIGHT, 0)
+                bench.act(f"submit: {what} {n + 1} of 3", verifier, bench.book.submit, deal, ask, 0, CLAIM, data,
+                          whole=whole)
+                if whole:
+                    bench.sums[VOICES] = bench.sums.get(VOICES, 0) + bench.sums[RIGHT] - before
+        if whole:
+            bench.act("judge and close: Rerun 2 of 3, challenger right, pays 2 holders and 3 new", rival,
+                      bench.book.judge_and_close, deal, whole=whole)
+        else:
+            bench.act("judge: Rerun 2 of 3, 10 entries", rival, bench.book.judge, deal)
+            bench.act("close: challenger right, pays 2 holders and 3 new, 11 entries", rival, bench.book.close, deal)
+
+
+def cheaper_challenges(bench: Bench) -> None:
+    """A right challenger judged by two of three signatures, and in the fewest transactions by one arbiter."""
+    signers = tuple(bench.actor(f"signer {n}") for n in range(3))
+    policy, _ = create(bench.senders[bench.owner], artefact("Signed").bytecode, ("uint256", 2), ("uint128", 0))
+    pin = (policy, code_hash(code_at(bench.chain.web3, policy)))
+    above = Rung(*pin, (Ask("evidence", None, HOUR), Ask("verdict", signers, HOUR)), HOUR)
+    deal, worker, rival = cheated(bench, "signed", above, SIGNED)
+    evidence(bench, deal, worker, SIGNED)
     found = Result(REFUTED, slashed=frozenset({worker})).to_bytes()
-    for what, ask in (("commit", 1), ("reveal", 2)):
-        for n, verifier in enumerate(verifiers):
-            data = commit_data(deal, 1, verifier, found, CLAIM) if ask == 1 else reveal_data(found, CLAIM)
-            before = bench.sums.get(RIGHT, 0)
-            bench.act(f"submit: {what} {n + 1} of 3", verifier, bench.book.submit, deal, ask, 0, CLAIM, data,
-                      whole=RIGHT)
-            bench.sums[VOICES] = bench.sums.get(VOICES, 0) + bench.sums[RIGHT] - before
-    bench.act("judge: Rerun 2 of 3, 10 entries", rival, bench.book.judge, deal, whole=RIGHT)
-    bench.act("close: challenger right, pays 2 holders and 3 new, 11 entries", rival, bench.book.close, deal,
-              whole=RIGHT)
+    book, expiry = bench.book, bench.chain.now() + HOUR
+    root = reduce(history_hash, book.state(deal).history, deal)
+    digest = verdict_digest(book.chain_id, book.address, deal, 1, root, found, expiry)
+    for n, signer in enumerate(signers):
+        data = verdict_data(found, expiry, bench.keys[signer].sign_digest(digest))
+        bench.act(f"submit: signed verdict {n + 1} of 3", signer, book.submit, deal, 1, 0, CLAIM, data, whole=SIGNED)
+    bench.act("judge and close: Signed 2 of 3, challenger right, pays 2 holders and 3 new", rival,
+              book.judge_and_close, deal, whole=SIGNED)
+    arbiter = bench.actor("arbiter")
+    above = Rung(*bench.pinned("assumed"), (Ask("verdict", (arbiter,), HOUR),), HOUR)
+    deal, worker, _ = cheated(bench, "before an arbiter", above, ARBITER)
+    found = Result(REFUTED, slashed=frozenset({worker})).to_bytes()
+    bench.act("submit, judge and close: an arbiter's word, challenger right, pays 2 holders and 1 new", arbiter,
+              book.submit_and_close, deal, 0, 0, CLAIM, found, whole=ARBITER)
 
 
 def simple_sale(bench: Bench) -> None:
-    """One pot of the buyer's, one rung that the seller's submission decides."""
+    """One pot of the buyer's, one rung that the secret which the seller shows decides."""
     buyer, seller, court = bench.holder("buyer", 1000), bench.holder("seller"), bench.actor("court")
     pots = (Pot("price", buyer, 1000, {UPHELD: Split((seller,), amounts=(1000,))}),)
-    rung = Rung(*bench.pinned("assumed"), (Ask("delivery", (seller,), HOUR),), HOUR, silent=REFUTED)
+    secret = keccak256(b"gas secret")
+    rung = Rung(*bench.pinned("preimage"), (Ask("preimage", (seller,), HOUR),), HOUR, silent=REFUTED,
+                param=hash_lock(secret))
     terms = Terms(bench.token.address, pots, (rung,), bench.chain.now() + HOUR, court)
     deal = bench.act("open and join: 1 pot, 1 rung", buyer, bench.book.open_and_join, terms, bench.salt(), 0,
                      whole=SALE)
-    bench.act("", seller, bench.book.submit_and_judge, deal, 0, 0, CLAIM, Result(UPHELD).to_bytes(), whole=SALE)
-    bench.act("close: 1 rung, 1 payee", seller, bench.book.close, deal, whole=SALE)
+    bench.act("submit, judge and close: Preimage, 1 payee", seller, bench.book.submit_and_close, deal, 0, 0,
+              rung.param, secret, whole=SALE)
+    terms = replace(terms, fund_by=terms.fund_by + 1)
+    deal = bench.open("", bench.holder("buyer", 1000), terms)
+    bench.join_all(deal, terms)
+    bench.act("submit and judge: Preimage", seller, bench.book.submit_and_judge, deal, 0, 0, rung.param, secret)
+    bench.act("close: 1 rung, 1 payee", seller, bench.book.close, deal)
 
 
 def round_of_five(bench: Bench) -> None:
@@ -328,7 +395,7 @@ def others(bench: Bench) -> None:
 def run(quick: bool = False) -> dict[str, Any]:
     """Gas by act, and each as a ratio to an ERC-20 transfer measured in the same run (``quick`` changes nothing)."""
     bench = Bench()
-    for story in (two_party, whole_jobs, challenged, simple_sale, round_of_five, payouts, others):
+    for story in (two_party, whole_jobs, challenged, cheaper_challenges, simple_sale, round_of_five, payouts, others):
         story(bench)
     bench.chain.close()
     bench.notes |= bench.sums

@@ -114,6 +114,22 @@ abstract contract Desk {
         );
     }
 
+    function _submitAndClose(address by, bytes32 id, Entry[] memory history, Entry memory what)
+        internal
+        returns (bool ok)
+    {
+        (ok,) = _call(
+            by,
+            abi.encodeCall(
+                IBook.submitAndClose, (made[id], Words.long(history), what.ask, what.slot, what.claim, what.data)
+            )
+        );
+    }
+
+    function _judgeAndClose(address by, bytes32 id, Entry[] memory history) internal returns (bool ok) {
+        (ok,) = _call(by, abi.encodeCall(IBook.judgeAndClose, (made[id], Words.long(history))));
+    }
+
     function _judge(address by, bytes32 id, Entry[] memory history) internal returns (bool ok) {
         (ok,) = _call(by, abi.encodeCall(IBook.judge, (made[id], Words.long(history))));
     }

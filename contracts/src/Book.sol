@@ -80,16 +80,18 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
 
     /// @inheritdoc IBook
     function deals(bytes32 id) external view returns (bytes32 history, State memory state) {
-        return (_history(id), States.unpack(_deals[id].state));
+        history = _history(id);
+        States.unpack(state, _deals[id].state);
     }
 
     // --- section 2: open
 
     /// @inheritdoc IBook
-    function open(bytes32 salt, bytes calldata terms) external nonReentrant returns (bytes32 id) {
-        State memory state;
-        (id, state) = _open(salt, terms);
-        _deals[id].state = States.pack(state);
+    function open(bytes32 salt, bytes calldata terms) external nonReentrant returns (bytes32) {
+        Found memory deal;
+        _open(deal, salt, terms);
+        _deals[deal.id].state = States.pack(deal.state);
+        return deal.id;
     }
 
     /// @inheritdoc IBook
@@ -99,23 +101,23 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         returns (bytes32)
     {
         Found memory deal;
-        (deal.id, deal.state) = _open(salt, terms);
-        deal.terms = Walk.start(terms);
+        _open(deal, salt, terms);
+        Walk.start(deal.terms, terms);
         _joinOwn(deal, index);
         for (uint256 i; i < consents.length; ++i) {
-            deal.terms = Walk.start(terms);
+            Walk.start(deal.terms, terms);
             _joinConsented(deal, consents[i].pot, consents[i].expiry, consents[i].signature);
         }
         return deal.id;
     }
 
-    function _open(bytes32 salt, bytes calldata terms) private returns (bytes32 id, State memory state) {
+    function _open(Found memory deal, bytes32 salt, bytes calldata terms) private {
         if (stopped) revert Stopped();
-        state.missing = _shape(terms);
-        state.status = FUNDING;
-        id = _id(_msgSender(), salt, terms);
-        if (_deals[id].state != 0) revert Exists();
-        emit DealOpened(id, _msgSender(), salt, terms);
+        deal.state.missing = _shape(terms);
+        deal.state.status = FUNDING;
+        deal.id = _id(_msgSender(), salt, terms);
+        if (_deals[deal.id].state != 0) revert Exists();
+        emit DealOpened(deal.id, _msgSender(), salt, terms);
     }
 
     /// @dev Runs Shape's code as ours, so that policies are asked by the Book; it writes nothing.
@@ -139,7 +141,9 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
 
     /// @inheritdoc IBook
     function join(bytes calldata deal, uint8 index) external nonReentrant {
-        _joinOwn(_going(deal), index);
+        Found memory found = _known(deal);
+        _going();
+        _joinOwn(found, index);
     }
 
     function _joinOwn(Found memory deal, uint8 index) private {
@@ -154,7 +158,9 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         external
         nonReentrant
     {
-        _joinConsented(_going(deal), index, expiry, signature);
+        Found memory found = _known(deal);
+        _going();
+        _joinConsented(found, index, expiry, signature);
     }
 
     function _joinConsented(Found memory deal, uint8 index, uint64 expiry, bytes calldata signature) private {
@@ -181,7 +187,8 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         external
         nonReentrant
     {
-        Found memory deal = _going(deal_);
+        Found memory deal = _known(deal_);
+        _going();
         (address token, address depositor, uint256 amount) = _joinable(deal, index);
         if (depositor != _msgSender()) revert NotDepositor();
         // Somebody may have brought this permit before us: what counts is whether we may then take the amount.
@@ -199,7 +206,8 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         bytes32 r,
         bytes32 s
     ) external nonReentrant {
-        Found memory deal = _going(deal_);
+        Found memory deal = _known(deal_);
+        _going();
         (address token, address depositor, uint256 amount) = _joinable(deal, index);
         if (TermsLib.isRole(depositor)) revert NotDepositor();
         _enter(deal, index);
@@ -219,8 +227,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         if (!Calls.takeBy(token, input, amount)) revert TransferFailed();
     }
 
-    function _going(bytes calldata deal_) private view returns (Found memory deal) {
-        deal = _known(deal_);
+    function _going() private view {
         if (stopped) revert Stopped();
     }
 
@@ -266,10 +273,10 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         external
         nonReentrant
     {
-        Found memory deal = _running(deal_);
+        Found memory deal = _known(deal_);
+        _running(deal);
         bytes32 head = _submission(deal, _current(deal), ask, slot, data.length);
-        _deals[deal.id].state = States.pack(deal.state);
-        _deals[deal.id].history = _append(deal.id, _history(deal.id), head, claim, data);
+        _store(deal, _append(deal.id, _history(deal.id), head, claim, data));
     }
 
     /// @inheritdoc IBook
@@ -281,13 +288,51 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         bytes32 claim,
         bytes calldata data
     ) external nonReentrant {
-        Found memory deal = _running(deal_);
+        Found memory deal = _known(deal_);
+        _running(deal);
+        (,, bytes32 h) = _submitAndJudge(deal, deal_, history, ask, slot, claim, data);
+        _store(deal, h);
+    }
+
+    /// @inheritdoc IBook
+    function submitAndClose(
+        bytes calldata deal_,
+        bytes calldata history,
+        uint8 ask,
+        uint8 slot,
+        bytes32 claim,
+        bytes calldata data
+    ) external nonReentrant {
+        Found memory deal = _known(deal_);
+        _running(deal);
+        (bytes32 head, bytes memory answer, bytes32 h) =
+            _submitAndJudge(deal, deal_, history, ask, slot, claim, data);
+        Settle.Context memory c = Settle.begin(deal_[BEFORE_TERMS:]);
+        _closing(deal.state, c);
+        _store(deal, h);
+        Settle.replayWhole(c, history);
+        Settle.enter(c, head, "");
+        Settle.enter(c, _verdictHead(deal), answer);
+        _settle(deal.id, c);
+    }
+
+    /// @return head The submission's. `answer`: the verdict's data. `h`: the history's hash after both.
+    function _submitAndJudge(
+        Found memory deal,
+        bytes calldata deal_,
+        bytes calldata history,
+        uint256 ask,
+        uint256 slot,
+        bytes32 claim,
+        bytes calldata data
+    ) private returns (bytes32 head, bytes memory answer, bytes32 h) {
         Rungs.Facts memory rung = _current(deal);
-        bytes32 head = _submission(deal, rung, ask, slot, data.length);
-        (bytes memory input, bytes32 h) = _question(deal, rung, history, 1);
+        head = _submission(deal, rung, ask, slot, data.length);
+        bytes memory input;
+        (input, h) = _question(deal, rung, history, 1);
         History.write(input, head, claim, data);
         h = _append(deal.id, h, head, claim, data);
-        _judge(deal, deal_, rung, input, h);
+        (answer, h) = _judge(deal, deal_, rung, input, h);
     }
 
     /// @dev Checks a submission, fills its seat, and moves to the next ask when it was the last seat.
@@ -348,10 +393,32 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
 
     /// @inheritdoc IBook
     function judge(bytes calldata deal_, bytes calldata history) external nonReentrant {
-        Found memory deal = _running(deal_);
+        Found memory deal = _known(deal_);
+        _running(deal);
+        (, bytes32 h) = _judgeAll(deal, deal_, history);
+        _store(deal, h);
+    }
+
+    /// @inheritdoc IBook
+    function judgeAndClose(bytes calldata deal_, bytes calldata history) external nonReentrant {
+        Found memory deal = _known(deal_);
+        _running(deal);
+        (bytes memory answer, bytes32 h) = _judgeAll(deal, deal_, history);
+        Settle.Context memory c = Settle.begin(deal_[BEFORE_TERMS:]);
+        _closing(deal.state, c);
+        _store(deal, h);
+        Settle.replayWhole(c, history);
+        Settle.enter(c, _verdictHead(deal), answer);
+        _settle(deal.id, c);
+    }
+
+    function _judgeAll(Found memory deal, bytes calldata deal_, bytes calldata history)
+        private
+        returns (bytes memory, bytes32)
+    {
         Rungs.Facts memory rung = _current(deal);
         (bytes memory input, bytes32 h) = _question(deal, rung, history, 0);
-        _judge(deal, deal_, rung, input, h);
+        return _judge(deal, deal_, rung, input, h);
     }
 
     /// @dev The calldata of `IPolicy.judge` over the history and `more` entries, which are then to be written, and the
@@ -381,13 +448,14 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         if (h != _history(id)) revert BadHistory();
     }
 
+    /// @return answer The verdict's data. `next`: the history's hash after it.
     function _judge(
         Found memory deal,
         bytes calldata deal_,
         Rungs.Facts memory rung,
         bytes memory input,
         bytes32 h
-    ) private {
+    ) private returns (bytes memory answer, bytes32 next) {
         State memory state = deal.state;
         (uint256 ask, uint256 frozenAt) = _roll(state, rung);
         if (ask < rung.asks) revert TooEarly();
@@ -397,12 +465,15 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
             mstore(add(input, 132), frozenAt)
         }
         address policy = Pieces.account(Pieces.one(rung.p), deal.terms.table);
-        bytes memory answer = _verdict(policy, Pieces.word(rung.p + 1), input);
+        answer = _verdict(policy, Pieces.word(rung.p + 1), input);
         _check(deal_, state.rung, answer);
         state.judgedAt = block.timestamp;
-        _deals[deal.id].state = States.pack(state);
-        bytes32 head = History.head(VERDICT, state.rung, 0, 0, _msgSender());
-        _deals[deal.id].history = _append(deal.id, h, head, 0, answer);
+        next = _append(deal.id, h, _verdictHead(deal), 0, answer);
+    }
+
+    /// @dev Of a verdict at the current rung that the caller brings about now.
+    function _verdictHead(Found memory deal) private view returns (bytes32) {
+        return History.head(VERDICT, deal.state.rung, 0, 0, _msgSender());
     }
 
     /// @dev What the policy answers. Its `bytes` is read by hand: nothing it returns can make this decode revert.
@@ -434,7 +505,8 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
 
     /// @inheritdoc IBook
     function challenge(bytes calldata deal_) external nonReentrant {
-        Found memory deal = _running(deal_);
+        Found memory deal = _known(deal_);
+        _running(deal);
         Walk.Reader memory terms = deal.terms;
         State memory state = deal.state;
         address token = Walk.account(terms);
@@ -444,11 +516,14 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         uint256 r = state.rung;
         if (r + 1 == rungs) revert TopRung();
         Walk.skip(terms, r);
-        uint256 amount = _climb(state, Rungs.read(terms.spot + 2));
+        Rungs.Facts memory rung;
+        Rungs.read(rung, terms.spot + 2);
+        uint256 amount = _climb(state, rung);
         Walk.skip(terms, 1);
         address caller = _msgSender();
         for (uint256 above = r + 1; above < rungs; ++above) {
-            uint256 bench = Rungs.bench(Rungs.read(terms.spot + 2));
+            Rungs.read(rung, terms.spot + 2);
+            uint256 bench = Rungs.bench(rung);
             if (Rungs.place(bench, terms.table, caller) != type(uint256).max) revert BenchMember();
             Walk.skip(terms, 1);
         }
@@ -457,9 +532,8 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
             (address depositor, uint256 fee) = Walk.deposit(terms);
             if (TermsLib.feeRung(depositor, rungs) == r + 1) amount += fee;
         }
-        _deals[deal.id].state = States.pack(state);
         bytes32 head = History.head(CHALLENGE, r, 0, 0, caller);
-        _deals[deal.id].history = _append(deal.id, _history(deal.id), head, 0, "");
+        _store(deal, _append(deal.id, _history(deal.id), head, 0, ""));
         if (!Calls.take(token, caller, amount)) revert TransferFailed();
     }
 
@@ -491,34 +565,51 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     /// @inheritdoc IBook
     function close(bytes calldata deal_, bytes calldata history) external nonReentrant {
         Found memory deal = _known(deal_);
-        State memory state = deal.state;
-        if (state.status > RUNNING) revert Closed();
-        bool funding = state.status == FUNDING;
-        address token = Walk.account(deal.terms);
+        if (deal.state.status > RUNNING) revert Closed();
+        if (deal.state.status == FUNDING) return _void(deal, deal_, history);
         Settle.Context memory c = Settle.begin(deal_[BEFORE_TERMS:]);
-        c.closer = _msgSender();
-        if (funding ? block.timestamp < Walk.number(deal.terms, 8) : !_over(state, c)) revert NotYet();
-        bytes32 digest = _history(deal.id);
-        state.status = funding ? VOID : CLOSED;
-        state.filled = 0;
+        _closing(deal.state, c);
+        _deals[deal.id].state = States.pack(deal.state);
+        if (Settle.replay(c, history, deal.id) != _history(deal.id)) revert BadHistory();
+        _settle(deal.id, c);
+    }
+
+    /// @dev A deal that was not joined in time: nothing happened in it, and everybody gets back what they deposited.
+    function _void(Found memory deal, bytes calldata deal_, bytes calldata history) private {
+        deal.terms.spot += 1; // token
+        if (block.timestamp < Walk.number(deal.terms, 8)) revert NotYet();
+        if (history.length != 0) revert BadHistory();
+        deal.state.status = VOID;
         // Every write of ours comes before the first transfer.
-        _deals[deal.id].state = States.pack(state);
-        if (funding) {
-            if (digest != deal.id || history.length != 0) revert BadHistory();
-            Result memory none;
-            emit DealClosed(deal.id, uint8(VOID), none);
-            Settle.refund(c, state.joined);
-        } else {
-            Settle.settle(c, history, deal.id, digest, state.rung);
-            for (uint256 i; i < c.keeps; ++i) _keep(deal.id, token, c.results[state.rung].root, c.kept[i]);
-            emit DealClosed(deal.id, uint8(CLOSED), Settle.result(c));
-        }
+        _deals[deal.id].state = States.pack(deal.state);
+        Result memory none;
+        emit DealClosed(deal.id, uint8(VOID), none);
+        Settle.Context memory c = Settle.begin(deal_[BEFORE_TERMS:]);
+        Settle.refund(c, deal.state.joined);
+        _payAll(Settle.token(c), c);
+    }
+
+    /// @dev Checks that a running deal can close, and has its state say so; nothing is stored yet.
+    function _closing(State memory state, Settle.Context memory c) private view {
+        Settle.reach(c, state.rung);
+        if (!_over(state, c)) revert NotYet();
+        c.closer = _msgSender();
+        state.status = CLOSED;
+        state.filled = 0;
+    }
+
+    /// @dev What the history, which `c` has taken in, comes to. Every write of ours comes before the first transfer.
+    function _settle(bytes32 id, Settle.Context memory c) private {
+        Settle.settle(c);
+        address token = Settle.token(c);
+        for (uint256 i; i < c.keeps; ++i) _keep(id, token, c.results[c.last].root, c.kept[i]);
+        emit DealClosed(id, uint8(CLOSED), Settle.result(c));
         _payAll(token, c);
     }
 
     /// @dev Whether the last window is over, or the top rung has its verdict or is silent.
     function _over(State memory state, Settle.Context memory c) private view returns (bool) {
-        Rungs.Facts memory rung = Rungs.read(c.facts[state.rung].p);
+        Rungs.Facts memory rung = c.facts[state.rung];
         (bool decided, uint256 since) = _decided(state, rung);
         return decided && (state.rung + 1 == c.rungs || block.timestamp >= since + rung.window);
     }
@@ -651,19 +742,17 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
         if (deal_.length < BEFORE_TERMS) revert Unknown();
         bytes calldata terms = deal_[BEFORE_TERMS:];
         deal.id = _id(address(bytes20(deal_[:20])), bytes32(deal_[20:BEFORE_TERMS]), terms);
-        deal.state = _stored(deal.id);
-        deal.terms = Walk.start(terms);
+        States.unpack(deal.state, _stored(deal.id));
+        Walk.start(deal.terms, terms);
     }
 
-    function _running(bytes calldata deal_) private view returns (Found memory deal) {
-        deal = _known(deal_);
+    function _running(Found memory deal) private pure {
         if (deal.state.status != RUNNING) revert NotRunning();
     }
 
-    function _stored(bytes32 id) private view returns (State memory state) {
-        uint256 packed = _deals[id].state;
-        if (packed == 0) revert Unknown();
-        return States.unpack(packed);
+    function _stored(bytes32 id) private view returns (uint256 state) {
+        state = _deals[id].state;
+        if (state == 0) revert Unknown();
     }
 
     /// @dev The history's hash; it starts as the deal's id.
@@ -673,11 +762,18 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
     }
 
     /// @dev The current rung.
-    function _current(Found memory deal) private pure returns (Rungs.Facts memory) {
+    function _current(Found memory deal) private pure returns (Rungs.Facts memory rung) {
         Walk.Reader memory r = deal.terms;
         r.spot += 11; // token, fundBy, wrongBonds, how many rungs
         Walk.skip(r, deal.state.rung);
-        return Rungs.read(r.spot + 2);
+        Rungs.read(rung, r.spot + 2);
+    }
+
+    /// @dev Writes what an act made of the deal: its state, and the history's hash.
+    function _store(Found memory deal, bytes32 h) private {
+        Deal storage stored = _deals[deal.id];
+        stored.state = States.pack(deal.state);
+        stored.history = h;
     }
 
     function _append(bytes32 id, bytes32 h, bytes32 head, bytes32 claim, bytes memory data) private returns (bytes32) {

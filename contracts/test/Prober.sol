@@ -33,7 +33,8 @@ contract Prober {
 
     /// @dev A rung of terms, as it is written for a policy.
     function rung(bytes calldata value, uint256 index) external pure returns (Rung memory found) {
-        Walk.Reader memory r = Walk.start(value);
+        Walk.Reader memory r;
+        Walk.start(r, value);
         r.spot += 11;
         Walk.skip(r, index);
         bytes memory input = abi.encode(uint256(32));

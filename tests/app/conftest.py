@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from places import Place
 
 from troth.app import Settings, Troth
 from troth.identity.keystore import MIN_COST
@@ -26,3 +27,10 @@ def make(tmp_path: Path) -> Iterator[Callable[[str], Troth]]:
     yield one
     for party in made:
         party.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    found = Place(tmp_path)
+    yield found
+    found.close()

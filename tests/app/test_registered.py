@@ -71,7 +71,7 @@ def test_a_trust_file_pins_what_the_chain_says_is_the_newest(pair: tuple[Troth, 
 
 def test_a_revoked_identity_gets_into_no_trust_file(pair: tuple[Troth, Troth]) -> None:
     alice, bob = pair
-    alice.revoke_identity()
+    alice.revoke_entry()
     assert bob.records_of(alice.did)[-1].value == REVOKED
     with pytest.raises(Refuted, match="revoked"):
         bob.trust({"issuer": (alice.did,)}, bob.log_pin(), {"name": "attested"})

@@ -93,6 +93,12 @@ def waits(step: Callable[[], str]) -> bool:
     return False
 
 
+def impatient(seat: Maker | Taker) -> None:
+    """Waits a second for a block on the second chain, not two minutes."""
+    sender = seat.second.side.sender  # type: ignore[attr-defined]
+    sender._how = replace(sender._how, wait=1)
+
+
 def until_deposited(two: Two) -> tuple[Maker, Taker]:
     maker, taker = two.seats()
     assert maker.step() == "deposited"
@@ -112,7 +118,7 @@ def test_both_are_paid(two: Two) -> None:
     assert taker.step() == "deposited"
     assert waits(maker.step)
     mine(two.far, DEPTH)
-    assert [maker.step(), taker.step(), maker.step(), taker.step()] == ["revealed", "revealed", "paid", "paid"]
+    assert [maker.step(), taker.step()] == ["revealed", "revealed"]
     assert (maker.step(), taker.step()) == ("done", "done")
     assert two.moved() == (GIVES, GETS, GETS, GIVES)
     shown = two.taker.swap_standing(two.swap)
@@ -152,7 +158,7 @@ def test_gas_too_dear_for_the_reveal_loses_nothing(two: Two) -> None:
     request(two.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(2_000 * GWEI))
     mine(two.far)
     for seat in (maker, taker):
-        seat.second.side.sender._wait = 1  # type: ignore[attr-defined]
+        impatient(seat)
     assert waits(maker.step)
     assert two.taker.swap_standing(two.swap)["second"]["revealed"] is False
     assert waits(taker.step)
@@ -176,11 +182,11 @@ def test_a_reveal_that_was_too_dear_is_made_once_gas_falls_in_time(two: Two) -> 
     mine(two.far, DEPTH)
     request(two.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(2_000 * GWEI))
     mine(two.far)
-    maker.second.side.sender._wait = 1  # type: ignore[attr-defined]
+    impatient(maker)
     assert waits(maker.step)
     request(two.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(GWEI))
     mine(two.far)
-    assert [maker.step(), taker.step(), maker.step(), taker.step()] == ["revealed", "revealed", "paid", "paid"]
+    assert [maker.step(), taker.step(), maker.step(), taker.step()] == ["revealed", "revealed", "done", "done"]
 
 
 def test_a_maker_cannot_hide_the_taker_s_own_deposit(two: Two) -> None:
@@ -194,7 +200,7 @@ def test_a_maker_cannot_hide_the_taker_s_own_deposit(two: Two) -> None:
     assert taker.step() == "deposited"
     mine(two.far, DEPTH + 1)
     assert [maker.step(), taker.step()] == ["revealed", "revealed"]
-    assert taker.step() == "paid"
+    assert taker.step() == "done"
     before = replace(two.swap, first=replace(two.swap.first, since=-5))
     assert two.taker.swap_standing(before) == two.taker.swap_standing(two.swap)
 
@@ -205,6 +211,30 @@ def test_blocks_of_a_public_chain_are_not_final_sooner_for_a_taker(two: Two, mon
     with pytest.raises(Misuse, match="final too soon"):
         two.taker.swap_seat(two.swap)
     assert isinstance(two.maker.swap_seat(two.swap), Maker), "it wrote that itself"
+
+
+def test_an_outage_must_not_outlast_the_time_to_reveal(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The taker's time is the gap between the deadlines: 180 s here; the maker's finality and margin: 180 s."""
+    first, second = (Profile("a chain of these tests", 0, 0), Profile("another", 60, 0))
+    for chain_id, profile, party in ((7_001, first, two.taker), (7_002, second, two.maker)):
+        for outage, refused in ((180, True), (179, False)):
+            monkeypatch.setitem(PROFILES, chain_id, replace(profile, outage=outage))
+            if refused:
+                with pytest.raises(Misuse, match="could outlast"):
+                    party.swap_seat(two.swap)
+                with pytest.raises(Misuse, match="could outlast"):
+                    two.maker.propose_swap(two.wish(), two.there)
+                monkeypatch.setattr(party, "settings", replace(party.settings, outage="0"))  # known and accepted
+                party.swap_seat(two.swap)
+                monkeypatch.setattr(party, "settings", replace(party.settings, outage=""))
+            else:
+                party.swap_seat(two.swap)
+        monkeypatch.setitem(PROFILES, chain_id, profile)
+    # Once its money is in the deal, nothing keeps a party from stepping.
+    maker, taker = until_deposited(two)
+    for chain_id in (7_001, 7_002):
+        monkeypatch.setitem(PROFILES, chain_id, Profile("a chain of these tests", 10_000, 10_000))
+    assert [type(seat) for seat in two.seats()] == [type(maker), type(taker)]
 
 
 def test_a_book_with_other_immutables_is_refused(two: Two) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from troth.app import Settings, Troth, file_subject
+from troth.app.keys import rotate
 from troth.identity.keystore import MIN_COST
 
 PASSPHRASE = "correct horse"
@@ -39,6 +40,9 @@ def work(say: Callable[[str], None], action: str, directory: Path, argument: str
                 say(claim.hex())
         elif action == "erase":
             say(party.erase(bytes.fromhex(argument)).hex())
+        elif action == "rotate":
+            while True:
+                say(str(rotate(party, PASSPHRASE).version))
         elif action == "bundle":
             target, _, path = argument.partition(":")
             party.bundle(bytes.fromhex(target), Path(path))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from troth.app import Settings, Troth
-from troth.cli.main import app
-from troth.core.errors import TrothError
 from troth.core.terms import KEEPER, REFUTED, UPHELD, Ask, Pot, Result, Rung, Split, Terms
 from troth.identity.keystore import MIN_COST
 from troth.ledger.erc20 import Erc20
@@ -19,25 +15,6 @@ from troth.ledger.erc20 import Erc20
 PASSPHRASE = "correct horse"
 Run = Callable[..., dict[str, object]]
 CLAIM = "11" * 32
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command of `troth` in a party's folder, in this process; what it prints as JSON."""
-    monkeypatch.setenv("TROTH_PASSPHRASE", PASSPHRASE)
-
-    def command(party: str, *words: str, status: int = 0) -> dict[str, object]:
-        monkeypatch.chdir(tmp_path / party)
-        done = CliRunner().invoke(app, [*words, "--json"])
-        if status:
-            assert isinstance(done.exception, TrothError), (words, done.output)
-            assert done.exception.exit_status == status
-            return {"said": str(done.exception)}
-        assert done.exception is None, (words, done.output, done.exception)
-        found = json.loads(done.stdout)
-        assert isinstance(found, dict)
-        return found
-    return command
 
 
 @pytest.fixture
@@ -69,6 +46,10 @@ def test_by_request_and_by_a_keeper(run: Run, deal: str, monkeypatch: pytest.Mon
     asked = run("bob", "deal", "request", "join", deal, "1", "-o", "join.request")
     assert asked["act"] == "join"
     assert run("carrier", "deal", "keep", "--once") == {"due": []}
+    with monkeypatch.context() as poor:
+        for gas, status, said in (("50000", 1, "more gas than this relayer"), ("much", 2, "[relay] gas is no number")):
+            poor.setenv("TROTH_RELAY_GAS", gas)
+            assert said in str(run("carrier", "deal", "relay", "../bob/join.request", status=status)["said"])
     carried = run("carrier", "deal", "relay", "../bob/join.request")["carried"]
     assert isinstance(carried, list)
     assert "done" in carried[0]["outcome"]

@@ -36,6 +36,7 @@ from troth.core.terms import (
     CHALLENGER,
     DEPOSITOR,
     KEEPER,
+    REFUTED,
     SLASHED,
     UPHELD,
     Account,
@@ -312,7 +313,8 @@ def test_while_a_deal_runs(world: EvmWorld) -> None:
     refused("NotFunding", book.join, CLIENT, deal, 0)
     other = deal_bytes(CLIENT, SALT, replace(terms, fund_by=terms.fund_by + 1))
     for act in (("submit", other, 0, 0, CLAIM, b""), ("submitAndJudge", other, b"", 0, 0, CLAIM, b""),
-                ("judge", other, b""), ("challenge", other), ("close", other, b"")):
+                ("submitAndClose", other, b"", 0, 0, CLAIM, b""), ("judge", other, b""), ("judgeAndClose", other, b""),
+                ("challenge", other), ("close", other, b"")):
         refused("Unknown", raw, world, WORKER, calldata(*act))
     refused("TooLong", book.submit, WORKER, deal, 0, 0, CLAIM, bytes(4097))
     refused("TooEarly", book.submit, WORKER, deal, 1, 0, CLAIM, b"")
@@ -328,6 +330,8 @@ def test_while_a_deal_runs(world: EvmWorld) -> None:
     said = long_history(book.state(deal).history)
     for history in (b"", said[:-1], said + b"\x00", said + said, bytes((2,)) + said[1:], said[:-1] + b"\x03"):
         refused("BadHistory", raw, world, RIVAL, calldata("judge", made_of, history))
+        refused("BadHistory", raw, world, RIVAL, calldata("judgeAndClose", made_of, history))
+        refused("TooLate", raw, world, WORKER, calldata("submitAndClose", made_of, history, 0, 0, CLAIM, b""))
         refused("TooLate", raw, world, WORKER, calldata("submitAndJudge", made_of, history, 0, 0, CLAIM, b""))
     refused("TooEarly", book.challenge, RIVAL, deal)
     world.advance(HOUR)
@@ -390,6 +394,44 @@ def test_submit_and_judge_is_one(world: EvmWorld) -> None:
     assert book.submit_and_judge(WORKER, deal, 0, 0, CLAIM, b"\x00" + Result(7).to_bytes()) == Result(7)
     assert [entry.kind for entry in book.state(deal).history] == [1, 2]
     refused("TooLate", book.submit_and_judge, WORKER, deal, 0, 0, CLAIM, b"")
+
+
+def test_submit_and_close_is_one(world: EvmWorld) -> None:
+    """Below the top there is a window, so it is refused and nothing is written; at the top it pays at once."""
+    book, plain = world.book, simple(world)
+    deal = begin(world, plain)
+    said = b"\x00" + Result(UPHELD).to_bytes()
+    refused("NoVerdict", book.submit_and_close, WORKER, deal, 0, 0, CLAIM, b"\x02")
+    refused("NotYet", book.submit_and_close, WORKER, deal, 0, 0, CLAIM, said)
+    assert book.state(deal).history == ()
+    book.submit(WORKER, deal, 0, 0, CLAIM, said)
+    refused("NotYet", book.judge_and_close, RIVAL, deal)
+    assert [entry.kind for entry in book.state(deal).history] == [1]
+    terms = replace(plain, pots=plain.pots[:2], rungs=(replace(plain.rungs[0], window=0, bond=0),))
+    deal = begin(world, terms)
+    before = world.balance(WORKER)
+    assert book.submit_and_close(WORKER, deal, 0, 0, CLAIM, said) == Result(UPHELD)
+    state = book.state(deal)
+    assert (state.status, state.final, [entry.kind for entry in state.history]) == ("closed", Result(UPHELD), [1, 2])
+    assert world.balance(WORKER) > before
+    refused("Closed", book.close, WORKER, deal)
+    refused("NotRunning", book.submit_and_close, WORKER, deal, 0, 0, CLAIM, said)
+
+
+def test_judge_and_close_after_answers_and_a_challenge(world: EvmWorld) -> None:
+    """A history of two rungs, in its long form, settles as the short one does."""
+    book = world.book
+    deal = begin(world, simple(world))
+    claims(world, deal)
+    book.challenge(RIVAL, deal)
+    found = b"\x00" + Result(REFUTED).to_bytes()
+    for member in BENCH:
+        for slot in range(2):
+            book.submit(member, deal, 0, slot, CLAIM, found)
+    assert book.judge_and_close(RIVAL, deal) == Result(REFUTED)
+    state = book.state(deal)
+    assert (state.status, state.rung, state.final) == ("closed", 1, Result(REFUTED))
+    assert world.balance(RIVAL) == 10**9 - FEE
 
 
 def test_roots(world: EvmWorld) -> None:

@@ -266,6 +266,22 @@ def test_attack_on_the_relayers_purse(world: EvmWorld) -> None:
                        chain_id=world.chain.chain_id, now=world.now)
 
 
+def test_a_relayer_pays_for_no_more_gas_than_it_will(world: EvmWorld) -> None:
+    """The limit counts the forwarder's part and the calldata too: a long request is dear although its call is not."""
+    cheap = Relayer(world.sender(RELAYER), world.forwarder, [world.addresses.book], now=world.now, most_gas=300_000)
+    stop = signed(world, DEPLOYER, "stop", True)
+    with pytest.raises(Refuted, match=r"more gas than this relayer pays for; expected at most 300000"):
+        cheap.check(replace(stop, gas=250_000))
+    long = RelayedSender(world.web3, seed(DEPLOYER), world.forwarder, cheap.carry, chain_id=world.chain.chain_id,
+                         now=world.now).request(world.addresses.book, b"\xff" * 10_000, 1)
+    for carry in (cheap.carry, lambda one: cheap.carry_all([one])):
+        before = nonces(world, RELAYER)
+        with pytest.raises(Refuted, match="more gas than this relayer pays for"):
+            carry(long)
+        assert nonces(world, RELAYER) == before
+    cheap.carry(stop)
+
+
 def test_attack_a_batch_spoiled_from_outside(world: EvmWorld) -> None:
     """A party has its own request carried just before the batch, or lets it be refused: the others are done."""
     deal = begin(world, simple(world))
@@ -350,3 +366,15 @@ def test_the_stake_is_the_workers(world: EvmWorld) -> None:
     held = world.balance(WORKER), world.balance(RELAYER)
     relayer(world).carry(signed(world, WORKER, "join", deal, 1))
     assert (world.balance(WORKER), world.balance(RELAYER)) == (held[0] - STAKE, held[1])
+
+
+def test_an_expiry_shortens_a_request(world: EvmWorld) -> None:
+    """Whoever carries it late is refused by the forwarder."""
+    def unreachable(one: Request) -> Receipt:
+        raise AssertionError(one)
+
+    sender = RelayedSender(world.web3, seed(CLIENT), world.forwarder, unreachable, chain_id=world.chain.chain_id,
+                           now=world.now, errors=ERRORS)
+    now = world.now()
+    deadlines = [sender.request(world.addresses.book, b"", 1, until).deadline for until in (None, now + 5, now + 10**6)]
+    assert deadlines == [now + HOUR, now + 5, now + HOUR]

@@ -21,7 +21,7 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
-        "swap_across_chains.py"}
+        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -30,6 +30,25 @@ def test_two_parties(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "bob reads 20 bytes", "eve cannot: sealed, and no key for it was given to this party",
         "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
+
+
+def test_show_a_credential(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "show_a_credential.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "shown to lender.example: upheld",
+        "the same again: an answer to no open request of this verifier: a replay, or never asked for",
+        "without its post-quantum signature: refuted", "taken back: refuted"]
+
+
+def test_model_for_others(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "model_for_others.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "claim: run {'mse': {'step': 0, 'value': '2.05'}}",
+        "bill of materials: 3 components, every sentence on 1 claim", "card: - mse: 2.05. [1]",
+        "a nicer number: this document is not what these claims say", "signed: ('line.json',)",
+        "another model: a file is not the one that was signed"]
 
 
 def test_sell_a_secret() -> None:
@@ -46,7 +65,7 @@ def test_swap_across_chains(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "alice: 1000 silver, 0 gold, bob: 0 silver, 1000 gold",
         "bob waits: the maker's deposit is not there, or not final",
-        "alice: deposited", "bob: deposited", "alice: revealed", "bob: revealed", "alice: paid", "bob: paid",
+        "alice: deposited", "bob: deposited", "alice: revealed", "bob: revealed",
         "alice: 930 silver, 90 gold, bob: 70 silver, 910 gold",
         "alice: deposited", "alice waits: the taker has not deposited", "alice: refunded",
         "alice: 930 silver, 90 gold, bob: 70 silver, 910 gold"]

@@ -33,6 +33,8 @@ TOKEN, BOOK = b"\x72" * 20, b"\x73" * 20
 MAKER, TAKER = b"\x01" * 20, b"\x02" * 20
 SECRET = hashlib.sha256(b"secret").digest()
 PURSE, FIRST, SECOND = 10_000, 700, 900
+EVER = 1 << 40
+"""Until when a cheat sends: it minds no time."""
 Act = tuple[Account, Callable[[MemoryBook], Any]]
 """Whose it is, and what it does."""
 
@@ -128,8 +130,10 @@ class View:
     def allow(self, token: Account, amount: int) -> None:
         """Both approved the Book beforehand."""
 
-    def drop(self, secret: bytes) -> None:
-        """What was asked for here was broadcast at once."""
+    def until(self, not_after: int) -> Any:
+        """What is asked for here is broadcast at once, and so must be in time."""
+        assert self.now() <= not_after
+        return self
 
     def state(self, deal: bytes) -> DealState:
         return self.chain.head.state(deal)
@@ -146,10 +150,10 @@ class View:
     def join(self, by: Account, deal: bytes, pot: int) -> None:
         self._broadcast(("join", deal), lambda book: book.join(by, deal, pot))
 
-    def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
+    def submit_and_close(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
         self.public.append(data)
         self._broadcast(("reveal", deal, data),
-                        lambda book: book.submit_and_judge(by, deal, ask, slot, claim, data))
+                        lambda book: book.submit_and_close(by, deal, ask, slot, claim, data))
 
     def close(self, by: Account, deal: bytes) -> None:
         # A close that came too early vanished: it may be sent again.
@@ -275,9 +279,9 @@ def test_an_honest_maker_never_loses_both(changes: list[tuple[int, str, int, int
             if cheat == "deposit":
                 taker.second.deposit()
             elif cheat == "take" and world.public:
-                taker.first.reveal(world.public[-1])
+                taker.first.reveal(world.public[-1], EVER)
             elif cheat == "garbage":
-                taker.first.reveal(b"\x66" * 32)
+                taker.first.reveal(b"\x66" * 32, EVER)
             elif cheat == "close":
                 taker.second.side.book.close(TAKER, taker.second.deal)
             elif cheat == "honest":
@@ -304,9 +308,9 @@ def test_an_honest_taker_never_loses_both(changes: list[tuple[int, str, int, int
             if cheat == "honest":
                 attempt(maker.step)
             elif cheat == "late":
-                maker.second.reveal(SECRET)
+                maker.second.reveal(SECRET, EVER)
             elif cheat == "garbage" and at > 100:
-                maker.second.reveal(b"\x66" * 32)
+                maker.second.reveal(b"\x66" * 32, EVER)
             elif cheat == "close":
                 maker.first.side.book.close(MAKER, maker.first.deal)
         except TrothError:
@@ -370,7 +374,26 @@ def test_a_secret_that_is_out_is_shown_again_however_late() -> None:
     again = Maker(world.swap, *world.views(MAKER), SECRET)
     assert again.step() == "revealed"
     world.tick()
-    assert again.step() == "paid"
+    assert again.step() == "done"
+    assert world.second.holds(MAKER) == SECOND
+
+
+def test_a_secret_that_was_shown_by_hand_is_paid_for() -> None:
+    """Shown and judged with other means than this flow's, so that the deals are still to be closed."""
+    world = World()
+    while world.second.head.tokens[TOKEN].balance_of(BOOK) == 0 or not world.second.final(world.maker.second.deal):
+        attempt(world.maker.step)
+        attempt(world.taker.step)
+        world.tick()
+    for chain, place, getter in ((world.second, world.maker.second, MAKER), (world.first, world.taker.first, TAKER)):
+        deal, lock = place.deal, world.swap.lock
+        chain.waiting.append((getter, lambda book, by=getter, deal=deal, lock=lock: book.submit_and_judge(
+            by, deal, 0, 0, lock, SECRET)))
+    world.tick()
+    assert world.gains() == (FIRST, 0, SECOND, 0)
+    assert (world.maker.step(), world.taker.step()) == ("paid", "paid")
+    world.tick()
+    assert world.gains() == (FIRST, SECOND, SECOND, FIRST)
 
 
 def test_a_reveal_that_no_block_kept_leaves_the_taker_its_deposit() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from troth.core.errors import BadInput, Misuse, Refuted
 from troth.identity import did as dids
-from troth.identity import keys
+from troth.identity import keydids, keys
 from troth.identity.multibase import (
     base58_decode,
     base58_encode,
@@ -64,7 +64,7 @@ def test_did_key_vectors(name: str, did: str, case: dict[str, Any]) -> None:
     assert key.verify(b"message", mine.sign(b"message"))
     form = {"JsonWebKey2020": "jwk"}.get(case["didDocument"]["verificationMethod"][0]["type"], "2018")
     expected = dict(case["didDocument"])
-    assert dids.key_document(did, form) == expected
+    assert keydids.key_document(did, form) == expected
     if name == "ed25519-x25519":
         agreement = case["keyAgreementKeyPair"]
         derived = keys.x25519_of_ed25519(key.raw)
@@ -83,14 +83,12 @@ def _seed(case: dict[str, Any]) -> bytes:
 
 def test_todays_document_of_a_did_key() -> None:
     did = CASES[0][1]
-    document = dids.key_document(did)
+    document = keydids.key_document(did)
     assert [method["type"] for method in document["verificationMethod"]] == ["Multikey", "Multikey"]
     assert did.endswith(document["verificationMethod"][0]["publicKeyMultibase"])
-    ml_dsa = dids.key_did(keys.key_pair(keys.ML_DSA_65, bytes(32)).public)
+    assert dids.key_did(keys.key_pair(keys.ML_DSA_65, bytes(32)).public).startswith("did:key:u")
     with pytest.raises(BadInput, match="no such did:key document"):
-        dids.key_document(ml_dsa)
-    with pytest.raises(BadInput, match="no such did:key document"):
-        dids.key_document(did, "jwks")
+        keydids.key_document(did, "jwks")
 
 
 @pytest.mark.parametrize("did", [

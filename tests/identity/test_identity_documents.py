@@ -480,3 +480,13 @@ def test_every_error_here_is_one_of_the_tree(alice: HybridIdentity, mallory: Hyb
         assert refusal.value.exit_status == 1
         assert refusal.value.expected
     assert SUITES == ("ed25519", "ml-dsa-65")
+
+
+@pytest.mark.parametrize("did", [
+    "did:key:zDnaerx9CtbPJ1q36T5Ln5wYt3MQYeGRG5ehnPAmxcf5mDZpv",  # P-256
+    dids.key_did(keys.key_pair(keys.ML_DSA_44, bytes(32)).public)])
+def test_a_did_key_of_a_suite_for_other_things_signs_no_claims(did: str) -> None:
+    """Key confusion: that a key can be read, and checked elsewhere, lets nobody issue claims with it."""
+    signature = keys.key_pair(keys.ML_DSA_44, bytes(32)).sign(b"message")
+    with pytest.raises(BadInput, match="signs no claims"):
+        KeyBook().verify(did, b"message", [(dids.key_method(did), signature)])

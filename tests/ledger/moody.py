@@ -27,8 +27,8 @@ from troth.core.errors import OutsideFailed
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction, account_of, decode_transaction
-from troth.ledger.fees import Fees
-from troth.ledger.outbox import FINALIZED, TURN, Outbox, Queue
+from troth.ledger.fees import Fees, Sending
+from troth.ledger.outbox import FINALIZED, TURN, Expired, Outbox, Queue
 from troth.ledger.sending import Receipt, Sender
 
 KEY = b"\x5e" * 32
@@ -37,6 +37,7 @@ COUNT = creation("0 CALLDATALOAD DUP1 SLOAD 1 ADD SWAP1 SSTORE")
 """(id): adds one to the slot of that id. The judge: every act's slot must end at exactly 1."""
 GWEI = 10**9
 START = 1_700_000_000
+SHARED = words(1 << 64)
 
 
 class Killed(BaseException):
@@ -270,6 +271,7 @@ class Writer:
         self.deaths = 0
         self.error: BaseException | None = None
         self.receipts: dict[bytes, Receipt] = {}
+        self.expired: set[bytes] = set()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def pause(self) -> None:
@@ -281,6 +283,8 @@ class Writer:
             raise Killed
 
     def make_request(self, method: str, params: list[Any]) -> Mapping[str, Any]:
+        if method == "eth_sendRawTransaction":
+            self.stage.broadcast(bytes.fromhex(params[0][2:]))
         self.pause()
         answer = self.stage.node.make_request(method, params)
         self.pause()
@@ -307,7 +311,12 @@ class Writer:
                     outbox = StagedOutbox(self.stage.path, self.pause)
                     sender = self.stage.sender(self, outbox)
                     for act in self.acts:
-                        receipt = sender.send(self.stage.counter, act, gas=100_000, act=act, until=FINALIZED)
+                        try:
+                            receipt = sender.send(self.stage.counter, act, gas=100_000, act=act, until=FINALIZED,
+                                                  not_after=self.stage.expiries.get(act))
+                        except Expired:
+                            self.expired.add(act)
+                            continue
                         if self.receipts.setdefault(act, receipt) != receipt:
                             raise AssertionError("a finalized receipt changed")
                     return
@@ -329,9 +338,21 @@ class Stage:
         moods, self.node.moods = self.node.moods, False
         self.counter = self._deploy()
         self.node.moods = moods
-        shared = [words(1 << 64)]  # every writer is told to do this one
+        shared = [SHARED, words(1 << 65)]  # every writer is told to do these; the second expires
         self.writers = [Writer(self, at, shared + [words(100 * at + n + 1) for n in range(acts)])
                         for at in range(writers)]
+        moment = self.node.clock.now()
+        self.expiries = {act: moment + self.rng.randint(1, 700)
+                         for act in (shared[1], *(writer.acts[2] for writer in self.writers))}
+        for writer in self.writers:
+            self.rng.shuffle(writer.acts)
+        self.late: list[bytes] = []
+
+    def broadcast(self, raw: bytes) -> None:
+        """Somebody hands this to the node now."""
+        sent = decode_transaction(raw)
+        if sent.to == self.counter and self.node.clock.now() > self.expiries.get(sent.data, 1 << 60):
+            self.late.append(sent.data)
 
     def _deploy(self) -> bytes:
         unsigned = Transaction(DYNAMIC_FEE, self.node.chain.chain_id, 0, GWEI, 2 * GWEI, 200_000, b"", 0, COUNT)
@@ -345,8 +366,9 @@ class Stage:
     def sender(self, writer: Writer, outbox: Outbox) -> Sender:
         """A process's way to the chain."""
         web3: Any = SimpleNamespace(provider=SimpleNamespace(make_request=writer.make_request))
-        return Sender(web3, KEY, outbox=outbox, fees=Fees(ceiling=150 * GWEI, patience=20), wait=1e9,
-                      sleep=lambda _: writer.pause(), clock=lambda: float(self.node.clock.now()))
+        how = Sending(Fees(ceiling=150 * GWEI, patience=20), wait=1e9, sleep=lambda _: writer.pause(),
+                      clock=lambda: float(self.node.clock.now()))
+        return Sender(web3, KEY, outbox=outbox, how=how)
 
     def run(self, limit: int = 60_000) -> int:
         """Run to the end; how many steps it took."""
@@ -382,6 +404,14 @@ class Stage:
         (row,) = outbox.rows(query)
         outbox.close()
         return int(row[0])
+
+    def dropped(self) -> int:
+        """How many acts expired before anything was signed for them."""
+        return self._number("SELECT count(*) FROM acts WHERE given_up = 'expired' AND nonce IS NULL")
+
+    def replaced(self) -> int:
+        """How many acts expired after they were signed for."""
+        return self._number("SELECT count(*) FROM acts WHERE given_up = 'expired' AND nonce IS NOT NULL")
 
     def counts(self) -> dict[int, int]:
         """How often each act was done, by the contract."""

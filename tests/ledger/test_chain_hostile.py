@@ -30,6 +30,7 @@ from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.chains.rpc import RpcChain, RpcError, finality, get_logs, request
 from troth.ledger.chains.wire import HttpProvider
+from troth.ledger.fees import Sending
 from troth.ledger.receipts import prove_receipt
 from troth.ledger.sending import Sender
 
@@ -314,7 +315,7 @@ def test_a_receipt_that_is_not_in_its_block(node: HostileNode, seen: RpcChain, c
         with pytest.raises(OutsideFailed, match=r"do not hash|cannot be read|does not hold"):
             prove_receipt(seen.web3, tx_hash, 2)
     if "logs" not in change:
-        sender = Sender(seen.web3, ALICE_KEY, wait=0.0)
+        sender = Sender(seen.web3, ALICE_KEY, how=Sending(wait=0.0))
         with pytest.raises((OutsideFailed, Pending)):
             sender.send(BOB, value=1)
 
@@ -322,7 +323,7 @@ def test_a_receipt_that_is_not_in_its_block(node: HostileNode, seen: RpcChain, c
 def test_a_node_that_lags_holds_a_sender_up_and_loses_nothing(node: HostileNode, seen: RpcChain) -> None:
     """It takes the transaction and does not show it yet."""
     node.spoil(lambda answer: answer | {"result": None}, "eth_getTransactionReceipt")
-    sender = Sender(seen.web3, ALICE_KEY, wait=0.0)
+    sender = Sender(seen.web3, ALICE_KEY, how=Sending(wait=0.0))
     with pytest.raises(Pending):
         sender.send(BOB, value=7)
     node.spoil(None, "eth_getTransactionReceipt")

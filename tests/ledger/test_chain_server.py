@@ -28,7 +28,8 @@ from troth.core.errors import Misuse, OutsideFailed
 from troth.ledger.chains import filters, server
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.chains.rpc import request
-from troth.ledger.chains.server import MAX_BATCH, MAX_CONNECTIONS, MAX_REQUEST, RpcServer
+from troth.ledger.chains.server import MAX_BATCH, MAX_REQUEST, RpcServer
+from troth.ledger.loopback import MAX_CONNECTIONS
 from troth.ledger.sending import Sender
 
 TOOLS = Path(__file__).parents[1] / "tools/node_modules"

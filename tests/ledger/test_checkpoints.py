@@ -51,11 +51,11 @@ def test_every_outside_checkpoint(size: int) -> None:
     assert Note.from_bytes(data).to_bytes() == data
     assert found.text() == Note.from_bytes(data).text
     assert merkle.root_at(size, TileFiles(VECTORS).node(size)) == found.root
-    assert check_tiles(VECTORS, VECTOR_KEY, data).claims == size
+    assert check_tiles(TileFiles(VECTORS), VECTOR_KEY, data).claims == size
 
 
 def test_the_outside_log_as_it_stands() -> None:
-    audit = check_tiles(VECTORS, VECTOR_KEY)
+    audit = check_tiles(TileFiles(VECTORS), VECTOR_KEY)
     assert audit.checkpoint == Checkpoint.open(outside(15), VECTOR_KEY)
 
 

@@ -21,6 +21,7 @@ from troth.ledger.batches import Member, WholeBatch
 from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, NoteSigner, cosign, witnessed
 from troth.ledger.index import Index
 from troth.ledger.log import Log
+from troth.ledger.tiles import TileFiles
 
 READER = LOG_SIGNER.verifier
 
@@ -84,7 +85,7 @@ def test_what_is_appended_is_found_and_proven(log: Log, tmp_path: Path) -> None:
             merkle.verify_consistency(size, 306, root, reader.checkpoint().root, reader.consistency(size))
     audit = log.verify()
     assert (audit.claims, audit.signed, audit.members, audit.forgotten, audit.orphans) == (306, 6, 300, 0, 0)
-    assert check_tiles(tmp_path / "log", READER).claims == 306
+    assert check_tiles(TileFiles(tmp_path / "log"), READER).claims == 306
     with pytest.raises(Misuse):
         log.membership(0)
     with pytest.raises(Misuse):

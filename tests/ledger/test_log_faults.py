@@ -24,6 +24,7 @@ from troth.ledger.audit import check_log, check_tiles
 from troth.ledger.batches import WholeBatch
 from troth.ledger.checkpoints import Checkpoint
 from troth.ledger.log import Log
+from troth.ledger.tiles import TileFiles
 
 READER = LOG_SIGNER.verifier
 
@@ -173,7 +174,7 @@ def test_everything_but_the_journal_can_be_lost(filled: Path, tmp_path: Path, na
         assert log.note() == (filled / "checkpoint").read_bytes()
         assert log.append([claim(0), claim(8888)]) == [0, log.size - 1]
         log.verify()
-    assert check_tiles(directory, READER).claims == log.size
+    assert check_tiles(TileFiles(directory), READER).claims == log.size
 
 
 def test_with_neither_a_whole_journal_nor_a_checkpoint_nothing_is_signed(filled: Path, tmp_path: Path) -> None:
@@ -308,7 +309,7 @@ def test_no_changed_byte_passes_verify(filled: Path, data: st.DataObject, flip: 
             check_log(filled, READER)
         if name.startswith("tile") and ".p" not in name:
             with pytest.raises(Refuted):
-                check_tiles(filled, READER)
+                check_tiles(TileFiles(filled), READER)
     finally:
         path.write_bytes(content)
     assert check_log(filled, READER).claims == 275

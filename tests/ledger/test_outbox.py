@@ -18,7 +18,7 @@ from ports.chain_suite import TOO_POOR
 from ports.contracts import creation, words
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending
 from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction, decode_transaction
-from troth.ledger.fees import Fees, lowest
+from troth.ledger.fees import Fees, Sending, lowest
 from troth.ledger.outbox import FINALIZED, INCLUDED, SAFE, Outbox
 from troth.ledger.sending import Sender
 
@@ -48,9 +48,9 @@ class World:
                path: Path | None = None) -> Sender:
         """A process. mining: blocks come while it waits; otherwise it does not wait at all."""
         web3: Any = self
-        return Sender(web3, KEY, errors=[TOO_POOR], outbox=Outbox(path or self.path), depth=depth,
-                      fees=fees or Fees(patience=30), wait=60 if mining else 0, sleep=lambda _: self.node.mine(),
-                      clock=lambda: float(self.node.clock.now()))
+        how = Sending(fees or Fees(patience=30), depth, 60 if mining else 0, lambda _: self.node.mine(),
+                      lambda: float(self.node.clock.now()))
+        return Sender(web3, KEY, errors=[TOO_POOR], outbox=Outbox(path or self.path), how=how)
 
     def contract(self, code: bytes) -> bytes:
         receipt = self.sender(mining=True, path=self.path.with_name("deployer")).deploy(code)

@@ -23,10 +23,10 @@ from ledger.moody import COUNT, GWEI
 from ports.anvil import anvil as started
 from ports.contracts import words
 from troth.core.errors import OutsideFailed, Pending
-from troth.ledger.chains.rpc import RpcChain, request
+from troth.ledger.chains.rpc import RpcChain, next_time, request
 from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction, account_of
-from troth.ledger.fees import Fees
-from troth.ledger.outbox import FINALIZED, INCLUDED, Outbox
+from troth.ledger.fees import Fees, Sending
+from troth.ledger.outbox import FINALIZED, INCLUDED, Expired, Outbox
 from troth.ledger.sending import Sender
 
 KILLS = int(os.environ.get("TROTH_KILLS", "4"))
@@ -81,7 +81,7 @@ def anvil() -> Iterator[Anvil]:
 
 def deployed(node: Anvil) -> bytes:
     node.fund(account_of(coincurve.PrivateKey(b"\x66" * 32).public_key))
-    receipt = Sender(node.web3, b"\x66" * 32, sleep=lambda _: node.mine()).deploy(COUNT)
+    receipt = Sender(node.web3, b"\x66" * 32, how=Sending(sleep=lambda _: node.mine())).deploy(COUNT)
     node.mine(40)
     assert receipt.contract is not None
     return receipt.contract
@@ -103,8 +103,8 @@ class DyingOutbox(Outbox):
         self.point()
 
 
-def child(node: Anvil, path: Path, key: bytes, acts: list[bytes], lives: int | None) -> None:
-    """Have the acts done; die at the ``lives``-th point."""
+def child(node: Anvil, path: Path, key: bytes, acts: dict[bytes, int | None], lives: int | None) -> None:
+    """Have the acts done, some before their time is over; die at the ``lives``-th point."""
     points = 0
 
     def point() -> None:
@@ -122,13 +122,15 @@ def child(node: Anvil, path: Path, key: bytes, acts: list[bytes], lives: int | N
         return answer
 
     face: Any = SimpleNamespace(provider=SimpleNamespace(make_request=make_request))
-    sender = Sender(face, key, outbox=DyingOutbox(path, point), fees=Fees(patience=0.5), wait=60,
-                    sleep=lambda _: time.sleep(0.02))
+    sender = Sender(face, key, outbox=DyingOutbox(path, point),
+                    how=Sending(Fees(patience=0.5), wait=60, sleep=lambda _: time.sleep(0.02)))
     until = time.monotonic() + 60  # so that nobody outlives the test
-    for act in acts:
+    for act, not_after in acts.items():
         while time.monotonic() < until:
             try:
-                sender.send(node.counter, act, gas=100_000, act=act, until=FINALIZED)
+                sender.send(node.counter, act, gas=100_000, act=act, until=FINALIZED, not_after=not_after)
+                break
+            except Expired:
                 break
             except OutsideFailed:  # a block went away between two questions
                 time.sleep(0.02)
@@ -151,16 +153,22 @@ def fork(run: Callable[[], None]) -> int:
 @pytest.mark.parametrize("first", range(0, KILLS, EACH))
 def test_real_processes_killed_at_any_point(anvil: Anvil, tmp_path: Path, first: int) -> None:
     deaths = reorgs = 0
+    in_time = [0, 0]
     for seed in range(first, min(first + EACH, KILLS)):
         rng, path = random.Random(seed), tmp_path / f"{seed}"
         key = (1 + seed).to_bytes(32, "big")
         anvil.fund(account_of(coincurve.PrivateKey(key).public_key))
-        todo = [[words(seed << 32 | 1 << 16)] + [words(seed << 32 | at << 8 | n) for n in range(ACTS)]
-                for at in range(CHILDREN)]
+        todo: list[dict[bytes, int | None]] = [
+            dict.fromkeys([words(seed << 32 | 1 << 16), *(words(seed << 32 | at << 8 | n) for n in range(ACTS))])
+            for at in range(CHILDREN)]
+        begin = next_time(anvil.web3)
+        brief = [words(seed << 32 | 1 << 17 | at) for at in range(CHILDREN)]
+        for at, act in enumerate(brief):
+            todo[at][act] = begin + rng.randint(0, 4)  # asked for last
         running: dict[int, int] = {}
 
         def start(at: int, lives: int | None, path: Path = path, key: bytes = key,
-                  todo: list[list[bytes]] = todo, running: dict[int, int] = running) -> None:
+                  todo: list[dict[bytes, int | None]] = todo, running: dict[int, int] = running) -> None:
             running[fork(lambda: child(anvil, path, key, todo[at], lives))] = at
 
         for at in range(CHILDREN):
@@ -189,10 +197,18 @@ def test_real_processes_killed_at_any_point(anvil: Anvil, tmp_path: Path, first:
                 anvil.mine()
             time.sleep(0.01)
         counts = {act.hex(): anvil.count(act) for acts in todo for act in acts}
+        outbox = Outbox(path)
+        expired = {row[0] for row in outbox.rows("SELECT id FROM acts WHERE given_up = 'expired'")}
+        known = {row[0] for row in outbox.rows("SELECT id FROM acts")}
+        outbox.close()
+        for act in brief:  # once, or expired and never
+            assert counts.pop(act.hex()) == 1 or act in expired or act not in known, f"seed {seed}: {act.hex()}"
+            in_time[act in expired or act not in known] += 1
         assert set(counts.values()) == {1}, f"seed {seed}: {counts}"
     code = request(anvil.web3, "eth_getCode", "0x" + anvil.counter.hex(), "latest")
     assert len(code) > 2, "the node forgot the judge"
-    print(f"\nschedules {first} and after: {deaths} processes killed, {reorgs} re-organisations")
+    print(f"\nschedules {first} and after: {deaths} processes killed, {reorgs} re-organisations; of acts "
+          f"with an expiry {in_time[0]} in time, {in_time[1]} not")
     assert deaths
     assert reorgs
 
@@ -201,8 +217,8 @@ def test_reorganisations_of_every_depth_while_sending(anvil: Anvil, tmp_path: Pa
     """Acts end on the new branch, once, after each of 12 re-organisations with other transactions in their blocks."""
     key = b"\x55" * 32
     anvil.fund(account_of(coincurve.PrivateKey(key).public_key))
-    sender = Sender(anvil.web3, key, outbox=Outbox(tmp_path / "outbox"), fees=Fees(patience=1e9), wait=0,
-                    sleep=lambda _: None)
+    sender = Sender(anvil.web3, key, outbox=Outbox(tmp_path / "outbox"),
+                    how=Sending(Fees(patience=1e9), wait=0, sleep=lambda _: None))
     acts, back = [], 0
     rng = random.Random(5)
     for depth in rng.sample(range(1, 13), 12):

@@ -49,14 +49,14 @@ PLANTED: list[tuple[int, str, str, str, str]] = [
     (9, "more goes on chain than moves a deal", CORE + "deals_terms.py",
      "MAX_DATA = 4096", "MAX_DATA = 4097"),
     (9, "the chain forgets which claim was submitted", BOOK,
-     "_append(deal.id, _history(deal.id), head, claim, data);", "_append(deal.id, _history(deal.id), head, 0, data);"),
+     "_append(deal.id, _history(deal.id), head, claim, data)", "_append(deal.id, _history(deal.id), head, 0, data)"),
     (10, "a challenge that cannot be paid has climbed all the same", "src/troth/ledger/memory.py",
      "        self._take(found.terms.token, by, deals.entry_cost(found.terms, found.rung))\n"
      "        self._deals[deal] = climbed\n",
      "        self._deals[deal] = climbed\n"
      "        self._take(found.terms.token, by, deals.entry_cost(found.terms, found.rung))\n"),
     (10, "a stopped Book takes deposits", BOOK,
-     "deal = _known(deal_);\n        if (stopped) revert Stopped();", "deal = _known(deal_);"),
+     "function _going() private view {\n        if (stopped) revert Stopped();", "function _going() private view {"),
 ]
 
 

@@ -15,7 +15,8 @@ FORGE = "tests/tools/node_modules/@foundry-rs/forge-linux-amd64/bin/forge"
 
 # What a run of the invariants must have brought about, or its steering has failed.
 DEEP = (
-    "open", "openAndJoin", "join", "joinWithConsent", "submit", "submitAndJudge", "judge", "no verdict", "challenge",
+    "open", "openAndJoin", "join", "joinWithConsent", "submit", "submitAndJudge", "submitAndClose", "judge",
+    "judgeAndClose", "no verdict", "challenge",
     "challenge of silence", "close", "close 1", "close 2", "close void", "kept", "collect", "collectMany", "sweep",
     "withdraw", "stop",
     "attack: join by another", "attack: consent to something else", "attack: answer unasked", "attack: answer again",

@@ -43,6 +43,11 @@ EXPECTED = tuple(sorted({
         "Unknown", "NotRunning", "TooLong", "TooEarly", "TooLate", "NotNamed", "BadSlot", "Duplicate")),
     "submit refused TooLate: frozen",
     "both", *(f"both refused {code}" for code in ("TooEarly", "NoVerdict", "NotNamed", "BadResult", "PolicyFailed")),
+    "all three", *(f"all three refused {code}" for code in (
+        "Unknown", "NotRunning", "TooEarly", "TooLate", "NoVerdict", "NotNamed", "BadResult", "PolicyFailed",
+        "NotYet")),
+    "judge and close", *(f"judge and close refused {code}" for code in (
+        "Unknown", "NotRunning", "TooEarly", "NoVerdict", "PolicyFailed", "BadResult", "NotYet")),
     *(f"judge: a verdict at rung {rung}" for rung in range(4)),
     "judge: a verdict that slashes", "judge: a voice off the others slashed", "judge: after a miss",
     *(f"judge refused {code}" for code in (

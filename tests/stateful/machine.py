@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import note
@@ -59,6 +60,8 @@ def endow(world: World) -> None:
         world.fund(who, RICH, approve=0 if who == POOR else None)
 
 
+SHORT = {"submit_and_judge": "both", "submit_and_close": "all three", "judge_and_close": "judge and close",
+         "join_with_consent": "consent"}
 JOINS = {"join": "join", "join_with_consent": "join by consent", "join_with_permit": "join with a permit"}
 
 
@@ -101,7 +104,7 @@ class DealMachine(RuleBasedStateMachine):
         note(f"{self.memory.now()} {NAME_OF.get(who)} {name} {told} {arguments}")
         if self.twin is not None:
             assert perform(self.twin, name, who, arguments) == told
-        what = {"submit_and_judge": "both", "join_with_consent": "consent"}.get(name, name)
+        what = SHORT.get(name, name)
         if name == "open_and_join" and told[0] == "done":
             now = self.book._deals[told[1]]
             self.held[told[1]] = sum(now.terms.pots[index].amount for index in now.joined)
@@ -178,6 +181,9 @@ class DealMachine(RuleBasedStateMachine):
                 found = labels.of_submit(old, new)
             elif name == "submit_and_judge":
                 found = ["both"]
+            elif name in ("submit_and_close", "judge_and_close"):
+                judged = replace(old, history=new.history)
+                found = [SHORT[name], *labels.of_close(judged, new, who, self.ticks(old))]
             elif name == "judge":
                 found = labels.of_judge(new)
             elif name == "challenge":
@@ -374,7 +380,8 @@ class DealMachine(RuleBasedStateMachine):
             return
         judge = d.pick((*EVERYBODY, PARTIES[1], rung.bench[0]))
         if starts is None:
-            if d.chance(15) or not self.act("judge", judge, deal.id):
+            name = "judge_and_close" if d.chance(40 if rung.window == 0 else 5) else "judge"
+            if d.chance(15) or not self.act(name, judge, deal.id):
                 self.jump(d, deal.id, d.pick((-1, 0, 0)))
             elif d.chance(10):
                 self.act("judge", judge, deal.id)
@@ -396,7 +403,8 @@ class DealMachine(RuleBasedStateMachine):
         who, slot = d.pick(empty)
         said = self.said(d, deal, who, ask)
         last = ask == len(rung.asks) - 1
-        name = "submit_and_judge" if last and d.chance(25 if len(empty) == 1 else 3) else "submit"
+        more = last and d.chance(35 if len(empty) == 1 else 4)
+        name = d.pick(("submit_and_judge", "submit_and_judge", "submit_and_close")) if more else "submit"
         self.act(name, who, deal.id, ask, slot, CLAIM, said)
 
     def said(self, d: Draws, deal: Deal, who: Account, ask: int) -> bytes:
@@ -452,15 +460,17 @@ class DealMachine(RuleBasedStateMachine):
         kind = d.pick(STRANGE[found.status])
         if kind == 0:
             unknown = b"\x99" * 32
-            name, arguments = d.pick((("join", (0,)), ("submit", (0, 0, CLAIM, b"")), ("judge", ()), ("challenge", ()),
-                                      ("close", ()), ("collect", (0, (0, who, 1), ())), ("sweep", (0,))))
+            name, arguments = d.pick((("join", (0,)), ("submit", (0, 0, CLAIM, b"")), ("judge", ()),
+                                      ("judge_and_close", ()), ("submit_and_close", (0, 0, CLAIM, b"")),
+                                      ("challenge", ()), ("close", ()), ("collect", (0, (0, who, 1), ())),
+                                      ("sweep", (0,))))
             self.act(name, who, unknown, *arguments)
         elif kind == 1:
             self.strange_join(d, found, who)
         elif kind in (2, 3, 4):
             self.strange_submit(d, found, who)
         elif kind == 5:
-            self.act("judge", who, deal)
+            self.act(d.pick(("judge", "judge", "judge_and_close")), who, deal)
         elif kind in (6, 7):
             self.strange_challenge(d, found, who)
         elif kind == 8:
@@ -506,7 +516,7 @@ class DealMachine(RuleBasedStateMachine):
         frozen = at is not None and at.frozen_at is not None
         data = bytes(4097) if d.chance(10) else b"\x02" + bytes(31)
         refused = COUNTS["submit refused TooLate"]
-        name = "submit_and_judge" if d.chance(25) else "submit"
+        name = d.pick(("submit", "submit", "submit", "submit_and_judge", "submit_and_close"))
         self.act(name, named, found.id, ask, slot, CLAIM, data)
         if frozen and COUNTS["submit refused TooLate"] > refused:
             COUNTS["submit refused TooLate: frozen"] += 1

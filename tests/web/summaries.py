@@ -44,7 +44,8 @@ def trace() -> dict[str, Any]:
         if stale & {to for _, to in refs}:
             stale.add(name)
     nodes = [{"claim": claim(name), "kind": kind, "issuer": did(who), "issued_at": 1_700_000_000, "depth": 0,
-              "stale": name in stale, "erased": name == "listing hospital-2"} for name, kind, who, _ in made[::-1]]
+              "stale": name in stale, "erased": name == "listing hospital-2", "withdrawn": False}
+             for name, kind, who, _ in made[::-1]]
     edges = [{"from": claim(name), "to": claim(to), "role": role} for name, _, _, refs in made for role, to in refs]
     return {"target": claim("model"), "stale": True, "nodes": nodes, "edges": edges}
 

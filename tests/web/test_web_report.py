@@ -72,7 +72,7 @@ def test_a_run_in_which_nobody_cheats() -> None:
     told = summary()
     for row in told["rounds"]:
         row["caught"], row["slashed"] = None, []
-    told["trace"] = {**told["trace"], "nodes": [{**row, "stale": False, "erased": False}
+    told["trace"] = {**told["trace"], "nodes": [{**row, "stale": False, "erased": False, "withdrawn": False}
                                                 for row in told["trace"]["nodes"]]}
     del told["split"]
     words = Reader(report(told)).words
@@ -178,11 +178,11 @@ def test_every_claim_is_drawn_once_and_every_reference_leads_left() -> None:
 def test_a_claim_that_is_not_here_is_shown_as_absent() -> None:
     graph = {"target": "aa" * 32, "stale": False, "nodes": [
         {"claim": "aa" * 32, "kind": "model", "issuer": "did:key:z6Mk", "issued_at": 1, "depth": 0, "stale": False,
-         "erased": False},
+         "erased": False, "withdrawn": False},
         {"claim": "bb" * 32, "kind": None, "issuer": None, "issued_at": None, "depth": 1, "stale": False,
-         "erased": False}], "edges": [{"from": "aa" * 32, "to": "bb" * 32, "role": "data"}]}
+         "erased": False, "withdrawn": False}], "edges": [{"from": "aa" * 32, "to": "bb" * 32, "role": "data"}]}
     document = trace_page(graph)
-    assert "Nothing that its 2 claims rest on was erased." in Reader(document).words
+    assert "Nothing that its 2 claims rest on was erased or withdrawn." in Reader(document).words
     assert 'data-state="absent"' in document
     assert "did:key:z6Mk" in document
 
@@ -208,7 +208,7 @@ def test_what_a_challenge_led_to(outcome: int, slashed: list[str], says: str) ->
 
 def test_a_huge_graph_is_drawn_in_part_and_says_so() -> None:
     nodes = [{"claim": f"{n:064x}", "kind": "note", "issuer": f"did:key:{n}", "issued_at": 1, "depth": n,
-              "stale": False, "erased": False} for n in range(MOST_DRAWN + 5)]
+              "stale": False, "erased": False, "withdrawn": False} for n in range(MOST_DRAWN + 5)]
     edges = [{"from": f"{n:064x}", "to": f"{n + 1:064x}", "role": "after"} for n in range(MOST_DRAWN + 4)]
     document = graph_svg({"target": nodes[0]["claim"], "stale": False, "nodes": nodes, "edges": edges})
     assert "5 claims farther from the target are not drawn." in Reader(document).words

@@ -110,7 +110,12 @@ contract Handler is Ledger {
         Entry[] memory history = _history(id);
         Money memory then_ = _money();
         vm.recordLogs();
-        if (rand.hit(4) && _submitAndJudge(what.by, id, history, what)) {
+        if (terms.rungs[seen.rung].window == 0 && rand.hit(3) && _submitAndClose(what.by, id, history, what)) {
+            _read(id);
+            require(_history(id).length == history.length + 2, "submitAndClose: not both entries");
+            require(_seen(id).status == CLOSED, "submitAndClose: not closed");
+            _count("submitAndClose");
+        } else if (rand.hit(4) && _submitAndJudge(what.by, id, history, what)) {
             _read(id);
             require(_history(id).length == history.length + 2, "submitAndJudge: not both");
             _count("submitAndJudge");
@@ -226,7 +231,9 @@ contract Handler is Ledger {
         Entry[] memory history = _history(id);
         Money memory then_ = _money();
         vm.recordLogs();
-        bool ok = _judge(people[rand.roll(PEOPLE)], id, history);
+        bool closes = rung.window == 0 && rand.hit(3);
+        address by = people[rand.roll(PEOPLE)];
+        bool ok = closes ? _judgeAndClose(by, id, history) : _judge(by, id, history);
         require(may || !ok, "judge: before the freeze, too late, or again");
         if (!ok) {
             if (may) _count("no verdict");
@@ -234,8 +241,9 @@ contract Handler is Ledger {
         }
         _read(id);
         require(_history(id).length == history.length + 1, "judge: not one entry");
+        require((_seen(id).status == CLOSED) == closes, "judge: closed though not asked, or not");
         _onlySpent(then_, NOBODY, NOBODY, 0);
-        _count("judge");
+        _count(closes ? "judgeAndClose" : "judge");
     }
 
     // --- challenge and close

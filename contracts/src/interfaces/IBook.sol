@@ -115,9 +115,22 @@ interface IBook {
         bytes calldata data
     ) external;
 
+    /// @notice `submit`, `judge` and `close`, all three or none: where the claim alone decides, and the rung is the top.
+    function submitAndClose(
+        bytes calldata deal,
+        bytes calldata history,
+        uint8 ask,
+        uint8 slot,
+        bytes32 claim,
+        bytes calldata data
+    ) external;
+
     /// @notice Records the policy's result on the frozen evidence (section 5).
     /// @param history Every entry: head, claim, length of the data (2 bytes), data.
     function judge(bytes calldata deal, bytes calldata history) external;
+
+    /// @notice `judge` and `close`, both or neither: at the top rung. `history` as for `judge`.
+    function judgeAndClose(bytes calldata deal, bytes calldata history) external;
 
     /// @notice Climbs to the next rung with the bond and that rung's fees (section 7).
     function challenge(bytes calldata deal) external;

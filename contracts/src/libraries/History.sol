@@ -36,14 +36,27 @@ library History {
             h = h0;
             spot = 0;
             while (spot < history.length) {
-                bytes32 first = bytes32(_number(history, spot, 32));
-                bytes32 claim = bytes32(_number(history, spot + 32, 32));
-                uint256 length = _number(history, spot + 64, 2);
-                bytes calldata data = history[spot + 66:spot + 66 + length];
+                bytes32 first;
+                bytes32 claim;
+                bytes calldata data;
+                (first, claim, data, spot) = whole(history, spot);
                 write(input, first, claim, data);
                 h = append(h, first, hash(claim, data));
-                spot += 66 + length;
             }
+        }
+    }
+
+    /// @notice The entry at `spot` of whole ones, and where the next begins. `writeAll` checks that they end well.
+    function whole(bytes calldata history, uint256 spot)
+        internal
+        pure
+        returns (bytes32 first, bytes32 claim, bytes calldata data, uint256 next)
+    {
+        unchecked {
+            first = bytes32(_number(history, spot, 32));
+            claim = bytes32(_number(history, spot + 32, 32));
+            next = spot + 66 + _number(history, spot + 64, 2);
+            data = history[spot + 66:next];
         }
     }
 

@@ -17,12 +17,14 @@ library Rungs {
         uint256 asksAt; // where the first begins
     }
 
-    function read(uint256 p) internal pure returns (Facts memory f) {
+    /// @notice Reads the rung whose bytes begin at `p`.
+    /// @dev Into what the caller has: a struct that is returned is one more in memory.
+    function read(Facts memory f, uint256 p) internal pure {
         unchecked {
             f.p = p;
             f.verdictPeriod = Pieces.four(p + 33);
             f.window = Pieces.four(p + 37);
-            (f.bond, p) = Pieces.amount(p + 41);
+            (f.bond, p) = Pieces.amountOf(p + 41);
             f.silent = Pieces.one(p);
             p += 2 + 32 * Pieces.one(p + 1);
             f.asks = Pieces.one(p);

@@ -46,8 +46,8 @@ library Settle {
         uint256 rungs;
         uint256 pots; // where their number stands in the calldata
         uint256 last; // the highest rung reached
-        Rungs.Facts[4] facts;
-        Found[4] results; // result(r) of each rung reached
+        Rungs.Facts[] facts; // of every rung
+        Found[] results; // result(r) of each rung reached
         uint256[16] filled; // of ask 4r + a: bit (account × slots + slot)
         uint256 judged; // bit r: rung r recorded a verdict
         address[4] challengers; // by the rung challenged
@@ -77,6 +77,7 @@ library Settle {
             c.wrongBonds = Pieces.one(p) - Pieces.TABLE;
             c.rungs = Pieces.one(p + 1);
             p += 2;
+            c.facts = new Rungs.Facts[](c.rungs);
             for (uint256 r; r < c.rungs; ++r) {
                 c.facts[r].p = p + 2;
                 p += 2 + Pieces.two(p);
@@ -91,7 +92,7 @@ library Settle {
             uint256 p = c.pots + 1;
             for (uint256 i = Pieces.one(c.pots); i != 0; --i) {
                 if (joined & 1 != 0) {
-                    (uint256 amount,) = Pieces.amount(p + 3);
+                    (uint256 amount,) = Pieces.amountOf(p + 3);
                     c.amounts[Pieces.one(p + 2) - Pieces.TABLE] += amount;
                 }
                 joined >>= 1;
@@ -100,19 +101,25 @@ library Settle {
         }
     }
 
-    /// @notice The final result and everybody's part.
-    /// @param history In the short form. `id`: the deal's id, where the history's hash starts. `digest`: what it must
-    /// lead to, or BadHistory. `last`: the highest rung reached.
-    function settle(Context memory c, bytes calldata history, bytes32 id, bytes32 digest, uint256 last)
-        internal
-        view
-    {
+    /// @notice The deal's token.
+    function token(Context memory c) internal pure returns (address) {
+        unchecked {
+            return Pieces.account(Pieces.one(c.table + 20 * c.count), c.table);
+        }
+    }
+
+    /// @notice Reads the rungs. `last`: the highest that was reached. To be called before the history is taken in.
+    function reach(Context memory c, uint256 last) internal pure {
         c.last = last;
-        for (uint256 r; r < c.rungs; ++r) c.facts[r] = Rungs.read(c.facts[r].p);
-        _replay(c, history, id, digest);
+        c.results = new Found[](last + 1);
+        for (uint256 r; r < c.rungs; ++r) Rungs.read(c.facts[r], c.facts[r].p);
+    }
+
+    /// @notice The final result and everybody's part, once the whole history was taken in.
+    function settle(Context memory c) internal view {
         _results(c);
-        c.blocked = c.results[last].slashed;
-        if (last != 0) _bonds(c);
+        c.blocked = c.results[c.last].slashed;
+        if (c.last != 0) _bonds(c);
         _pots(c);
     }
 
@@ -174,7 +181,8 @@ library Settle {
         uint256 known;
         uint256 above;
         for (uint256 b = 1; b < c.rungs; ++b) {
-            uint256 bench = Rungs.set(Rungs.bench(Rungs.read(c.facts[b].p)));
+            Rungs.read(c.facts[b], c.facts[b].p);
+            uint256 bench = Rungs.set(Rungs.bench(c.facts[b]));
             known |= bench;
             // Who is yet to judge has done nothing, and benches do not count in comparisons: nobody could object.
             if (b > r) above |= bench;
@@ -183,7 +191,7 @@ library Settle {
         for (uint256 i = Pieces.one(c.pots); i != 0; --i) {
             uint256 depositor = Pieces.one(p + 2);
             if (depositor >= Pieces.TABLE) known |= 1 << (depositor - Pieces.TABLE);
-            (uint256 amount, uint256 rules) = Pieces.amount(p + 3);
+            (uint256 amount, uint256 rules) = Pieces.amountOf(p + 3);
             (uint256 kind,) = _rule(rules + 2 + Pieces.one(rules + 1), said.outcome, false);
             if (kind == 4 && said.total > amount) return false;
             p += 2 + Pieces.two(p);
@@ -197,34 +205,53 @@ library Settle {
 
     // --- section 6: results
 
-    /// @dev An entry is taken for what it says before the hash is known to be the Book's: what it would lead beyond
-    /// is BadHistory, as the whole of it is by the end.
-    function _replay(Context memory c, bytes calldata history, bytes32 h, bytes32 digest) private pure {
+    /// @notice Takes in a history in its short form; `h0` is where its hash starts.
+    /// @return h Its hash, to be compared with the Book's.
+    function replay(Context memory c, bytes calldata history, bytes32 h0) internal pure returns (bytes32 h) {
+        h = h0;
         uint256 spot;
         while (spot < history.length) {
             bytes32 first;
             bytes calldata data;
             (first, data, spot, h) = History.short(history, spot, h);
-            uint256 r = uint8(first[1]);
-            if (r > c.last || spot > history.length) revert IBook.BadHistory();
-            address by = address(uint160(uint256(first)));
-            if (uint8(first[0]) == SUBMISSION) {
-                uint256 ask = uint8(first[2]);
-                if (ask >= c.facts[r].asks) revert IBook.BadHistory();
-                (uint256 list, uint256 slots) = Rungs.asked(c.facts[r], ask);
-                uint256 place = Rungs.place(list, c.table, by);
-                if (place == NOBODY) revert IBook.BadHistory();
-                c.filled[4 * r + ask] |= 1 << (place * slots + uint8(first[3]));
-            } else if (uint8(first[0]) == VERDICT) {
-                _verdict(c, c.results[r], data);
-                c.judged |= 1 << r;
-                c.judge = by;
-            } else {
-                if (r == c.last) revert IBook.BadHistory();
-                c.challengers[r] = by;
-            }
+            if (spot > history.length) revert IBook.BadHistory();
+            enter(c, first, data);
         }
-        if (h != digest) revert IBook.BadHistory();
+    }
+
+    /// @notice Takes in a history of whole entries that was compared with the Book's.
+    function replayWhole(Context memory c, bytes calldata history) internal pure {
+        uint256 spot;
+        while (spot < history.length) {
+            bytes32 first;
+            bytes calldata data;
+            (first,, data, spot) = History.whole(history, spot);
+            enter(c, first, uint8(first[0]) == VERDICT ? data : data[:0]);
+        }
+    }
+
+    /// @notice Takes in one entry; of its data a verdict's alone counts.
+    /// @dev An entry is taken for what it says before the hash is known to be the Book's: what it would lead beyond
+    /// is BadHistory, as the whole of it is by the end.
+    function enter(Context memory c, bytes32 first, bytes memory data) internal pure {
+        uint256 r = uint8(first[1]);
+        if (r > c.last) revert IBook.BadHistory();
+        address by = address(uint160(uint256(first)));
+        if (uint8(first[0]) == SUBMISSION) {
+            uint256 ask = uint8(first[2]);
+            if (ask >= c.facts[r].asks) revert IBook.BadHistory();
+            (uint256 list, uint256 slots) = Rungs.asked(c.facts[r], ask);
+            uint256 place = Rungs.place(list, c.table, by);
+            if (place == NOBODY) revert IBook.BadHistory();
+            c.filled[4 * r + ask] |= 1 << (place * slots + uint8(first[3]));
+        } else if (uint8(first[0]) == VERDICT) {
+            _verdict(c, c.results[r], data);
+            c.judged |= 1 << r;
+            c.judge = by;
+        } else {
+            if (r == c.last) revert IBook.BadHistory();
+            c.challengers[r] = by;
+        }
     }
 
     function _verdict(Context memory c, Found memory found, bytes memory data) private pure {
@@ -360,7 +387,7 @@ library Settle {
             holder = _place(c, c.challengers[fee - 1]);
         }
         uint256 left;
-        (left, p) = Pieces.amount(p + 1);
+        (left, p) = Pieces.amountOf(p + 1);
         uint256 residual = Pieces.one(p);
         p += 2 + Pieces.one(p + 1);
         (uint256 kind, uint256 rule) = _rule(p, c.results[c.last].outcome, _blocked(c, holder));
@@ -425,7 +452,7 @@ library Settle {
             if (kind == 2) {
                 if (i < values.length) part = values[i];
             } else {
-                (part, numbers) = Pieces.amount(numbers);
+                (part, numbers) = Pieces.amountOf(numbers);
                 if (kind == 1) part = amount * part / sum;
             }
             if (part > left) part = left;
@@ -439,7 +466,7 @@ library Settle {
     function _sum(uint256 p, uint256 n) private pure returns (uint256 sum) {
         for (; n != 0; --n) {
             uint256 number;
-            (number, p) = Pieces.amount(p);
+            (number, p) = Pieces.amountOf(p);
             sum += number;
         }
     }

@@ -22,7 +22,8 @@ library States {
             | s.judgedAt << 104 | s.filled << 144;
     }
 
-    function unpack(uint256 word) internal pure returns (State memory s) {
+    /// @dev Into what the caller has: a struct that is returned is one more in memory.
+    function unpack(State memory s, uint256 word) internal pure {
         s.status = uint8(word);
         s.missing = uint8(word >> 8);
         s.rung = uint8(word >> 16);

@@ -12,8 +12,8 @@ library Walk {
         uint256 table;
     }
 
-    /// @notice A reader that stands behind the table, at the token.
-    function start(bytes calldata data) internal pure returns (Reader memory r) {
+    /// @notice Puts a reader behind the table, at the token.
+    function start(Reader memory r, bytes calldata data) internal pure {
         unchecked {
             uint256 p;
             assembly ("memory-safe") {
@@ -49,7 +49,7 @@ library Walk {
         unchecked {
             uint256 p = r.spot + 2;
             depositor = Pieces.account(Pieces.one(p), r.table);
-            (amount,) = Pieces.amount(p + 1);
+            (amount,) = Pieces.amountOf(p + 1);
             skip(r, 1);
         }
     }

@@ -22,7 +22,8 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,7 +41,7 @@ from troth.core.ports import Clock, Recheck
 from troth.core.terms import Account
 from troth.identity import keystore
 from troth.identity.binding import BINDING, read_binding
-from troth.identity.documents import IDENTITY
+from troth.identity.documents import DocumentHistory
 from troth.identity.hybrid import HybridIdentity, Recipient
 from troth.ledger.anchors import call_data
 from troth.ledger.bundling import write_bundle
@@ -51,7 +52,7 @@ from troth.ledger.intake import check
 from troth.ledger.log import Log
 from troth.store.files import replacing
 from troth.store.wrapping import RecipientKey
-from troth.verify.trace import ERASURE, Graph, trace
+from troth.verify.trace import ERASURE, WITHDRAWAL, Graph, trace
 from troth.verify.trust import ChainPin, LogPin, Trust, Witnesses
 
 if TYPE_CHECKING:
@@ -69,20 +70,23 @@ class Troth(Swapping):
 
     def __init__(self, root: Path, settings: Settings, identity: HybridIdentity, log_seed: bytes,
                  clock: Clock, chain: Chain | None) -> None:
-        super().__init__(root, identity, clock, NoteSigner(log_origin(identity.did), log_seed))
+        super().__init__(root, identity, clock, NoteSigner(log_origin(identity.history), log_seed))
         self.settings = settings
         self.refused: list[tuple[Path, TrothError]] = []
         self._given_chain = chain
         self._met: set[bytes] = set()
-        self._rotations: set[bytes] = set()
         self._learn_documents()
 
     # Life
 
     @classmethod
     def init(cls, directory: Path, passphrase: str, settings: Settings | None = None, *,
-             cost: int = keystore.DEFAULT_COST, clock: Clock | None = None, chain: Chain | None = None) -> Self:
+             cost: int = keystore.DEFAULT_COST, clock: Clock | None = None, chain: Chain | None = None,
+             make: Callable[[Recipient], HybridIdentity] = HybridIdentity.create,
+             before: Sequence[Envelope] = ()) -> Self:
         """Make a workspace with a new hybrid identity under ``directory``/.troth. cost: scrypt's n.
+
+        make: makes the identity, with a key to seal to. before: what its log begins with.
 
         The workspace appears whole or not at all. Raises Misuse if there is one already, OutsideFailed if the disk
         refuses.
@@ -94,7 +98,7 @@ class Troth(Swapping):
         text = settings.text().encode()
         with making(directory) as unfinished:
             key = RecipientKey.generate()
-            identity = HybridIdentity.create(Recipient(key.public().data, key.seed))
+            identity = make(Recipient(key.public().data, key.seed))
             seed = secrets.token_bytes(32)
             content = encode({"identity": decode_object(identity.to_secrets()), "log": seed.hex()})
             for name in ("documents", "wraps"):
@@ -104,7 +108,8 @@ class Troth(Swapping):
                                (unfinished / SETTINGS, text)):
                 with replacing(path) as out:
                     out.write(data)
-            Log.create(unfinished / "log", NoteSigner(log_origin(identity.did), seed)).close()
+            with Log.create(unfinished / "log", NoteSigner(log_origin(identity.history), seed)) as log:
+                log.append(before)
         return cls(root, settings, identity, seed, clock or SystemClock(), chain)
 
     @classmethod
@@ -177,8 +182,10 @@ class Troth(Swapping):
     def introduction(self) -> Parcel:
         """What others must know of this party first: its documents and its account binding, if it has one."""
         bindings = [claim for claim, statement in self.claims(BINDING) if statement.issuer == self.did]
-        return Parcel((self.identity.genesis,), (*self.identity.history.rotations,
-                                                 *(self.envelope(claim) for claim in bindings[-1:])))
+        # The first one leads to the registry's entry, the last one to the account in use.
+        said = (*self.identity.history.rotations, *map(self.envelope, {*bindings[:1], *bindings[-1:]}))
+        # In the log's order: a binding from before a change of keys was signed by the keys before it.
+        return Parcel((self.identity.genesis,), tuple(sorted(said, key=self.position)))
 
     def introduce(self, did: str) -> None:
         """Put this party's introduction into another's mailbox."""
@@ -188,20 +195,26 @@ class Troth(Swapping):
         """Take in documents and claims handed over in person; the ids of new claims."""
         return self._take_in(parcel)
 
-    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
-        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one."""
+    def parcel(self, claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> Parcel:
+        """Claims with their issuers' documents and evidence, for anybody: without keys to what is sealed."""
         envelopes = [self.envelope(claim) for claim in claims]
         documents, rotations = self._documents_of({envelope.statement().issuer for envelope in envelopes})
         # In the log's order: what was signed before a change of keys comes before it.
-        ordered = sorted({one.id: one for one in (*rotations, *envelopes)}.values(), key=self._position)
+        ordered = sorted({one.id: one for one in (*rotations, *envelopes)}.values(), key=self.position)
+        blocks = {cid: self.blobs.get(cid) for item in evidence for cid in self._cids(item.cid)}
+        return Parcel(documents, tuple(ordered), blocks)
+
+    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
+        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one."""
         items = tuple(evidence)
-        blocks = {cid: self.blobs.get(cid) for item in items for cid in self._cids(item.cid)}
+        parcel = self.parcel(claims, items)
         for did in to:
             wrapped = {item.cid: self.keyring.get(item.cid, short(did)) for item in items if item.sealed}
             keys = {cid: key for cid, key in wrapped.items() if key is not None}
-            self.exchange.send(did, Parcel(documents, tuple(ordered), blocks, keys))
+            self.exchange.send(did, replace(parcel, keys=keys))
 
-    def _position(self, envelope: Envelope) -> int:
+    def position(self, envelope: Envelope) -> int:
+        """A claim's place in the log; -1 for one that is not there."""
         found = self.log.find(envelope.id)
         return -1 if found is None else found.position
 
@@ -240,7 +253,8 @@ class Troth(Swapping):
         """Check everything, then keep everything; each piece is whole, and keeping it again is a no-op."""
         with self._turn():
             self._learn_rotations()  # another process may have taken some in
-            checked = check(parcel, self.keybook, self._met, lambda claim: self.log.find(claim) is not None)
+            checked = check(parcel, self.keybook, self._met, lambda claim: self.log.find(claim) is not None,
+                            self.ask_guardians)
             for document, did in checked.met.items():
                 path = self.root / "documents" / short(did)
                 if not path.exists():
@@ -283,13 +297,15 @@ class Troth(Swapping):
         with replacing(path) as out:
             return write_bundle(out, target, log=self.log, keys=self.keybook, receipt=receipt, embed=self._public_block)
 
-    def trust(self, roles: Mapping[str, Sequence[str]], log: LogPin, policy: Mapping[str, Any]) -> Trust:
+    def trust(self, roles: Mapping[str, Sequence[str]], log: LogPin, policy: Mapping[str, Any],
+              witnesses: Witnesses = Witnesses()) -> Trust:  # noqa: B008 (it is frozen)
         """A trust file from what this party knows: issuers by role, their newest documents, a log, the chain as it is.
 
         A document is the newest that the chain's registry names, where the issuer is there: a bundle without it is then
         an old one, even if this party never saw it. Raises Refuted for an issuer that was revoked.
 
-        log: the party whose log bundles will come from. The caller vouches for all of it by handing it on.
+        log: the party whose log bundles will come from. witnesses: who must have seen its checkpoints. The caller
+        vouches for all of it by handing it on.
         """
         web3 = self.chain.web3
         genesis, block = web3.eth.get_block(0), web3.eth.get_block("latest")
@@ -297,15 +313,19 @@ class Troth(Swapping):
         return Trust(
             {role: tuple(members) for role, members in roles.items()},
             {did: self.newest_document(did) for did in dids},
-            log, Witnesses(),
+            log, witnesses,
             ChainPin(self.contracts.chain_id, bytes(genesis["hash"]), block["number"], bytes(block["hash"]),
                      {name: self.contracts[name].address for name in ("anchor", "book")}),
             dict(policy))
 
     def trace(self, target: bytes) -> Graph:
-        """What a claim rests on, and what of it is stale because data was erased. Raises Undecidable if not here."""
+        """What a claim rests on, and what of it is stale because data was erased or a consent withdrawn.
+
+        Raises Undecidable if the claim is not here.
+        """
         self.statement(target)
-        return trace(self, target, [statement for _, statement in self.claims(ERASURE)])
+        erasures, withdrawals = ([statement for _, statement in self.claims(kind)] for kind in (ERASURE, WITHDRAWAL))
+        return trace(self, target, erasures, withdrawals)
 
     def recheck(self) -> Recheck:
         """Executes again, with this party's keys, what evidence handed to it allows."""
@@ -337,16 +357,7 @@ class Troth(Swapping):
             if not whole:
                 raise BadInput(f"{path} is damaged", do="Delete it, and ask that party for its introduction again.")
             self._met.add(document)
-        self.keybook.learn(self.identity.genesis)
-        for rotation in self.identity.history.rotations:
-            self.keybook.learn_rotation(rotation)
-        self._learn_rotations()
-
-    def _learn_rotations(self) -> None:
-        for claim, _ in self.claims(IDENTITY):
-            if claim not in self._rotations:
-                self.keybook.learn_rotation(self.envelope(claim))
-                self._rotations.add(claim)
+        self._learn_own()
 
     def _documents_of(self, issuers: Iterable[str]) -> tuple[tuple[bytes, ...], tuple[Envelope, ...]]:
         histories = [self.keybook.history(did) for did in sorted(issuers) if self.known(did)]
@@ -358,6 +369,10 @@ def file_subject(name: str, data: bytes) -> Subject:
     return Subject(name, {"sha256": hashlib.sha256(data).hexdigest()})
 
 
-def log_origin(did: str) -> str:
-    """The origin of a party's log: no more than its DID says already."""
-    return f"troth.log/{short(did)}"
+def log_origin(history: DocumentHistory) -> str:
+    """The origin of a party's log: no more than its DID says already, and after a recovery that version's number.
+
+    Whoever lost its keys lost the log's too: nobody must take the log that follows for the one before.
+    """
+    recovered = max(history.recoveries, default=0)
+    return f"troth.log/{short(history.did)}" + (f"/{recovered}" if recovered else "")

@@ -12,8 +12,10 @@ from troth.core.ports import Recheck
 from troth.core.verdicts import Report
 from troth.verify.attested import POLICY as ATTESTED
 from troth.verify.attested import Attested
-from troth.verify.bundle import verify
+from troth.verify.bundle import InForce, verify
 from troth.verify.trust import Trust
+from troth.verify.workload import POLICY as WORKLOAD
+from troth.verify.workload import Workload
 
 
 class Opener(Protocol):
@@ -24,8 +26,11 @@ class Opener(Protocol):
         ...
 
 
-def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = None) -> Report:
+def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = None,
+                  registry: InForce | None = None) -> Report:
     """Verify a bundle file under a trust file; with a workspace, what is sealed to its owner is executed again.
+
+    registry: asked whether the issuers' keys were in force when the log was anchored.
 
     Raises BadInput where the file cannot be read, OutsideFailed where the disk fails.
     """
@@ -34,8 +39,8 @@ def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = Non
 
     try:
         with path.open("rb") as file:
-            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested()},
-                          recheck=recheck_with(as_party.read if as_party else None))
+            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested(), WORKLOAD: Workload()},
+                          recheck=recheck_with(as_party.read if as_party else None), registry=registry)
     except OSError as error:
         raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
 

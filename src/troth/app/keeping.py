@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from troth.core.claims import Envelope, Evidence, Ref, Statement, Subject
+from troth.core.encoding import decode_object, encode
 from troth.core.errors import Misuse, Undecidable
 from troth.core.ports import Clock
-from troth.identity.documents import IDENTITY
+from troth.identity import keystore
+from troth.identity.documents import IDENTITY, Document
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.keybook import KeyBook
+from troth.identity.signers import HybridSigner
 from troth.identity.signers import attest as sign_statement
 from troth.ledger.checkpoints import NoteSigner
 from troth.ledger.intake import check_kind
@@ -29,6 +32,8 @@ from troth.store.sealing import seal, unseal
 from troth.store.wrapping import RecipientKey, RecipientPublic, wrap
 from troth.verify.trace import ERASURE
 
+_STALE = "another process has changed the keys of this workspace"
+_OPEN_AGAIN = "Open the workspace again; nothing was signed into the log."
 TURN = 60.0  # seconds to wait for another process in this workspace
 
 
@@ -46,23 +51,64 @@ class Keeping:
 
     def __init__(self, root: Path, identity: HybridIdentity, clock: Clock, log_key: NoteSigner) -> None:
         self.root, self.identity, self.clock = root, identity, clock
-        self._signer = identity.signer()
         self.keybook = KeyBook()
         if not (root / "log" / "journal").exists():
             raise Undecidable("the log of this workspace is missing", expected=root / "log",
                               do="Restore it from a backup: a new one would contradict what the old one signed.")
         self.log = Log(root / "log", log_key)
         self.blobs = FileBlobs(root / "blocks")
-        self.keyring = Keyring(root / "wraps", [RecipientKey(item.secret) for item in identity.recipients])
+        self.keyring = self._keyring()
         self._in_turn = False
         self._by_kind: dict[str, list[bytes]] = {}
         self._statements: dict[bytes, Statement] = {}
         self._scanned = 0
+        self._rotations: set[bytes] = set()
 
     @property
     def did(self) -> str:
         """The party's identifier."""
         return self.identity.did
+
+    @property
+    def _signer(self) -> HybridSigner:
+        return self.identity.signer()
+
+    def _keyring(self) -> Keyring:
+        return Keyring(self.root / "wraps", [RecipientKey(item.secret) for item in self.identity.recipients])
+
+    def become(self, change: Callable[[HybridIdentity], HybridIdentity], passphrase: str) -> None:
+        """Change this party's keys: into the keystore first, then into the log. A crash between is made up for.
+
+        change: from the identity as it is to the one it shall be. Raises Misuse for a wrong passphrase, or where
+        another process has changed the keys; nothing is changed then.
+        """
+        with self._turn():
+            path = self.root / "keys.json"
+            content = decode_object(keystore.load(path, passphrase))
+            if content["identity"] != decode_object(self.identity.to_secrets()):
+                raise Misuse(_STALE, do=_OPEN_AGAIN)
+            changed = change(self.identity)
+            keystore.rewrite(path, encode(content | {"identity": decode_object(changed.to_secrets())}), passphrase)
+            self.identity = changed
+            self.keyring = self._keyring()
+            self._learn_own()
+
+    def _learn_own(self) -> None:
+        """This party's documents, from its keystore; a change of keys that the log does not hold yet goes in."""
+        self.keybook.learn(self.identity.genesis)
+        for rotation in self.identity.history.rotations:
+            self.keybook.learn_rotation(rotation, taken_in)
+        missing = [one for one in self.identity.history.rotations if self.log.find(one.id) is None]
+        if missing:
+            with self._turn():
+                self.log.append([one for one in missing if self.log.find(one.id) is None])
+        self._learn_rotations()
+
+    def _learn_rotations(self) -> None:
+        for claim, _ in self.claims(IDENTITY):
+            if claim not in self._rotations:
+                self.keybook.learn_rotation(self.envelope(claim), taken_in)
+                self._rotations.add(claim)
 
     # Claims
 
@@ -77,6 +123,9 @@ class Keeping:
 
     def _say(self, envelope: Envelope) -> bytes:
         with self._turn():
+            self._learn_rotations()
+            if self.keybook.head(self.did)[0] != self.identity.history.head.version:
+                raise Misuse(_STALE, do=_OPEN_AGAIN)
             if self.log.find(envelope.id) is None:  # ML-DSA signatures differ each time; the first one stays
                 self.log.append([envelope])
         return envelope.id
@@ -237,6 +286,10 @@ class Keeping:
 
     def _recipient_public(self) -> RecipientPublic:
         return RecipientPublic(self.identity.recipients[-1].public)
+
+
+def taken_in(did: str, document: Document) -> None:
+    """Vouches for every recovery in this party's own log: the registry was asked before it was let in."""
 
 
 def short(did: str) -> str:

@@ -73,13 +73,13 @@ class OnChain:
     def _sender_on(self, chain: Chain) -> Sender:
         # Imported here for the same reason.
         from troth.ledger.artefacts import artefact
-        from troth.ledger.fees import CEILING, Fees
+        from troth.ledger.fees import CEILING, Fees, Sending
         from troth.ledger.sending import Sender
 
         ceiling = self.settings.number("max_fee")
         return Sender(chain.web3, self.identity.account.reveal_seed(), errors=artefact("Book").errors,
-                      outbox=self.outbox, fees=Fees(CEILING if ceiling is None else ceiling),
-                      depth=self.settings.number("finality"))
+                      outbox=self.outbox, how=Sending(Fees(CEILING if ceiling is None else ceiling),
+                                                      self.settings.number("finality")))
 
     @cached_property
     def contracts(self) -> Contracts:
@@ -168,12 +168,12 @@ class OnChain:
         """Carries others' requests to the Book and the Anchor, at this party's cost."""
         # Imported here for the same reason.
         from troth.ledger.artefacts import artefact
-        from troth.ledger.relay import Relayer
+        from troth.ledger.relay import BATCH_GAS, Relayer
 
-        contracts = self.contracts
+        contracts, most = self.contracts, self.settings.number("relay_gas")
         return Relayer(self.sender, contracts["forwarder"].address,
                        [contracts["book"].address, contracts["anchor"].address], now=self.chain.now,
-                       errors=artefact("Book").errors)
+                       most_gas=BATCH_GAS if most is None else most, errors=artefact("Book").errors)
 
     def keep(self, *, worth: Mapping[Account, Fraction] | None = None, at_a_loss: bool = False, dry: bool = False,
              progress: Progress | None = None) -> tuple[Done, ...]:

@@ -31,6 +31,10 @@ KNOWN = {
     ("chain", "other"): "other",
     ("exchange", "path"): "exchange",
     ("index", "url"): "index",
+    ("did", "allow"): "did_allow",
+    ("did", "ethr"): "did_ethr",
+    ("relay", "gas"): "relay_gas",
+    ("personhood", "packages"): "packages",
 }
 """(section, name) in the file -> the attribute of ``Settings`` that holds it."""
 _ALWAYS = ("name", "chain", "exchange")
@@ -40,11 +44,18 @@ _ALWAYS = ("name", "chain", "exchange")
 class Settings:
     """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
 
-    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through. id: the
-    chain's id, where it must be a certain one or a chain made here shall have it. max_fee: the most wei per gas to sign
-    for. finality: how many blocks make a block final; empty takes the node's word. outage: seconds that every period of
-    a deal must outlast; empty takes what is known of the chain. other: URL of a second chain, for swaps. index: where
-    the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
+    - name: how this party is shown.
+    - chain: URL of the chain. id: its id, where it must be a certain one or a chain made here shall have it.
+    - exchange: the folder that parcels pass through.
+    - max_fee: the most wei per gas to sign for.
+    - finality: how many blocks make a block final; empty takes the node's word.
+    - outage: seconds that every period of a deal must outlast; empty takes what is known of the chain.
+    - other: URL of a second chain, for swaps.
+    - index: where the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
+    - did_allow: hosts, by spaces, that identifiers may lead to although they are here or in a private network.
+    - did_ethr: the chains that ``did:ethr`` is read from, ``ID=URL`` or ``ID=URL@0xREGISTRY``, by spaces.
+    - relay_gas: the most gas to pay for one request of another's; empty takes what fits a transaction.
+    - packages: the folder whose ``node_modules`` hold Semaphore.
     """
 
     name: str = "me"
@@ -56,6 +67,10 @@ class Settings:
     outage: str = ""
     other: str = ""
     index: str = ""
+    did_allow: str = ""
+    did_ethr: str = ""
+    relay_gas: str = ""
+    packages: str = ""
 
     @classmethod
     def load(cls, path: Path, environment: Mapping[str, str]) -> Self:
@@ -106,7 +121,8 @@ class Settings:
         if not text:
             return None
         if not (text.isascii() and text.isdigit()):
-            raise BadInput(f"[chain] {name} is no number", expected="digits", actual=text)
+            section, setting = next(place for place, attribute in KNOWN.items() if attribute == name)
+            raise BadInput(f"[{section}] {setting} is no number", expected="digits", actual=text)
         return int(text)
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from troth.app.keeping import Keeping
 from troth.app.onchain import OnChain
-from troth.core.errors import Undecidable
+from troth.core.encoding import from_hex
+from troth.core.errors import Refuted, Undecidable
 from troth.core.terms import Account
 from troth.identity.binding import BINDING, bind, read_binding
+from troth.identity.documents import refuse_recovery
 
 if TYPE_CHECKING:
-    from troth.ledger.registries import IdentityRegistry, LogRegistry, Record, RegisteredKeys
+    from troth.identity.documents import Document, DocumentHistory
+    from troth.identity.keys import Secp256k1KeyPair
+    from troth.ledger.registries import IdentityRegistry, LogRegistry, Record, RegisteredKeys, Update
     from troth.verify.policies.anchored import Proof
 
 IDENTITIES = "identities"
 LOGS = "logs"
+GUARDIANS = "guardians"
+"""The file with the hash of the guardians that this party wants."""
 
 
 class Registered(Keeping, OnChain):
@@ -53,17 +60,75 @@ class Registered(Keeping, OnChain):
 
         if self.account not in self.accounts_of(self.did):
             self.bind_account()
-        return publish(self.identities, self.sender, self.identity)
+        return publish(self.identities, self.sender, self.identity, self._began(), self._guarding())
 
-    def revoke_identity(self) -> bytes:
-        """End this identity in the registry, for good; the transaction's hash. Raises Undecidable if it is not there.
+    def has_registry(self) -> bool:
+        """Whether this workspace uses contracts that hold a registry of identities."""
+        return (self.root / "contracts.json").exists() and IDENTITIES in self.contracts.named
 
-        What it signed before stays as good as it was.
+    def listed(self) -> bool:
+        """Whether one of this party's accounts began an entry for its identity."""
+        return self.has_registry() and self._began() is not None
+
+    def entry(self) -> bytes:
+        """The name of this identity's entry. Raises Undecidable where it is not registered."""
+        # Imported here for the same reason.
+        from troth.ledger.registries import entry_of
+
+        return entry_of(self.identity.history.documents[0].digest, self.began())
+
+    def began(self) -> Account:
+        """The account that began this identity's entry. Raises Undecidable where it is not registered."""
+        account = self._began()
+        if account is None:
+            raise Undecidable("this identity is not in the registry", actual=self.did,
+                              do="Put it there: troth id register.")
+        return account
+
+    def _began(self) -> Account | None:
+        """Which of this party's accounts began its entry. After a recovery it is not the one in use."""
+        # Imported here for the same reason.
+        from troth.ledger.registries import entry_of
+
+        genesis = self.identity.history.documents[0].digest
+        for account in dict.fromkeys((self.account, *self.accounts_of(self.did))):
+            if self.identities.history(entry_of(genesis, account)):
+                return account
+        return None
+
+    def _guarding(self) -> Update | None:
+        """How the next record is added where this party wants other guardians than the registry has."""
+        wanted = self.root / GUARDIANS
+        if not wanted.exists():
+            return None
+        # Imported here for the same reason.
+        from troth.ledger.guardians import Guardians, Proposal
+
+        who, guardians = from_hex(wanted.read_text(), 32), Guardians(self.identities)
+
+        def update(entry: bytes, version: int, document: bytes, turn: Account, key: Secp256k1KeyPair) -> object:
+            return guardians.guard(self.sender, entry, Proposal(version, document, turn), who, key)
+
+        return update if self._began() is not None and guardians.named(self.entry()) != who else None
+
+    def ask_guardians(self, history: DocumentHistory, document: Document, accounts: Sequence[Account]) -> None:
+        """Whether guardians made a document, as it says. Raises Refuted or Undecidable, also without a registry."""
+        # Imported here for the same reason.
+        from troth.ledger.guardians import vouch
+
+        if not self.has_registry():
+            refuse_recovery(history.did, document)
+        vouch(self.identities, history, document, (*accounts, *self.accounts_of(history.did)))
+
+    def revoke_entry(self) -> bool:
+        """End this identity in the registry, for good; whether that was sent. Raises Undecidable if it is not there.
+
+        A part of ``troth.app.keys.revoke``, which also says it where there is no registry.
         """
         # Imported here for the same reason.
         from troth.ledger.registries import revoke
 
-        return revoke(self.identities, self.sender, self.identity, self.account).tx_hash
+        return revoke(self.identities, self.sender, self.identity, self._began() or self.account)
 
     def register_log(self) -> bytes:
         """Begin this log's entry in the registry of owners; the entry. Raises ActRefused where it has one."""
@@ -118,6 +183,9 @@ class Registered(Keeping, OnChain):
 
         Raises Refuted where it was revoked, Undecidable where it is not known.
         """
+        if self.keybook.history(did).head.ended:
+            raise Refuted("this identity was revoked", actual=did,
+                          do="Ask its holder for the new one; what it signed before stays as good as it was.")
         if IDENTITIES not in self.contracts.named:
             return self.keybook.head(did)[1]
         return self.registered.newest(did)

@@ -89,9 +89,9 @@ class ChainSide:
 
         Erc20(self.chain.web3, token).approve(self.sender, self.book.address, amount)
 
-    def drop(self, secret: bytes) -> None:
-        """Take it out of the outbox."""
-        self.sender.drop(secret, "the swap decides anew whether there is time to reveal")
+    def until(self, not_after: int) -> EvmBook:
+        """The deals, through an outbox that broadcasts nothing later."""
+        return self.book.until(not_after)
 
 
 def _patient(swap: Swap) -> None:
@@ -147,23 +147,32 @@ class Swapping(Registered):
                      gets.other_party, me, gets.amount, second_by, second_period, waits[1], other.block)
         swap = Swap(first, second, hash_lock(self._swap_secret(nonce)), wish.margin, nonce)
         swap.check(now, there)
+        self._outlasts(swap, maker=True)
+        self._outlasts(swap, maker=False)
         for leg in (first, second):
             self._side(leg)
         return swap
 
     def swap_seat(self, swap: Swap) -> Maker | Taker:
         """This party's seat in a swap. Raises Undecidable for somebody else's swap, OutsideFailed where the contracts
-        that it names are not Troth's, Misuse where its maker takes blocks for final sooner than they are.
+        that it names are not Troth's; before this party's deposit also Misuse where its maker takes blocks for final
+        sooner than they are, or an outage of a chain could outlast the time that this party has to reveal on it.
         """
         # Imported here for the same reason.
         from troth.flows.swap import Maker, Taker
 
         first, second = self._side(swap.first), self._side(swap.second)
         if (swap.first.giver, swap.second.getter) == (self.account, self.account):
-            return Maker(swap, first, second, self._swap_secret(swap.nonce))
+            maker = Maker(swap, first, second, self._swap_secret(swap.nonce))
+            if not maker.first.funded:
+                self._outlasts(swap, maker=True)
+            return maker
         if (swap.first.getter, swap.second.giver) == (self.account, self.account):
-            _patient(swap)
-            return Taker(swap, first, second)
+            taker = Taker(swap, first, second)
+            if not taker.second.funded:  # afterwards nothing may keep it from its money
+                _patient(swap)
+                self._outlasts(swap, maker=False)
+            return taker
         raise Undecidable("this swap is not this party's", actual=self.account.hex(),
                           expected=f"{swap.first.giver.hex()} or {swap.second.giver.hex()}")
 
@@ -173,6 +182,21 @@ class Swapping(Registered):
         from troth.flows.swap import standing
 
         return standing(swap, self._side(swap.first), self._side(swap.second))
+
+    def _outlasts(self, swap: Swap, *, maker: bool) -> None:
+        """Compare the time to reveal (the maker: finality and margin; the taker: the gap between the deadlines) with
+        the longest outage known of that chain. Raises Misuse.
+        """
+        if maker:
+            leg, left = swap.second, swap.second.finality + swap.margin
+        else:
+            leg, left = swap.first, swap.gap
+        outage = self.outage(leg.chain_id)
+        if outage and left <= outage:
+            who = "maker" if maker else "taker"
+            raise Misuse(f"an outage of chain {leg.chain_id} could outlast the {who}'s time to reveal",
+                         actual=f"{left} s", expected=f"more than {outage} s",
+                         do="Agree on a longer margin, or set [chain] outage to what you accept.")
 
     def _swap_secret(self, nonce: bytes) -> bytes:
         # Made anew when needed: nothing secret is written down for a swap.

@@ -27,7 +27,7 @@ def chain_acts(wait: Until = None, home: Where = None, as_json: Json = False) ->
         party.sender.tend()
         if wait is not None:
             for one in party.sender.acts():
-                if one.state != "failed":
+                if one.state not in ("failed", "expired"):
                     party.sender.wait(one.act, wait)
         found: list[dict[str, Any]] = [
             {"act": one.act.hex(), "state": one.state, "nonce": one.nonce, "note": one.note, "block": one.block_number,

@@ -11,8 +11,27 @@ from typing import Annotated
 
 import typer
 
-from troth.cli import acting, serve, swap  # noqa: F401  (their commands)
+from troth.cli import (  # noqa: F401  (their commands)
+    acting,
+    badge,
+    ci,
+    consent,
+    content,
+    credential,
+    dids,
+    formats,
+    guardians,
+    identity,
+    mandate,
+    payouts,
+    person,
+    runs,
+    serve,
+    swap,
+    tlog,
+)
 from troth.cli.parts import (
+    Asked,
     Believed,
     Json,
     Opener,
@@ -23,7 +42,6 @@ from troth.cli.parts import (
     claim_body,
     claim_id,
     deal_app,
-    id_app,
     log_app,
     passphrase,
     read_file,
@@ -63,44 +81,6 @@ def demo(out: Annotated[Path, typer.Option("--out", help="Where its results go."
         show(summary, True)
 
 
-@id_app.command("show")
-def id_show(home: Where = None, as_json: Json = False) -> None:
-    """Who this party is."""
-    with workspace(home) as party:
-        version, digest = party.keybook.head(party.did)
-        show({"name": party.name, "did": party.did, "account": "0x" + party.account.hex(), "document": digest.hex(),
-              "version": version, "log": party.log.key.vkey()}, as_json)
-
-
-@id_app.command("introduce")
-def id_introduce(to: Annotated[str, typer.Argument(help="Whom to: a DID.")], home: Where = None,
-                 as_json: Json = False) -> None:
-    """Hand this party's documents to another, so that it can check claims and seal data for this party."""
-    with workspace(home) as party:
-        party.introduce(to)
-        show({"introduced": party.did, "to": to}, as_json)
-
-
-@id_app.command("register")
-def id_register(home: Where = None, as_json: Json = False) -> None:
-    """Put this identity's newest document into the chain's registry, so that others see an older one for what it is."""
-    with workspace(home) as party:
-        entry, sent = party.register()
-        show({"entry": entry.hex(), "transactions": sent, "document": party.keybook.head(party.did)[1].hex()}, as_json)
-
-
-@id_app.command("history")
-def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; this party's own by default.")] = None,
-               home: Where = None, as_json: Json = False) -> None:
-    """Which documents an identity had since when, by the chain's registry: their SHA-256, and zeros once revoked."""
-    with workspace(home) as party:
-        records = [{"version": version, "document": record.value.hex(), "time": record.time, "block": record.block}
-                   for version, record in enumerate(party.records_of(did or party.did))]
-        show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
-            f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
-            or "not registered")
-
-
 @log_app.command("register")
 def log_register(home: Where = None, as_json: Json = False) -> None:
     """Begin this log's entry in the chain's registry of owners."""
@@ -112,10 +92,15 @@ def log_register(home: Where = None, as_json: Json = False) -> None:
 def add(path: Path, seal: Annotated[bool, typer.Option("--seal", help="Seal it to this party.")] = False,
         to: Annotated[list[str] | None, typer.Option("--to", help="And to this DID.")] = None,
         home: Where = None, as_json: Json = False) -> None:
-    """Keep a file's bytes by CID."""
+    """Keep a file's bytes by CID. Says so where its author wishes that it be not trained on."""
+    from troth.app.content import forbids_training  # start-up time, as above
+
     with workspace(home) as party:
         found = party.add(path.name, read_file(path), tuple(to or ()) if seal or to else None)
-        show(asdict(found), as_json, lambda: found.cid)
+        who = forbids_training(path)
+        if who is not None:
+            typer.echo(visible(f"{path} is not to be trained on, says {who}"), err=True)
+        show(asdict(found) | ({} if who is None else {"training": "notAllowed"}), as_json, lambda: found.cid)
 
 
 @app.command()
@@ -145,6 +130,10 @@ def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", h
     from troth.app import file_subject  # start-up time, as above
     from troth.core.claims import Ref
 
+    if kind == "listing":
+        from troth.app.content import refuse_untrainable  # start-up time, as above
+
+        refuse_untrainable(subject)
     said = claim_body(read_file(Path(body[1:])) if body.startswith("@") else body.encode(errors="replace"))
     refs = [Ref(*role_and_claim(item)) for item in ref or ()]
     with workspace(home) as party:
@@ -166,19 +155,6 @@ def log_anchor(home: Where = None, as_json: Json = False) -> None:
     """Put the newest checkpoint on chain."""
     with workspace(home) as party:
         show({"transaction": "0x" + party.anchor().hex(), "size": party.log.size}, as_json)
-
-
-@log_app.command("verify")
-def log_verify(directory: Path, key: Annotated[str, typer.Option("--key", help="The log's verifier key (vkey).")],
-               as_json: Json = False) -> None:
-    """Check a whole log from disk: hashes, tiles and the signed checkpoint."""
-    from troth.ledger.audit import check_log, check_tiles  # start-up time, as above
-    from troth.ledger.checkpoints import Verifier
-
-    check = check_log if (directory / "journal").exists() else check_tiles  # another's log has tiles alone
-    found = check(directory, Verifier.from_vkey(key))
-    show({"origin": found.checkpoint.origin, "size": found.checkpoint.size, "root": found.checkpoint.root.hex(),
-          "claims": found.claims}, as_json)
 
 
 @app.command()
@@ -211,49 +187,64 @@ def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
 
 
 @app.command()
-def verify(file: Path, trust: Believed = None, as_party: Opener = None,
+def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry: Asked = None,
            offline: Annotated[bool, typer.Option("--offline", help="Reach for nothing outside the file.")] = False,
-           as_json: Json = False) -> None:
-    """Check a bundle: numbered steps, and one of upheld, refuted, undecidable, pending."""
-    from rich.console import Console  # start-up time, as above
-
-    from troth.app import verify_bundle
-    from troth.cli.show import report_table
+           signature: Annotated[Path | None, typer.Option("--signature", help="A detached signature; FILE.troth-sig "
+                                                          "beside it by default.")] = None,
+           by: content.By = None, as_json: Json = False) -> None:
+    """Check a bundle, or a file with its detached signature: numbered steps, and one of upheld, refuted, undecidable,
+    pending.
+    """
+    from troth.app import verify_bundle  # start-up time, as above
+    from troth.cli.show import print_report
     from troth.verify.trust import Trust
 
-    if offline and as_party:
-        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as or --offline.")
+    if offline and (as_party or registry):
+        raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as, --registry or --offline.")
     believed = None if trust is None else Trust.from_bytes(read_file(trust))
+    beside = content.detached(file, signature, by)
+    if beside is not None:
+        from troth.app.content import believed as whom  # start-up time, as above
+        from troth.app.content import verify_file
+
+        raise typer.Exit(print_report(verify_file(file, beside, whom(believed, by or ())), as_json))
     party = None if as_party is None else workspace(as_party)
-    report = verify_bundle(file, believed, party)
-    if as_json:
-        show(report.json(), True)
-    else:
-        Console().print(report_table(report))
-    raise typer.Exit(report.outcome.exit_status)
+    known = None if registry is None else workspace(registry).registered
+    raise typer.Exit(print_report(verify_bundle(file, believed, party, known), as_json))
 
 
 @app.command("trust")
-def write_trust(role: Annotated[list[str], typer.Option("--role", help="ROLE=DID, for each issuer you believe.")],
-                policy: Annotated[str, typer.Option("--policy", help="attested or federated-model.")],
-                output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
-                as_json: Json = False) -> None:
+def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested or federated-model, or @FILE: JSON "
+                                                    "with a name and settings.")],
+                output: Annotated[Path, typer.Option("-o", "--output")],
+                role: Annotated[list[str] | None, typer.Option("--role", help="ROLE=DID, for each issuer you believe."),
+                                ] = None,
+                witness: Annotated[list[str] | None, typer.Option("--witness", help="A witness's vkey.")] = None,
+                threshold: Annotated[int | None, typer.Option("--threshold", min=0, help="How many of the witnesses "
+                                                              "must have signed; all by default.")] = None,
+                home: Where = None, as_json: Json = False) -> None:
     """Write a trust file: these issuers, their documents as known here, this log, this chain as it is now."""
+    from troth.ledger.checkpoints import Verifier  # start-up time, as above
+    from troth.verify.trust import Witnesses
+
+    keys = tuple(Verifier.from_vkey(one) for one in witness or ())
     roles: dict[str, list[str]] = {}
-    for item in role:
+    for item in role or ():
         name, equals, did = item.partition("=")
         if not equals:
             raise Misuse("a role needs a DID", expected="ROLE=DID", actual=item)
         roles.setdefault(name, []).append(did)
     with workspace(home) as party:
-        write_file(output, party.trust(roles, party.log_pin(), {"name": policy}).to_bytes())
+        settings = claim_body(read_file(Path(policy[1:]))) if policy.startswith("@") else {"name": policy}
+        write_file(output, party.trust(roles, party.log_pin(), settings, Witnesses(
+            len(keys) if threshold is None else threshold, keys)).to_bytes())
         show({"output": str(output)}, as_json)
 
 
 @app.command()
 def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help="Also as a page.")] = None,
           home: Where = None, as_json: Json = False) -> None:
-    """What a claim rests on, and what of it is stale because data was erased."""
+    """What a claim rests on, and what of it is stale because data was erased or a consent withdrawn."""
     from troth.web.graph import trace_page  # start-up time, as above
 
     with workspace(home) as party:
@@ -262,7 +253,7 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
             write_file(html, trace_page(graph.json()).encode())
         show(graph.json(), as_json, lambda: "\n".join(
             f"{'  ' * node.depth}{node.statement.kind if node.statement else '(not here)'} {node.id.hex()[:16]}"
-            f"{'  erased' if node.erased else '  stale' if node.stale else ''}" for node in graph.nodes))
+            f"{'  ' * bool(node.state)}{node.state}" for node in graph.nodes))
 
 
 @deal_app.command("list")

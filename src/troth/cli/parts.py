@@ -29,6 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Where = Annotated[Path | None, typer.Option("--home", help="The workspace; the nearest one by default.")]
 Believed = Annotated[Path | None, typer.Option("--trust", help="What you believe.")]
 Unasked = Annotated[bool, typer.Option("--offline", help="The index as it stands; ask no node.")]
+Asked = Annotated[Path | None, typer.Option("--registry", help="A workspace whose registry says when keys were good.")]
 Opener = Annotated[Path | None, typer.Option("--as", help="A workspace whose keys open evidence.")]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -115,6 +116,38 @@ def jcs(data: bytes) -> bytes:
         return rfc8785.dumps(value)
     except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
         raise BadInput("this document has no canonical form", actual=error) from None
+
+
+def jcs_of(value: Any) -> bytes:
+    """RFC 8785 canonical form of a foreign value, floats allowed. Raises BadInput where it has none."""
+    with suppress(BadInput):
+        return encode(value)  # many times faster, and the same bytes where it takes the value
+    try:
+        return rfc8785.dumps(value)
+    except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
+        raise BadInput("this document has no canonical form", actual=error) from None
+
+
+def read_foreign(data: bytes, most: int, levels: int = MAX_DEPTH) -> Any:
+    """The value of a foreign JSON document: any spelling, floats allowed, each key once in its object.
+
+    most: bytes. levels: how deep it may nest. Raises BadInput for anything else.
+    """
+    if len(data) > most:
+        raise BadInput("a document too large", expected=f"at most {most} bytes", actual=len(data))
+    _loads(data)  # for the reason above
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("this is not JSON that everybody reads alike", actual=error) from None
+    level = [value]
+    while levels and level:
+        level = [item for one in level if isinstance(one, dict | list)
+                 for item in (one.values() if isinstance(one, dict) else one)]
+        levels -= 1
+    if any(isinstance(one, dict | list) for one in level):
+        raise BadInput("nested too deeply", expected=f"at most {MAX_DEPTH} levels")
+    return value
 
 
 def take(source: Any, /, **fields: type) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from troth.core.claims import Statement
 from troth.core.terms import Account, DealState, Result, Terms
@@ -20,6 +20,18 @@ class Clock(Protocol):
 
     def now(self) -> int:
         """Unix time in seconds."""
+        ...
+
+
+class Fetch(Protocol):
+    """Gets files over HTTPS from hosts that are named by strangers."""
+
+    def fetch(self, url: str, most: int) -> bytes:
+        """The file at an ``https`` URL, of at most ``most`` bytes, from the host that its certificate names.
+
+        Raises Undecidable where there is none, the host cannot be reached, or may not be asked; OutsideFailed for an
+        answer that is none.
+        """
         ...
 
 
@@ -150,8 +162,19 @@ class Book(Protocol):
         """``submit`` and ``judge``, both or nothing."""
         ...
 
+    def submit_and_close(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """``submit``, ``judge`` and ``close``, all three or nothing: at the top rung, by one whose claim decides alone.
+
+        The verdict.
+        """
+        ...
+
     def judge(self, by: Account, deal: bytes) -> Result:
         """Record the policy's result on the frozen evidence."""
+        ...
+
+    def judge_and_close(self, by: Account, deal: bytes) -> Result:
+        """``judge`` and ``close``, both or nothing: at the top rung. The verdict."""
         ...
 
     def challenge(self, by: Account, deal: bytes) -> None:
@@ -262,9 +285,58 @@ class ClaimPolicy(Protocol):
         ...
 
 
+@runtime_checkable
+class Vouching(Protocol):
+    """A policy that finds from evidence who an issuer is, where the trust file cannot name it beforehand."""
+
+    def vouches(self, view: ClaimView, settings: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
+        """Issuers whom it identified, and in which roles. Raises Refuted or Undecidable where it cannot."""
+        ...
+
+
 class Recheck(Protocol):
     """Executes again what sealed evidence lets it execute."""
 
     def recheck(self, view: ClaimView) -> tuple[Finding, ...]:
         """One finding for each thing: upheld, refuted, or None with "not re-executed: sealed to …"."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PersonProof:
+    """That somebody in a group said ``message`` in ``scope``, without saying who.
+
+    All are numbers. root: of the group. nullifier: the same whenever this person acts in this scope, and nothing to
+    anybody in another. depth: of the group's tree that the proof was made for. points: the proof itself.
+    """
+
+    depth: int
+    root: int
+    nullifier: int
+    message: int
+    scope: int
+    points: tuple[int, ...]
+
+
+class Personhood(ABC):
+    """Proves membership of a group of persons, one act a scope, anonymously. Raises OutsideFailed where it cannot run.
+
+    A person is a secret of 32 bytes; a group is its members' commitments, in order. ``scope`` and ``message`` are
+    numbers below 2**256.
+    """
+
+    @abstractmethod
+    def commitment(self, secret: bytes) -> int:
+        """What the group knows this person by. It does not tell the secret."""
+
+    @abstractmethod
+    def root(self, members: Sequence[int]) -> int:
+        """The group's root. Raises BadInput for an empty group, a member twice, or one that is no commitment."""
+
+    @abstractmethod
+    def prove(self, secret: bytes, members: Sequence[int], scope: int, message: int) -> PersonProof:
+        """Act once in a scope. Raises Misuse for a secret whose commitment is not a member."""
+
+    @abstractmethod
+    def holds(self, proofs: Sequence[PersonProof]) -> tuple[bool, ...]:
+        """Which proofs are right: somebody under ``root`` said ``message`` in ``scope`` with this nullifier."""

@@ -17,6 +17,8 @@ _VERSION = keccak256(b"1")
 _JOIN = keccak256(b"Join(bytes32 deal,uint8 pot,address token,uint128 amount,uint64 expiry)")
 _IDENTITIES = keccak256(b"Troth identities")
 _UPDATE = keccak256(b"Update(bytes32 identity,uint256 version,bytes32 document,address turn)")
+_GUARD = keccak256(b"Guard(bytes32 identity,uint256 version,bytes32 document,address turn,bytes32 guardians)")
+_RECOVER = keccak256(b"Recover(bytes32 identity,uint256 version,bytes32 document,address turn)")
 _WITNESS = keccak256(keccak256(b"EIP712Domain(string name,string version)") + keccak256(b"Troth witness") + _VERSION)
 _FORWARDER = keccak256(b"Troth Forwarder")
 _FORWARD = keccak256(b"ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,"
@@ -66,6 +68,20 @@ def update_digest(chain_id: int, registry: Account, entry: bytes, version: int, 
                   turn: Account) -> bytes:
     """What an identity's turn account signs to add a document, or zeros to revoke (contract ``Identities``)."""
     return _digest(chain_id, registry, _UPDATE, entry, _uint(version), document, turn.rjust(32, b"\x00"),
+                   name=_IDENTITIES)
+
+
+def guard_digest(chain_id: int, registry: Account, entry: bytes, version: int, document: bytes, turn: Account,
+                 guardians: bytes) -> bytes:
+    """What an identity's turn account signs to add a document and to say who may recover the identity."""
+    return _digest(chain_id, registry, _GUARD, entry, _uint(version), document, turn.rjust(32, b"\x00"), guardians,
+                   name=_IDENTITIES)
+
+
+def recover_digest(chain_id: int, registry: Account, entry: bytes, version: int, document: bytes,
+                   turn: Account) -> bytes:
+    """What a guardian signs to propose a document in place of the holder's next one."""
+    return _digest(chain_id, registry, _RECOVER, entry, _uint(version), document, turn.rjust(32, b"\x00"),
                    name=_IDENTITIES)
 
 

@@ -56,6 +56,7 @@ from troth.learn.lineage import RoundStep
 from troth.learn.recheck import Replay, the_evidence
 from troth.learn.round import RoundOutput
 from troth.verify.policies.voices import commit_data, reveal_data
+from troth.verify.trace import CONSENT
 
 AGGREGATE_ASK, EVIDENCE_ASK, COMMIT_ASK, REVEAL_ASK = "aggregate", "evidence", "commit", "reveal"
 OUTCOMES = (UPHELD, REFUTED, WITHHELD, OMITTED)
@@ -182,11 +183,17 @@ def join_all(party: Party, deal: bytes) -> int:
     return total
 
 
-def list_records(party: Party, part: Part, commitment: bytes, evidence: Evidence) -> bytes:
-    """Attest that these records exist; the listing's id. ``evidence`` named "records" holds them, sealed or public."""
+def list_records(party: Party, part: Part, commitment: bytes, evidence: Evidence,
+                 consents: Iterable[bytes] = ()) -> bytes:
+    """Attest that these records exist; the listing's id. ``evidence`` named "records" holds them, sealed or public.
+
+    consents: the claims by which the people concerned consented. Whoever checks the listing, or anything that rests on
+    it, sees whether they still do.
+    """
     listing = Listing(evidence.cid, len(part), evidence.sealed, commitment, schema())
     subject = digest_subject("records", hashlib.sha256(evidence.cid.encode()).digest())
-    return party.attest(kinds.LISTING, subject, listing.body(), evidence=[evidence])
+    refs = [Ref(CONSENT, claim) for claim in sorted(consents)]
+    return party.attest(kinds.LISTING, subject, listing.body(), refs=refs, evidence=[evidence])
 
 
 def call_plan(sponsor: Party, plan: Plan, validation: bytes, listings: Iterable[bytes]) -> bytes:

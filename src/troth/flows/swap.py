@@ -10,9 +10,10 @@ Rules that keep an honest side from losing both legs, whatever the other does:
 
 1. The taker deposits only when the maker's deposit is final and the deadlines are ordered by what the chain says.
 2. The maker reveals only when the taker's deposit is final and enough time is left that a re-organisation or a rise
-   of fees can be outlived: a secret that was broadcast is public even if no block takes it.
+   of fees can be outlived: a secret that was broadcast is public even if no block takes it. What could not be
+   broadcast by then never is.
 3. The taker reveals as soon as it reads the secret, final or not: what is public stays public.
-4. Revealing and judging are one act, so nobody can hold back the verdict.
+4. Revealing, judging and paying are one act, so nobody can hold back the verdict or the money.
 
 What it does not give: a price. Between the deposits the maker may watch the market and stay silent (a free option for
 the time its reveal is open); the taker's money is then locked until the deadline and comes back.
@@ -26,7 +27,7 @@ from typing import Any, Protocol, Self
 
 from troth.core import encoding
 from troth.core.encoding import keccak256
-from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError
+from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
 from troth.core.ports import Book
 from troth.core.terms import (
     REFUTED,
@@ -43,12 +44,13 @@ from troth.core.terms import (
     deal_id,
 )
 from troth.flows.parts import Pin
+from troth.ledger.outbox import Expired
 from troth.verify.policies.preimage import SECRET, hash_lock
 
 VERSION = 1
 POT, REVEAL = "leg", "preimage"
 VERDICT_PERIOD = 1
-"""Seconds. Revealing and judging are one act, so nobody needs more; a refund waits for it."""
+"""Seconds. A reveal is judged in its own act, so nobody needs more; a refund waits for it."""
 NO_BONDS = keccak256(b"troth swap: a deal of one rung has no bonds")[12:]
 """``wrong_bonds`` of a deal that nobody can challenge."""
 
@@ -197,8 +199,8 @@ class Side(Protocol):
         """Let the Book take this much of the party's."""
         ...
 
-    def drop(self, secret: bytes) -> None:
-        """Never send what holds this secret and was not sent yet: what waits may go out when it is too late."""
+    def until(self, not_after: int) -> Book:
+        """The deals there, for acts that are sent by then (that chain's time, Unix seconds) or not at all."""
         ...
 
 
@@ -226,6 +228,12 @@ class Place:
                 return None
             raise
 
+    @property
+    def funded(self) -> bool:
+        """Whether the deposit was ever made."""
+        state = self.state
+        return state is not None and bool(state.joined)
+
     def deposit(self) -> None:
         """Open the deal and deposit, both or neither."""
         self.side.allow(self.leg.token, self.leg.amount)
@@ -235,13 +243,15 @@ class Place:
             # Somebody opened it without depositing, which only this party can do.
             self.side.book.join(self.leg.giver, self.deal, 0)
 
-    def reveal(self, secret: bytes) -> None:
-        """Show the secret and have it judged, both or neither."""
+    def reveal(self, secret: bytes, not_after: int) -> None:
+        """Show the secret, have it judged and be paid, all or nothing, sent by ``not_after`` or not at all.
+
+        Raises Pending where it was not sent in time: the next step decides anew.
+        """
         try:
-            self.side.book.submit_and_judge(self.leg.getter, self.deal, 0, 0, self.lock, secret)
-        except TrothError:
-            self.side.drop(secret)  # the next step decides anew whether there is time
-            raise
+            self.side.until(not_after).submit_and_close(self.leg.getter, self.deal, 0, 0, self.lock, secret)
+        except Expired as late:
+            raise Pending(f"the secret was not revealed in time: {late.message}", do="Step again.") from late
 
     def deadline(self, state: DealState) -> int:
         """Until when the secret can be revealed here."""
@@ -286,7 +296,8 @@ class Maker:
         self.first, self.second = Place.of(swap.first, swap.lock, first), Place.of(swap.second, swap.lock, second)
 
     def step(self) -> str:
-        """One act: "deposited", "revealed", "paid", "refunded"; "done" where nothing is left to do.
+        """One act: "deposited", "revealed" (and paid), "refunded"; "done" where nothing is left to do. "paid" closes a
+        deal whose secret was shown by other means.
 
         Raises Pending while it must wait, Misuse where depositing would not be safe.
         """
@@ -301,22 +312,22 @@ class Maker:
             return self.first.back(self.swap.first.giver)
         if theirs.status == "running" and self.second.shown(theirs) is None:
             return self._reveal(mine, theirs)
-        if theirs.status == "running":
+        if theirs.status == "running":  # shown by hand, and not closed
             self.second.side.book.close(self.swap.second.getter, self.second.deal)
             return "paid"
         # Paid or given up: what the taker leaves unclaimed on the first chain comes back.
         return self.first.back(self.swap.first.giver)
 
     def _reveal(self, mine: DealState, theirs: DealState) -> str:
-        late = self.second.side.now() + self.swap.second.finality + self.swap.margin >= self.second.deadline(theirs)
+        last = self.second.deadline(theirs) - 1
         # A secret that is out already (a re-organisation took our reveal, not the taker's) must be shown in any case.
         if self.first.shown(mine) is None:
-            if late:
-                self.second.side.drop(self._secret)  # of a step that was killed
+            last -= self.swap.second.finality + self.swap.margin
+            if self.second.side.now() > last:
                 return self.first.back(self.swap.first.giver)
             if not self.second.side.final(self.second.deal):
                 raise Pending("the taker's deposit is not final", do="Step again when it is.")
-        self.second.reveal(self._secret)
+        self.second.reveal(self._secret, last)
         return "revealed"
 
 
@@ -331,7 +342,8 @@ class Taker:
         self.first, self.second = Place.of(swap.first, swap.lock, first), Place.of(swap.second, swap.lock, second)
 
     def step(self) -> str:
-        """One act: "deposited", "revealed", "paid", "refunded"; "done" where nothing is left to do.
+        """One act: "deposited", "revealed" (and paid), "refunded"; "done" where nothing is left to do. "paid" closes a
+        deal whose secret was shown by other means.
 
         Raises Pending while it must wait, Misuse where depositing would not be safe, Refuted for an offer that lapsed.
         """
@@ -344,8 +356,9 @@ class Taker:
                 if self.first.side.now() >= self.first.deadline(theirs):
                     raise Refuted("the secret was there to take, and the time is over",
                                   expected=f"before {self.first.deadline(theirs)}", actual=self.first.side.now())
-                self.first.reveal(secret)
+                self.first.reveal(secret, self.first.deadline(theirs) - 1)
                 return "revealed"
+            # Shown by hand, and not closed.
             self.first.side.book.close(self.swap.first.getter, self.first.deal)
             return "paid"
         # Paid on the second chain, the maker keeps it; a reveal that no block kept leaves this deposit to come back.

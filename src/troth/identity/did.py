@@ -1,12 +1,11 @@
 """Decentralised identifiers: ``did:key``, ``did:peer:4`` and ``did:pkh``.
 
 Sources: the did:key method (W3C CCG), the peer DID method's numalgo 4 (DIF), did:pkh with CAIP-2 ``eip155`` chains
-and EIP-55 checksums. Each reader accepts exactly the text its writer makes.
+and EIP-55 checksums. Each reader accepts exactly the text its writer makes. Their documents are built in ``keydids``.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from dataclasses import dataclass
@@ -18,20 +17,25 @@ import orjson
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Refuted
 from troth.identity import keys
-from troth.identity.multibase import base58_encode, multibase_base58, multibase_decode, varint
+from troth.identity.multibase import multibase_base58, multibase_base64url, multibase_decode, varint
 
 KEY = "did:key:"
 PEER4 = "did:peer:4"
 PKH = "did:pkh:eip155:"
 _JSON = varint(0x0200)
 _SHA256 = bytes([0x12, 0x20])
-_X25519 = varint(0xEC)
 _PKH = re.compile(r"did:pkh:eip155:([1-9][0-9]{0,31}):(0x[0-9a-fA-F]{40})\Z")
 
 
 def key_did(key: keys.PublicKey) -> str:
     """``did:key`` of a verification key."""
-    return KEY + multibase_base58(key.multikey)
+    return KEY + key_text(key)
+
+
+def key_text(key: keys.PublicKey) -> str:
+    """A verification key as multibase text: base58btc, and base64url for lattice keys, as others write those."""
+    # base58 of two thousand bytes is slow and unreadable.
+    return multibase_base58(key.multikey) if len(key.raw) < 64 else multibase_base64url(key.multikey)
 
 
 @lru_cache(maxsize=4096)
@@ -40,8 +44,8 @@ def read_key_did(did: str) -> keys.PublicKey:
 
     Results are kept: loading a key costs more than a look-up, and an identifier's key never changes.
     """
-    if not did.startswith(KEY + "z"):
-        raise BadInput("not a did:key", expected="did:key:z…", actual=did[:40])
+    if not did.startswith((KEY + "z", KEY + "u")):
+        raise BadInput("not a did:key", expected="did:key:z…, or did:key:u… for a lattice key", actual=did[:40])
     key = keys.from_multikey(multibase_decode(did.removeprefix(KEY)))
     if key_did(key) != did:
         raise BadInput("did:key in another spelling", expected=key_did(key), actual=did)
@@ -53,33 +57,6 @@ def key_method(did: str) -> str:
     return f"{did}#{did.removeprefix(KEY)}"
 
 
-def key_document(did: str, form: str = "Multikey") -> dict[str, Any]:
-    """The DID document of a ``did:key``.
-
-    form: ``Multikey`` (today's), ``2018`` (the Ed25519VerificationKey2018 family with base58 keys) or ``jwk``
-    (JsonWebKey2020). An Ed25519 identifier also names its derived X25519 key for key agreement.
-    Raises BadInput for an unreadable identifier or an unknown form.
-    """
-    key = read_key_did(did)
-    if form not in _CONTEXTS or key.suite not in _TYPES:
-        raise BadInput("no such did:key document", expected=" or ".join(_CONTEXTS), actual=f"{form} of {key.suite}")
-    method = key_method(did)
-    methods = [_method(did, method, key.suite, key.raw, key.multikey, form)]
-    agreement = method
-    if key.suite == keys.ED25519:
-        derived = keys.x25519_of_ed25519(key.raw)
-        agreement = f"{did}#{multibase_base58(_X25519 + derived)}"
-        methods.append(_method(did, agreement, "x25519", derived, _X25519 + derived, form))
-    return {
-        "@context": ["https://www.w3.org/ns/did/v1", *_contexts(key.suite, form)],
-        "id": did,
-        "verificationMethod": methods,
-        **{name: [method] for name in
-           ("assertionMethod", "authentication", "capabilityInvocation", "capabilityDelegation")},
-        "keyAgreement": [agreement],
-    }
-
-
 def peer4(document: bytes) -> tuple[str, str]:
     """Short and long ``did:peer:4`` of an input document: JSON bytes without ``id``, identifiers relative."""
     encoded = multibase_base58(_JSON + document)
@@ -88,10 +65,11 @@ def peer4(document: bytes) -> tuple[str, str]:
     return short, f"{short}:{encoded}"
 
 
+@lru_cache(maxsize=512)
 def read_peer4(long: str) -> tuple[str, bytes]:
     """Short form and input document of a long ``did:peer:4``.
 
-    Raises BadInput for another shape, Refuted where the hash is not the document's.
+    Raises BadInput for another shape, Refuted where the hash is not the document's. Results are kept, as above.
     """
     short, colon, encoded = long.partition(":z")
     if not colon or not is_peer4(short):
@@ -116,6 +94,14 @@ def is_peer4(did: str) -> bool:
     except BadInput:
         return False
     return data.startswith(_SHA256) and len(data) == 34
+
+
+def short_form(did: str) -> str:
+    """The short form of a long ``did:peer:4``, whose document was checked to hash to it; any other DID as it is.
+
+    Raises BadInput or Refuted as ``read_peer4`` does.
+    """
+    return read_peer4(did)[0] if did.startswith(PEER4) and ":z" in did.removeprefix(PEER4) else did
 
 
 def peer4_document(did: str) -> dict[str, Any]:
@@ -173,37 +159,3 @@ def checksum_address(account: bytes) -> str:
     text = account.hex()
     digest = keccak256(text.encode()).hex()
     return "0x" + "".join(letter.upper() if int(digest[at], 16) > 7 else letter for at, letter in enumerate(text))
-
-
-_CONTEXTS = {"Multikey": "https://w3id.org/security/multikey/v1", "2018": "https://w3id.org/security/suites/",
-             "jwk": "https://w3id.org/security/suites/jws-2020/v1"}
-_TYPES = {
-    keys.ED25519: ("Ed25519VerificationKey2018", ("ed25519-2018/v1", "x25519-2019/v1")),
-    "x25519": ("X25519KeyAgreementKey2019", ()),
-    keys.SECP256K1: ("EcdsaSecp256k1VerificationKey2019", ("secp256k1-2019/v1",)),
-}
-
-
-def _contexts(suite: str, form: str) -> list[str]:
-    return [_CONTEXTS[form] + name for name in _TYPES[suite][1]] if form == "2018" else [_CONTEXTS[form]]
-
-
-def _method(did: str, name: str, suite: str, raw: bytes, multikey: bytes, form: str) -> dict[str, Any]:
-    head = {"id": name, "controller": did}
-    if form == "2018":
-        return head | {"type": _TYPES[suite][0], "publicKeyBase58": base58_encode(raw)}
-    if form == "jwk":
-        return head | {"type": "JsonWebKey2020", "publicKeyJwk": _jwk(suite, raw)}
-    return head | {"type": "Multikey", "publicKeyMultibase": multibase_base58(multikey)}
-
-
-def _jwk(suite: str, raw: bytes) -> dict[str, str]:
-    """Public JSON Web Key (RFC 8037 for the Edwards and Montgomery curves, RFC 8812 for secp256k1)."""
-    if suite != keys.SECP256K1:
-        return {"kty": "OKP", "crv": "Ed25519" if suite == keys.ED25519 else "X25519", "x": _base64url(raw)}
-    point = keys.Secp256k1PublicKey(raw).point
-    return {"kty": "EC", "crv": "secp256k1", "x": _base64url(point[1:33]), "y": _base64url(point[33:])}
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

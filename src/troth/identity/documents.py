@@ -10,13 +10,16 @@ a claim of kind ``identity`` whose body holds it, signed by the keys it reveals.
 4. A document does not commit to its own keys: that would be no pre-rotation.
 5. A rotation is signed under every suite by the keys it reveals.
 6. A version has one document. A second one is a forked history.
+7. A later document that commits to nothing ends the identity: its one signature is the rotation that brings it.
+8. A document whose keys were not committed to says that guardians made it (``Recovery``). Nothing in it proves that:
+   it counts only where somebody vouches for it who asked the registry (docs/reference/identities.md).
 
 The shape is that of the DID document (W3C DID core, did:peer numalgo 4) plus one member ``troth``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +28,13 @@ from troth.core.encoding import decode_object, encode, from_hex, sha256, take
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity import did as dids
 from troth.identity import keys
-from troth.identity.multibase import multibase_base58, multibase_base64url, multibase_decode
+from troth.identity.multibase import multibase_base64url, multibase_decode
 
 IDENTITY = "identity"
 SUITES = (keys.ED25519, keys.ML_DSA_65)
 RECIPIENT_TYPE = "urn:troth:hpke:mlkem768-x25519"
 MAX_RECIPIENT = 4096
+MAX_GUARDIANS = 16
 _CONTEXT = ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"]
 
 
@@ -40,11 +44,28 @@ def commitment(key: keys.PublicKey) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """That ``by`` of ``of`` guardians made a document in place of the keys committed to."""
+
+    by: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.by <= self.of <= MAX_GUARDIANS:
+            raise BadInput("not a quorum of guardians", expected=f"1 to n of n, at most {MAX_GUARDIANS}",
+                           actual=str(self))
+
+    def __str__(self) -> str:
+        return f"{self.by} of {self.of} guardians"
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One version of a hybrid identity's document.
 
-    keys: one per suite of ``SUITES``, in that order. next: a commitment for each. recipient: the public bytes to seal
-    to (HPKE, opaque here), None where the party takes nothing sealed. previous: SHA-256 of the document before.
+    keys: one per suite of ``SUITES``, in that order. next: a commitment for each; none ends the identity. recipient:
+    the public bytes to seal to (HPKE, opaque here), None where the party takes nothing sealed. previous: SHA-256 of
+    the document before. recovery: by which guardians it says it was made.
     """
 
     version: int
@@ -52,9 +73,10 @@ class Document:
     keys: tuple[keys.PublicKey, ...]
     next: tuple[bytes, ...]
     recipient: bytes | None = None
+    recovery: Recovery | None = None
 
     def __post_init__(self) -> None:
-        if tuple(key.suite for key in self.keys) != SUITES or len(self.next) != len(SUITES):
+        if tuple(key.suite for key in self.keys) != SUITES or len(self.next) not in (0, len(SUITES)):
             raise Refuted("a document that weakens its suites", expected=" and ".join(SUITES) + ", both required",
                           actual=", ".join(key.suite for key in self.keys) or "none")
         if set(self.next) & {commitment(key) for key in self.keys}:
@@ -62,9 +84,19 @@ class Document:
         if (self.version == 0) != (self.previous is None) or self.version < 0:
             raise BadInput("version and previous document do not fit", expected="version 0 has no previous document",
                            actual=f"version {self.version}")
+        if self.version == 0 and (self.ended or self.recovery):
+            raise Refuted("a first document that ends its identity, or that guardians made",
+                          expected="commitments to the next keys, and no recovery")
+        if self.ended and (self.recovery or self.recipient):
+            raise Refuted("a document that ends its identity, and more", expected="no recovery, no key to seal to")
         if self.recipient is not None and not 0 < len(self.recipient) <= MAX_RECIPIENT:
             raise BadInput("wrong size of a recipient key", expected=f"1 to {MAX_RECIPIENT} bytes",
                            actual=len(self.recipient))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the identity ended with this document: nothing is signed under it but the rotation that brings it."""
+        return not self.next
 
     def methods(self) -> tuple[str, ...]:
         """The fragment of each signing key, in order: ``#ed25519-<version>``, ``#ml-dsa-65-<version>``."""
@@ -73,7 +105,7 @@ class Document:
     def to_bytes(self) -> bytes:
         """The canonical document."""
         names = list(self.methods())
-        methods = [{"id": name, "publicKeyMultibase": _multibase(key), "type": "Multikey"}
+        methods = [{"id": name, "publicKeyMultibase": dids.key_text(key), "type": "Multikey"}
                    for name, key in zip(names, self.keys, strict=True)]
         document: dict[str, Any] = {
             "@context": _CONTEXT,
@@ -88,6 +120,8 @@ class Document:
             },
             "verificationMethod": methods,
         }
+        if self.recovery is not None:
+            document["troth"]["recovery"] = {"by": self.recovery.by, "of": self.recovery.of}
         if self.recipient is not None:
             name = f"#hpke-{self.version}"
             document["keyAgreement"] = [name]
@@ -101,7 +135,8 @@ class Document:
         _, _, _, agreement, own, methods = take(decode_object(data), **{
             "@context": list, "assertionMethod": list, "authentication": list, "keyAgreement": list, "troth": dict,
             "verificationMethod": list})
-        following, previous, suites, version = (own.get(name) for name in ("next", "previous", "suites", "version"))
+        following, previous, suites, version, recovery = (own.get(name) for name in (
+            "next", "previous", "suites", "version", "recovery"))
         if suites != list(SUITES):
             raise Refuted("a document that weakens its suites", expected=list(SUITES), actual=suites)
         if type(version) is not int or type(following) is not list:
@@ -110,7 +145,7 @@ class Document:
         recipient = material.pop() if agreement and material else None
         document = cls(version, None if previous is None else from_hex(previous, 32),
                        tuple(keys.from_multikey(item) for item in material),
-                       tuple(from_hex(item, 32) for item in following), recipient)
+                       tuple(from_hex(item, 32) for item in following), recipient, _recovery(recovery))
         # One reading, one writing: whatever the members above do not carry is refused here.
         if document.to_bytes() != data:
             raise BadInput("an identity document with other members than ours", expected="exactly what we write")
@@ -143,6 +178,19 @@ def check_signatures(required: list[tuple[str, keys.PublicKey]], message: bytes,
                           actual=f"{len(value)} bytes that do not verify")
 
 
+Vouching = Callable[[str, Document], None]
+"""Asked about a document of an identity (by DID) that says guardians made it. Raises Refuted where they did not, and
+Undecidable where that cannot be known."""
+
+
+def refuse_recovery(did: str, document: Document) -> None:
+    """Vouches for nothing: the rule where nobody asked the registry. Raises Undecidable."""
+    raise Undecidable("guardians made this document, it says, and nobody here vouches for that",
+                      expected="the registry's word, or a trust file that pins this document or a later one",
+                      actual=f"version {document.version} of {did}, by {document.recovery}",
+                      do="Ask the registry: troth id history.")
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentHistory:
     """The documents of one identity, oldest first, and the rotations that brought the later ones."""
@@ -164,10 +212,11 @@ class DocumentHistory:
         """The newest document known."""
         return self.documents[-1]
 
-    def extend(self, rotation: Envelope) -> DocumentHistory:
+    def extend(self, rotation: Envelope, vouch: Vouching = refuse_recovery) -> DocumentHistory:
         """This history with one rotation more; the same one for a rotation already known.
 
-        Raises Refuted where a rule of this module is broken, Undecidable where versions between are missing.
+        vouch: asked where guardians made the document. Raises Refuted where a rule of this module is broken,
+        Undecidable where versions between are missing, and what ``vouch`` raises.
         """
         document = rotation_document(rotation.statement(), self.did)
         if document.version < len(self.documents):
@@ -181,16 +230,25 @@ class DocumentHistory:
         if document.version > len(self.documents):
             raise Undecidable("versions of this identity are missing", expected=f"version {len(self.documents)}",
                               actual=f"version {document.version}", do="Learn the earlier rotations first.")
+        if self.head.ended:
+            raise Refuted("a change of keys after the identity's end", expected="nothing more", actual=self.did)
         if document.previous != self.head.digest:
             raise Refuted("a rotation that does not follow the document before it", expected=self.head.digest.hex(),
                           actual=document.previous.hex() if document.previous else "none")
         revealed = tuple(commitment(key) for key in document.keys)
-        if revealed != self.head.next:
+        if document.recovery is None and revealed != self.head.next:
             raise Refuted("a rotation to keys that were not committed to",
                           expected=", ".join(item.hex() for item in self.head.next),
                           actual=", ".join(item.hex() for item in revealed))
         document.check(self.did, rotation.signed_bytes(), signature_pairs(rotation))
+        if document.recovery is not None:
+            vouch(self.did, document)
         return DocumentHistory(self.did, (*self.documents, document), (*self.rotations, rotation))
+
+    @property
+    def recoveries(self) -> dict[int, Recovery]:
+        """By version, the documents that guardians made."""
+        return {one.version: one.recovery for one in self.documents if one.recovery is not None}
 
     def at(self, version: int | None) -> Document:
         """The document of a version, the newest for None. Raises Undecidable for one not known."""
@@ -234,9 +292,13 @@ def signature_pairs(envelope: Envelope) -> tuple[tuple[str, bytes], ...]:
     return tuple((item.method, item.value) for item in envelope.signatures)
 
 
-def _multibase(key: keys.PublicKey) -> str:
-    # base58 of two thousand bytes is slow and unreadable; did:key's own vectors write ML-DSA keys in base64url.
-    return multibase_base58(key.multikey) if len(key.raw) < 64 else multibase_base64url(key.multikey)
+def _recovery(said: Any) -> Recovery | None:
+    if said is None:
+        return None
+    if type(said) is not dict:
+        raise BadInput("unreadable recovery", expected="an object", actual=type(said).__name__)
+    by, of = take(said, by=int, of=int)
+    return Recovery(by, of)
 
 
 def _material(method: Any) -> str:

@@ -9,10 +9,17 @@ from typing import Any, NoReturn
 
 from troth.core.claims import Envelope
 from troth.core.encoding import decode_object, encode, from_hex, sha256, take
-from troth.core.errors import BadInput, Misuse
+from troth.core.errors import BadInput, Misuse, Refuted
 from troth.identity import did as dids
 from troth.identity import keys
-from troth.identity.documents import SUITES, Document, DocumentHistory, commitment, rotation_statement
+from troth.identity.documents import (
+    SUITES,
+    Document,
+    DocumentHistory,
+    Recovery,
+    commitment,
+    rotation_statement,
+)
 from troth.identity.signers import HybridSigner, attest
 
 Random = Callable[[int], bytes]
@@ -73,32 +80,74 @@ class HybridIdentity:
         """Keys of the registry's turn accounts: what may add the newest document, and what the next one.
 
         Each comes from the seeds of one document's keys, so whoever may change the documents may record that, and
-        nothing more need be kept. Nobody sees the public half before it is used, once.
+        nothing more need be kept. Nobody sees the public half before it is used, once. Of an identity that has ended,
+        both are the one that ends its entry.
         """
-        return _turn_key(self.current), _turn_key(self.following)
+        return _turn_key(self.current), _turn_key(self.current if self.ended else self.following)
+
+    @property
+    def ended(self) -> bool:
+        """Whether this identity was ended: it signs nothing more."""
+        return self.history.head.ended
 
     def signer(self) -> HybridSigner:
-        """Signs under the newest document."""
+        """Signs under the newest document. Raises Misuse where the identity has ended."""
+        if self.ended:
+            raise Misuse("this identity has ended and signs nothing more", actual=self.did,
+                         do="Make a new one, in a new workspace: troth init.")
         return HybridSigner(self.did, self.history.head, self.current)
 
     def rotate(self, issued_at: int, recipient: Recipient | None = None,
                random: Random = os.urandom) -> tuple[HybridIdentity, Envelope]:
-        """The identity after a change of keys, and the rotation claim to publish.
+        """The identity after a change of keys, and the rotation claim to publish. Raises Misuse after its end.
 
         recipient: a new encryption key; the old one stays named without it. Put the new identity's secrets away
         *before* publishing the rotation: it commits to keys that exist nowhere else. ``history.rotations`` keeps the
-        claim, so publishing can be repeated.
+        claim, so publishing can be repeated. The keys in use until now are not kept: nothing signs with them again.
         """
-        following = _draw(random)
+        return self._turned(issued_at, _draw(random), recipient)
+
+    def end(self, issued_at: int) -> tuple[HybridIdentity, Envelope]:
+        """The identity after its end, for good, and the rotation that says so. Raises Misuse where it has ended.
+
+        It is signed by the keys committed to, as every rotation: whoever stole the keys in use cannot say it.
+        """
+        return self._turned(issued_at, (), None)
+
+    def _turned(self, issued_at: int, following: tuple[keys.KeyPair, ...],
+                recipient: Recipient | None) -> tuple[HybridIdentity, Envelope]:
+        self.signer()  # refuses one that has ended
         head = self.history.head
+        kept = head.recipient if following else None
         document = Document(head.version + 1, head.digest, _public(self.following),
-                            tuple(map(commitment, _public(following))),
-                            recipient.public if recipient else head.recipient)
-        rotation = attest(rotation_statement(self.did, document, issued_at),
-                          HybridSigner(self.did, document, self.following))
-        added = (recipient,) if recipient else ()
-        return HybridIdentity(self.history.extend(rotation), self.following, following, self.account,
-                              (*self.recipients, *added)), rotation
+                            tuple(map(commitment, _public(following))), recipient.public if recipient else kept)
+        return self._after(document, self.following, following, self.account, (
+            *self.recipients, *((recipient,) if recipient else ())), issued_at)
+
+    @classmethod
+    def recover(cls, history: DocumentHistory, recovery: Recovery, issued_at: int, recipient: Recipient | None = None,
+                random: Random = os.urandom) -> tuple[HybridIdentity, Envelope]:
+        """An identity whose keys are lost, with fresh ones, and the rotation that its guardians must carry.
+
+        Worth nothing until the registry records it (docs/reference/identities.md): until then readers refuse it.
+        account: a fresh one too. Raises Refuted where the identity has ended.
+        """
+        if history.head.ended:
+            raise Refuted("an identity that was ended is not recovered", actual=history.did)
+        current, following = _draw(random), _draw(random)
+        head = history.head
+        document = Document(head.version + 1, head.digest, _public(current),
+                            tuple(map(commitment, _public(following))), recipient.public if recipient else None,
+                            recovery)
+        start = cls(history, (), (), keys.Secp256k1KeyPair(random(keys.SEED_SIZE)), ())
+        return start._after(document, current, following, start.account, (recipient,) if recipient else (), issued_at)
+
+    def _after(self, document: Document, current: tuple[keys.KeyPair, ...], following: tuple[keys.KeyPair, ...],
+               account: keys.Secp256k1KeyPair, recipients: tuple[Recipient, ...],
+               issued_at: int) -> tuple[HybridIdentity, Envelope]:
+        rotation = attest(rotation_statement(self.did, document, issued_at), HybridSigner(self.did, document, current))
+        history = self.history.extend(rotation, _own)
+        return HybridIdentity(history, current, following, account, recipients), rotation
 
     def to_secrets(self) -> bytes:
         """Everything needed to be this party again, for the keystore alone: canonical JSON with the seeds."""
@@ -124,12 +173,12 @@ class HybridIdentity:
         for rotation in rotations:
             if type(rotation) is not str:
                 raise BadInput("unreadable rotation", expected="an envelope as text", actual=type(rotation).__name__)
-            history = history.extend(Envelope.from_bytes(rotation.encode()))
+            history = history.extend(Envelope.from_bytes(rotation.encode()), _own)
         pairs = _pairs(current)
         if _public(pairs) != history.head.keys:
             raise BadInput("secrets that do not fit their document", expected=f"the keys of version "
                            f"{history.head.version}", do="Restore the keystore file from a backup.")
-        later = _pairs(following)
+        later = _pairs(following) if following else ()
         if tuple(map(commitment, _public(later))) != history.head.next:
             raise BadInput("secrets that do not fit their document", expected="the keys it commits to",
                            do="Restore the keystore file from a backup.")
@@ -144,6 +193,10 @@ class HybridIdentity:
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise Misuse("an identity is never pickled or copied", do="Keep its secrets in a keystore file.")
+
+
+def _own(did: str, document: Document) -> None:
+    """A party's own recovery: whoever holds the keystore knows how they were made. Others ask the registry."""
 
 
 def _draw(random: Random) -> tuple[keys.KeyPair, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from troth.core.claims import Envelope
-from troth.core.errors import Refuted, Undecidable
+from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity import did as dids
-from troth.identity.documents import DocumentHistory, check_signatures
+from troth.identity import keys
+from troth.identity.documents import DocumentHistory, Vouching, check_signatures, refuse_recovery
 
 
 class KeyBook:
@@ -31,13 +32,14 @@ class KeyBook:
         self._histories.setdefault(history.did, history)
         return history.did
 
-    def learn_rotation(self, envelope: Envelope) -> str:
+    def learn_rotation(self, envelope: Envelope, vouch: Vouching = refuse_recovery) -> str:
         """Learn a rotation; whose it is. Learning it again is a no-op.
 
-        Raises Refuted where it breaks a rule, Undecidable where the identity or an earlier version is not known.
+        vouch: asked where guardians made the document. Raises Refuted where it breaks a rule, Undecidable where the
+        identity or an earlier version is not known, and what ``vouch`` raises.
         """
         did = envelope.statement().issuer
-        self._histories[did] = self.history(did).extend(envelope)
+        self._histories[did] = self.history(did).extend(envelope, vouch)
         return did
 
     def history(self, did: str) -> DocumentHistory:
@@ -73,12 +75,20 @@ class KeyBook:
         """Check that ``message`` carries exactly the signatures that the issuer's document requires, in its order.
 
         version: which document was in force; None for the newest known. Raises Refuted for a wrong, missing,
-        surplus, duplicate or foreign signature, Undecidable for an issuer or version not known, BadInput for a
-        malformed ``did:key``.
+        surplus, duplicate or foreign signature, and after the identity's end; Undecidable for an issuer or version
+        not known, BadInput for a malformed ``did:key`` or one of a suite that signs no claims.
         """
         if issuer.startswith(dids.KEY):
             if version not in (None, 0):
                 raise Refuted("a did:key has one document", expected="version 0", actual=version)
-            check_signatures([(dids.key_method(issuer), dids.read_key_did(issuer))], message, signatures)
+            key = dids.read_key_did(issuer)
+            if key.suite not in keys.CLAIMS:  # reading a key is not accepting its suite
+                raise BadInput("a did:key of a suite that signs no claims", expected=", ".join(keys.CLAIMS),
+                               actual=key.suite)
+            check_signatures([(dids.key_method(issuer), key)], message, signatures)
             return
-        self.history(issuer).at(version).check(issuer, message, signatures)
+        document = self.history(issuer).at(version)
+        if document.ended:
+            raise Refuted("signed after the identity's end", expected="nothing more", actual=issuer,
+                          do="What it signed before stays as good as it was.")
+        document.check(issuer, message, signatures)

@@ -6,10 +6,13 @@ suite             multicodec      public  signature  what is signed
 ``ed25519``       0xed            32      64         the message (RFC 8032)
 ``secp256k1``     0xe7            33      64         SHA-256 of the message; r ‖ s with s in the low half
 ``ml-dsa-65``     0x1211 (draft)  1952    3309       the message, context ``troth/v1`` (FIPS 204, 5.2)
+``ml-dsa-44``     0x1210 (draft)  1312    2420       the message, no context: for credentials alone
+``p-256``         0x1200          33      64         SHA-256 of the message; checked, never signed here
+``p-384``         0x1201          49      96         SHA-384 of the message; checked, never signed here
 ================  ==============  ======  =========  ==================================================
 
-Domain separation: what we sign is always a DSSE pre-authentication encoding, which names its payload type; the
-payload names its issuer. The ML-DSA context keeps our signatures apart from any other use of the same key. A
+Domain separation: what we sign as a claim is always a DSSE pre-authentication encoding, which names its payload type;
+the payload names its issuer. The ML-DSA context keeps our signatures apart from any other use of the same key. A
 secp256k1 key that is also a chain account signs Keccak-256 digests there and SHA-256 digests here, so no transaction
 can be read as a claim.
 
@@ -26,7 +29,12 @@ from troth.identity.multibase import varint
 
 ED25519 = "ed25519"
 SECP256K1 = "secp256k1"
+ML_DSA_44 = "ml-dsa-44"
 ML_DSA_65 = "ml-dsa-65"
+P256 = "p-256"
+P384 = "p-384"
+CLAIMS = (ED25519, SECP256K1, ML_DSA_65)
+"""The suites that sign claims; the others are for documents and credentials."""
 ML_DSA_CONTEXT = b"troth/v1"
 SEED_SIZE = 32
 
@@ -109,30 +117,112 @@ class Ed25519PublicKey(PublicKey):
         return True
 
 
-class MlDsa65PublicKey(PublicKey):
-    """ML-DSA-65 (FIPS 204), pure, with the context ``troth/v1``."""
+class MlDsaPublicKey(PublicKey):
+    """ML-DSA (FIPS 204), pure. ``library``: the library's class; ``context``: what keeps uses of a key apart."""
 
     __slots__ = ("_key",)
-    suite = ML_DSA_65
-    codec = 0x1211
-    size = 1952
-    signature_size = 3309
+    library: ClassVar[str]
+    context: ClassVar[bytes]
 
     def _load(self) -> None:
         # Imported here for start-up time, as above.
         from cryptography.hazmat.primitives.asymmetric import mldsa
 
-        self._key = mldsa.MLDSA65PublicKey.from_public_bytes(self.raw)
+        self._key = getattr(mldsa, self.library + "PublicKey").from_public_bytes(self.raw)
 
     def _check(self, message: bytes, signature: bytes) -> bool:
         # Imported here for start-up time, as above.
         from cryptography.exceptions import InvalidSignature
 
         try:
-            self._key.verify(signature, message, ML_DSA_CONTEXT)
+            self._key.verify(signature, message, self.context)
         except InvalidSignature:
             return False
         return True
+
+
+class MlDsa65PublicKey(MlDsaPublicKey):
+    """ML-DSA-65 with the context ``troth/v1``."""
+
+    __slots__ = ()
+    suite = ML_DSA_65
+    codec = 0x1211
+    size = 1952
+    signature_size = 3309
+    library = "MLDSA65"
+    context = ML_DSA_CONTEXT
+
+
+class MlDsa44PublicKey(MlDsaPublicKey):
+    """ML-DSA-44 without a context, as the cryptosuite ``mldsa44-jcs-2024`` uses it."""
+
+    __slots__ = ()
+    suite = ML_DSA_44
+    codec = 0x1210
+    size = 1312
+    signature_size = 2420
+    library = "MLDSA44"
+    context = b""
+
+
+class NistPublicKey(PublicKey):
+    """ECDSA over a NIST curve (FIPS 186-5), compressed point; r ‖ s of fixed size (IEEE P1363).
+
+    Both halves of s are accepted: others' signers do not choose.
+    """
+
+    __slots__ = ("_key",)
+    curve: ClassVar[str]
+    digest: ClassVar[str]
+
+    def _load(self) -> None:
+        # Imported here for start-up time, as above.
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        try:
+            self._key = ec.EllipticCurvePublicKey.from_encoded_point(getattr(ec, self.curve)(), self.raw)
+        except ValueError:
+            raise BadInput(f"malformed {self.suite} public key", expected="a compressed point of the curve",
+                           actual=self.raw.hex()) from None
+
+    def _check(self, message: bytes, signature: bytes) -> bool:
+        # Imported here for start-up time, as above.
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+        half = len(signature) // 2
+        r, s = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))
+        der = utils.encode_dss_signature(r, s)
+        try:
+            self._key.verify(der, message, ec.ECDSA(getattr(hashes, self.digest)()))
+        except InvalidSignature:
+            return False
+        return True
+
+
+class P256PublicKey(NistPublicKey):
+    """P-256 with SHA-256."""
+
+    __slots__ = ()
+    suite = P256
+    codec = 0x1200
+    size = 33
+    signature_size = 64
+    curve = "SECP256R1"
+    digest = "SHA256"
+
+
+class P384PublicKey(NistPublicKey):
+    """P-384 with SHA-384."""
+
+    __slots__ = ()
+    suite = P384
+    codec = 0x1201
+    size = 49
+    signature_size = 96
+    curve = "SECP384R1"
+    digest = "SHA384"
 
 
 class Secp256k1PublicKey(PublicKey):
@@ -227,21 +317,38 @@ class Ed25519KeyPair(KeyPair):
         return self._key.sign(message)
 
 
-class MlDsa65KeyPair(KeyPair):
-    """ML-DSA-65; the seed is FIPS 204's xi. Signing is hedged, so two signatures over one message differ."""
+class MlDsaKeyPair(KeyPair):
+    """ML-DSA; the seed is FIPS 204's xi. Signing is hedged, so two signatures over one message differ."""
 
     __slots__ = ("_key",)
-    suite = ML_DSA_65
+    kind: ClassVar[type[MlDsaPublicKey]]
 
     def _load(self, seed: bytes) -> None:
         # Imported here for start-up time, as above.
         from cryptography.hazmat.primitives.asymmetric import mldsa
 
-        self._key = mldsa.MLDSA65PrivateKey.from_seed_bytes(seed)
-        self.public = MlDsa65PublicKey(self._key.public_key().public_bytes_raw())
+        self._key = getattr(mldsa, self.kind.library + "PrivateKey").from_seed_bytes(seed)
+        self.public = self.kind(self._key.public_key().public_bytes_raw())
 
     def sign(self, message: bytes) -> bytes:
-        return self._key.sign(message, ML_DSA_CONTEXT)
+        signature: bytes = self._key.sign(message, self.kind.context)
+        return signature
+
+
+class MlDsa65KeyPair(MlDsaKeyPair):
+    """ML-DSA-65."""
+
+    __slots__ = ()
+    suite = ML_DSA_65
+    kind = MlDsa65PublicKey
+
+
+class MlDsa44KeyPair(MlDsaKeyPair):
+    """ML-DSA-44."""
+
+    __slots__ = ()
+    suite = ML_DSA_44
+    kind = MlDsa44PublicKey
 
 
 class Secp256k1KeyPair(KeyPair):
@@ -274,8 +381,10 @@ class Secp256k1KeyPair(KeyPair):
 
 
 _PUBLIC: dict[str, type[PublicKey]] = {
-    kind.suite: kind for kind in (Ed25519PublicKey, Secp256k1PublicKey, MlDsa65PublicKey)}
-_PAIRS: dict[str, type[KeyPair]] = {kind.suite: kind for kind in (Ed25519KeyPair, Secp256k1KeyPair, MlDsa65KeyPair)}
+    kind.suite: kind for kind in (Ed25519PublicKey, Secp256k1PublicKey, MlDsa65PublicKey, MlDsa44PublicKey,
+                                  P256PublicKey, P384PublicKey)}
+_PAIRS: dict[str, type[KeyPair]] = {
+    kind.suite: kind for kind in (Ed25519KeyPair, Secp256k1KeyPair, MlDsa65KeyPair, MlDsa44KeyPair)}
 _PREFIXES = {varint(kind.codec): kind for kind in _PUBLIC.values()}
 
 

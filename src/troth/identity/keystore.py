@@ -110,6 +110,15 @@ def load(path: Path, passphrase: str) -> bytes:
     return open_secrets(data, passphrase)
 
 
+def rewrite(path: Path, secrets: bytes, passphrase: str) -> None:
+    """Put other secrets into the file at ``path``, under the passphrase and at the cost that it has.
+
+    Raises Misuse for a wrong passphrase, and as ``load`` and ``save``: the old file is untouched then.
+    """
+    load(path, passphrase)
+    save(path, secrets, passphrase, cost=_read(path.read_bytes())[2], replace=True)
+
+
 def _header(cost: int, nonce: bytes, salt: bytes) -> dict[str, Any]:
     return {"cipher": {"name": "aes-256-gcm", "nonce": nonce.hex()}, "format": _FORMAT,
             "kdf": {"n": cost, "name": "scrypt", "p": _P, "r": _R, "salt": salt.hex()}}

@@ -8,46 +8,63 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import lru_cache
 
 from troth.core.errors import BadInput
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGIT = {letter: value for value, letter in enumerate(_ALPHABET)}
-_CHUNK = 5  # 58**5 < 2**30: a division by it stays in one machine digit of Python's integers
-_BASE = 58**_CHUNK
-_MAX_TEXT = 64 * 1024  # conversion is quadratic: a longer text is refused rather than worked on
+_CHUNK = 5  # 58**5 < 2**30: what stays in one machine digit of Python's integers
+_MAX_TEXT = 64 * 1024  # conversion costs more than length: a longer text is refused rather than worked on
 
 
 def base58_encode(data: bytes) -> str:
     """base58btc text of ``data`` (Bitcoin alphabet, leading zero bytes as ``1``)."""
-    number, parts = int.from_bytes(data, "big"), []
-    while number:
-        number, rest = divmod(number, _BASE)
-        part = ""
-        for _ in range(_CHUNK):
-            rest, digit = divmod(rest, 58)
-            part = _ALPHABET[digit] + part
-        parts.append(part)
+    number = int.from_bytes(data, "big")
     zeros = len(data) - len(data.lstrip(b"\x00"))
-    return "1" * zeros + "".join(reversed(parts)).lstrip("1")
+    # One digit holds 5.857 bits.
+    return "1" * zeros + _digits(number, number.bit_length() * 1000 // 5857 + 1).lstrip("1")
 
 
 def base58_decode(text: str) -> bytes:
     """Bytes of base58btc ``text``. Raises BadInput for foreign letters and for texts beyond 64 KiB."""
     if len(text) > _MAX_TEXT:
         raise BadInput("base58 text too long", expected=f"at most {_MAX_TEXT} letters", actual=len(text))
-    number = 0
-    for start in range(0, len(text), _CHUNK):
-        part = text[start:start + _CHUNK]
-        value = 0
-        for letter in part:
-            digit = _DIGIT.get(letter)
-            if digit is None:
-                raise BadInput("not base58btc", expected="the Bitcoin alphabet", actual=repr(letter))
-            value = value * 58 + digit
-        number = number * 58 ** len(part) + value
+    number = _number(text)
     zeros = len(text) - len(text.lstrip("1"))
     return b"\x00" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _digits(number: int, size: int) -> str:
+    """``number`` in ``size`` digits. Halves are converted apart, so that few divisions are of large numbers."""
+    if size > _CHUNK:
+        half = size // 2
+        high, low = divmod(number, _power(half))
+        return _digits(high, size - half) + _digits(low, half)
+    text = ""
+    for _ in range(size):
+        number, digit = divmod(number, 58)
+        text = _ALPHABET[digit] + text
+    return text
+
+
+def _number(text: str) -> int:
+    """The number that a text is; the other way round."""
+    if len(text) > _CHUNK:
+        half = len(text) // 2
+        return _number(text[:-half]) * _power(half) + _number(text[-half:])
+    value = 0
+    for letter in text:
+        digit = _DIGIT.get(letter)
+        if digit is None:
+            raise BadInput("not base58btc", expected="the Bitcoin alphabet", actual=repr(letter))
+        value = value * 58 + digit
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _power(size: int) -> int:
+    return int(58**size)
 
 
 def multibase_base58(data: bytes) -> str:

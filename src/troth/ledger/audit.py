@@ -27,7 +27,7 @@ from troth.ledger import journal
 from troth.ledger.batches import Member, check_member
 from troth.ledger.checkpoints import Checkpoint, Verifier
 from troth.ledger.journal import COMMIT, ENTRY, FORGOTTEN, MEMBER, Entry
-from troth.ledger.tiles import ENTRIES, WIDTH, TileFiles, bundle, subtree, tile_path, tile_width
+from troth.ledger.tiles import ENTRIES, WIDTH, TileFiles, Tiles, bundle, subtree, tile_path, tile_width
 
 Check = Callable[[int, Envelope, Statement], None]
 _CHUNK = 1024
@@ -54,7 +54,7 @@ class Audit:
 class Tree:
     """A tree grown leaf by leaf that compares each tile it completes with the one on disk. O(log n) memory."""
 
-    def __init__(self, files: TileFiles | None = None) -> None:
+    def __init__(self, files: Tiles | None = None) -> None:
         self.size = 0
         self._peaks: list[bytes | None] = []  # the complete subtree of 2**i leaves at the right edge, if there is one
         self._rows: list[list[bytes]] = [[]]
@@ -313,16 +313,15 @@ class _Pass:
         return Refuted(f"position {position}: {what}", do="Restore the log's directory.")
 
 
-def check_tiles(directory: Path, key: Verifier, note: bytes | None = None) -> Audit:
+def check_tiles(tiles: Tiles, key: Verifier, note: bytes | None = None) -> Audit:
     """Steps 1 to 3 for a bare tile log, at its ``checkpoint`` or at the signed ``note`` given.
 
     Raises Refuted, Undecidable (a tile or the key's signature is missing), BadInput, OutsideFailed.
     """
-    files = TileFiles(directory)
-    checkpoint = Checkpoint.open(_read(directory / "checkpoint") if note is None else note, key)
-    tree, size = Tree(files), checkpoint.size
+    checkpoint = Checkpoint.open(tiles.note() if note is None else note, key)
+    tree, size = Tree(tiles), checkpoint.size
     for index in range((size + WIDTH - 1) // WIDTH):
-        tree.entries(files.entries(index, tile_width(size, 0, index)))
+        tree.entries(tiles.entries(index, tile_width(size, 0, index)))
     tree.compare_edge(size)
     _same_root(checkpoint, tree)
     return Audit(checkpoint, size)
@@ -334,7 +333,7 @@ def check_log(directory: Path, key: Verifier, check: Check | None = None) -> Aud
     Raises Refuted (naming the position), Undecidable, BadInput, OutsideFailed, and what ``check`` raises.
     """
     files = TileFiles(directory)
-    checkpoint = Checkpoint.open(_read(directory / "checkpoint"), key)
+    checkpoint = Checkpoint.open(files.note(), key)
     pass_ = _Pass(files, key, checkpoint.size, check)
     try:
         with open(directory / "journal", "rb", buffering=0) as file:
@@ -345,13 +344,6 @@ def check_log(directory: Path, key: Verifier, check: Check | None = None) -> Aud
         raise OutsideFailed("the journal cannot be read", actual=error) from None
     _same_root(checkpoint, pass_.tree)
     return Audit(checkpoint, pass_.tree.size, pass_.signed, pass_.members, pass_.forgotten, pass_.orphans)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise OutsideFailed("the checkpoint cannot be read", actual=error) from None
 
 
 def _same_root(checkpoint: Checkpoint, tree: Tree) -> None:

@@ -19,6 +19,7 @@ from troth.core.typed_data import ballot_digest
 from troth.identity.keys import recover_account
 from troth.ledger.artefacts import artefact
 from troth.ledger.evm import EvmBook
+from troth.ledger.evmcodec import encoded_call
 from troth.ledger.memory import MemoryBook
 from troth.ledger.sending import Receipt, Sender, call
 
@@ -305,7 +306,7 @@ class EvmBallots:
         # Imported here for the same reason.
         from eth_abi.abi import decode
 
-        data = _input("polls", ("bytes32",), poll_id(self._book.address, deal, rung))
+        data = encoded_call("polls", ("bytes32",), (poll_id(self._book.address, deal, rung),))
         token, snapshot, closes, votes = decode(("address", "uint48", "uint48", "uint128[3]"),
                                                 call(self._web3, self.address, data))
         against, yes, abstain = votes
@@ -313,19 +314,6 @@ class EvmBallots:
 
     def _send(self, by: Account, name: str, types: Sequence[str], *values: object) -> Receipt:
         """Run the act on the present state, so that a refusal costs nothing, then send it."""
-        data = _input(name, types, *values)
+        data = encoded_call(name, types, values)
         call(self._web3, self.address, data, sender=by, errors=self._errors)
         return self._senders(by).send(self.address, data)
-
-
-def _input(name: str, types: Sequence[str], *values: object) -> bytes:
-    """Calldata. Raises BadInput for values that have no ABI form."""
-    # Imported here for the same reason.
-    from eth_abi.abi import encode
-    from eth_abi.exceptions import EncodingError
-
-    try:
-        return keccak256(f"{name}({','.join(types)})".encode())[:4] + encode(types, values)
-    except (EncodingError, OverflowError, TypeError) as error:
-        raise BadInput(f"{name}: a value that the contract cannot be given", expected=", ".join(types),
-                       actual=error) from None

@@ -1,8 +1,11 @@
 """Checkpoints: signed statements of a log's size and root (C2SP tlog-checkpoint, signed-note, tlog-cosignature).
 
 A checkpoint is a note: text, an empty line, signature lines. The log signs the text with Ed25519 (type 0x01);
-witnesses sign it together with the time they saw it (type 0x04). Parsing is strict: every byte sequence that is read
-is the one that would be written.
+witnesses sign it together with the time they saw it, with Ed25519 (type 0x04) or ML-DSA-44 (type 0x06). Parsing is
+strict: every byte sequence that is read is the one that would be written.
+
+An Ed25519 cosignature covers the whole text. An ML-DSA-44 one covers the witness's name, the time, origin, size and
+root, and no extension lines.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256 as _sha256
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -18,8 +22,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from troth.core.claims import from_base64
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
 LOG_KEY = 0x01
 WITNESS_KEY = 0x04
+WITNESS_KEY_ML_DSA = 0x06
+WITNESS_KEYS = (WITNESS_KEY, WITNESS_KEY_ML_DSA)
+_SIZES = {LOG_KEY: 32, WITNESS_KEY: 32, WITNESS_KEY_ML_DSA: 1312}
+"""Bytes of a public key, by type."""
 MAX_SIZE = 2**63 - 1
 MAX_SIGNATURES = 64
 MAX_NOTE = 2**17
@@ -34,7 +45,7 @@ def _name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A key that signs notes: its name, its type (``LOG_KEY`` or ``WITNESS_KEY``) and its 32-byte Ed25519 key."""
+    """A key that signs notes: its name, its type (``LOG_KEY`` or one of ``WITNESS_KEYS``) and its public key, raw."""
 
     name: str
     kind: int
@@ -42,8 +53,8 @@ class Verifier:
 
     def __post_init__(self) -> None:
         _name(self.name)
-        if self.kind not in (LOG_KEY, WITNESS_KEY) or len(self.public) != 32:
-            raise BadInput("not a note key", expected="type 1 or 4 and 32 bytes",
+        if len(self.public) != _SIZES.get(self.kind, -1):
+            raise BadInput("not a note key", expected="type 1 or 4 and 32 bytes, or type 6 and 1312 bytes",
                            actual=f"type {self.kind} and {len(self.public)} bytes")
 
     @property
@@ -69,17 +80,28 @@ class Verifier:
 
     def verify(self, text: bytes, signature: bytes) -> int | None:
         """Check one signature over a note's text; a witness's time (Unix seconds), None for a log. Raises Refuted."""
-        time = None
-        if self.kind == WITNESS_KEY:
-            time = int.from_bytes(signature[:8], "big")
-            text, signature = cosigned(text, time), signature[8:]
+        if self.kind == LOG_KEY:
+            time, message = None, text
+        else:
+            time, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+            message = self.cosigned_by(text, time)
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
+            if self.kind == WITNESS_KEY_ML_DSA:
+                # Imported here: most logs have no witness of this type, and it costs start-up time.
+                from cryptography.hazmat.primitives.asymmetric import mldsa
+
+                mldsa.MLDSA44PublicKey.from_public_bytes(self.public).verify(signature, message)
+            else:
+                Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except InvalidSignature:
             raise Refuted(f"signature of {self.name} does not verify") from None
         if time is not None and time > MAX_SIZE:
             raise Refuted("witness time out of range", expected="below 2**63", actual=time)
         return time
+
+    def cosigned_by(self, text: bytes, time: int) -> bytes:
+        """What this witness signs: the time it saw the checkpoint, and the checkpoint."""
+        return cosigned(text, time) if self.kind == WITNESS_KEY else cosigned_tree(self.name, text, time)
 
 
 def cosigned(text: bytes, time: int) -> bytes:
@@ -87,15 +109,36 @@ def cosigned(text: bytes, time: int) -> bytes:
     return b"cosignature/v1\ntime %d\n%s" % (time, text)
 
 
+def cosigned_tree(name: str, text: bytes, time: int) -> bytes:
+    """What a witness signs with ML-DSA-44 (``cosigned_message``): the first three lines of the checkpoint's text.
+
+    Raises Misuse for a name or an origin over 255 bytes, BadInput for a text that is no checkpoint.
+    """
+    found = Checkpoint.from_text(text)
+    who, origin = name.encode(), found.origin.encode()
+    if len(who) > 255 or len(origin) > 255:
+        raise Misuse("name too long for this type of cosignature", expected="at most 255 bytes",
+                     actual=max(len(who), len(origin)))
+    return b"".join((b"subtree/v1\n\0", bytes([len(who)]), who, time.to_bytes(8, "big"), bytes([len(origin)]), origin,
+                     bytes(8), found.size.to_bytes(8, "big"), found.root))
+
+
 class NoteSigner:
-    """Signs notes with an Ed25519 key. ``kind`` ``LOG_KEY`` for a log's own key, ``WITNESS_KEY`` for a witness."""
+    """Signs notes, from a seed of 32 bytes. kind: ``LOG_KEY`` for a log, one of ``WITNESS_KEYS`` for a witness."""
 
     __slots__ = ("_private", "verifier")
 
     def __init__(self, name: str, seed: bytes, kind: int = LOG_KEY) -> None:
         if len(seed) != 32:
             raise Misuse("wrong seed", expected="32 bytes", actual=len(seed))
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self._private: Ed25519PrivateKey | MLDSA44PrivateKey
+        if kind == WITNESS_KEY_ML_DSA:
+            # Imported here for the same reason as above.
+            from cryptography.hazmat.primitives.asymmetric import mldsa
+
+            self._private = mldsa.MLDSA44PrivateKey.from_seed_bytes(seed)
+        else:
+            self._private = Ed25519PrivateKey.from_private_bytes(seed)
         self.verifier = Verifier(name, kind, self._private.public_key().public_bytes_raw())
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -108,7 +151,10 @@ class NoteSigner:
             raise Misuse("a witness signs with a time, a log without")
         if time is None:
             return NoteSignature(key.name, key.key_id, self._private.sign(text))
-        return NoteSignature(key.name, key.key_id, time.to_bytes(8, "big") + self._private.sign(cosigned(text, time)))
+        if not 0 <= time <= MAX_SIZE:
+            raise Misuse("witness time out of range", expected="0 to 2**63 - 1", actual=time)
+        return NoteSignature(key.name, key.key_id, time.to_bytes(8, "big") + self._private.sign(
+            key.cosigned_by(text, time)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +280,10 @@ def witnessed(data: bytes, keys: Sequence[Verifier], threshold: int) -> tuple[in
 
     Raises Misuse for a threshold that these keys cannot meet, Undecidable if fewer signed, Refuted for a wrong one.
     """
-    if len({key.public for key in keys}) != len(keys) or any(key.kind != WITNESS_KEY for key in keys):
-        raise Misuse("witness keys must be distinct and of type 4")
+    if len({key.public for key in keys}) != len(keys) or any(key.kind not in WITNESS_KEYS for key in keys):
+        raise Misuse("witness keys must be distinct and of type 4 or 6")
+    if len({key.name for key in keys}) != len(keys):
+        raise Misuse("two witness keys of one name", actual=sorted(key.name for key in keys))  # it would count twice
     if not 0 <= threshold <= len(keys):
         raise Misuse("threshold out of reach", expected=f"0 to {len(keys)}", actual=threshold)
     note = Note.from_bytes(data)

@@ -20,7 +20,7 @@ from troth.ledger.chains.blocks import quantity
 from troth.ledger.chains.rpc import RpcError, get_logs, request
 from troth.ledger.deploy import Spec
 from troth.ledger.evm import GAS, EvmBook
-from troth.ledger.evmcodec import account_of, decode
+from troth.ledger.evmcodec import account_of, decode, encoded_call
 from troth.ledger.receipts import header_at
 from troth.ledger.sending import Receipt, Sender, call, refusal
 
@@ -61,13 +61,6 @@ class Contract:
         except RpcError as error:
             raise refusal(error, self._errors) from error
         return self._senders(by).send(self.address, data, value=value, gas=GAS)
-
-
-def encoded_call(name: str, types: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
-    """Calldata of a call."""
-    from eth_abi.abi import encode  # takes 0.2 s to load
-
-    return keccak256(f"{name}({','.join(types)})".encode())[:4] + encode(types, values)
 
 
 def court_spec() -> Spec:

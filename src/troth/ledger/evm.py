@@ -6,6 +6,7 @@ incomplete or lying answer of a node is noticed.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -44,7 +45,8 @@ GAS = 16_700_000
 deal's close needs most of it, and a transaction may have 2^24 (EIP-7825)."""
 
 ACTS = ("open", "open_and_join", "join", "join_with_consent", "join_with_permit", "join_with_authorization", "submit",
-        "submit_and_judge", "judge", "challenge", "close", "collect", "collect_many", "sweep", "withdraw", "stop")
+        "submit_and_judge", "submit_and_close", "judge", "judge_and_close", "challenge", "close", "collect",
+        "collect_many", "sweep", "withdraw", "stop")
 """What an account can do on the Book, by the names of ``EvmBook``'s methods."""
 
 Status = Literal["funding", "running", "closed", "void"]
@@ -95,8 +97,15 @@ class EvmBook:
         self._first = first_block
         self._gas = gas
         self._outage = outage
+        self._not_after: int | None = None
         self._seen: dict[bytes, _Seen] = {}
         self._errors = artefact("Book").errors
+
+    def until(self, not_after: int) -> EvmBook:
+        """This Book, whose acts are sent by then (the chain's time, Unix seconds) or not at all."""
+        other = copy.copy(self)
+        other._not_after = not_after
+        return other
 
     # -- acts ------------------------------------------------------------------------------------------------------
 
@@ -148,15 +157,19 @@ class EvmBook:
 
     def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
         """``submit`` and ``judge``, both or nothing. Raises ActRefused."""
-        seen = self._read(deal)
-        sent = self._send(by, calldata("submitAndJudge", seen.made_of, long_history(seen.history), ask, slot,
-                                       _claim(claim), data))
-        return _verdict(sent)
+        return self._submitted("submitAndJudge", by, deal, ask, slot, claim, data)
+
+    def submit_and_close(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """``submit``, ``judge`` and ``close``, all three or nothing. Raises ActRefused."""
+        return self._submitted("submitAndClose", by, deal, ask, slot, claim, data)
 
     def judge(self, by: Account, deal: bytes) -> Result:
         """Section 5. Raises ActRefused."""
-        seen = self._read(deal)
-        return _verdict(self._send(by, calldata("judge", seen.made_of, long_history(seen.history))))
+        return self._judged("judge", by, deal)
+
+    def judge_and_close(self, by: Account, deal: bytes) -> Result:
+        """``judge`` and ``close``, both or nothing. Raises ActRefused."""
+        return self._judged("judgeAndClose", by, deal)
 
     def challenge(self, by: Account, deal: bytes) -> None:
         """Section 7. Raises ActRefused."""
@@ -250,7 +263,16 @@ class EvmBook:
                 gas = min(GAS, needed + needed // 5)
             else:
                 call(self.web3, self.address, data, sender=by, errors=self._errors)
-        return sender.send(self.address, data, gas=gas)
+        return sender.send(self.address, data, gas=gas, not_after=self._not_after)
+
+    def _submitted(self, act: str, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        seen = self._read(deal)
+        return _verdict(self._send(by, calldata(act, seen.made_of, long_history(seen.history), ask, slot,
+                                                _claim(claim), data)))
+
+    def _judged(self, act: str, by: Account, deal: bytes) -> Result:
+        seen = self._read(deal)
+        return _verdict(self._send(by, calldata(act, seen.made_of, long_history(seen.history))))
 
     def _stored(self, deal: bytes) -> _Stored:
         history, state = decode(DEAL, call(self.web3, self.address, calldata("deals", deal)))

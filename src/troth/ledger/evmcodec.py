@@ -7,6 +7,7 @@ Accounts are 20 bytes here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from troth.core.encoding import keccak256
@@ -26,7 +27,9 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "joinWithAuthorization": ("bytes", "uint8", "uint256", "uint256", "uint8", "bytes32", "bytes32"),
     "submit": ("bytes", "uint8", "uint8", "bytes32", "bytes"),
     "submitAndJudge": ("bytes", "bytes", "uint8", "uint8", "bytes32", "bytes"),
+    "submitAndClose": ("bytes", "bytes", "uint8", "uint8", "bytes32", "bytes"),
     "judge": ("bytes", "bytes"),
+    "judgeAndClose": ("bytes", "bytes"),
     "challenge": ("bytes",),
     "close": ("bytes", "bytes"),
     "collect": ("bytes32", "uint8", "uint256", "address", "uint128", "bytes32[]"),
@@ -37,7 +40,6 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "credit": ("address", "address"),
     "deals": ("bytes32",),
 }
-SELECTORS = {name: keccak256(f"{name}({','.join(types)})".encode())[:4] for name, types in CALLS.items()}
 
 OPENED = keccak256(b"DealOpened(bytes32,address,bytes32,bytes)")
 JOINED = keccak256(b"PotJoined(bytes32,uint8,uint64)")
@@ -51,14 +53,25 @@ CLOSED = keccak256(f"DealClosed(bytes32,uint8,{RESULT})".encode())
 
 def calldata(name: str, *values: Any) -> bytes:
     """The calldata of one of ``CALLS``. Raises BadInput for values that have no ABI form."""
+    return encoded_call(name, CALLS[name], values)
+
+
+def encoded_call(name: str, types: Sequence[str], values: Sequence[Any]) -> bytes:
+    """The calldata of a call by name and types. Raises BadInput for values that have no ABI form."""
     from eth_abi.abi import encode  # takes 0.2 s to load
     from eth_abi.exceptions import EncodingError
 
     try:
-        return SELECTORS[name] + encode(CALLS[name], values)
+        return selector(name, tuple(types)) + encode(types, values)
     except (EncodingError, OverflowError, TypeError) as error:
-        raise BadInput(f"{name}: a value that the contract cannot be given", expected=", ".join(CALLS[name]),
+        raise BadInput(f"{name}: a value that the contract cannot be given", expected=", ".join(types),
                        actual=error) from None
+
+
+@cache
+def selector(name: str, types: tuple[str, ...]) -> bytes:
+    """The first four bytes of a call."""
+    return keccak256(f"{name}({','.join(types)})".encode())[:4]
 
 
 def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from troth.core.errors import BadInput, OutsideFailed
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 CEILING = 300 * 10**9
 PATIENCE = 60.0
+WAIT = 120.0
+"""Seconds to wait for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,32 @@ class Fees:
         least, tip = fee + fee // 8 + 1, max(tip + tip // 8 + 1, wanted)
         fee = max(least, min(2 * base + tip, self.ceiling))
         return None if fee > self.ceiling or fee < base else (fee, min(tip, fee))
+
+
+    def filler(self, fee: int, tip: int, base: int, wanted: int) -> tuple[int, int] | None:
+        """(fee, tip) of what is to fill the place of an earlier version: ``more``, or all that the ceiling allows,
+        which a node takes that no longer has the earlier one. None where the ceiling is below either.
+        """
+        better = self.more(fee, tip, base, wanted)
+        return better if better is not None or self.ceiling < max(fee, base) else (self.ceiling, tip)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How an account's acts are sent. depth: how many blocks on top make one final; None takes the node's word.
+
+    wait: seconds to wait for an answer; sleep: how to wait between polls; clock: this machine's, Unix seconds.
+    """
+
+    fees: Fees = field(default_factory=Fees)
+    depth: int | None = None
+    wait: float = WAIT
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        if self.depth is not None and self.depth < 0:
+            raise BadInput("not a depth", expected="a number of blocks", actual=self.depth)
 
 
 class Heads:

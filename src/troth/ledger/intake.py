@@ -4,7 +4,9 @@
 2. First documents are learned in a copy of the key book.
 3. Claims in their order: the payload is its own canonical form; the signatures are exactly those that the issuer's
    document in force *here and now* asks for. A rotation is in force for what comes after it; a claim signed under keys
-   that were rotated away before is refused, since whoever stole them could make it today.
+   that were rotated away before is refused, since whoever stole them could make it today. One that is here already was
+   checked when it came, and nothing of this copy is kept. A document that guardians made, it says, is looked up in
+   the registry.
 4. What every reader relies on by kind: a batch is well-formed, a binding has the account's consent, evidence is named
    by CIDs.
 
@@ -13,12 +15,13 @@ One failure refuses the parcel. The caller keeps what ``check`` returns, all of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from troth.core.claims import BATCH, Batch, Envelope, Statement
+from troth.core.terms import Account
 from troth.identity.binding import BINDING, read_binding
-from troth.identity.documents import IDENTITY, signature_pairs
+from troth.identity.documents import IDENTITY, Document, DocumentHistory, signature_pairs
 from troth.identity.keybook import KeyBook
 from troth.ledger.exchange import Parcel
 from troth.store.cid import Cid
@@ -36,7 +39,14 @@ class Checked:
     fresh: tuple[Envelope, ...]
 
 
-def check(parcel: Parcel, keys: KeyBook, met: Container[bytes], known: Callable[[bytes], bool]) -> Checked:
+Asking = Callable[[DocumentHistory, Document, Sequence[Account]], None]
+"""Asked whether guardians made a document, as it says: the history up to it, and the accounts that the identity bound
+itself to in the parcel, newest first. Raises Refuted or Undecidable.
+"""
+
+
+def check(parcel: Parcel, keys: KeyBook, met: Container[bytes], known: Callable[[bytes], bool],
+          asking: Asking) -> Checked:
     """Check a parcel; ``keys`` stays as it is. met: documents learned already. known(id): is a claim here already.
 
     Raises BadInput, Refuted, or Undecidable for an issuer whose document is neither known nor in the parcel.
@@ -45,14 +55,19 @@ def check(parcel: Parcel, keys: KeyBook, met: Container[bytes], known: Callable[
     book = KeyBook(keys.history(did) for did in keys.dids())
     learned = {document: book.learn(document) for document in parcel.documents if document not in met}
     fresh: dict[bytes, Envelope] = {}
+    bound: dict[str, list[Account]] = {}
     for envelope in parcel.claims:
         statement = envelope.statement()
+        here = known(envelope.id)
         if statement.kind == IDENTITY:
-            book.learn_rotation(envelope)
-        else:
+            book.learn_rotation(envelope, lambda did, document: asking(book.history(did), document,
+                                                                       bound.get(did, ())[::-1]))
+        elif not here:
             book.verify(statement.issuer, envelope.signed_bytes(), signature_pairs(envelope))
         check_kind(statement)
-        if not known(envelope.id):
+        if statement.kind == BINDING:
+            bound.setdefault(statement.issuer, []).append(read_binding(statement).account)
+        if not here:
             # Signatures by the same keys over the same statement can differ; the first ones stay.
             fresh.setdefault(envelope.id, envelope)
     return Checked(book, learned, tuple(fresh.values()))

@@ -187,6 +187,15 @@ class MemoryBook:
         self._deals[deal] = judged
         return Result.from_bytes(judged.history[-1].data)
 
+    def submit_and_close(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> Result:
+        """``submit``, ``judge`` and ``close``, all three or nothing. Raises ActRefused."""
+        submitted = deals.submit(self._deal(deal), by, ask, slot, claim, data, self._clock.now())
+        return self._judged_and_closed(by, submitted)
+
+    def judge_and_close(self, by: Account, deal: bytes) -> Result:
+        """``judge`` and ``close``, both or nothing. Raises ActRefused."""
+        return self._judged_and_closed(by, self._deal(deal))
+
     def challenge(self, by: Account, deal: bytes) -> None:
         """Section 7. Raises ActRefused."""
         found = self._deal(deal)
@@ -196,11 +205,7 @@ class MemoryBook:
 
     def close(self, by: Account, deal: bytes) -> None:
         """Section 8. The deal is closed before any transfer. Raises ActRefused."""
-        found = self._deal(deal)
-        closed, credits = deals.close(found, by, self._clock.now(), lambda rung: self._tick(found.terms.rungs[rung]))
-        self._deals[deal] = closed
-        for credit in credits:
-            self._pay(found.terms.token, credit)
+        self._closed(by, self._deal(deal))
 
     def collect(self, by: Account, deal: bytes, pot: int, leaf: tuple[int, Account, int],
                 proof: tuple[bytes, ...]) -> None:
@@ -274,6 +279,17 @@ class MemoryBook:
         except TrothError as error:
             raise ActRefused("PolicyFailed", "the policy fails", actual=error) from None
         return deals.record(found, by, answer, self._clock.now())
+
+    def _judged_and_closed(self, by: Account, found: Deal) -> Result:
+        judged = self._judged(by, found)
+        self._closed(by, judged)
+        return Result.from_bytes(judged.history[-1].data)
+
+    def _closed(self, by: Account, found: Deal) -> None:
+        closed, credits = deals.close(found, by, self._clock.now(), lambda rung: self._tick(found.terms.rungs[rung]))
+        self._deals[found.id] = closed
+        for credit in credits:
+            self._pay(found.terms.token, credit)
 
     def _accepts(self, policy: Policy, rung: Rung) -> bool:
         try:

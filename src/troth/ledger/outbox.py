@@ -3,7 +3,7 @@
 An *act* is what somebody asked for, under an id of theirs. A *slot* is a nonce of the account: an act gets one, and
 keeps it until the chain has finalized another transaction with that nonce. A slot has one or several *signed*
 versions, each paying more than the one before; a chain takes at most one of them. A slot without an act holds a
-payment of nothing to oneself, which closes a gap.
+payment of nothing to oneself, which closes a gap; so does the last version of an act that was given up or expired.
 
 Signed bytes are on the disk before anybody sees them (``writing(durable=True)`` waits for the disk). What the chain
 did with them can be read again, so it is written without waiting. Rows are never deleted.
@@ -25,8 +25,11 @@ from typing import Any
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.store.files import holding
+from troth.store.sqlite import write_ahead
 
 PENDING, INCLUDED, SAFE, FINALIZED, FAILED = "pending", "included", "safe", "finalized", "failed"
+EXPIRED = "expired"
+"""Of an act that was not broadcast in time, and why it was given up."""
 TAKEN = "taken"
 """Of a slot alone: another transaction of this account's key has its nonce, finally."""
 LEVELS = (PENDING, INCLUDED, SAFE, FINALIZED)
@@ -34,14 +37,15 @@ TURN = 60.0
 """Seconds to wait for another process that sends from the same account."""
 APPLICATION_ID = 0x74726F78
 """Marks a SQLite file as an outbox ("trox")."""
-LAYOUT = 1
+LAYOUT = 2
 BUSY_SECONDS = 60.0
 SCHEMA = """
 CREATE TABLE chains (id TEXT PRIMARY KEY, genesis BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE acts (
     number INTEGER PRIMARY KEY, queue TEXT NOT NULL, id BLOB NOT NULL, what BLOB NOT NULL, named INTEGER NOT NULL,
     target BLOB NOT NULL, data BLOB NOT NULL, value TEXT NOT NULL, gas INTEGER NOT NULL,
-    nonce INTEGER, given_up TEXT, answered INTEGER NOT NULL DEFAULT 0, UNIQUE (queue, id)
+    nonce INTEGER, given_up TEXT, answered INTEGER NOT NULL DEFAULT 0, not_after INTEGER, here_after REAL,
+    UNIQUE (queue, id)
 );
 CREATE INDEX acts_by_what ON acts (queue, what);
 CREATE INDEX acts_waiting ON acts (queue) WHERE nonce IS NULL;
@@ -56,6 +60,12 @@ CREATE TABLE signed (
 ) WITHOUT ROWID;
 CREATE INDEX signed_by_slot ON signed (queue, nonce);
 """
+FROM_1 = "ALTER TABLE acts ADD COLUMN not_after INTEGER; ALTER TABLE acts ADD COLUMN here_after REAL"
+"""A file of layout 1 is brought up to this one: it holds what was signed, and cannot be made again."""
+
+
+class Expired(OutsideFailed):
+    """An act was not broadcast before its time was over, and will not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,9 @@ class Act:
     """What was asked for. to: empty for a deployment. nonce: its slot, or None while it has none.
 
     given_up: why nobody tries any more to have it done. answered: whether somebody was told how it ended. named:
-    whether the caller gave the id.
+    whether the caller gave the id. not_after: the chain's time (Unix seconds) after which it is not broadcast any more,
+    and here_after the same on this machine's clock, as of when it was asked for: whichever says so first. A node that
+    lags does not hold up this machine's clock, and a chain that is ahead of it has its own.
     """
 
     id: bytes
@@ -75,6 +87,13 @@ class Act:
     nonce: int | None = None
     given_up: str | None = None
     answered: bool = False
+    not_after: int | None = None
+    here_after: float | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether it was given up because its time was over."""
+        return self.given_up == EXPIRED
 
     @property
     def what(self) -> bytes:
@@ -136,8 +155,8 @@ class Outbox:
         except sqlite3.Error as error:
             raise OutsideFailed(f"the outbox {path} cannot be opened: {error}") from error
         try:
-            with self._alone(), self._translated():
-                self._db.execute("PRAGMA journal_mode=WAL")
+            with self._translated():
+                write_ahead(self._db, BUSY_SECONDS)
                 with self.writing(durable=True):
                     self._check()
         except BaseException:
@@ -146,15 +165,6 @@ class Outbox:
 
     def __repr__(self) -> str:
         return f"Outbox({self.path or 'in memory'})"
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Against others that open the file too: SQLite does not wait for its turn to change the journal's mode."""
-        if self.path is None:
-            yield
-        else:
-            with holding(f"{self.path}.lock", TURN, "another process is opening this outbox"):
-                yield
 
     def _check(self) -> None:
         (mark,) = self._db.execute("PRAGMA application_id").fetchone()
@@ -166,6 +176,11 @@ class Outbox:
             self._db.execute(f"PRAGMA user_version={LAYOUT}")
             return
         (layout,) = self._db.execute("PRAGMA user_version").fetchone()
+        if (mark, layout) == (APPLICATION_ID, 1):
+            for statement in FROM_1.split(";"):
+                self._db.execute(statement)
+            layout = LAYOUT
+            self._db.execute(f"PRAGMA user_version={LAYOUT}")
         if (mark, layout) != (APPLICATION_ID, LAYOUT):
             raise BadInput(f"{self.path} is not an outbox of this layout",
                            expected=f"application id {APPLICATION_ID:#x}, layout {LAYOUT}",
@@ -289,9 +304,9 @@ class Queue:
         return self._acts("nonce IS NULL AND given_up IS NULL ORDER BY number")
 
     def _acts(self, where: str, *values: object) -> list[Act]:
-        columns = "id, target, data, value, gas, named, nonce, given_up, answered"
+        columns = "id, target, data, value, gas, named, nonce, given_up, answered, not_after, here_after"
         rows = self.outbox.rows(f"SELECT {columns} FROM acts WHERE queue = ? AND {where}", self._key, *values)  # noqa: S608
-        return [Act(row[0], row[1], row[2], int(row[3]), row[4], bool(row[5]), row[6], row[7], bool(row[8]))
+        return [Act(row[0], row[1], row[2], int(row[3]), row[4], bool(row[5]), row[6], row[7], bool(row[8]), *row[9:])
                 for row in rows]
 
     def slot(self, nonce: int) -> Slot | None:
@@ -329,9 +344,14 @@ class Queue:
 
     def add(self, act: Act) -> None:
         """A new act, without a slot."""
-        self.outbox.change("INSERT INTO acts (queue, id, what, named, target, data, value, gas) VALUES"
-                           " (?, ?, ?, ?, ?, ?, ?, ?)", self._key, act.id, act.what, act.named, act.to, act.data,
-                           str(act.value), act.gas)
+        self.outbox.change("INSERT INTO acts (queue, id, what, named, target, data, value, gas, not_after, here_after)"
+                           " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._key, act.id, act.what, act.named, act.to,
+                           act.data, str(act.value), act.gas, act.not_after, act.here_after)
+
+    def until(self, act: bytes, not_after: int, here_after: float) -> None:
+        """Another time after which an act is not broadcast any more."""
+        self.outbox.change("UPDATE acts SET not_after = ?, here_after = ? WHERE queue = ? AND id = ?", not_after,
+                           here_after, self._key, act)
 
     def open(self, nonce: int, act: bytes | None, signed: Signed) -> None:
         """Give an act (None: a gap) the slot, with its first signed version."""

@@ -8,10 +8,14 @@ was available once can be lost later: that proves nothing about tomorrow, keep a
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+from troth.core.claims import Evidence, Statement, Subject
+from troth.core.encoding import amount as amount_of
+from troth.core.encoding import from_hex, sha256, take
 from troth.core.errors import BadInput, Refuted
 from troth.core.payouts import PayoutTree
 from troth.core.ports import Blobs, Book, ProvenLeaf
@@ -19,6 +23,7 @@ from troth.core.terms import Account, Result, payout_leaf
 from troth.store.cid import Cid
 from troth.store.unixfs import export, import_stream
 
+PAYOUTS = "payouts"
 BATCH = 50
 """Leaves of one transaction: 2.1 million gas for new holders."""
 MAX_PAYEES = 1_000_000
@@ -79,10 +84,55 @@ class Payouts:
         """What is this account's, with proofs: a payee's own look-up."""
         return tuple(self.leaf(index) for index, (payee, _) in enumerate(self.payees) if payee == account)
 
-    def batches(self, size: int = BATCH) -> Iterator[tuple[ProvenLeaf, ...]]:
-        """Every leaf, in the order of the list, as ``collect_many`` takes them."""
-        for first in range(0, len(self.payees), size):
-            yield tuple(self.leaf(index) for index in range(first, min(first + size, len(self.payees))))
+    def batches(self, size: int = BATCH, of: Sequence[int] | None = None) -> Iterator[tuple[ProvenLeaf, ...]]:
+        """Every leaf in the order of the list, or those ``of`` these places, as ``collect_many`` takes them."""
+        places = range(len(self.payees)) if of is None else of
+        for first in range(0, len(places), size):
+            yield tuple(self.leaf(index) for index in places[first : first + size])
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutsClaim:
+    """What a ``payouts`` claim says (docs/kinds/payouts.md): for which pot of which deal, under which root, how much in
+    all (smallest unit). Its one piece of evidence, public, is the list.
+    """
+
+    chain_id: int
+    book: Account
+    deal: bytes
+    pot: int
+    root: bytes
+    total: int
+
+    @classmethod
+    def about(cls, payouts: Payouts) -> PayoutsClaim:
+        """What is to be said of a list."""
+        return cls(payouts.chain_id, payouts.book, payouts.deal, payouts.pot, payouts.tree.root, payouts.total)
+
+    def body(self) -> dict[str, Any]:
+        """The claim's body."""
+        return {"book": self.book.hex(), "chain": str(self.chain_id), "deal": self.deal.hex(), "pot": self.pot,
+                "root": self.root.hex(), "total": str(self.total)}
+
+    @classmethod
+    def of(cls, statement: Statement) -> tuple[PayoutsClaim, Evidence]:
+        """What the claim says, and its list. Raises BadInput for any other claim."""
+        if (statement.kind, statement.version) != (PAYOUTS, 1) or statement.refs or len(statement.evidence) != 1:
+            raise BadInput("not a claim about payouts", actual=statement.kind,
+                           expected=f"urn:troth:{PAYOUTS}:v1 with one piece of evidence and no references")
+        book, chain, deal, pot, root, total = take(dict(statement.body), book=str, chain=str, deal=str, pot=int,
+                                                   root=str, total=str)
+        said = cls(amount_of(chain), from_hex(book, 20), from_hex(deal, 32), pot, from_hex(root, 32), amount_of(total))
+        (item,) = statement.evidence
+        if item.name != PAYOUTS or item.sealed or statement.subjects != (payouts_subject(item),):
+            raise BadInput("a claim about payouts whose list is none", actual=item.name,
+                           expected=f"a public list named {PAYOUTS}, and the subject that names its CID")
+        return said, item
+
+
+def payouts_subject(item: Evidence) -> Subject:
+    """A published list as a claim's subject: SHA-256 of its CID."""
+    return Subject(PAYOUTS, {"sha256": sha256(item.cid.encode()).hex()})
 
 
 def publish(payouts: Payouts, blobs: Blobs) -> Cid:

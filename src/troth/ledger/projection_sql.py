@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.ledger.events import TABLES, Row
+from troth.store.sqlite import write_ahead
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -183,7 +184,8 @@ class SqliteStore(Store):
 
     def _open(self) -> None:
         self._ours()  # before anything is written to what may be somebody else's
-        self.all("PRAGMA journal_mode=WAL")
+        with self._translated():
+            write_ahead(self._db, BUSY_SECONDS)
         self.all("PRAGMA synchronous=NORMAL")
         self.all("PRAGMA cache_size=-65536")  # 64 MiB: deal ids are hashes, so their indexes grow everywhere at once
         with self._writing():

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from troth.core.encoding import keccak256
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Refuted, Undecidable
@@ -70,7 +70,7 @@ class _Registry(ABC):
     topics: tuple[bytes, ...]
 
     def __init__(self, web3: Web3, address: Account, first_block: int = 0) -> None:
-        self.web3, self.address, self._first = web3, address, first_block
+        self.web3, self.address, self.first = web3, address, first_block
         self._errors = artefact(self.contract).errors
         self.chain_id = quantity(request(web3, "eth_chainId"))
 
@@ -92,7 +92,7 @@ class _Registry(ABC):
 
     def _told(self, entry: bytes) -> list[tuple[bytes, Account, int]]:
         """(value, account, block) of each record, as the events tell it."""
-        events = get_logs(self.web3, addresses=(self.address,), topics=(self.topics, entry), first=self._first)
+        events = get_logs(self.web3, addresses=(self.address,), topics=(self.topics, entry), first=self.first)
         return [(*self._said(event), event.block_number) for event in events]
 
     @abstractmethod
@@ -114,6 +114,14 @@ class _Registry(ABC):
 
     def _ask(self, signature: str, *words: bytes) -> bytes:
         return call(self.web3, self.address, _calldata(signature, *words), errors=self._errors)
+
+    def ask(self, signature: str, types: Sequence[str], *values: Any) -> bytes:
+        """What the contract answers to a question with these ABI types and values."""
+        return call(self.web3, self.address, _encoded(signature, types, values), errors=self._errors)
+
+    def do(self, sender: Acting, signature: str, types: Sequence[str], *values: Any) -> Receipt:
+        """An act with these ABI types and values. Raises ActRefused, BadInput for values that do not fit."""
+        return self._send(sender, _encoded(signature, types, values))
 
     def _send(self, sender: Acting, data: bytes) -> Receipt:
         """Run the act on the present state first, so that a refusal costs nothing and has its name, then send it.
@@ -172,15 +180,23 @@ class IdentityRegistry(_Registry):
         return bytes(document), account_of(turn)
 
 
-def publish(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity) -> tuple[bytes, int]:
+Update = Callable[[bytes, int, bytes, Account, Secp256k1KeyPair], object]
+"""Adds a record: entry, version, document, turn account, key of the turn account before."""
+
+
+def publish(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity, account: Account | None = None,
+            update: Update | None = None) -> tuple[bytes, int]:
     """Bring an identity's entry up to its newest document; (entry, how many transactions that took: 0 to 2).
 
-    Doing it again is a no-op. The sender's account begins the entry. Raises Refuted where the chain holds another
-    history than the identity, or its end, and Misuse where more than one change of keys is missing: the keys that
-    could record the earlier ones are gone, so publish each change before the next.
+    Doing it again is a no-op. account: who began the entry; the sender's account by default, which begins it where
+    nobody did. update: how to add a record, where not as ``IdentityRegistry.update`` does. Raises Refuted where the
+    chain holds another history than the identity, or its end, and Misuse where more than one change of keys is
+    missing: the keys that could record the earlier ones are gone, so publish each change before the next.
     """
+    if identity.ended:
+        raise Misuse("an ended identity has nothing to publish but its end", do="Revoke it: troth id revoke.")
     documents = [document.digest for document in identity.history.documents]
-    entry = entry_of(documents[0], sender.account)
+    entry = entry_of(documents[0], account or sender.account)
     known = [record.value for record in registry.history(entry)]
     if known != documents[: len(known)]:
         raise Refuted("the registry holds another history than this identity's", expected=documents[-1].hex(),
@@ -193,25 +209,35 @@ def publish(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity
                      actual=f"{missing} documents", do="Publish each change of keys before the next.")
     sent = 0
     if not known:
+        if account not in (None, sender.account):
+            raise Undecidable("this account began no entry for the identity", actual=(account or b"").hex())
         registry.register(sender, documents[0], (following if missing == 1 else now).public.account)
         known, sent = documents[:1], 1
     if len(known) < len(documents):
         turn = following.public.account
-        signature = registry.signed(entry, len(known), documents[-1], turn, now)
-        registry.update(sender, entry, documents[-1], turn, signature)
+        if update is None:
+            registry.update(sender, entry, documents[-1], turn,
+                            registry.signed(entry, len(known), documents[-1], turn, now))
+        else:
+            update(entry, len(known), documents[-1], turn, now)
         sent += 1
     return entry, sent
 
 
-def revoke(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity, account: Account) -> Receipt:
-    """End the identity's entry that ``account`` began, for good. Raises ActRefused, Undecidable without an entry."""
+def revoke(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity, account: Account) -> bool:
+    """End the identity's entry that ``account`` began, for good; whether that was sent. Again is a no-op.
+
+    Raises ActRefused, and Undecidable without an entry.
+    """
     entry = entry_of(identity.history.documents[0].digest, account)
-    known = len(registry.history(entry))
+    known = registry.history(entry)
     if not known:
         raise Undecidable("this identity is not in the registry", actual=identity.did)
+    if known[-1].value == REVOKED:
+        return False
     key = identity.turn_keys()[1]
-    signature = registry.signed(entry, known, REVOKED, NOBODY, key)
-    return registry.revoke(sender, entry, signature)
+    registry.revoke(sender, entry, registry.signed(entry, len(known), REVOKED, NOBODY, key))
+    return True
 
 
 class RegisteredKeys:
@@ -231,7 +257,9 @@ class RegisteredKeys:
 
         Raises Undecidable for an identity whose first document is not known.
         """
-        genesis = self._keys.history(did).documents[0].digest
+        return self._records(did, self._keys.history(did).documents[0].digest)
+
+    def _records(self, did: str, genesis: bytes) -> tuple[Record, ...]:
         for account in self._accounts(did):
             found = self._registry.history(entry_of(genesis, account))
             if found:
@@ -263,6 +291,35 @@ class RegisteredKeys:
         if records[-1].value == REVOKED:
             raise Refuted("this identity was revoked by then", actual=f"{did}, at {records[-1].time}")
         return self._known(did, len(records) - 1, records[-1].value)
+
+    def good_when_anchored(self, did: str, documents: Sequence[bytes], version: int, block: int) -> str:
+        """Whether the keys of ``version`` were in force at the end of a block in which a claim of theirs was anchored.
+
+        documents: the SHA-256 of the identity's documents as the caller knows them, oldest first. What is returned
+        says since and until which block they were in force. Raises Refuted where other keys were in force by then, or
+        none: whoever has the old keys could have signed it. Raises Undecidable where the identity is not registered,
+        or the block is before the registration or before the registry had these keys; Pending where it does not yet.
+        """
+        records = self._records(did, documents[0])
+        if not records or block < records[0].block:
+            raise Undecidable("the registry says nothing of this identity at that block", actual=f"{did}, {block}",
+                              expected=f"block {records[0].block} or later" if records else "an entry")
+        if version >= len(records):
+            raise Pending("the registry does not have these keys yet", actual=f"version {version} of {did}",
+                          do="Ask its holder to publish them: troth id register.")
+        if records[version].value == REVOKED or records[version].value != documents[version]:
+            raise Refuted("the registry names another document of this version", expected=records[version].value.hex(),
+                          actual=documents[version].hex(), do="Treat the identity as compromised.")
+        since, ended = records[version].block, records[version + 1 : version + 2]
+        if ended and block >= ended[0].block:
+            word = "the identity was revoked" if ended[0].value == REVOKED else "the keys were changed"
+            raise Refuted(f"anchored when {word} already", expected=f"before block {ended[0].block}", actual=block,
+                          do="If the claim is older, ask for its first anchor: troth log date.")
+        if block < since:
+            raise Undecidable("anchored before the registry had these keys", expected=f"block {since} or later",
+                              actual=block, do="Ask for an anchor from the time when they were in force.")
+        until = f" to {ended[0].block - 1}" if ended else " on"
+        return f"version {version} of {did} was in force from block {since}{until}, and the anchor is in block {block}"
 
     def verify(self, issuer: str, message: bytes, signatures: Iterable[tuple[str, bytes]],
                version: int | None = None) -> None:
@@ -343,6 +400,16 @@ def _calldata(signature: str, *words: bytes) -> bytes:
         raise BadInput(f"{signature}: not what the registry takes", expected="32 bytes each, accounts 20",
                        actual=[len(word) for word in words])
     return keccak256(signature.encode())[:4] + b"".join(words)
+
+
+def _encoded(signature: str, types: Sequence[str], values: Sequence[Any]) -> bytes:
+    from eth_abi.abi import encode  # takes 0.2 s to load
+    from eth_abi.exceptions import EncodingError
+
+    try:
+        return keccak256(signature.encode())[:4] + encode(types, values)
+    except (EncodingError, OverflowError, TypeError) as error:
+        raise BadInput(f"{signature}: not what the registry takes", actual=error) from None
 
 
 def _word(account: Account) -> bytes:

@@ -114,17 +114,19 @@ class RelayedSender:
         """Never: what a relayer has under way is the relayer's to know."""
         return False
 
-    def send(self, to: bytes, data: bytes, *, gas: int | None = None) -> Receipt:
-        """Sign a request for it and have that carried. Raises what ``carry`` raises."""
-        return self._carry(self.request(to, data, gas))
+    def send(self, to: bytes, data: bytes, *, gas: int | None = None, not_after: int | None = None) -> Receipt:
+        """Sign a request for it, good until ``not_after`` at most, and have it carried. Raises what ``carry`` does."""
+        return self._carry(self.request(to, data, gas, not_after))
 
-    def request(self, to: bytes, data: bytes, gas: int | None = None) -> Request:
+    def request(self, to: bytes, data: bytes, gas: int | None = None, not_after: int | None = None) -> Request:
         """The signed request. gas: for the call; None estimates it. Raises ActRefused where the contract reverts."""
+        deadline = self._now() + self._life
         if gas is None:
             # A quarter more than it takes now: the state it meets may differ.
             gas = estimate(self.web3, to, data + self.account, sender=self.forwarder, errors=self._errors) * 5 // 4
         unsigned = Request(self.chain_id, self.forwarder, self.account, to, min(gas, REQUEST_GAS),
-                           nonce_of(self.web3, self.forwarder, self.account), self._now() + self._life, data)
+                           nonce_of(self.web3, self.forwarder, self.account),
+                           deadline if not_after is None else min(deadline, not_after), data)
         signature = self._key.sign_recoverable(unsigned.digest(), hasher=None)
         return replace(unsigned, signature=signature[:64] + bytes((signature[64] + 27,)))
 
@@ -143,19 +145,22 @@ class Relayer:
     """Carries requests to the chain, and pays for it.
 
     targets: the contracts it carries calls to; anything else is refused, since whoever signs decides what the relayer
-    pays for. now: the chain's time. errors: to decode the targets' refusals with.
+    pays for. now: the chain's time. most_gas: what one request may take, the forwarder's part and its calldata
+    included; times the sender's ceiling on fees it is the most wei that a request can cost. errors: to decode the
+    targets' refusals with.
     """
 
     def __init__(self, sender: Sender, forwarder: Account, targets: Iterable[Account], *, now: Callable[[], int],
-                 errors: Sequence[Mapping[str, Any]] = ()) -> None:
+                 most_gas: int = BATCH_GAS, errors: Sequence[Mapping[str, Any]] = ()) -> None:
         self.sender, self.forwarder, self.targets = sender, forwarder, frozenset(targets)
-        self._now = now
+        self._now, self.most_gas = now, most_gas
         self._errors = (*errors, *artefact("Forwarder").errors)
 
     def check(self, one: Request, *, nonce: int | None = None, dry: bool = True) -> None:
         """Whether the forwarder would carry it now, and its target take it.
 
-        1. It is for this chain, this forwarder and one of the targets, and asks for no more gas than fits.
+        1. It is for this chain, this forwarder and one of the targets, and asks for no more gas than fits, or than
+           this relayer pays for.
         2. Its signer signed it, as it stands.
         3. It is not late.
         4. Its nonce is the signer's next (``nonce``: as if that were).
@@ -173,6 +178,10 @@ class Relayer:
                           expected=" or ".join(sorted(target.hex() for target in self.targets)))
         if one.gas > REQUEST_GAS:
             raise Refuted("a request for more gas than is carried", expected=f"at most {REQUEST_GAS}", actual=one.gas)
+        cost = _limit([one], _execute(one))
+        if cost > self.most_gas:
+            raise Refuted("this request could cost more gas than this relayer pays for", actual=cost,
+                          expected=f"at most {self.most_gas}", do="Raise [relay] gas to carry it.")
         # 2
         if recovered(one) != one.signer:
             raise Refuted("the signature is not over this request by its signer", expected=one.signer.hex(),

@@ -2,14 +2,15 @@
 
 ``Sender.send`` estimates the act before anything is written, so a contract's refusal costs nothing and comes back as
 ``ActRefused`` with the error the contract named. What is not refused goes through the account's outbox
-(``troth.ledger.outbox``), which ``troth.ledger.tending`` carries to the chain: once, whatever crashes.
+(``troth.ledger.outbox``), which ``troth.ledger.tending`` carries to the chain: once, whatever crashes, and where an
+expiry was given, not after it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,15 +21,13 @@ from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pendi
 from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import Event, RpcError, event_of, request
 from troth.ledger.chains.transactions import account_of
-from troth.ledger.fees import Fees
-from troth.ledger.outbox import FAILED, FINALIZED, INCLUDED, LEVELS, PENDING, Act, Mined, Outbox, Slot
+from troth.ledger.fees import Sending
+from troth.ledger.outbox import EXPIRED, FAILED, FINALIZED, INCLUDED, LEVELS, PENDING, Act, Expired, Mined, Outbox, Slot
 from troth.ledger.tending import Tender
 
 if TYPE_CHECKING:
     from web3 import Web3
 
-WAIT = 120.0
-"""Seconds to wait for an answer."""
 POLL = 0.25
 ERROR_STRING = {"type": "error", "name": "Error", "inputs": [{"name": "reason", "type": "string"}]}
 PANIC = {"type": "error", "name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]}
@@ -48,7 +47,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an act is. state: pending, included, safe, finalized or failed. nonce: the one it has now.
+    """How far an act is. state: pending, included, safe, finalized, failed or expired. nonce: the one it has now.
 
     tx_hash, block_number, block_hash: of the transaction in a block, from included on. note: what it waits for, or why
     it failed.
@@ -75,8 +74,8 @@ class Acting(Protocol):
         """Whether this very act is under way, or done and nobody was told."""
         ...
 
-    def send(self, to: bytes, data: bytes, *, gas: int | None = None) -> Receipt:
-        """Have it done; its receipt."""
+    def send(self, to: bytes, data: bytes, *, gas: int | None = None, not_after: int | None = None) -> Receipt:
+        """Have it done, sent by ``not_after`` (the chain's time, Unix seconds) or not at all; its receipt."""
         ...
 
 
@@ -85,13 +84,12 @@ class Sender:
 
     key: 32-byte secp256k1 secret; it never shows in a repr, message or log. errors: ABI entries of type ``error``
     that refusals are decoded with (other entries are passed over). outbox: where acts are remembered; None keeps them
-    in memory, for as long as this object lives. depth: how many blocks on top make one final; None takes the node's
-    word. wait: seconds to wait for an answer; sleep: how to wait between polls.
+    in memory, for as long as this object lives. how: fees, finality and patience.
 
     Raises BadInput for a key that is none, Misuse where the outbox knows this chain id with another genesis.
     """
 
-    __slots__ = ("_errors", "_queue", "_sleep", "_tender", "_wait", "account", "chain_id", "depth", "web3")
+    __slots__ = ("_errors", "_how", "_queue", "_tender", "account", "chain_id", "web3")
 
     def __init__(
         self,
@@ -100,11 +98,7 @@ class Sender:
         *,
         errors: Sequence[Mapping[str, Any]] = (),
         outbox: Outbox | None = None,
-        fees: Fees | None = None,
-        depth: int | None = None,
-        wait: float = WAIT,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
+        how: Sending | None = None,
     ) -> None:
         try:
             secret = coincurve.PrivateKey(key)
@@ -113,37 +107,40 @@ class Sender:
         self.account = account_of(secret.public_key)
         self.web3 = web3
         self._errors = tuple(errors)
-        self._wait, self._sleep = wait, sleep
-        self.depth = depth
+        self._how = how or Sending()
         self.chain_id = quantity(request(web3, "eth_chainId"))
-        if depth is not None and depth < 0:
-            raise BadInput("not a depth", expected="a number of blocks", actual=depth)
         genesis = request(web3, "eth_getBlockByNumber", "0x0", False)
         if genesis is None:
             raise OutsideFailed("the node does not show the chain's first block", do="Ask another node.")
         self._queue = (outbox or Outbox(None)).queue(self.chain_id, hex_bytes(genesis["hash"], 32), self.account)
-        self._tender = Tender(web3, secret, self._queue, self.chain_id, fees=fees or Fees(),
-                              depth=depth, explain=self._explain, clock=clock)
+        self._tender = Tender(web3, secret, self._queue, self.chain_id, how=self._how, explain=self._explain)
 
     def __repr__(self) -> str:
         return f"Sender(0x{self.account.hex()}, chain {self.chain_id})"
 
+    @property
+    def depth(self) -> int | None:
+        """How many blocks on top make one final; None takes the node's word."""
+        return self._how.depth
+
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def send(self, to: bytes | None, data: bytes = b"", *, value: int = 0, gas: int | None = None,
-             act: bytes | None = None, until: str = INCLUDED) -> Receipt:
+             act: bytes | None = None, until: str = INCLUDED, not_after: int | None = None) -> Receipt:
         """Have an act done, and wait until it is; the receipt. to: None deploys ``data``. value: wei.
 
         gas: the limit; None estimates it. act: the caller's id for it, 1 to 64 bytes: the same id again is the same
         act, done once, with the same receipt. Without one, asking for the same again is the same act until somebody
-        was told its end, and another one after that. until: included, safe or finalized.
+        was told its end, and another one after that. until: included, safe or finalized. not_after: the chain's time
+        (Unix seconds) after which nothing of it is broadcast any more; asked again with another, the newer counts.
 
         Raises ActRefused where the contract reverts (nothing was sent, unless ``gas`` was given or the state moved
         between estimate and block: then the id is used up, and asking anew takes a new one); Pending if it was not
-        done in time: it is kept and goes on when asked again; OutsideFailed for anything else; Misuse for an id that
-        stands for another act.
+        done in time: it is kept and goes on when asked again; Expired where ``not_after`` is over; OutsideFailed for
+        anything else; Misuse for an id that stands for another act.
         """
         target, key = to or b"", self._key_of(to or b"", data, value, act)
+        here_after = None if not_after is None else self._tender.here_after(not_after)
         found = self._queue.act(key)
         if found is None:
             with self._queue.turn():
@@ -151,9 +148,14 @@ class Sender:
                 if found is None:
                     limit = gas if gas is not None else estimate(
                         self.web3, target, data, sender=self.account, value=value, errors=self._errors)
-                    self._tender.place(Act(key, target, data, value, limit, act is not None), new=True)
-        if found is not None and (found.to, found.data, found.value) != (target, data, value):
-            raise Misuse("this id stands for another act", actual=key.hex(), do="Take a new one.")
+                    self._tender.place(Act(key, target, data, value, limit, act is not None, not_after=not_after,
+                                           here_after=here_after), new=True)
+        if found is not None:
+            if (found.to, found.data, found.value) != (target, data, value):
+                raise Misuse("this id stands for another act", actual=key.hex(), do="Take a new one.")
+            if not_after is not None and here_after is not None and found.not_after != not_after:
+                with self._queue.turn(), self._queue.outbox.writing(durable=True):
+                    self._queue.until(key, not_after, here_after)
         return self.wait(key, until)
 
     def deploy(self, code: bytes, arguments: bytes = b"") -> Receipt:
@@ -187,12 +189,12 @@ class Sender:
         """Wait until an act is at least included, safe or finalized; its receipt. timeout: seconds.
 
         What leaves the chain (goods, money elsewhere, a key) leaves it at ``finalized``: a block before that may be
-        taken back, and a refusal in it too. Raises Misuse for an act nobody asked for; ActRefused, Pending and
-        OutsideFailed as ``send``.
+        taken back, and a refusal in it too. Raises Misuse for an act nobody asked for; ActRefused, Pending, Expired
+        and OutsideFailed as ``send``.
         """
         if until not in LEVELS[1:]:
             raise Misuse("no such state to wait for", expected=", ".join(LEVELS[1:]), actual=until)
-        deadline = time.monotonic() + (self._wait if timeout is None else timeout)
+        deadline = time.monotonic() + (self._how.wait if timeout is None else timeout)
         while True:
             found, slot = self._look(act)
             if not self._settled(found, slot):
@@ -204,10 +206,13 @@ class Sender:
                 return self._told(slot.mined, slot.level == FINALIZED)
             if self._settled(found, slot):
                 self._answered(found)
+                if found.expired:
+                    raise Expired("this act expired: it was not done, and will not be", actual=found.id.hex(),
+                                  expected=f"sent by {found.not_after}, the chain's time")
                 raise OutsideFailed(f"this act was given up: {found.given_up}", do="Ask for it under a new id.")
             if time.monotonic() >= deadline:
                 raise self._not_yet(found, slot, until)
-            self._sleep(POLL)
+            self._how.sleep(POLL)
 
     def tend(self) -> None:
         """Look after everything this account has under way: see ``troth.ledger.tending``. Safe to call at any time.
@@ -229,17 +234,6 @@ class Sender:
                 self._queue.give_up(found.id, why)
             self._tender.tend()
 
-    def drop(self, content: bytes, why: str) -> None:
-        """Give up every act whose data holds these bytes and that was never signed, as where the fee is over the
-        ceiling: nobody has seen it, and nobody will. Asking for it again is another act.
-        """
-        with self._queue.turn():
-            for one in self._queue.waiting():
-                if content in one.data:
-                    with self._queue.outbox.writing(durable=True):
-                        self._queue.give_up(one.id, why)
-                        self._queue.answer(one.id)
-
     def knows(self, act: bytes) -> bool:
         """Whether this act was asked for here."""
         return self._queue.act(act) is not None
@@ -254,11 +248,13 @@ class Sender:
         mined = None if slot is None else slot.mined
         if slot is None or mined is None:
             if found.given_up is not None and found.nonce is None:
-                return Progress(act, FAILED, note=found.given_up)
+                return Progress(act, EXPIRED, note="never sent") if found.expired else \
+                    Progress(act, FAILED, note=found.given_up)
             return Progress(act, PENDING, found.nonce, note=found.given_up or self._waits_for(found))
         state, note = slot.level, ""
         if not self._did(found, mined):
-            state, note = FAILED if slot.level == FINALIZED else PENDING, found.given_up or ""
+            ended = EXPIRED if found.expired else FAILED
+            state, note = ended if slot.level == FINALIZED else PENDING, found.given_up or ""
         elif mined.failure is not None:
             state = FAILED if slot.level == FINALIZED else slot.level
             note = ": ".join(part for part in mined.failure if part)

@@ -8,18 +8,19 @@ One pass (``Tender.tend``, held in the account's turn) does, for every slot that
    of ours did, and the block that used the nonce is finalized, the other transaction is looked up there; only then
    does the act get a new slot.
 3. A nonce that the chain has not used: the newest version is broadcast again, the same bytes. The one whose turn it is
-   is signed again for more, once patience is over.
+   is signed again for more, once patience is over. Of an act that was given up, or whose time is over (``not_after``),
+   nothing is broadcast again: a payment of nothing takes its place, if it can be signed for more than the act was.
 4. A nonce before those, that is nobody's: it is filled by a payment of nothing to oneself.
 
 Then acts without a slot get one, as far as the ceiling on fees allows. Every signature is on the disk before the node
 sees it, and none is ever made for an act whose slot could still be mined: so an act is done once at most, whatever
-crashes, and as long as somebody tends the outbox, once at least.
+crashes, and as long as somebody tends the outbox and its time lasts, once at least.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import coincurve
@@ -27,10 +28,10 @@ from eth_hash.auto import keccak
 
 from troth.core.errors import BadInput, OutsideFailed, TrothError
 from troth.ledger.chains.blocks import hex_bytes, quantity
-from troth.ledger.chains.rpc import RpcError, request
+from troth.ledger.chains.rpc import RpcError, next_time, request
 from troth.ledger.chains.transactions import DYNAMIC_FEE, Transaction
-from troth.ledger.fees import Fees, Heads, lowest
-from troth.ledger.outbox import PENDING, Act, Mined, Queue, Signed, Slot
+from troth.ledger.fees import Heads, Sending, lowest
+from troth.ledger.outbox import EXPIRED, PENDING, Act, Expired, Mined, Queue, Signed, Slot
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -56,14 +57,14 @@ class Tender:
     sees: what the last pass could not resolve, in words, by act; for messages.
     """
 
-    def __init__(self, web3: Web3, key: coincurve.PrivateKey, queue: Queue, chain_id: int, *, fees: Fees,
-                 depth: int | None, explain: Callable[[Act, int], tuple[str, str]],
-                 clock: Callable[[], float] = time.time) -> None:
-        self.web3, self.queue, self.fees = web3, queue, fees
+    def __init__(self, web3: Web3, key: coincurve.PrivateKey, queue: Queue, chain_id: int, *, how: Sending,
+                 explain: Callable[[Act, int], tuple[str, str]]) -> None:
+        self.web3, self.queue, self.fees = web3, queue, how.fees
         self.sees: dict[bytes | None, TrothError | str] = {}
         self._key, self._chain_id = key, chain_id
-        self._depth, self._explain, self._clock = depth, explain, clock
+        self._depth, self._clock, self._explain = how.depth, how.clock, explain
         self._told: dict[bytes, float] = {}
+        self._time: int | None = None
         self._free = False
 
     # -- one pass --------------------------------------------------------------------------------------------------
@@ -71,6 +72,7 @@ class Tender:
     def tend(self) -> None:
         """Look at everything that is not finalized, and do what is due. In turn."""
         self.sees.clear()
+        self._time = None
         heads = Heads(self.web3, self._depth)
         slots = self.queue.unfinished()
         if slots:
@@ -81,7 +83,10 @@ class Tender:
             for slot in slots:
                 self._push(slot, slot.nonce == used)
         for act in self.queue.waiting():
-            self.place(act)
+            if self._late(act):
+                self._expire(act)
+            else:
+                self.place(act)
 
     def count(self, block: str) -> int:
         """How many nonces the account has used, by a block tag."""
@@ -152,12 +157,37 @@ class Tender:
             f"the node says nonce {slot.nonce} is used and does not show by what", actual=f"block {number}",
             do="Ask a node that keeps past blocks and states.")
 
+    # -- expiry ----------------------------------------------------------------------------------------------------
+
+    def here_after(self, not_after: int) -> float:
+        """A time of the chain on this machine's clock. Raises OutsideFailed."""
+        here = self._clock()  # first: an answer that takes its time must not make it later than it is
+        return here + (not_after - next_time(self.web3))
+
+    def _late(self, act: Act) -> bool:
+        """Whether an act must not be broadcast any more, by the chain's time in this pass or this machine's clock."""
+        if act.not_after is None or act.here_after is None:
+            return False
+        if self._time is None:
+            self._time = next_time(self.web3)
+        return self._time > act.not_after or self._clock() > act.here_after
+
+    def _expire(self, act: Act) -> Act:
+        """Give up an act whose time is over; one that nobody has seen is done with, and asking for it is another."""
+        with self.queue.outbox.writing(durable=True):
+            self.queue.give_up(act.id, EXPIRED)
+            if act.nonce is None:
+                self.queue.answer(act.id)
+        return replace(act, given_up=EXPIRED)
+
     # -- broadcasting ----------------------------------------------------------------------------------------------
 
     def _push(self, slot: Slot, next_in_line: bool) -> None:
         """Broadcast what was signed; sign again for more where it waited long enough."""
         versions = self.queue.signed(slot.nonce)
         latest, act = versions[-1], None if slot.act is None else self.queue.act(slot.act)
+        if act is not None and act.given_up is None and self._late(act):
+            act = self._expire(act)
         filling = act is not None and act.given_up is not None and not latest.filler
         if filling or (next_in_line and self._clock() - latest.at >= self.fees.patience):
             better = self._again(slot, latest, act, filling)
@@ -165,7 +195,7 @@ class Tender:
                 latest = better
         now = self._clock()
         if now - self._told.get(latest.tx_hash, now - AGAIN) >= AGAIN or (next_in_line and not self._known(latest)):
-            self._tell(latest, slot.act)
+            self._tell(latest, act)
 
     def _known(self, signed: Signed) -> bool:
         """Whether the node has the transaction, in its pool or in a block."""
@@ -177,7 +207,8 @@ class Tender:
         if not (base or tip or filling):
             return None
         # Where gas is free there is no pool that would ask a replacement to pay more, and an account may hold nothing.
-        fees = self.fees.more(latest.fee, latest.tip, base, tip) if base or tip else (latest.fee, latest.tip)
+        offer = self.fees.filler if filling else self.fees.more
+        fees = offer(latest.fee, latest.tip, base, tip) if base or tip else (latest.fee, latest.tip)
         if fees is None:
             if latest.fee < base:
                 self.sees[slot.act] = self._too_dear(base)
@@ -188,19 +219,25 @@ class Tender:
             self.queue.sign(better)
         return better
 
-    def _tell(self, signed: Signed, act: bytes | None) -> None:
-        """Hand bytes that were stored to the node. What it answers is no proof of anything but a refusal for ever."""
+    def _tell(self, signed: Signed, act: Act | None) -> None:
+        """Hand bytes that were stored to the node, unless it is too late for them; the next pass fills their place.
+
+        What it answers is no proof of anything but a refusal for ever.
+        """
+        if act is not None and not signed.filler and (act.given_up is not None or self._late(act)):
+            return
+        id_ = None if act is None else act.id
         try:
             request(self.web3, "eth_sendRawTransaction", _hex(signed.raw))
         except RpcError as error:
             reason = error.reason.lower()
-            if any(words in reason for words in NEVER) and act is not None and not signed.filler:
+            if any(words in reason for words in NEVER) and id_ is not None and not signed.filler:
                 with self.queue.outbox.writing(durable=True):
-                    self.queue.give_up(act, f"the node refuses it for good: {error.reason}")
+                    self.queue.give_up(id_, f"the node refuses it for good: {error.reason}")
             elif any(words in reason for words in WAITING):
-                self.sees.setdefault(act, f"the node answers: {error.reason}")
+                self.sees.setdefault(id_, f"the node answers: {error.reason}")
             elif not any(words in reason for words in (*KNOWN, *LOW)):
-                self.sees[act] = error
+                self.sees[id_] = error
                 return  # not taken: again at the next pass
         self._told[signed.tx_hash] = self._clock()
 
@@ -232,8 +269,13 @@ class Tender:
         """Give an act a slot, sign and broadcast it. new: it is not in the outbox yet.
 
         An act that would cost more than the ceiling is kept and waits. Raises OutsideFailed for a new one that the
-        account cannot pay: nothing is kept.
+        account cannot pay, Expired for one whose time is over: nothing is kept.
         """
+        if new:
+            self._time = None
+            if self._late(act):
+                raise Expired("the time of this act is over: nothing was sent", actual=self._time,
+                              expected=f"{act.not_after} or earlier, the chain's time")
         base, tip = self._market()
         fees, signed = self.fees.first(base, tip), None
         if fees is None:
@@ -253,7 +295,7 @@ class Tender:
             if signed is not None:
                 self.queue.open(signed.nonce, act.id, signed)
         if signed is not None:
-            self._tell(signed, act.id)
+            self._tell(signed, act)
 
     def _affordable(self, act: Act, fee: int, new: bool) -> bool:
         cost = act.gas * fee + act.value

@@ -2,11 +2,13 @@
 
 A hash tile ``tile/<L>/<N>`` holds 256 hashes of level 8L; ``tile/<L>/<N>.p/<W>`` the W hashes there are so far. An
 entry bundle ``tile/entries/<N>[.p/<W>]`` holds the leaves' data, each after its big-endian 16-bit length. Everything
-here is pure but ``TileFiles``, which reads them.
+here is pure but ``TileFiles``, which reads them from a directory. What ``Tiles`` gives out is what the place holds:
+``troth.ledger.views`` checks it against a checkpoint.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -156,12 +158,25 @@ def subtree(row: Sequence[bytes]) -> bytes:
     return row[0]
 
 
-class TileFiles:
-    """Reads the tiles of the log in ``directory``."""
+class Tiles(ABC):
+    """Where a log's checkpoint and tiles can be had. A backend says what bytes there are at a path."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self) -> None:
         self._rows = lru_cache(maxsize=128)(self._read_rows)
+
+    @abstractmethod
+    def fetch(self, path: str) -> bytes | None:
+        """The bytes at a path below the log's place, None if there are none. Raises OutsideFailed."""
+
+    def note(self) -> bytes:
+        """The signed checkpoint as it stands there now. Raises Undecidable if there is none."""
+        found = self.fetch("checkpoint")
+        if found is None:
+            raise Undecidable("there is no checkpoint here", expected="checkpoint", do="Name the place of a tile log.")
+        return found
+
+    def keep(self, level: int | str, index: int, width: int, data: bytes) -> None:  # noqa: B027 (it may be left out)
+        """Told of each tile that was checked against a checkpoint: a cache keeps it. Nothing by default."""
 
     def read(self, level: int | str, index: int, width: int) -> bytes:
         """The bytes of a tile or bundle, whole: from the tile of that width, or from the full tile that followed it.
@@ -169,14 +184,9 @@ class TileFiles:
         Raises Undecidable if neither is there.
         """
         for candidate in dict.fromkeys((width, WIDTH)):
-            path = self._directory / tile_path(level, index, candidate)
-            try:
-                data = path.read_bytes()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise OutsideFailed("a tile cannot be read", actual=error) from None
-            return _narrow(data, level, width) if candidate != width else data
+            data = self.fetch(tile_path(level, index, candidate))
+            if data is not None:
+                return _narrow(data, level, width) if candidate != width else data
         raise Undecidable("a tile is missing", expected=tile_path(level, index, width),
                           do="Rebuild the log's tiles from its journal, or fetch them again.")
 
@@ -213,6 +223,22 @@ class TileFiles:
 
     def _read_rows(self, level: int, index: int, width: int) -> list[list[bytes]]:
         return merkle.levels(self.hashes(level, index, width))
+
+
+class TileFiles(Tiles):
+    """Reads the tiles of the log in ``directory``."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory
+
+    def fetch(self, path: str) -> bytes | None:
+        try:
+            return (self._directory / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise OutsideFailed(f"{path} of the log cannot be read", actual=error) from None
 
 
 def _narrow(data: bytes, level: int | str, width: int) -> bytes:

@@ -11,8 +11,9 @@
 7.  Log: all leaves lead to the presented checkpoint's root.
 8.  Checkpoint: signed by the pinned log key, and seen by enough pinned witnesses.
 9.  Anchor: a receipt under the pinned block hash holds the pinned contract's event for this log and account, and the
-    presented checkpoint extends what was anchored.
-10. Roles: issuers are whom the trust file names for what they say.
+    presented checkpoint extends what was anchored. Online, if asked: the issuers' keys were in force, by the
+    registry, at the anchor's block.
+10. Roles: issuers are whom the trust file names for what they say, or whom its policy identifies from evidence.
 11. Policy: the one the trust file names finds for the target.
 12. Re-execution: of the sealed evidence that this verifier can open; the rest is listed.
 
@@ -22,11 +23,12 @@ step; everything else ends in a Report. Without a trust file the best answer is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Pending, Refuted, TrothError, Undecidable
-from troth.core.ports import ClaimPolicy, Finding, Readable, Recheck
+from troth.core.ports import ClaimPolicy, Finding, Readable, Recheck, Vouching
 from troth.core.verdicts import Outcome, Report, Step, combine
 from troth.ledger.anchors import AnchorEvent, check_anchor, event_topic, origin_hash
 from troth.ledger.bundle import BundleReader, RawAnchor
@@ -44,22 +46,32 @@ ANCHOR = "anchor"
 
 
 def verify(file: Readable, trust: Trust | None = None, *, policies: Mapping[str, ClaimPolicy] | None = None,
-           recheck: Recheck | None = None) -> Report:
+           recheck: Recheck | None = None, registry: InForce | None = None) -> Report:
     """Verify the bundle in ``file`` (binary, seekable) against what ``trust`` pins.
 
-    policies: by the name that trust files use. recheck: executes again what its owner can open. Memory grows by some
+    policies: by the name that trust files use. recheck: executes again what its owner can open. registry: asked
+    about the keys of every issuer at the anchor's block; None: the log's order alone is looked at. Memory grows by some
     70 bytes a claim. Raises BadInput, naming the step, where the file cannot be read, and OutsideFailed where the
     disk fails; every other answer is in the report.
     """
-    return _Verification(file, trust, policies or {}, recheck).run()
+    return _Verification(file, trust, policies or {}, recheck, registry).run()
+
+
+class InForce(Protocol):
+    """A chain's registry, as step 9 asks it (``troth.ledger.registries.RegisteredKeys`` is one)."""
+
+    def good_when_anchored(self, did: str, documents: Sequence[bytes], version: int, block: int) -> str:
+        """What says that these keys were in force at a block. Raises Refuted, Undecidable or Pending otherwise."""
+        ...
 
 
 class _Verification:
     """One run: steps 2 to 7 by ``Inside``, then 8 to 12 here."""
 
     def __init__(self, file: Readable, trust: Trust | None, policies: Mapping[str, ClaimPolicy],
-                 recheck: Recheck | None) -> None:
-        self._trust, self._policies, self._recheck = trust, policies, recheck
+                 recheck: Recheck | None, registry: InForce | None) -> None:
+        self._trust, self._policies, self._recheck, self._registry = trust, policies, recheck, registry
+        self._anchored_in: int | None = None
         self._steps: list[Step] = []
         self._as_of: str | None = None
         try:
@@ -72,6 +84,7 @@ class _Verification:
         if self._run_inside():
             self._run(8, self._checkpoint)
             self._run(9, self._anchor)
+            self._run(9, self._in_force)
             self._run(10, self._roles)
             self._run(11, self._policy)
             self._run(12, self._re_execution)
@@ -173,6 +186,7 @@ class _Verification:
                               expected=chain.block_number, actual=last.number,
                               do="Pin that block, if you hold it for final, or ask for a bundle up to yours.")
         event = self._event(anchor, chain.block_hash, chain, log.account)
+        self._anchored_in = Header.decode(anchor.receipt.headers[0]).number
         if self._inside.position >= event.size:
             raise Pending("claims that are not anchored yet", expected=f"positions below {event.size}",
                           actual=f"position {self._inside.position}", do="Anchor the log again, then bundle again.")
@@ -191,21 +205,45 @@ class _Verification:
                      contract=event.contract if chain is None else chain.contracts[ANCHOR], owner=owner)
         return event
 
+    def _in_force(self) -> str | None:
+        """Step 9, if asked: the keys of each issuer were in force at the anchor's block, by the registry.
+
+        The anchor is the log's last. Keys that were changed since may have been in force at an earlier one, so they
+        make this undecidable, not refuted.
+        """
+        if self._registry is None or self._anchored_in is None:
+            return None
+        for did, version in sorted(self._inside.signed):
+            documents = [document.digest for document in self._inside.keys.history(did).documents]
+            try:
+                found = self._registry.good_when_anchored(did, documents, version, self._anchored_in)
+            except Refuted as error:
+                if documents[version + 1 :]:
+                    self._add(9, Outcome.UNDECIDABLE, error.diagnostics(), "keys in force")
+                    continue
+                raise
+            self._add(9, Outcome.UPHELD, found, "keys in force")
+        return None
+
     def _roles(self) -> str | None:
         """Step 10. Each issuer has a role, and one that may say what it says here."""
         if self._trust is None:
             self._add(10, None, "no trust file names anybody")
             return None
-        roles = self._trust.roles
-        if not roles:
+        roles, settings = self._trust.roles, self._trust.policy or {}
+        policy = self._policies.get(str(settings.get("name")))
+        vouched: Mapping[str, frozenset[str]] = {}
+        if isinstance(policy, Vouching):
+            vouched = policy.vouches(self._inside.view, settings)
+        if not roles and not vouched:
             raise Undecidable("the trust file names nobody", do="Name the issuers you believe, by role.")
-        policy = self._policies.get(str((self._trust.policy or {}).get("name")))
         says = policy.says if policy is not None else {}
         named = frozenset(did for dids in roles.values() for did in dids)
         for kind, issuer in sorted(self._inside.said):
             wanted = says.get(kind)
             allowed = named if wanted is None else {did for role in wanted for did in roles.get(role, ())}
-            if issuer not in allowed:
+            held = vouched.get(issuer, frozenset())
+            if issuer not in allowed and not (held if wanted is None else held & wanted):
                 raise Refuted(f"a claim of kind {kind} by somebody whom the trust file does not name for it",
                               expected="any role" if wanted is None else " or ".join(sorted(wanted)), actual=issuer)
         return f"{len({issuer for _, issuer in self._inside.said})} issuers, each in a role that may say what it says"

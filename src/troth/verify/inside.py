@@ -29,7 +29,7 @@ from troth.core.claims import (
 )
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity import did as dids
-from troth.identity.documents import IDENTITY, rotation_document
+from troth.identity.documents import IDENTITY, Document, refuse_recovery, rotation_document
 from troth.identity.keybook import KeyBook
 from troth.ledger.bundle import BundleReader, RawClaim
 from troth.ledger.checkpoints import Checkpoint, Note
@@ -53,7 +53,8 @@ class Inside:
     """One pass. ``step`` is the number of the step at work, so that whoever catches a fault knows whose it is.
 
     pinned: DID -> SHA-256 of the newest document that the verifier knows. After ``run``: ``view`` of the claims,
-    ``said``, pairs of kind and issuer, ``sealed`` (kind, name, CID) and ``sealed_count`` of the evidence under seal,
+    ``said``, pairs of kind and issuer, ``signed``, pairs of DID and version of its document
+    under which claims are signed, ``sealed`` (kind, name, CID) and ``sealed_count`` of the evidence under seal,
     ``note`` and ``checkpoint`` as presented, and ``position`` of the last claim.
     """
 
@@ -63,13 +64,15 @@ class Inside:
         self.step = 1
         self.position = -1
         self.said: set[tuple[str, str]] = set()
+        self.signed: set[tuple[str, int]] = set()
         self.sealed: list[tuple[str, str, str]] = []
         self.sealed_count = 0
         self._number = -1
         self._in_claim = False
-        self._keys = KeyBook()
+        self.keys = KeyBook()
         self._documents: set[str] = set()
         self._rotated: set[str] = set()
+        self._recovered: list[tuple[str, Document]] = []
         self._batches: dict[int, _Members] = {}
         self._referred = bytearray()
         self._waiting: set[bytes] = set()
@@ -107,7 +110,9 @@ class Inside:
         return {
             1: f"format 1: {count} claims, {len(self._documents)} identity documents, {self._blob_count} files",
             2: f"{count} statements, each its own canonical form",
-            3: f"{len(issuers)} issuers, {len(self._rotated)} of which changed their documents",
+            3: f"{len(issuers)} issuers, {len(self._rotated)} of which changed their documents"
+               + "".join(f"; version {document.version} of {did} was made by {document.recovery}, as the trust file "
+                         "accepts" for did, document in self._recovered),
             4: f"{self._signature_count} signatures: every suite that the documents in force require, and no other",
             5: f"closed, and everything is reached from {self.view.target.hex()}",
             6: f"{members} members in {full} batches",
@@ -168,7 +173,7 @@ class Inside:
         """Step 3, before the claims: learn the first documents, ascending by identifier."""
         last = ""
         for document in self.reader.documents():
-            did = self._keys.learn(document)
+            did = self.keys.learn(document)
             if did <= last:
                 raise BadInput("identity documents out of order", expected=f"an identifier after {last}", actual=did)
             last = did
@@ -186,19 +191,23 @@ class Inside:
             return (dids.key_method(did),)
         if kind == IDENTITY and raw.signatures is not None:
             self._rotation(Statement.from_bytes(raw.payload), raw.payload, raw.signatures)
-        return tuple(did + name for name in self._keys.history(did).head.methods())
+        head = self.keys.history(did).head
+        if kind != IDENTITY:
+            self.signed.add((did, head.version))
+        return tuple(did + name for name in head.methods())
 
     def _rotation(self, statement: Statement, payload: bytes, signatures: tuple[bytes, ...]) -> None:
         """Step 3, for a claim of kind identity: it continues its issuer's history."""
         did = statement.issuer
-        version, _ = self._keys.head(did)
+        version, _ = self.keys.head(did)
         names = rotation_document(statement, did).methods()
         if len(names) != len(signatures) or statement.refs:
             raise Refuted("a change of documents with other signatures than its suites', or with references",
                           expected=f"{len(names)} signatures, no references", actual=f"{len(signatures)} signatures")
-        self._keys.learn_rotation(Envelope(payload, tuple(
-            Signature(did + name, value) for name, value in zip(names, signatures, strict=True))))
-        if self._keys.head(did)[0] != version + 1:
+        self.keys.learn_rotation(Envelope(payload, tuple(
+            Signature(did + name, value) for name, value in zip(names, signatures, strict=True))),
+            lambda did, document: self._recovered.append((did, document)))
+        if self.keys.head(did)[0] != version + 1:
             raise Refuted("a change of documents that changes nothing", expected=f"version {version + 1}")
         self._rotated.add(did)
 
@@ -210,6 +219,9 @@ class Inside:
         if surplus:
             raise Refuted("identity documents of somebody who says nothing here", actual=", ".join(sorted(surplus)))
         self._pinned(speaking)
+        for did, document in self._recovered:
+            if did not in self._pins or self.keys.require(did, self._pins[did]) < document.version:
+                refuse_recovery(did, document)
 
     def _target_issuer(self) -> str:
         return self.view.statement(self.view.target).issuer if self.view.has(self.view.target) else ""
@@ -218,7 +230,7 @@ class Inside:
         """Step 3, against the trust file: no history here is older than the document it pins."""
         for did, digest in self._pins.items():
             if did in speaking and not did.startswith(dids.KEY):
-                self._keys.require(did, digest)
+                self.keys.require(did, digest)
 
     # Step 4
 
@@ -228,7 +240,7 @@ class Inside:
         if len(values) != len(names):
             raise Refuted("wrong number of signatures", expected=", ".join(names), actual=f"{len(values)} signatures",
                           do="The issuer's document says who must sign; ask for the claim with all its signatures.")
-        self._keys.verify(issuer, pae(PAYLOAD_TYPE, raw.payload), zip(names, values, strict=True))
+        self.keys.verify(issuer, pae(PAYLOAD_TYPE, raw.payload), zip(names, values, strict=True))
 
     # Step 5
 

@@ -23,7 +23,7 @@ from typing import Any
 from troth.core.encoding import MAX_INT, decode_object, encode, from_hex, take
 from troth.core.errors import BadInput
 from troth.identity.did import checksum_address
-from troth.ledger.checkpoints import LOG_KEY, WITNESS_KEY, Verifier
+from troth.ledger.checkpoints import LOG_KEY, WITNESS_KEYS, Verifier
 
 VERSION = 1
 MAX_BYTES = 1 << 22
@@ -55,8 +55,8 @@ class Witnesses:
 
     def __post_init__(self) -> None:
         distinct = len({key.public for key in self.keys}) == len(self.keys)
-        if not distinct or any(key.kind != WITNESS_KEY for key in self.keys):
-            raise BadInput("witness keys must be distinct and of type 4", actual=[key.vkey() for key in self.keys])
+        if not distinct or any(key.kind not in WITNESS_KEYS for key in self.keys):
+            raise BadInput("witness keys must be distinct and of type 4 or 6", actual=[key.vkey() for key in self.keys])
         names = [key.name for key in self.keys]
         if len(set(names)) != len(names):
             raise BadInput("two witnesses of one name", expected="distinct names", actual=names)

@@ -65,8 +65,11 @@ def trace_page(graph: Mapping[str, Any]) -> str:
     """The whole page of ``troth trace --html``, from the same JSON that ``troth trace --json`` prints."""
     stale = sum(1 for row in graph["nodes"] if row["stale"])
     erased = sum(1 for row in graph["nodes"] if row["erased"])
-    says = (f"Data it rests on was erased: {stale} of {len(graph['nodes'])} claims are stale." if graph["stale"]
-            else f"Nothing that its {len(graph['nodes'])} claims rest on was erased.")
+    withdrawn = sum(1 for row in graph["nodes"] if row["withdrawn"])
+    why = " and ".join(filter(None, ("data it rests on was erased" if erased else "",
+                                     "a consent was withdrawn" if withdrawn else "")))
+    says = (f"{why[:1].upper()}{why[1:]}: {stale} of {len(graph['nodes'])} claims are stale." if graph["stale"]
+            else f"Nothing that its {len(graph['nodes'])} claims rest on was erased or withdrawn.")
     if erased and not graph["stale"]:
         says = f"{erased} listings were erased, none of which the target rests on."
     body = (f'<main><h1>Lineage</h1><p class="lead">{text(says)}</p><p>Target <code>{text(graph["target"])}</code></p>'
@@ -163,8 +166,9 @@ def _edge(edge: Mapping[str, Any], places: Mapping[str, _Place], numbers: Mappin
 
 
 def _states(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is to be said of a claim besides its kind: erased, or stale, or not here; and replaced."""
-    state = "erased" if row["erased"] else "stale" if row["stale"] else "" if row["kind"] else "absent"
+    """What is to be said of a claim besides its kind: erased, withdrawn, stale or not here; and replaced."""
+    gone = "erased" if row["erased"] else "withdrawn" if row["withdrawn"] else ""
+    state = gone or ("stale" if row["stale"] else "" if row["kind"] else "absent")
     return tuple(filter(None, ("replaced" if row["replaced"] else "", state)))
 
 
@@ -174,7 +178,8 @@ def _node(at: int, place: _Place, target: str, names: Mapping[str, str]) -> str:
     says = ", ".join((f"{kind} by {who}" if row["issuer"] else kind, *states))
     letter = "?" if row["kind"] is None else row["kind"][:1].upper()
     ring = f'<circle class="target" r="{_RADIUS + 4}"/>' if row["claim"] == target else ""
-    cross = f'<path class="cross" d="M-{_RADIUS} -{_RADIUS}L{_RADIUS} {_RADIUS}"/>' if row["erased"] else ""
+    gone = row["erased"] or row["withdrawn"]
+    cross = f'<path class="cross" d="M-{_RADIUS} -{_RADIUS}L{_RADIUS} {_RADIUS}"/>' if gone else ""
     style = " ".join(("node", _colour(row["kind"]), *states))
     return (f'<g class="{style}" transform="translate({place.x} {place.y})" role="button" '
             f'tabindex="{0 if at == 0 else -1}" data-at="{at}" data-claim="{text(row["claim"])}" '
@@ -194,8 +199,9 @@ def _legend(rows: Sequence[Mapping[str, Any]]) -> str:
     items = [(f"node {_colour(kind)}", kind[:1].upper(), kind) for kind in kinds]
     states = {state for row in rows for state in _states(row)}
     items += [(f"node k7 {state}", "", says) for state, says in
-              (("replaced", "refuted and replaced"), ("erased", "data erased"),
-               ("stale", "stale: rests on erased data"), ("absent", "not here")) if state in states]
+              (("replaced", "refuted and replaced"), ("erased", "data erased"), ("withdrawn", "consent withdrawn"),
+               ("stale", "stale: rests on erased data or a withdrawn consent"), ("absent", "not here"))
+              if state in states]
     return "<p class=legend>" + "".join(
         f'<span><svg class="swatch round" viewBox="-15 -15 30 30" aria-hidden="true"><g class="{style}"><circle '
         f'r="12"/><text y="5">{text(letter)}</text></g></svg> {text(says)}</span>'

@@ -44,9 +44,8 @@
     let key = known.get(did);
     if (!key) {
       const text = did.slice("did:key:".length);
-      if (!text.startsWith("z")) bad("not a did:key");
       key = T.multikey(T.multibase(text));
-      if ("z" + T.base58(key.bytes) !== text) bad("did:key in another spelling");
+      if (multibaseOf(key) !== text) bad("did:key in another spelling");
       known.set(did, key);
     }
     return key;

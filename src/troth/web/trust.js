@@ -22,7 +22,7 @@
   function readWitnesses(value) {
     const { threshold, keys } = T.take(value, { threshold: "integer", keys: "list" });
     const found = T.texts(keys).map(T.readVkey);
-    if (!distinct(found.map((key) => T.hex(key.raw))) || found.some((key) => key.kind !== 4)) {
+    if (!distinct(found.map((key) => T.hex(key.raw))) || found.some((key) => key.kind === 1)) {
       bad("witness keys must be distinct and of type 4");
     }
     if (!distinct(found.map((key) => key.name))) bad("two witnesses of one name");

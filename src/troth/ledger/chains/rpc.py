@@ -16,6 +16,7 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock
 from troth.ledger.chains import Finality, Place
 from troth.ledger.chains.blocks import Log, hex_all, hex_bytes, quantity
+from troth.ledger.wire import TIMEOUT
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -31,6 +32,14 @@ class RpcError(OutsideFailed):
     def __init__(self, method: str, code: int, reason: str, data: bytes) -> None:
         self.code, self.reason, self.data = code, reason, data
         super().__init__(f"{method} failed: {reason} (code {code})")
+
+
+def next_time(web3: Web3) -> int:
+    """The timestamp of the node's pending block, or of its last one; Unix seconds. Raises OutsideFailed."""
+    with understood("eth_getBlockByNumber"):
+        block = request(web3, "eth_getBlockByNumber", "pending", False) or request(
+            web3, "eth_getBlockByNumber", "latest", False)
+        return quantity(block["timestamp"])
 
 
 def request(web3: Web3, method: str, *params: object) -> Any:
@@ -174,7 +183,7 @@ class RpcChain:
     ) -> None:
         from web3 import Web3  # web3 takes most of a second to import
 
-        from troth.ledger.chains.wire import TIMEOUT, HttpProvider  # imports web3
+        from troth.ledger.chains.wire import HttpProvider  # imports web3
 
         self.url = url
         self._provider = HttpProvider(url, TIMEOUT if timeout is None else timeout)
@@ -217,11 +226,7 @@ class RpcChain:
 
     def now(self) -> int:
         """The timestamp of the node's pending block, or of its last one; Unix seconds."""
-        with understood("eth_getBlockByNumber"):
-            block = request(self._web3, "eth_getBlockByNumber", "pending", False) or request(
-                self._web3, "eth_getBlockByNumber", "latest", False
-            )
-            return quantity(block["timestamp"])
+        return next_time(self._web3)
 
     def finality(self) -> Finality:
         """How far the chain is, as its node says."""

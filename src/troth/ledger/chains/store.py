@@ -19,6 +19,7 @@ from lru import LRU
 
 from troth.core.errors import BadInput, OutsideFailed
 from troth.ledger.chains.blocks import Header, Log
+from troth.store.sqlite import write_ahead
 
 APPLICATION_ID = 0x74726F74
 """Marks a SQLite file as an embedded chain's ("trot")."""
@@ -95,7 +96,7 @@ class BlockStore:
 
     def _open(self) -> None:
         with self._translated():
-            self._db.execute("PRAGMA journal_mode=WAL")
+            write_ahead(self._db, BUSY_SECONDS)
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA cache_size=-32768")
         with self.writing():

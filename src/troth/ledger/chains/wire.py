@@ -16,13 +16,9 @@ the meantime, what may be asked twice is asked again on a new one. Safe for thre
 from __future__ import annotations
 
 import http.client
-import io
 import os
 import select
-import socket
-import ssl
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -32,76 +28,15 @@ from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from troth.core.errors import Misuse, OutsideFailed
+from troth.ledger.wire import TIMEOUT, Deadline, TooLarge, connect, line_of, read_answer
 
-TIMEOUT = 30.0
-"""Seconds for a request from its beginning to the last byte of its answer."""
 MOST = 64 << 20
 """Bytes of an answer; the embedded chain's server sends no more either."""
-CHUNK = 1 << 16
 IDLE = 8
 """Connections kept for the next request."""
 ONCE = frozenset({"eth_sendRawTransaction"})
 """Not asked again by itself: the second answer would be that the transaction is known already."""
 Connection = http.client.HTTPConnection
-
-
-class _Deadline:
-    """A moment on the monotonic clock."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds until it. Raises TimeoutError when it is past."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-
-class _Line:
-    """A socket whose every operation ends by the deadline. It is what ``http.client`` asks of one."""
-
-    def __init__(self, raw: socket.socket, deadline: _Deadline) -> None:
-        self.raw, self.deadline = raw, deadline
-        self._users = 1
-
-    def sendall(self, data: bytes) -> None:
-        """Send it all by the deadline."""
-        self.raw.settimeout(self.deadline.left())
-        self.raw.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """To read the answer from, also after ``close``."""
-        self._users += 1
-        return io.BufferedReader(_Reader(self))
-
-    def close(self) -> None:
-        """Hang up, when whoever still reads has done so, too."""
-        self._users -= 1
-        if not self._users:
-            self.raw.close()
-
-
-class _Reader(io.RawIOBase):
-    """The bytes that come over a line."""
-
-    def __init__(self, line: _Line) -> None:
-        self._line = line
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """What has come, at most as much as fits; 0 at the end."""
-        self._line.raw.settimeout(self._line.deadline.left())
-        return self._line.raw.recv_into(buffer)
-
-    def close(self) -> None:
-        """No more is read."""
-        if not self.closed:
-            super().close()
-            self._line.close()
 
 
 class HttpProvider(JSONBaseProvider):
@@ -160,7 +95,7 @@ class HttpProvider(JSONBaseProvider):
 
     def _exchange(self, method: str, body: bytes) -> tuple[int, bytes]:
         """The HTTP status and bytes that answer ``body``."""
-        deadline = _Deadline(self._timeout)
+        deadline = Deadline(self._timeout)
         kept = self._kept()
         try:
             if kept is not None:
@@ -169,11 +104,11 @@ class HttpProvider(JSONBaseProvider):
                 except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                     if method in ONCE:
                         raise
-            return self._over(self._connected(deadline), body, deadline)
+            return self._over(connect(self._host, self._port, self._secure, deadline), body, deadline)
         except TimeoutError as error:
             raise OutsideFailed(f"{method}: the node does not answer in time", expected=f"{self._timeout:g} s",
                                 actual=self._place, do="Ask again later, or another node") from error
-        except _TooLarge as error:
+        except TooLarge as error:
             raise self._bad(method, "more than that", f"an answer of at most {self._most} bytes", b"") from error
         except http.client.HTTPException as error:
             raise self._bad(method, type(error).__name__, "an answer over HTTP", b"") from error
@@ -181,57 +116,18 @@ class HttpProvider(JSONBaseProvider):
             raise OutsideFailed(f"{method}: the node does not answer: {error.strerror or error}", actual=self._place,
                                 do="Is it running, is the address right?") from error
 
-    def _over(self, connection: Connection, body: bytes, deadline: _Deadline) -> tuple[int, bytes]:
+    def _over(self, connection: Connection, body: bytes, deadline: Deadline) -> tuple[int, bytes]:
         """Ask over a connection; keep it if the answer was whole."""
-        line = cast(Any, connection.sock)
-        line.deadline = deadline
-        answer: http.client.HTTPResponse | None = None
+        line_of(connection).deadline = deadline
         try:
             connection.request("POST", self._path, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            if (answer.length or 0) > self._most:
-                raise _TooLarge
-            parts, size = list[bytes](), 0
-            while chunk := answer.read1(CHUNK):
-                parts.append(chunk)
-                size += len(chunk)
-                if size > self._most:
-                    raise _TooLarge
-            if answer.length:
-                raise http.client.IncompleteRead(b"")
-            answer.close()
         except BaseException:
             connection.close()
-            if answer is not None:
-                answer.close()
             raise
-        if answer.will_close:
-            connection.close()
-        else:
+        answer, data = read_answer(connection, self._most)
+        if not answer.will_close:
             self._keep(connection)
-        return answer.status, b"".join(parts)
-
-    def _connected(self, deadline: _Deadline) -> Connection:
-        """A new connection, to the first of the host's addresses that takes it."""
-        last: OSError = OSError("the name has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
-            raw = socket.socket(family, kind, protocol)
-            try:
-                raw.settimeout(deadline.left())
-                raw.connect(address)
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._secure:
-                    raw.settimeout(deadline.left())
-                    raw = ssl.create_default_context().wrap_socket(raw, server_hostname=self._host)
-            except OSError as error:
-                raw.close()
-                last = error
-                deadline.left()
-                continue
-            connection = http.client.HTTPConnection(self._host, self._port)
-            connection.sock = _Line(raw, deadline)
-            return connection
-        raise last
+        return answer.status, data
 
     # -- connections kept ------------------------------------------------------------------------------------------
 
@@ -242,7 +138,7 @@ class HttpProvider(JSONBaseProvider):
                 self._idle, self._owner = [], os.getpid()
             while self._idle:
                 connection = self._idle.pop()
-                if not select.select([cast(Any, connection.sock).raw], [], [], 0)[0]:
+                if not select.select([line_of(connection).raw], [], [], 0)[0]:
                     return connection
                 connection.close()
         return None
@@ -260,6 +156,3 @@ class HttpProvider(JSONBaseProvider):
                              actual=f"{shown}, {self._place}",
                              do="Is the address a node's JSON-RPC? Ask again later, or another node")
 
-
-class _TooLarge(Exception):
-    """An answer passes what is read."""

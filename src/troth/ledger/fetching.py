@@ -1,0 +1,95 @@
+"""``Fetch``: files over HTTPS from hosts that strangers name, such as a ``did:web`` does.
+
+Whoever names a host can name one of yours. So nothing is asked of this machine or of a private network unless it is
+allowed by name; a host's name is looked up once, and the address that was looked at is the one connected to; the
+certificate is for the name; redirects are not followed; one deadline holds for everything, and an answer's size is
+bounded. What that does not prevent: that the operator of a name server learns that somebody asked, and when.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from troth.core.errors import Misuse, OutsideFailed, Undecidable
+from troth.identity.resolution import NotFound
+from troth.ledger.wire import Deadline, TooLarge, connect, read_answer
+
+TIMEOUT = 15.0
+"""Seconds for a file from looking up the connection's address to the last byte."""
+SECURE = 443
+
+
+class WebFetch:
+    """Gets files over HTTPS.
+
+    allow: hosts, ``NAME`` or ``NAME:PORT``, that may be on this machine or in a private network. lookup: who says which
+    addresses a name has.
+    """
+
+    def __init__(self, allow: Iterable[str] = (), timeout: float = TIMEOUT,
+                 lookup: Callable[..., Any] = socket.getaddrinfo) -> None:
+        self._allow = frozenset(name.lower() for name in allow)
+        self._timeout, self._lookup = timeout, lookup
+
+    def fetch(self, url: str, most: int) -> bytes:
+        """The file, at most ``most`` bytes.
+
+        Raises NotFound where the host has none (404, 410), Undecidable where the host has no address, cannot be
+        reached in time, or may not be asked, OutsideFailed for another name's certificate and for any other answer,
+        Misuse for a URL that is no plain ``https`` one.
+        """
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or SECURE
+        if parts.scheme != "https" or not host or parts.username is not None or parts.query or parts.fragment:
+            raise Misuse("not a file's address", expected="https://HOST[:PORT]/PATH", actual=url)
+        private = host in self._allow or f"{host}:{port}" in self._allow
+        try:
+            deadline = Deadline(self._timeout)
+            connection = connect(host, port, True, deadline, private=private, lookup=self._lookup)
+            answer, data = self._asked(connection, parts.netloc, parts.path or "/", most)
+        except Undecidable as error:
+            raise Undecidable(error.message, actual=error.actual,
+                              do="If you mean it, name it: --allow, [did] allow in troth.toml, or TROTH_DID_ALLOW.",
+                              ) from None
+        except TimeoutError as error:
+            raise Undecidable(f"{host} does not answer in time", expected=f"{self._timeout:g} s",
+                              do="Ask again later.") from error
+        except ssl.SSLError as error:
+            raise OutsideFailed(f"{host} does not prove its name", expected="a certificate that this machine trusts",
+                                actual=getattr(error, "verify_message", "") or error.reason) from error
+        except OSError as error:
+            raise Undecidable(f"{host} cannot be reached", actual=error.strerror or error,
+                              do="Is the name right? Ask again later.") from error
+        except TooLarge as error:
+            raise _bad(url, f"at most {most} bytes", "more") from error
+        except http.client.HTTPException as error:
+            raise _bad(url, "an answer over HTTP", type(error).__name__) from error
+        if answer.status in (404, 410):
+            raise NotFound("the host has no such file", actual=url)
+        if answer.status != 200:
+            raise _bad(url, "HTTP 200; redirects are not followed", f"HTTP {answer.status}")
+        if answer.getheader("Content-Encoding", "identity").lower() != "identity":
+            raise _bad(url, "bytes that are not packed", answer.getheader("Content-Encoding"))
+        return data
+
+    @staticmethod
+    def _asked(connection: http.client.HTTPConnection, netloc: str, path: str,
+               most: int) -> tuple[http.client.HTTPResponse, bytes]:
+        try:
+            connection.request("GET", path, headers={"Host": netloc, "Accept-Encoding": "identity",
+                                                     "Connection": "close"})
+        except BaseException:
+            connection.close()
+            raise
+        answer, data = read_answer(connection, most)
+        connection.close()
+        return answer, data
+
+
+def _bad(url: str, expected: object, actual: object) -> OutsideFailed:
+    return OutsideFailed(f"{url} gives no answer that can be used", expected=expected, actual=actual)

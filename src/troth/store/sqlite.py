@@ -1,0 +1,25 @@
+"""SQLite files that several processes use at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+_STEP = 0.005  # seconds between two tries
+
+
+def write_ahead(db: sqlite3.Connection, wait: float) -> None:
+    """Put the file into write-ahead mode, waiting up to ``wait`` seconds for another process that does the same.
+
+    SQLite waits by itself for every lock but this one: of two processes that make a file at once, one is told at once
+    that it is locked. Raises ``sqlite3.OperationalError``.
+    """
+    until = time.monotonic() + wait
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(_STEP)

@@ -1,0 +1,35 @@
+"""Commands in this process: starting one for each takes seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from troth.cli.main import app
+from troth.core.errors import TrothError
+
+PASSPHRASE = "correct horse"
+Run = Callable[..., dict[str, object]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command of `troth` in a party's folder, in this process; what it prints as JSON."""
+    monkeypatch.setenv("TROTH_PASSPHRASE", PASSPHRASE)
+
+    def command(party: str, *words: str, status: int = 0) -> dict[str, object]:
+        monkeypatch.chdir(tmp_path / party)
+        done = CliRunner().invoke(app, [*words, "--json"])
+        if status:
+            assert isinstance(done.exception, TrothError), (words, done.output)
+            assert done.exception.exit_status == status, (words, done.exception)
+            return {"said": str(done.exception)}
+        assert done.exception is None, (words, done.output, done.exception)
+        found = json.loads(done.stdout)
+        assert isinstance(found, dict)
+        return found
+    return command
