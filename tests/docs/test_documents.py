@@ -15,10 +15,12 @@ from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
 from troth.formats.runs import RUN
 from troth.identity.binding import BINDING
+from troth.identity.devices import READING
 from troth.identity.documents import IDENTITY
 from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
 from troth.ledger.payouts import PAYOUTS
+from troth.verify.content import KIND as SIGNATURE
 from troth.verify.trace import CONSENT, ERASURE, WITHDRAWAL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,8 +64,10 @@ def headings(text: str) -> set[str]:
 def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
-    return named | {BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK,
-                    INVENTORY}
+    return named | {
+        BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
+        SIGNATURE, READING,
+    }
 
 
 @pytest.mark.parametrize("page", ["cli.md", "api.md"])

@@ -52,7 +52,7 @@ class Settings:
     - outage: seconds that every period of a deal must outlast; empty takes what is known of the chain.
     - other: URL of a second chain, for swaps.
     - index: where the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
-    - did_allow: hosts that identifiers may lead to although they are on this machine or in a private network, by spaces.
+    - did_allow: hosts, by spaces, that identifiers may lead to although they are here or in a private network.
     - did_ethr: the chains that ``did:ethr`` is read from, ``ID=URL`` or ``ID=URL@0xREGISTRY``, by spaces.
     - relay_gas: the most gas to pay for one request of another's; empty takes what fits a transaction.
     - packages: the folder whose ``node_modules`` hold Semaphore.

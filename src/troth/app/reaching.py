@@ -17,6 +17,7 @@ from troth.app.resolving import resolvers
 from troth.core.errors import Undecidable
 from troth.core.ports import Fetch
 from troth.identity.methods import Resolver, documents_by, resolve_offline
+from troth.identity.peers import PeerMethod
 from troth.verify.credentials import MAX_LIST, Lists, no_lists
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def online(reach: Reach) -> Iterator[tuple[Resolver, Lists]]:
         from troth.ledger.fetching import WebFetch
 
         fetch = WebFetch((*reach.settings.did_allow.split(), *reach.allow))
-    with resolvers(reach.settings, reach.root, keybook=reach.keybook, allow=reach.allow, fetch=fetch) as found:
+    peers = None if reach.keybook is None else PeerMethod(reach.keybook)
+    with resolvers(reach.settings, reach.root, peers=peers, allow=reach.allow, fetch=fetch) as found:
         known: dict[str, Mapping[str, Any]] = {}
         ask = documents_by(found)
 

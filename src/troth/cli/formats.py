@@ -27,7 +27,8 @@ Root = Annotated[Path | None, typer.Option("--root", help="Certificates that the
 
 
 Format = Annotated[str, typer.Argument(metavar="FORMAT", help="dsse, oms, cyclonedx, spdx, croissant, prov or card.")]
-Target = Annotated[str, typer.Argument(help="A claim.")]
+Target = Annotated[str, typer.Argument(help="A claim; or a bundle's file, FILE.troth, which needs no workspace.")]
+BUNDLE = ".troth"
 
 
 @app.command()
@@ -43,6 +44,11 @@ def export(format_: Format, target: Target,
     from troth.app import formats  # start-up time, as in main
 
     _check_words(format_, model, signer, public)
+    if target.endswith(BUNDLE):
+        data = formats.export_bundle(Path(target), format_)
+        write_file(output, data)
+        show({"output": str(output), "format": format_, "bytes": len(data)}, as_json)
+        return
     with workspace(home) as party:
         claim = claim_id(target)
         if model is not None:
@@ -88,9 +94,12 @@ def compare(format_: Format, target: Target, document: Annotated[Path, typer.Arg
 
     if format_ == formats.OMS:
         raise Misuse("a model's signature is checked by its key", do="Use: troth check FILE --key PEM --model DIR")
-    with workspace(home) as party:
-        formats.check_export(party, claim_id(target), format_, read_file(document))
-        show({"document": str(document), "format": format_, "unchanged": True}, as_json)
+    if target.endswith(BUNDLE):
+        formats.check_document(read_file(document), formats.export_bundle(Path(target), format_))
+    else:
+        with workspace(home) as party:
+            formats.check_export(party, claim_id(target), format_, read_file(document))
+    show({"document": str(document), "format": format_, "unchanged": True}, as_json)
 
 
 @app.command()

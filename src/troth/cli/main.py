@@ -16,10 +16,13 @@ from troth.cli import (  # noqa: F401  (their commands)
     badge,
     ci,
     consent,
+    content,
     credential,
+    device,
     dids,
     formats,
     guardians,
+    hardware,
     identity,
     mandate,
     payouts,
@@ -91,10 +94,15 @@ def log_register(home: Where = None, as_json: Json = False) -> None:
 def add(path: Path, seal: Annotated[bool, typer.Option("--seal", help="Seal it to this party.")] = False,
         to: Annotated[list[str] | None, typer.Option("--to", help="And to this DID.")] = None,
         home: Where = None, as_json: Json = False) -> None:
-    """Keep a file's bytes by CID."""
+    """Keep a file's bytes by CID. Says so where its author wishes that it be not trained on."""
+    from troth.app.content import forbids_training  # start-up time, as above
+
     with workspace(home) as party:
         found = party.add(path.name, read_file(path), tuple(to or ()) if seal or to else None)
-        show(asdict(found), as_json, lambda: found.cid)
+        who = forbids_training(path)
+        if who is not None:
+            typer.echo(visible(f"{path} is not to be trained on, says {who}"), err=True)
+        show(asdict(found) | ({} if who is None else {"training": "notAllowed"}), as_json, lambda: found.cid)
 
 
 @app.command()
@@ -124,6 +132,10 @@ def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", h
     from troth.app import file_subject  # start-up time, as above
     from troth.core.claims import Ref
 
+    if kind == "listing":
+        from troth.app.content import refuse_untrainable  # start-up time, as above
+
+        refuse_untrainable(subject)
     said = claim_body(read_file(Path(body[1:])) if body.startswith("@") else body.encode(errors="replace"))
     refs = [Ref(*role_and_claim(item)) for item in ref or ()]
     with workspace(home) as party:
@@ -169,35 +181,40 @@ def pull(home: Where = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
-           as_json: Json = False) -> None:
+def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
+           plain: Annotated[bool, typer.Option("--plain", help="Without cosignatures, for readers who pin no "
+                                               "witness.")] = False,
+           home: Where = None, as_json: Json = False) -> None:
     """Write a claim, what it rests on and the proofs into one file."""
     with workspace(home) as party:
-        show({"claims": party.bundle(claim_id(target), output), "output": str(output)}, as_json)
+        show({"claims": party.bundle(claim_id(target), output, plain=plain), "output": str(output)}, as_json)
 
 
 @app.command()
 def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry: Asked = None,
            offline: Annotated[bool, typer.Option("--offline", help="Reach for nothing outside the file.")] = False,
-           as_json: Json = False) -> None:
-    """Check a bundle: numbered steps, and one of upheld, refuted, undecidable, pending."""
-    from rich.console import Console  # start-up time, as above
-
-    from troth.app import verify_bundle
-    from troth.cli.show import report_table
+           signature: Annotated[Path | None, typer.Option("--signature", help="A detached signature; FILE.troth-sig "
+                                                          "beside it by default.")] = None,
+           by: content.By = None, as_json: Json = False) -> None:
+    """Check a bundle, or a file with its detached signature: numbered steps, and one of upheld, refuted, undecidable,
+    pending.
+    """
+    from troth.app import verify_bundle  # start-up time, as above
+    from troth.cli.show import print_report
     from troth.verify.trust import Trust
 
     if offline and (as_party or registry):
         raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as, --registry or --offline.")
     believed = None if trust is None else Trust.from_bytes(read_file(trust))
+    beside = content.detached(file, signature, by)
+    if beside is not None:
+        from troth.app.content import believed as whom  # start-up time, as above
+        from troth.app.content import verify_file
+
+        raise typer.Exit(print_report(verify_file(file, beside, whom(believed, by or ())), as_json))
     party = None if as_party is None else workspace(as_party)
     known = None if registry is None else workspace(registry).registered
-    report = verify_bundle(file, believed, party, known)
-    if as_json:
-        show(report.json(), True)
-    else:
-        Console().print(report_table(report))
-    raise typer.Exit(report.outcome.exit_status)
+    raise typer.Exit(print_report(verify_bundle(file, believed, party, known), as_json))
 
 
 @app.command("trust")

@@ -6,8 +6,10 @@ import re
 from itertools import groupby
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
+from troth.cli.parts import show
 from troth.core.verdicts import Outcome, Report
 
 _STYLE = {Outcome.UPHELD: "green", Outcome.REFUTED: "bold red", Outcome.UNDECIDABLE: "yellow", Outcome.PENDING: "cyan"}
@@ -25,6 +27,15 @@ def report_table(report: Report) -> Table:
         name = f"{first.name} to {others[-1].name.rpartition(' ')[2]}" if others else first.name
         table.add_row(str(first.n), name, f"[{style}]{outcome}[/{style}]", _short(first.detail))
     return table
+
+
+def print_report(report: Report, as_json: bool) -> int:
+    """Print a verification; its exit status."""
+    if as_json:
+        show(report.json(), True)
+    else:
+        Console().print(report_table(report))
+    return report.outcome.exit_status
 
 
 def _short(text: str) -> str:
