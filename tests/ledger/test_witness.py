@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from log_parts import LOG_SIGNER, claim
 from tlog_parts import KEY, MemoryTiles, Place, log_of
 
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
+from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted, Undecidable
 from troth.ledger.checkpoints import (
     WITNESS_KEY,
     WITNESS_KEY_ML_DSA,
@@ -27,7 +28,9 @@ from troth.ledger.checkpoints import (
 from troth.ledger.forks import ForkProof
 from troth.ledger.log import Log
 from troth.ledger.logserver import WitnessServer
+from troth.ledger.monitor import Forked, Monitor
 from troth.ledger.views import View
+from troth.ledger.webtiles import tiles_at
 from troth.ledger.wire import Site
 from troth.ledger.witness import Asked, Conflict, NotSigned, Witness, add_log, logs_of
 from troth.ledger.witnessing import ask
@@ -256,6 +259,24 @@ def test_statuses(server: WitnessServer) -> None:
     status, _, data = post(server, asked(log, 10))
     assert status == 200
     assert witnessed(log.note() + data, [server.witness.key], 1) == (NOW,)
+
+
+def test_monitors_read_what_a_witness_saw(server: WitnessServer, tmp_path: Path) -> None:
+    """Gossip: the log tells the witness one story and the monitor another."""
+    log, fork = log_of(20), log_of(30, "other", same=5)
+    post(server, asked(log, 0))
+    place = f"{server.url}/{hashlib.sha256(KEY.name.encode()).hexdigest()}"
+    monitor = Monitor(tmp_path / "m", fork, KEY)
+    monitor.look()
+    with pytest.raises(Forked):
+        monitor.compare(tiles_at(place, private=True).note(), tiles_at(place, private=True))
+    early = Monitor(tmp_path / "early", log_of(10), KEY)
+    early.look()
+    with pytest.raises(Pending):
+        early.compare(tiles_at(place, private=True).note(), tiles_at(place, private=True))
+    for other in ("x" * 64, "0" * 64, "../logs", "A" * 64):
+        with pytest.raises(Undecidable):
+            tiles_at(f"{server.url}/{other}", private=True).note()
 
 
 def test_a_log_has_its_checkpoint_cosigned_and_keeps_that(server: WitnessServer, tmp_path: Path) -> None:
