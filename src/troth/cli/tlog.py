@@ -86,19 +86,21 @@ def log_serve(directory: Annotated[Path | None, typer.Argument(help="A log or a 
     from troth.ledger.logserver import TileServer  # start-up time, as above
     from troth.ledger.tiles import TileFiles
 
-    if directory is not None:
-        if bodies or take:
-            raise Misuse("only this party's own log gives out or takes in claims", do="Leave out the directory.")
-        _serve(TileServer(TileFiles(directory), port), {"log": str(directory)}, as_json)
+    if directory is not None and (bodies or take):
+        raise Misuse("only this party's own log gives out or takes in claims", do="Leave out the directory.")
+    from troth.app.place import find  # start-up time, as above
+
+    root = find(home or Path.cwd()) if directory is None else directory
+    tiles = TileFiles(root if directory is not None else root / "log")
+    if not (bodies or take):
+        _serve(TileServer(tiles, port), {"log": str(root)}, as_json)
         return
     from troth.app import Troth  # start-up time, as above
-    from troth.app.place import find
     from troth.app.tlog import LogDesk
 
-    root, secret = find(home or Path.cwd()), passphrase()
-    server = TileServer(TileFiles(root / "log"), port, desk=lambda: LogDesk(Troth.open(root, secret)), gives=bodies,
-                        takes=take)
-    _serve(server, {"log": str(root / "log")}, as_json)
+    secret = passphrase()
+    server = TileServer(tiles, port, desk=lambda: LogDesk(Troth.open(root, secret)), gives=bodies, takes=take)
+    _serve(server, {"log": str(root)}, as_json)
 
 
 @log_app.command("submit")
