@@ -30,6 +30,8 @@ GOALS: Mapping[tuple[str, str], tuple[bool, float]] = {
     ("cli", "help_to_limit"): (False, 1),
     ("demo", "wall_to_limit"): (False, 1),
     ("demo", "memory_to_limit"): (False, 1),
+    ("formats", "checking_over_sha256 / ratio"): (True, 0.9),
+    ("formats", "signing_over_sha256 / ratio"): (True, 0.9),
     ("log", "many / attest / per_cpu_second"): (True, 40_000),
     ("log", "many / verify / per_cpu_second"): (True, 40_000),
     ("reading", "decoding_over_fetching"): (True, 1),

@@ -39,15 +39,14 @@ def main() -> None:
         return token.balance_of(who)
 
     deal = begin(1)
-    # Revealed and judged in one act; anybody closes. From here on everybody knows the secret.
-    book.submit_and_judge(SELLER, deal, 0, 0, bytes(32), secret)
-    book.close(STRANGER, deal)
+    # Revealed, judged and paid in one act. From here on everybody knows the secret.
+    book.submit_and_close(SELLER, deal, 0, 0, bytes(32), secret)
     print("revealed: the seller has", held(SELLER), "and the buyer", held(BUYER), "and the secret")
 
     deal = begin(2)
     clock.advance(HOUR)
-    print("an hour of silence:", "refuted" if book.judge(STRANGER, deal).outcome == REFUTED else "upheld")
-    book.close(STRANGER, deal)
+    found = book.judge_and_close(STRANGER, deal)
+    print("an hour of silence:", "refuted" if found.outcome == REFUTED else "upheld")
     print("refunded: the seller has", held(SELLER), "and the buyer", held(BUYER))
 
 

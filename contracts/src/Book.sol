@@ -576,7 +576,7 @@ contract Book is IBook, EIP712, ERC2771Context, ReentrancyGuardTransient {
 
     /// @dev A deal that was not joined in time: nothing happened in it, and everybody gets back what they deposited.
     function _void(Found memory deal, bytes calldata deal_, bytes calldata history) private {
-        Walk.account(deal.terms); // token
+        deal.terms.spot += 1; // token
         if (block.timestamp < Walk.number(deal.terms, 8)) revert NotYet();
         if (history.length != 0) revert BadHistory();
         deal.state.status = VOID;

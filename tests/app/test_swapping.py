@@ -118,7 +118,7 @@ def test_both_are_paid(two: Two) -> None:
     assert taker.step() == "deposited"
     assert waits(maker.step)
     mine(two.far, DEPTH)
-    assert [maker.step(), taker.step(), maker.step(), taker.step()] == ["revealed", "revealed", "paid", "paid"]
+    assert [maker.step(), taker.step()] == ["revealed", "revealed"]
     assert (maker.step(), taker.step()) == ("done", "done")
     assert two.moved() == (GIVES, GETS, GETS, GIVES)
     shown = two.taker.swap_standing(two.swap)
@@ -186,7 +186,7 @@ def test_a_reveal_that_was_too_dear_is_made_once_gas_falls_in_time(two: Two) -> 
     assert waits(maker.step)
     request(two.far.web3, "anvil_setNextBlockBaseFeePerGas", hex(GWEI))
     mine(two.far)
-    assert [maker.step(), taker.step(), maker.step(), taker.step()] == ["revealed", "revealed", "paid", "paid"]
+    assert [maker.step(), taker.step(), maker.step(), taker.step()] == ["revealed", "revealed", "done", "done"]
 
 
 def test_a_maker_cannot_hide_the_taker_s_own_deposit(two: Two) -> None:
@@ -200,7 +200,7 @@ def test_a_maker_cannot_hide_the_taker_s_own_deposit(two: Two) -> None:
     assert taker.step() == "deposited"
     mine(two.far, DEPTH + 1)
     assert [maker.step(), taker.step()] == ["revealed", "revealed"]
-    assert taker.step() == "paid"
+    assert taker.step() == "done"
     before = replace(two.swap, first=replace(two.swap.first, since=-5))
     assert two.taker.swap_standing(before) == two.taker.swap_standing(two.swap)
 

@@ -11,7 +11,11 @@ from types import ModuleType
 import pytest
 
 from troth.core.claims import BATCH
+from troth.formats.inventory import INVENTORY
+from troth.formats.links import LINK
+from troth.formats.runs import RUN
 from troth.identity.binding import BINDING
+from troth.identity.devices import READING
 from troth.identity.documents import IDENTITY
 from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
@@ -60,7 +64,10 @@ def headings(text: str) -> set[str]:
 def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
-    return named | {BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, SIGNATURE}
+    return named | {
+        BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
+        SIGNATURE, READING,
+    }
 
 
 @pytest.mark.parametrize("page", ["cli.md", "api.md"])

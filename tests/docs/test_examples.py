@@ -21,7 +21,7 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
-        "show_a_credential.py", "swap_across_chains.py", "watch_a_log.py"}
+        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "watch_a_log.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -50,6 +50,16 @@ def test_watch_a_log(tmp_path: Path) -> None:
         "the friend proves it to anybody: two roots at size 2 True"]
 
 
+def test_model_for_others(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "model_for_others.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "claim: run {'mse': {'step': 0, 'value': '2.05'}}",
+        "bill of materials: 3 components, every sentence on 1 claim", "card: - mse: 2.05. [1]",
+        "a nicer number: this document is not what these claims say", "signed: ('line.json',)",
+        "another model: a file is not the one that was signed"]
+
+
 def test_sell_a_secret() -> None:
     done = run(EXAMPLES / "sell_a_secret.py")
     assert done.returncode == 0, done.stderr
@@ -64,7 +74,7 @@ def test_swap_across_chains(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "alice: 1000 silver, 0 gold, bob: 0 silver, 1000 gold",
         "bob waits: the maker's deposit is not there, or not final",
-        "alice: deposited", "bob: deposited", "alice: revealed", "bob: revealed", "alice: paid", "bob: paid",
+        "alice: deposited", "bob: deposited", "alice: revealed", "bob: revealed",
         "alice: 930 silver, 90 gold, bob: 70 silver, 910 gold",
         "alice: deposited", "alice waits: the taker has not deposited", "alice: refunded",
         "alice: 930 silver, 90 gold, bob: 70 silver, 910 gold"]

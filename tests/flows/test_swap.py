@@ -150,10 +150,10 @@ class View:
     def join(self, by: Account, deal: bytes, pot: int) -> None:
         self._broadcast(("join", deal), lambda book: book.join(by, deal, pot))
 
-    def submit_and_judge(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
+    def submit_and_close(self, by: Account, deal: bytes, ask: int, slot: int, claim: bytes, data: bytes) -> None:
         self.public.append(data)
         self._broadcast(("reveal", deal, data),
-                        lambda book: book.submit_and_judge(by, deal, ask, slot, claim, data))
+                        lambda book: book.submit_and_close(by, deal, ask, slot, claim, data))
 
     def close(self, by: Account, deal: bytes) -> None:
         # A close that came too early vanished: it may be sent again.
@@ -374,7 +374,26 @@ def test_a_secret_that_is_out_is_shown_again_however_late() -> None:
     again = Maker(world.swap, *world.views(MAKER), SECRET)
     assert again.step() == "revealed"
     world.tick()
-    assert again.step() == "paid"
+    assert again.step() == "done"
+    assert world.second.holds(MAKER) == SECOND
+
+
+def test_a_secret_that_was_shown_by_hand_is_paid_for() -> None:
+    """Shown and judged with other means than this flow's, so that the deals are still to be closed."""
+    world = World()
+    while world.second.head.tokens[TOKEN].balance_of(BOOK) == 0 or not world.second.final(world.maker.second.deal):
+        attempt(world.maker.step)
+        attempt(world.taker.step)
+        world.tick()
+    for chain, place, getter in ((world.second, world.maker.second, MAKER), (world.first, world.taker.first, TAKER)):
+        deal, lock = place.deal, world.swap.lock
+        chain.waiting.append((getter, lambda book, by=getter, deal=deal, lock=lock: book.submit_and_judge(
+            by, deal, 0, 0, lock, SECRET)))
+    world.tick()
+    assert world.gains() == (FIRST, 0, SECOND, 0)
+    assert (world.maker.step(), world.taker.step()) == ("paid", "paid")
+    world.tick()
+    assert world.gains() == (FIRST, SECOND, SECOND, FIRST)
 
 
 def test_a_reveal_that_no_block_kept_leaves_the_taker_its_deposit() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from formats_parts import PASSPHRASE, FixedClock, Lineage
 
 from troth.app import Settings, Troth
 from troth.core.claims import Ref
@@ -26,19 +26,6 @@ from troth.learn.claims import (
     UpdateClaim,
     digest_subject,
 )
-
-PASSPHRASE = "correct horse"
-VECTORS = Path(__file__).parents[1] / "vectors" / "model-signing"
-
-
-@dataclass
-class FixedClock:
-    """A clock that a test sets."""
-
-    time: int = 1_790_000_000
-
-    def now(self) -> int:
-        return self.time
 
 
 @pytest.fixture
@@ -86,17 +73,6 @@ def private() -> ec.EllipticCurvePrivateKey:
 @pytest.fixture(scope="session")
 def public(private: ec.EllipticCurvePrivateKey) -> ForeignKey:
     return ForeignKey.checked(private.public_key())
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """A sponsor's model with all that it rests on. ``params``: the model's bytes."""
-
-    party: Troth
-    model: bytes
-    validation: bytes
-    sealed: bytes
-    params: bytes
 
 
 @pytest.fixture

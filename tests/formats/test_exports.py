@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from formats_parts import Lineage
 
-from conftest import Lineage
 from troth.app import Troth, formats
 from troth.core.claims import Ref, Subject
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
@@ -70,6 +70,27 @@ def test_it_names_claims_that_are_here_and_no_other(lineage: Lineage, format_: s
     named = set(URN.findall(data))
     assert named <= known
     assert {lineage.model.hex(), lineage.validation.hex(), lineage.sealed.hex()} <= named
+
+
+@pytest.mark.parametrize("format_", WRITERS)
+def test_a_bundle_gives_the_same_document_without_a_workspace(lineage: Lineage, tmp_path: Path, format_: str) -> None:
+    path = tmp_path / "model.troth"
+    lineage.party.bundle(lineage.model, path)
+    data = formats.export(lineage.party, lineage.model, format_)
+    assert formats.export_bundle(path, format_) == data
+    changed = path.read_bytes().replace(b'"accuracy_ppm":964601', b'"accuracy_ppm":994601')
+    path.write_bytes(changed)
+    with pytest.raises(Refuted):
+        formats.export_bundle(path, format_)
+    path.write_bytes(changed[:-1])
+    with pytest.raises(BadInput):
+        formats.export_bundle(path, format_)
+
+
+def test_a_bundle_is_no_signature(lineage: Lineage, tmp_path: Path) -> None:
+    for format_ in ("dsse", "oms", "docx"):
+        with pytest.raises(Misuse):
+            formats.export_bundle(tmp_path / "model.troth", format_)
 
 
 @pytest.mark.parametrize("format_", WRITERS)

@@ -145,7 +145,8 @@ def test_a_chain_of_certificates_goes_along(model: Path) -> None:
 
 
 @pytest.mark.parametrize(("purpose", "what"), [("tls", "code signing"), ("ca", "for signatures"),
-                                               ("critical", "critical extension"), ("constrained", "longer")])
+                                               ("critical", "critical extension"), ("constrained", "longer"),
+                                               ("expired", "does not stand now")])
 def test_a_certificate_for_something_else_is_refuted(model: Path, purpose: str, what: str) -> None:
     root, root_key = authority("root", length=0 if purpose == "constrained" else None)
     above, above_key, between = root, root_key, []
@@ -156,6 +157,16 @@ def test_a_certificate_for_something_else_is_refuted(model: Path, purpose: str, 
     files, ignored = oms.manifest(model)
     bundle = oms.sign(oms.statement("model", files, ignored, {}), private, [leaf, *between])
     with pytest.raises(Refuted, match=what):
+        oms.verify(bundle, model, roots=[root], now=NOW)
+
+
+def test_a_name_alone_issues_nothing(model: Path) -> None:
+    root, _ = authority("root")
+    _, namesake = authority("root")
+    forged, private = issue("signer", root, namesake)
+    files, ignored = oms.manifest(model)
+    bundle = oms.sign(oms.statement("model", files, ignored, {}), private, [forged])
+    with pytest.raises(Refuted, match="no root"):
         oms.verify(bundle, model, roots=[root], now=NOW)
 
 
@@ -386,7 +397,8 @@ def test_shards_are_verified(model: Path, private: Private, public: ForeignKey, 
 
 
 @pytest.mark.parametrize("ranges", [[(0, 256), (512, 768)], [(0, 256), (0, 256)], [(0, 1_024)], [(0, 0)],
-                                    [(256, 512)], [(0, 256), (128, 384)]])
+                                    [(256, 512)], [(1_792, 2_048)],
+                                    [(0, 256), (128, 384)]])
 def test_shards_cover_a_file_once(model: Path, private: Private, public: ForeignKey,
                                   ranges: list[tuple[int, int]]) -> None:
     bundle = resigned(signed(model, private), private, sharded(model, 256, ranges=ranges))

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from formats_parts import PASSPHRASE, FixedClock
 from hypothesis import given
 from hypothesis import strategies as st
 
 import troth
-from conftest import PASSPHRASE, FixedClock
 from troth.app import Troth
 from troth.app.running import Recorder, artefact
 from troth.core.claims import Statement

@@ -43,6 +43,9 @@ def test_a_nonce_binds_where_an_audience_is_pinned(issuer: Issuer) -> None:
     for pinned in ({}, {"audience": "another"}):
         with pytest.raises(Refuted, match="binds another key"):
             check(issuer, token, **pinned)
+    for nonce in (OTHER, None, ""):
+        with pytest.raises(Refuted, match="binds another key"):
+            check(issuer, issuer.token("troth", nonce=nonce), audience="troth")
 
 
 @pytest.mark.parametrize("audience", [audience_of(OTHER), DID, "troth", [], [audience_of(DID), "sigstore"], None, 1,
@@ -118,7 +121,7 @@ def test_one_key_s_signature_is_not_another_s(issuer: Issuer) -> None:
         check(issuer, issuer.token(audience_of(DID), key="ec-1", header={"kid": "rsa-1", "alg": "RS256"}))
     message, _, signature = issuer.token(audience_of(DID), key="ec-1").rpartition(b".")
     raw = base64.urlsafe_b64decode(signature + b"==")
-    for other in (raw[:63], raw + b"\0", bytes(64), raw[32:] + raw[:32]):
+    for other in (raw[:63], raw + b"\0", bytes(64), raw[32:] + raw[:32], raw[:32] + b"\0" + raw[32:]):
         with pytest.raises(Refuted, match="not signed"):
             check(issuer, message + b"." + base64url(other).encode())
 

@@ -7,17 +7,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from formats_parts import PASSPHRASE, FixedClock
 from workload_parts import NOW, SECRET, Issuer
 
-from conftest import PASSPHRASE, FixedClock
 from troth.app import Settings, Troth, file_subject, verify_bundle
 from troth.app.workload import attest_as_workload, command_tokens, github_tokens
+from troth.cli.main import main
 from troth.core.claims import Evidence, Statement
 from troth.core.errors import Misuse, OutsideFailed, Refuted
 from troth.core.verdicts import Report
@@ -201,9 +203,7 @@ def test_a_command_gives_a_token(issuer: Issuer, tmp_path: Path) -> None:
 def test_the_command_line_prints_no_token(issuer: Issuer, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"weights")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TROTH_")}
-    import time  # a job's claim carries the machine's own time
-
-    now = int(time.time())
+    now = int(time.time())  # a job's claim carries the machine's own time
     with issuer.endpoint(iat=now, nbf=now, exp=now + 300) as environment:
         words = ["ci", "attest", "model-card", "--subject", "model.bin", "-o", "job.parcel", "--json"]
         done = subprocess.run([sys.executable, "-m", "troth.cli.main", *words], cwd=tmp_path, env=clean | environment,
@@ -216,6 +216,40 @@ def test_the_command_line_prints_no_token(issuer: Issuer, tmp_path: Path) -> Non
         assert secret not in shown
     assert SECRET.encode() not in base64.b64decode(json.loads(parcel.to_bytes())["claims"][0])
     assert json.loads(done.stdout)["claim"] == parcel.claims[0].id.hex()
+
+
+def test_from_the_job_to_the_verdict_by_commands(issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    now = int(time.time())  # a job's claim carries the machine's own time
+    place = tmp_path / "home"
+    Troth.init(place, PASSPHRASE, Settings("home", f"embedded:{tmp_path / 'chain.sqlite'}", ""), cost=MIN_COST).close()
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    (tmp_path / "policy.json").write_text(json.dumps(settings(issuer), indent=1))
+    (tmp_path / "other.json").write_text(json.dumps(settings(issuer, require={"repository": "org/other"})))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TROTH_PASSPHRASE", PASSPHRASE)
+
+    def troth(*words: str, status: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["troth", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        shown = capsys.readouterr()
+        assert (left.value.code or 0) == status, shown
+        return shown.out.strip()
+
+    with issuer.endpoint(iat=now, nbf=now, exp=now + 300) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        troth("ci", "attest", "model-card", "--subject", "model.bin", "-o", "job.parcel")
+    claim = troth("ci", "take-in", "job.parcel", "--home", str(place))
+    assert troth("ci", "take-in", "job.parcel", "--home", str(place)) == "nothing new"
+    troth("chain", "deploy", "--home", str(place))
+    troth("log", "anchor", "--home", str(place))
+    troth("bundle", claim, "-o", "job.troth", "--home", str(place))
+    for policy, status in (("policy", 0), ("other", 1)):
+        troth("trust", "--policy", f"@{policy}.json", "-o", f"{policy}.trust", "--home", str(place))
+        troth("verify", "job.troth", "--trust", f"{policy}.trust", "--offline", status=status)
+    troth("verify", "job.troth", status=3)
 
 
 def test_a_changed_claim_is_not_taken_in(home: Troth, issuer: Issuer) -> None:

@@ -16,6 +16,7 @@ from troth.core.encoding import jcs_of
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
 from troth.identity import webvh_write as write
 from troth.identity.did import key_did
+from troth.identity.integrity import MethodKey, Options, prove
 from troth.identity.keys import Ed25519KeyPair, Secp256k1KeyPair
 from troth.identity.resolution import InvalidDocument, NotFound, When, read_time
 from troth.identity.webvh import SeenHere, WebvhLog, WebvhMethod, Witnesses, hash58, read_webvh
@@ -371,10 +372,32 @@ def test_approvals_that_count_for_nothing() -> None:
     (lambda entry: entry.update(more=1), "five members"),
     (lambda entry: entry.update(parameters=[]), "parameters that are an object"),
     (lambda entry: entry.update(versionId="3-x"), "does not follow"),
-], ids=str)
+], ids=lambda value: value if isinstance(value, str) else "change")
 def test_an_entry_that_its_own_key_signed_and_breaks_a_rule(change: Callable[[dict[str, Any]], Any], word: str) -> None:
     with pytest.raises((Refuted, BadInput), match=word):
         checked(bent(change))
+
+
+def test_a_first_version_that_its_identifier_does_not_hash() -> None:
+    """Whoever takes another's SCID can write and sign the rest of a first entry as they like."""
+    did, data = started()
+    (entry,) = lines(data.replace(read_webvh(did)[0].encode(), REAL.encode()))
+    with pytest.raises(Refuted, match="not the one hashed"):
+        checked(resigned(entry, ONE, REAL))
+
+
+def test_two_versions_of_one_moment() -> None:
+    whole = lines(two())
+    with pytest.raises(Refuted, match="out of its time"):
+        checked(bent(lambda entry: entry.update(versionTime=whole[0]["versionTime"])))
+
+
+@pytest.mark.parametrize(("threshold", "numbers"), [(0, (1,)), (2, (1,)), (1, ()), (-1, (1,)), (2, (1, 1)),
+                                                    (1, (1, 1))])
+def test_witness_lists_that_count_nobody_or_somebody_twice(threshold: int, numbers: tuple[int, ...]) -> None:
+    names = tuple(key_did(pair(number).public) for number in numbers)
+    with pytest.raises(BadInput, match="threshold"):
+        Witnesses.of(Witnesses(threshold, names).to_dict())
 
 
 def test_a_key_of_another_suite_updates_nothing() -> None:
@@ -392,6 +415,24 @@ def test_a_key_of_another_suite_updates_nothing() -> None:
 def test_a_proof_with_another_member(name: str, value: Any) -> None:
     *rest, last = lines(two())
     last["proof"][0][name] = value
+    with pytest.raises(Refuted, match="nobody who may update"):
+        checked(b"\n".join(json.dumps(one).encode() for one in [*rest, last]))
+
+
+@pytest.mark.parametrize("bend", ["purpose", "body", "earlier proof"])
+def test_a_right_signature_in_a_proof_that_is_not_a_logs(bend: str) -> None:
+    """Signed by the key that may update, over what the proof says: for another purpose, or in another's name."""
+    *rest, last = lines(two())
+    unsigned = {name: value for name, value in last.items() if name != "proof"}
+    text, other = (write.multikey(one.public) for one in (ONE, THIEF))
+    method = f"did:key:{other if bend == 'body' else text}#{text}"
+    options = Options(NOW, purpose="authentication" if bend == "purpose" else "assertionMethod",
+                      previous=("a",) if bend == "earlier proof" else ())
+    earlier = {"id": "a", "type": "x"}
+    document = unsigned | ({"proof": [earlier]} if options.previous else {})
+    last["proof"] = [*document.get("proof", []), prove(document, MethodKey(method, ONE), options)]
+    if bend == "earlier proof":
+        last["proof"].reverse()
     with pytest.raises(Refuted, match="nobody who may update"):
         checked(b"\n".join(json.dumps(one).encode() for one in [*rest, last]))
 

@@ -15,7 +15,7 @@ library Asking {
             _put(to + 64, 256);
             _put(to + 96, Pieces.four(p + 33));
             _put(to + 128, Pieces.four(p + 37));
-            (uint256 bond, uint256 next) = Pieces.amount(p + 41);
+            (uint256 bond, uint256 next) = Pieces.amountOf(p + 41);
             _put(to + 160, bond);
             _put(to + 192, Pieces.one(next));
             uint256 given = Pieces.one(next + 1);

@@ -50,6 +50,15 @@ library Pieces {
         }
     }
 
+    /// @notice The same of terms that were opened: `Shape` has checked its form.
+    function amountOf(uint256 p) internal pure returns (uint256 value, uint256 next) {
+        unchecked {
+            uint256 n = one(p);
+            value = some(p + 1, n);
+            next = p + 1 + n;
+        }
+    }
+
     /// @notice A label, in its one form and padded with zeros, and what follows it.
     function label(uint256 p) internal pure returns (bytes32 value, uint256 next) {
         unchecked {

@@ -24,7 +24,7 @@ library Rungs {
             f.p = p;
             f.verdictPeriod = Pieces.four(p + 33);
             f.window = Pieces.four(p + 37);
-            (f.bond, p) = Pieces.amount(p + 41);
+            (f.bond, p) = Pieces.amountOf(p + 41);
             f.silent = Pieces.one(p);
             p += 2 + 32 * Pieces.one(p + 1);
             f.asks = Pieces.one(p);

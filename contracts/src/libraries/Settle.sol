@@ -92,7 +92,7 @@ library Settle {
             uint256 p = c.pots + 1;
             for (uint256 i = Pieces.one(c.pots); i != 0; --i) {
                 if (joined & 1 != 0) {
-                    (uint256 amount,) = Pieces.amount(p + 3);
+                    (uint256 amount,) = Pieces.amountOf(p + 3);
                     c.amounts[Pieces.one(p + 2) - Pieces.TABLE] += amount;
                 }
                 joined >>= 1;
@@ -191,7 +191,7 @@ library Settle {
         for (uint256 i = Pieces.one(c.pots); i != 0; --i) {
             uint256 depositor = Pieces.one(p + 2);
             if (depositor >= Pieces.TABLE) known |= 1 << (depositor - Pieces.TABLE);
-            (uint256 amount, uint256 rules) = Pieces.amount(p + 3);
+            (uint256 amount, uint256 rules) = Pieces.amountOf(p + 3);
             (uint256 kind,) = _rule(rules + 2 + Pieces.one(rules + 1), said.outcome, false);
             if (kind == 4 && said.total > amount) return false;
             p += 2 + Pieces.two(p);
@@ -226,7 +226,7 @@ library Settle {
             bytes32 first;
             bytes calldata data;
             (first,, data, spot) = History.whole(history, spot);
-            enter(c, first, data);
+            enter(c, first, uint8(first[0]) == VERDICT ? data : data[:0]);
         }
     }
 
@@ -387,7 +387,7 @@ library Settle {
             holder = _place(c, c.challengers[fee - 1]);
         }
         uint256 left;
-        (left, p) = Pieces.amount(p + 1);
+        (left, p) = Pieces.amountOf(p + 1);
         uint256 residual = Pieces.one(p);
         p += 2 + Pieces.one(p + 1);
         (uint256 kind, uint256 rule) = _rule(p, c.results[c.last].outcome, _blocked(c, holder));
@@ -452,7 +452,7 @@ library Settle {
             if (kind == 2) {
                 if (i < values.length) part = values[i];
             } else {
-                (part, numbers) = Pieces.amount(numbers);
+                (part, numbers) = Pieces.amountOf(numbers);
                 if (kind == 1) part = amount * part / sum;
             }
             if (part > left) part = left;
@@ -466,7 +466,7 @@ library Settle {
     function _sum(uint256 p, uint256 n) private pure returns (uint256 sum) {
         for (; n != 0; --n) {
             uint256 number;
-            (number, p) = Pieces.amount(p);
+            (number, p) = Pieces.amountOf(p);
             sum += number;
         }
     }

@@ -7,17 +7,18 @@ import {TermsLib} from "./TermsLib.sol";
 /// @title What policies share: finding a voice, counting equal ones, reading padded bytes
 library Voices {
     /// @notice The submission of an account to an ask (in slot 0), or no entry.
+    /// @dev There is one at most. Policies ask for those of the last asks, so the search begins at the end.
     function find(Entry[] calldata history, uint8 rung, uint256 ask, address account)
         internal
         pure
         returns (bool, uint256)
     {
-        for (uint256 i; i < history.length; ++i) {
-            Entry calldata entry = history[i];
+        for (uint256 i = history.length; i != 0; --i) {
+            Entry calldata entry = history[i - 1];
             if (
-                entry.kind == SUBMISSION && entry.rung == rung && entry.ask == ask && entry.by == account
+                entry.by == account && entry.kind == SUBMISSION && entry.rung == rung && entry.ask == ask
                     && entry.slot == 0
-            ) return (true, i);
+            ) return (true, i - 1);
         }
         return (false, 0);
     }

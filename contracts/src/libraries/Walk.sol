@@ -49,7 +49,7 @@ library Walk {
         unchecked {
             uint256 p = r.spot + 2;
             depositor = Pieces.account(Pieces.one(p), r.table);
-            (amount,) = Pieces.amount(p + 1);
+            (amount,) = Pieces.amountOf(p + 1);
             skip(r, 1);
         }
     }

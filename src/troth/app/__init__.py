@@ -9,6 +9,7 @@
         log/            the claims issued and received
         blocks/         bytes by CID
         wraps/          data keys wrapped to this party or by it, deletable
+        wallet/         credentials, their identities and what was shown (troth.app.wallet)
         contracts.json  addresses of the contracts this workspace uses
         outbox.sqlite   the acts asked for on chains, and every transaction signed for them
         deals-*.sqlite  an index of a Book, made again from the chain when deleted
@@ -251,7 +252,7 @@ class Troth(Swapping):
 
     def _take_in(self, parcel: Parcel) -> tuple[bytes, ...]:
         """Check everything, then keep everything; each piece is whole, and keeping it again is a no-op."""
-        with self._turn():
+        with self.in_turn():
             self._learn_rotations()  # another process may have taken some in
             checked = check(parcel, self.keybook, self._met, lambda claim: self.log.find(claim) is not None,
                             self.ask_guardians)

@@ -16,6 +16,7 @@ from troth.formats.certificates import leaf_key
 from troth.formats.foreign import ForeignEnvelope, ForeignKey, read_object
 from troth.formats.inventory import INVENTORY, Inventory
 from troth.formats.links import DOCUMENT, LINK, Link, subjects_of
+from troth.formats.tree import digest, reading
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -41,14 +42,41 @@ def export(party: Troth, target: bytes, format_: str) -> bytes:
         return party.envelope(target).to_bytes()
     if format_ not in WRITERS:
         raise Misuse("no such format", expected=", ".join(FORMATS), actual=format_)
-    facts = lineage.read(party.trace(target))
+    return _written(lineage.read(party.trace(target)), format_)
+
+
+def export_bundle(path: Path, format_: str) -> bytes:
+    """A bundle's target and what it rests on in one of ``WRITERS``: the same bytes as from the workspace it came from.
+
+    The bundle is checked with itself (steps 1 to 7), so what is written is what was signed; whether to believe the
+    issuers is ``verify``'s answer. Later erasures and withdrawals are not in a bundle, and not seen.
+    Raises as ``export`` does, and Refuted, Undecidable or BadInput for the bundle.
+    """
+    if format_ not in WRITERS:
+        raise Misuse("a bundle is written as a document", expected=", ".join(WRITERS), actual=format_)
+    # Imported here: only this one reads bundles.
+    from troth.ledger.bundle import BundleReader
+    from troth.verify.inside import Inside
+    from troth.verify.trace import trace
+
+    with reading(path), path.open("rb") as file:
+        inside = Inside(BundleReader(file), {})
+        inside.run()
+        return _written(lineage.read(trace(inside.view, inside.view.target, ())), format_)
+
+
+def _written(facts: lineage.Facts, format_: str) -> bytes:
     written: bytes = import_module(f"troth.formats.{format_}").write(facts)
     return written
 
 
 def check_export(party: Troth, target: bytes, format_: str, data: bytes) -> None:
     """That a document is what these claims say in this format. Raises Refuted where a byte differs."""
-    expected = export(party, target, format_)
+    check_document(data, export(party, target, format_))
+
+
+def check_document(data: bytes, expected: bytes) -> None:
+    """That a document is what the claims say, which is ``expected``. Raises Refuted where a byte differs."""
     if data != expected:
         line = next((number for number, (one, other) in enumerate(zip(
             data.splitlines(), expected.splitlines(), strict=False), 1) if one != other), None)
@@ -158,9 +186,6 @@ def check_signed(data: bytes, *, key: ForeignKey | None = None, roots: Sequence[
         raise BadInput("no certificate came with it", expected="a certificate chain", do="Name the public key.")
     envelope.signed_by(signer)
     if file is not None:
-        # Imported here: only this one asks the disk.
-        from troth.formats.tree import digest
-
         found = digest(file).digest.hex()
         said = [one.get("sha256") for _, one in envelope.statement().subjects]
         if found not in said:
@@ -189,29 +214,32 @@ def import_inventories(party: Troth, found: Sequence[Inventory]) -> tuple[bytes,
 
     They must come in an order in which outputs come before they are used: ``in_order`` gives one.
     """
-    made: dict[bytes, bytes] = {}
+    made: dict[str, bytes] = {}
     claims = []
     for one in found:
-        inputs = dict.fromkeys(made[held.digest] for held in one.files if held.use == "input" and held.digest in made)
+        inputs = dict.fromkeys(made[name] for name in _names(one, "input") if name in made)
         claim = party.attest(INVENTORY, one.subjects(), one.body(), refs=[Ref("input", earlier) for earlier in inputs])
-        made |= {held.digest: claim for held in one.files if held.use == "output"}
+        made |= dict.fromkeys(_names(one, "output"), claim)
         claims.append(claim)
     return tuple(claims)
 
 
 def in_order(found: Sequence[Inventory]) -> tuple[Inventory, ...]:
-    """Inventories so that what makes a file comes before what uses it. Raises BadInput for a circle."""
-    left, done, ordered = list(found), set[bytes](), list[Inventory]()
-    outputs = {held.digest for one in found for held in one.files if held.use == "output"}
+    """Inventories so that what makes a file comes before what uses it, by their names. Raises BadInput for a circle."""
+    left, done, ordered = list(found), set[str](), list[Inventory]()
+    outputs = {name for one in found for name in _names(one, "output")}
     while left:
-        ready = [one for one in left if not {held.digest for held in one.files if held.use == "input"
-                                             and held.digest in outputs} - done]
+        ready = [one for one in left if not (set(_names(one, "input")) & outputs) - done]
         if not ready:
             raise BadInput("stages that use each other's outputs in a circle", actual=[one.name for one in left])
         ordered += ready
-        done |= {held.digest for one in ready for held in one.files if held.use == "output"}
+        done |= {name for one in ready for name in _names(one, "output")}
         left = [one for one in left if one not in ready]
     return tuple(ordered)
+
+
+def _names(one: Inventory, use: str) -> list[str]:
+    return [held.name for held in one.files if held.use == use]
 
 
 def facts_json(party: Troth, target: bytes) -> dict[str, Any]:

@@ -44,15 +44,18 @@ _ALWAYS = ("name", "chain", "exchange")
 class Settings:
     """What ``troth.toml`` says; an environment variable ``TROTH_<SECTION>_<NAME>`` overrides each.
 
-    name: how this party is shown. chain: URL of the chain. exchange: the folder that parcels pass through. id: the
-    chain's id, where it must be a certain one or a chain made here shall have it. max_fee: the most wei per gas to
-    sign for. finality: how many blocks make a block final; empty takes the node's word. outage: seconds that every
-    period of a deal must outlast; empty takes what is known of the chain. other: URL of a second chain, for swaps.
-    index: where the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
-    did_allow: hosts that identifiers may lead to although they are on this machine or in a private network, by
-    spaces. did_ethr: the chains that ``did:ethr`` is read from, ``ID=URL`` or ``ID=URL@0xREGISTRY``, by spaces.
-    relay_gas: the most gas to pay for one request of another's; empty takes what fits a transaction. packages: the
-    folder whose ``node_modules`` hold Semaphore.
+    - name: how this party is shown.
+    - chain: URL of the chain. id: its id, where it must be a certain one or a chain made here shall have it.
+    - exchange: the folder that parcels pass through.
+    - max_fee: the most wei per gas to sign for.
+    - finality: how many blocks make a block final; empty takes the node's word.
+    - outage: seconds that every period of a deal must outlast; empty takes what is known of the chain.
+    - other: URL of a second chain, for swaps.
+    - index: where the index of deals lies, a path or ``postgresql://…``; empty for a file in the workspace.
+    - did_allow: hosts, by spaces, that identifiers may lead to although they are here or in a private network.
+    - did_ethr: the chains that ``did:ethr`` is read from, ``ID=URL`` or ``ID=URL@0xREGISTRY``, by spaces.
+    - relay_gas: the most gas to pay for one request of another's; empty takes what fits a transaction.
+    - packages: the folder whose ``node_modules`` hold Semaphore.
     """
 
     name: str = "me"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,12 +26,14 @@ Key = Annotated[Path | None, typer.Option("--key", help="The signer's public key
 Root = Annotated[Path | None, typer.Option("--root", help="Certificates that the signer's must lead to, PEM.")]
 
 
+Format = Annotated[str, typer.Argument(metavar="FORMAT", help="dsse, oms, cyclonedx, spdx, croissant, prov or card.")]
+Target = Annotated[str, typer.Argument(help="A claim; or a bundle's file, FILE.troth, which needs no workspace.")]
+BUNDLE = ".troth"
+
+
 @app.command()
-def export(format_: Annotated[str, typer.Argument(metavar="FORMAT", help="dsse, oms, cyclonedx, spdx, croissant, prov "
-                                                                        "or card.")],
-           target: Annotated[str, typer.Argument(help="A claim.")],
-           output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the document goes.")] = None,
-           check: Annotated[Path | None, typer.Option("--check", help="Compare this document instead.")] = None,
+def export(format_: Format, target: Target,
+           output: Annotated[Path, typer.Option("-o", "--output", help="Where the document goes.")],
            model: Annotated[Path | None, typer.Option("--model", help="oms: the model's directory.")] = None,
            signer: Annotated[Path | None, typer.Option("--signer", help="oms: a private key in PEM, of your own; its "
                                                        "passphrase from TROTH_SIGNER_PASSPHRASE.")] = None,
@@ -39,39 +43,63 @@ def export(format_: Annotated[str, typer.Argument(metavar="FORMAT", help="dsse, 
     """Write a claim and what it rests on in another format, each sentence with the claim that says it."""
     from troth.app import formats  # start-up time, as in main
 
-    if (output is None) == (check is None):
-        raise Misuse("say where the document goes, or which one to compare", expected="-o FILE or --check FILE")
-    if format_ != formats.OMS and (model is not None or signer is not None):
-        raise Misuse("--model and --signer belong to oms", actual=format_)
-    if public is not None and format_ not in (formats.OMS, formats.DSSE):
-        raise Misuse("--public belongs to dsse and oms", actual=format_)
+    _check_words(format_, model, signer, public)
+    if target.endswith(BUNDLE):
+        data = formats.export_bundle(Path(target), format_)
+        write_file(output, data)
+        show({"output": str(output), "format": format_, "bytes": len(data)}, as_json)
+        return
     with workspace(home) as party:
         claim = claim_id(target)
-        if check is not None:
-            if format_ == formats.OMS:
-                raise Misuse("a model's signature is checked by its key", do="Use: troth check FILE --key PEM")
-            formats.check_export(party, claim, format_, read_file(check))
-            show({"document": str(check), "format": format_, "unchanged": True}, as_json)
-            return
-        assert output is not None  # one of the two, as above
-        if format_ == formats.OMS:
-            if model is None:
-                raise Misuse("a model's signature is over its directory", expected="--model DIR")
+        if model is not None:
             said, pem = _sign_model(party, claim, model, output, signer)
-            _write_key(public, pem, model)
-            show(said, as_json)
-            return
-        data = formats.export(party, claim, format_)
-        said = {"output": str(output), "format": format_, "bytes": len(data)}
-        if format_ == formats.DSSE:
-            method, pem = formats.classical_key(party, party.envelope(claim))
-            said |= {"keyid": method, "public_key": pem.decode()}
-            _write_key(public, pem, None)
+            text: Callable[[], str] | None = None
         else:
-            said |= formats.facts_json(party, claim)
-        write_file(output, data)
-        show(said, as_json, lambda: "\n".join(
-            [f"{output}: {len(data)} bytes", *(f"missing: {line}" for line in said.get("missing", ()))]))
+            data = formats.export(party, claim, format_)
+            said = {"output": str(output), "format": format_, "bytes": len(data)}
+            if format_ == formats.DSSE:
+                method, pem = formats.classical_key(party, party.envelope(claim))
+                said |= {"keyid": method, "public_key": pem.decode()}
+            else:
+                said |= formats.facts_json(party, claim)
+            write_file(output, data)
+            lines = [f"{output}: {len(data)} bytes", *(f"missing: {line}" for line in said.get("missing", ()))]
+            text = functools.partial("\n".join, lines)
+        if public is not None:
+            write_file(public, pem)
+        show(said, as_json, text)
+
+
+def _check_words(format_: str, model: Path | None, signer: Path | None, public: Path | None) -> None:
+    """Raises Misuse for options that do not go together; nothing was done yet."""
+    from troth.app import formats  # start-up time, as in main
+
+    if (format_ == formats.OMS) != (model is not None) or (signer is not None and model is None):
+        raise Misuse("--model and --signer belong to oms, which is over a directory", expected="oms with --model DIR",
+                     actual=format_)
+    if public is None:
+        return
+    if format_ not in (formats.OMS, formats.DSSE):
+        raise Misuse("--public belongs to dsse and oms", actual=format_)
+    if model is not None and public.resolve().is_relative_to(model.resolve()):
+        raise Misuse("the public key would be a file that was not signed", actual=public,
+                     do="Put it beside the model's directory.")
+
+
+@app.command()
+def compare(format_: Format, target: Target, document: Annotated[Path, typer.Argument(help="What export wrote.")],
+            home: Where = None, as_json: Json = False) -> None:
+    """Whether a document is, byte for byte, what these claims say in this format today."""
+    from troth.app import formats  # start-up time, as in main
+
+    if format_ == formats.OMS:
+        raise Misuse("a model's signature is checked by its key", do="Use: troth check FILE --key PEM --model DIR")
+    if target.endswith(BUNDLE):
+        formats.check_document(read_file(document), formats.export_bundle(Path(target), format_))
+    else:
+        with workspace(home) as party:
+            formats.check_export(party, claim_id(target), format_, read_file(document))
+    show({"document": str(document), "format": format_, "unchanged": True}, as_json)
 
 
 @app.command()
@@ -168,16 +196,6 @@ def _sign_model(party: Troth, claim: bytes, model: Path, output: Path,
     pem = found.key.pem
     return {"output": str(output), "format": formats.OMS, "files": found.files, "issuer": found.key.name,
             "link": found.link.hex(), "public_key": pem.decode()}, pem
-
-
-def _write_key(path: Path | None, pem: bytes, model: Path | None) -> None:
-    """Raises Misuse for a place inside the model's directory, which was signed without it."""
-    if path is None:
-        return
-    if model is not None and path.resolve().is_relative_to(model.resolve()):
-        raise Misuse("the public key would be a file that was not signed", actual=path,
-                     do="Put it beside the model's directory.")
-    write_file(path, pem)
 
 
 def _signer(pem: bytes) -> tuple[EllipticCurvePrivateKey, list[Certificate]]:

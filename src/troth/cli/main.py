@@ -18,9 +18,11 @@ from troth.cli import (  # noqa: F401  (their commands)
     consent,
     content,
     credential,
+    device,
     dids,
     formats,
     guardians,
+    hardware,
     identity,
     mandate,
     payouts,
@@ -276,12 +278,15 @@ def deal_list(status: Annotated[str | None, typer.Option("--status", help="fundi
 
 @deal_app.command("show")
 def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
-    """Where a deal stands, as of the chain's last block."""
-    from troth.cli.deals import Catching, page, whole  # start-up time, as above
+    """Where a deal stands, as of the chain's last block; and which consents that it rests on were withdrawn."""
+    from troth.app.consents import withdrawn_under  # start-up time, as above
+    from troth.cli.deals import Catching, page, whole
 
     with workspace(home) as party:
         as_of, found = party.deal(claim_id(deal), offline=offline, progress=Catching())
-        show(whole(as_of, found), as_json, lambda: page(as_of, found))
+        gone = withdrawn_under(party, found.id, [entry.claim for entry in found.state.history if entry.claim])
+        show(whole(as_of, found) | {"withdrawn_consents": gone}, as_json,
+             lambda: "\n".join([page(as_of, found), *(f"consent withdrawn: {one}" for one in gone)]))
 
 
 @chain_app.command("status")

@@ -13,7 +13,7 @@ Rules that keep an honest side from losing both legs, whatever the other does:
    of fees can be outlived: a secret that was broadcast is public even if no block takes it. What could not be
    broadcast by then never is.
 3. The taker reveals as soon as it reads the secret, final or not: what is public stays public.
-4. Revealing and judging are one act, so nobody can hold back the verdict.
+4. Revealing, judging and paying are one act, so nobody can hold back the verdict or the money.
 
 What it does not give: a price. Between the deposits the maker may watch the market and stay silent (a free option for
 the time its reveal is open); the taker's money is then locked until the deadline and comes back.
@@ -50,7 +50,7 @@ from troth.verify.policies.preimage import SECRET, hash_lock
 VERSION = 1
 POT, REVEAL = "leg", "preimage"
 VERDICT_PERIOD = 1
-"""Seconds. Revealing and judging are one act, so nobody needs more; a refund waits for it."""
+"""Seconds. A reveal is judged in its own act, so nobody needs more; a refund waits for it."""
 NO_BONDS = keccak256(b"troth swap: a deal of one rung has no bonds")[12:]
 """``wrong_bonds`` of a deal that nobody can challenge."""
 
@@ -244,12 +244,12 @@ class Place:
             self.side.book.join(self.leg.giver, self.deal, 0)
 
     def reveal(self, secret: bytes, not_after: int) -> None:
-        """Show the secret and have it judged, both or neither, sent by ``not_after`` or not at all.
+        """Show the secret, have it judged and be paid, all or nothing, sent by ``not_after`` or not at all.
 
         Raises Pending where it was not sent in time: the next step decides anew.
         """
         try:
-            self.side.until(not_after).submit_and_judge(self.leg.getter, self.deal, 0, 0, self.lock, secret)
+            self.side.until(not_after).submit_and_close(self.leg.getter, self.deal, 0, 0, self.lock, secret)
         except Expired as late:
             raise Pending(f"the secret was not revealed in time: {late.message}", do="Step again.") from late
 
@@ -296,7 +296,8 @@ class Maker:
         self.first, self.second = Place.of(swap.first, swap.lock, first), Place.of(swap.second, swap.lock, second)
 
     def step(self) -> str:
-        """One act: "deposited", "revealed", "paid", "refunded"; "done" where nothing is left to do.
+        """One act: "deposited", "revealed" (and paid), "refunded"; "done" where nothing is left to do. "paid" closes a
+        deal whose secret was shown by other means.
 
         Raises Pending while it must wait, Misuse where depositing would not be safe.
         """
@@ -311,7 +312,7 @@ class Maker:
             return self.first.back(self.swap.first.giver)
         if theirs.status == "running" and self.second.shown(theirs) is None:
             return self._reveal(mine, theirs)
-        if theirs.status == "running":
+        if theirs.status == "running":  # shown by hand, and not closed
             self.second.side.book.close(self.swap.second.getter, self.second.deal)
             return "paid"
         # Paid or given up: what the taker leaves unclaimed on the first chain comes back.
@@ -341,7 +342,8 @@ class Taker:
         self.first, self.second = Place.of(swap.first, swap.lock, first), Place.of(swap.second, swap.lock, second)
 
     def step(self) -> str:
-        """One act: "deposited", "revealed", "paid", "refunded"; "done" where nothing is left to do.
+        """One act: "deposited", "revealed" (and paid), "refunded"; "done" where nothing is left to do. "paid" closes a
+        deal whose secret was shown by other means.
 
         Raises Pending while it must wait, Misuse where depositing would not be safe, Refuted for an offer that lapsed.
         """
@@ -356,6 +358,7 @@ class Taker:
                                   expected=f"before {self.first.deadline(theirs)}", actual=self.first.side.now())
                 self.first.reveal(secret, self.first.deadline(theirs) - 1)
                 return "revealed"
+            # Shown by hand, and not closed.
             self.first.side.book.close(self.swap.first.getter, self.first.deal)
             return "paid"
         # Paid on the second chain, the maker keeps it; a reveal that no block kept leaves this deposit to come back.

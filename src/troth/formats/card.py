@@ -34,7 +34,7 @@ class _Card:
         body = list(self._body())
         yield from ("---", *self._metadata(), "---", "", f"# {_plain(facts.name)}", "")
         if facts.graph.stale:
-            yield "**Stale**: data that this model rests on was erased by its owner.\n"
+            yield "**Stale**: data that this model rests on was erased by its owner, or a consent to it withdrawn.\n"
         yield from body
         yield from ("", "## Missing", "", "No claim says these, so neither does this card.", "")
         yield from (f"- {_plain(field)}: {_plain(why)}" for field, why in facts.missing)

@@ -198,6 +198,8 @@ class _Reader:
             if one.erased:
                 yield f"data of {one.claim.hex()}", "erased by its owner; what rests on it is stale"
         for node in self._graph.nodes:
+            if node.withdrawn:
+                yield f"consent of {node.id.hex()}", "withdrawn by whoever gave it; what rests on it is stale"
             if node.statement is None:
                 yield f"claim {node.id.hex()}", "referred to, but not here"
 

@@ -27,13 +27,15 @@ class _Document:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
+        self._here = dict(facts.statements())
+        self._stale = {node.id for node in facts.graph.nodes if node.stale}
         self._records: dict[str, dict[str, Any]] = {}
         self._count = 0
 
     def json(self) -> dict[str, Any]:
-        for claim, statement in self._facts.statements():
+        for claim, statement in self._here.items():
             self._claim(claim, statement)
-        for claim, statement in self._facts.statements():
+        for claim, statement in self._here.items():
             self._relations(claim, statement)
         target = self._records["entity"][_entity(self._facts.target)]
         target["troth:missing"] = [f"{field}: {why}" for field, why in self._facts.missing]
@@ -44,10 +46,9 @@ class _Document:
         return {"prefix": PREFIX, **self._records}
 
     def _claim(self, claim: bytes, statement: Statement) -> None:
-        stale = {node.id: node.stale for node in self._facts.graph.nodes}[claim]
         self._add("entity", _entity(claim), {
             "prov:type": {"$": f"troth:{statement.kind}", "type": "prov:QUALIFIED_NAME"},
-            "prov:label": f"claim {statement.kind}", "troth:claim": urn(claim), "troth:stale": stale,
+            "prov:label": f"claim {statement.kind}", "troth:claim": urn(claim), "troth:stale": claim in self._stale,
             "troth:issued_at": {"$": when(statement.issued_at), "type": "xsd:dateTime"}})
         self._add("agent", statement.issuer, {"prov:label": statement.issuer})
         for subject in statement.subjects:
@@ -56,7 +57,6 @@ class _Document:
                     "prov:label": subject.name, "troth:sha256": subject.digests["sha256"], "troth:claim": urn(claim)})
 
     def _relations(self, claim: bytes, statement: Statement) -> None:
-        here = dict(self._facts.statements())
         self._relate("wasAttributedTo", claim, {"prov:entity": _entity(claim), "prov:agent": statement.issuer})
         for subject in statement.subjects:
             if "sha256" in subject.digests:
@@ -64,7 +64,7 @@ class _Document:
                     "prov:influencee": _entity(claim), "prov:influencer": _artefact(subject.digests["sha256"]),
                     "troth:role": "subject"})
         for ref in statement.refs:
-            if ref.claim in here:
+            if ref.claim in self._here:
                 self._relate("wasDerivedFrom", claim, {"prov:generatedEntity": _entity(claim),
                                                        "prov:usedEntity": _entity(ref.claim), "troth:role": ref.role})
         if statement.kind == RUN:

@@ -30,12 +30,13 @@ class _Document:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._base = urn(facts.target) + "#"
+        self._here = dict(facts.statements())
         self._annotations: list[dict[str, Any]] = []
 
     def json(self) -> dict[str, Any]:
         facts = self._facts
         issuers = {one.issuer: f"{self._base}agent-{number}" for number, one in enumerate(
-            {one.issuer: one for _, one in facts.statements()}.values())}
+            {one.issuer: one for one in self._here.values()}.values())}
         agents = [self._element("Agent", did_id, did, externalIdentifier=[_identifier(did, "decentralised identifier")])
                   for did, did_id in issuers.items()]
         target = self._target(issuers)
@@ -103,8 +104,7 @@ class _Document:
             self._annotate(f"{self._base}target", field, f"missing: {why}", None)
 
     def _annotate(self, subject: str, field: str, value: str, claim: bytes | None) -> None:
-        statements = dict(self._facts.statements())
-        rests = "rests on no claim" if claim is None else f"rests on {urn(claim)} ({_who(statements[claim])})"
+        rests = "rests on no claim" if claim is None else f"rests on {urn(claim)} ({_who(self._here[claim])})"
         self._annotations.append(self._element(
             "Annotation", f"{self._base}annotation-{len(self._annotations)}", field, annotationType="other",
             subject=subject, statement=f"{field}: {value}; {rests}"))

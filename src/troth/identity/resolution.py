@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
 
@@ -125,6 +126,24 @@ def parts(did: str) -> tuple[str, str]:
         raise BadInput("not a DID", expected="did:METHOD:ID alone (a fragment, path or query is not part of it)",
                        actual=did[:80])
     return found[1], found[2]
+
+
+def read_url(text: str) -> tuple[str, When]:
+    """(DID, version) of a DID, or of a DID URL that asks for a version: ``?versionId=…`` or ``?versionTime=…``.
+
+    Raises BadInput for any other query, and for a path or a fragment: they name something inside or beside a document.
+    """
+    did, question, query = text.partition("?")
+    parts(did)
+    if not question:
+        return did, NEWEST
+    name, _, value = query.partition("=")
+    if name == "versionId" and value and "&" not in value:
+        return did, When(unquote(value))
+    if name == "versionTime":
+        return did, When(time=int(read_time(unquote(value)).timestamp()))
+    raise BadInput("a DID URL that asks for something else", expected="?versionId=… or ?versionTime=… alone",
+                   actual=query[:80])
 
 
 def code(error: TrothError) -> str:
