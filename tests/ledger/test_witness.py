@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -197,6 +199,36 @@ def test_what_it_remembers_is_on_the_disk_before_it_signs(witness: Witness, tmp_
     with pytest.raises(Conflict):
         again.add_checkpoint(asked(log_of(10, "other"), 0))
     again.add_checkpoint(Asked(10, (), log_of(10).note()).to_bytes())
+
+
+COSIGNER = """
+import sys
+sys.path[:0] = [{tests!r}, {source!r}]
+from pathlib import Path
+from test_witness import LOG_SIGNER, NOW, SIGNER, asked, log_of
+from troth.ledger.witness import Witness
+witness, log = Witness(Path({directory!r}), SIGNER, lambda: NOW), log_of(5_000)
+for size in range(1, 5_000):
+    witness.add_checkpoint(asked(log, size - 1, size))
+    print(size, flush=True)
+"""
+
+
+@pytest.mark.parametrize("count", [1, 20, 60])
+def test_a_killed_witness_stands_by_all_it_signed(witness: Witness, count: int) -> None:
+    script = COSIGNER.format(tests=str(Path(__file__).parent), source=str(Path(__file__).parents[2] / "src"),
+                             directory=str(witness.directory))
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = [int(process.stdout.readline()) for _ in range(count)]
+        process.kill()
+        said += map(int, process.stdout.read().split())
+    seen = witness.seen(KEY)
+    assert said[-1] <= seen.size <= said[-1] + 1  # killed between writing and saying, at most
+    assert seen.root == View(log_of(5_000), log_of(5_000).checkpoint).root(seen.size)
+    with pytest.raises(Conflict):
+        witness.add_checkpoint(asked(log_of(30, "other"), 0, 30))
+    witness.add_checkpoint(asked(log_of(5_000), seen.size))
 
 
 def test_a_log_is_known_under_one_key(witness: Witness) -> None:
