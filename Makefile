@@ -7,7 +7,7 @@ ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants interop bench study docs \
-        clean chromium postgres
+        clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -52,6 +52,9 @@ chromium:                   ## Debian's browser, for the report's own verifier
 postgres:                   ## Debian's server, for the index at scale; the tests start one of their own and no other
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
 
+softhsm:                    ## Debian's token in software, for keys in hardware; the tests make one of their own
+	@ls /usr/lib/softhsm/libsofthsm2.so >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends softhsm2 >/dev/null; }
+
 lint: $(VENV)/dev
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/mypy
@@ -60,7 +63,7 @@ lint: $(VENV)/dev
 contracts: contracts/node_modules tests/tools/node_modules   ## compile the contracts; the artefacts are shipped in the package
 	cd contracts && node compile.mjs
 
-test: $(VENV)/dev build/slither-venv contracts/node_modules tests/tools/node_modules chromium postgres lint   ## everything that must hold, under fifteen minutes on two cores
+test: $(VENV)/dev build/slither-venv contracts/node_modules tests/tools/node_modules chromium postgres softhsm lint   ## everything that must hold, under fifteen minutes on two cores
 	cd contracts && node compile.mjs --check
 	$(BIN)/python -m tests.proofs slither
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)

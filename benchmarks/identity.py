@@ -17,7 +17,6 @@ from troth.identity.ethr import ATTRIBUTE, Change, EthrDid, fold
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.keydids import KeyMethod, LongPeerMethod, PkhMethod, read_any_key
 from troth.identity.keys import Ed25519KeyPair, Ed25519PublicKey, MlDsa65KeyPair, Secp256k1KeyPair
-from troth.identity.multibase import multibase_base58
 from troth.identity.web import WebMethod
 from troth.identity.webvh import WebvhLog, WebvhMethod, Witnesses
 
@@ -81,7 +80,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     own = pair.public
     raw = {"Ed25519 check": rate(lambda: own.verify(message, signature), seconds),
            "Ed25519 load and check": rate(lambda: Ed25519PublicKey(own.raw).verify(message, signature), seconds)}
-    ml_dsa = "did:key:" + multibase_base58(MlDsa65KeyPair(SEED).public.multikey)
+    ml_dsa = key_did(MlDsa65KeyPair(SEED).public)
     long = peer4(HybridIdentity.create().genesis)[1]
     account = ChainAccount(1, Secp256k1KeyPair(SEED).public.account).did
     web = "did:web:example.com"

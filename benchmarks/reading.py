@@ -198,7 +198,7 @@ def fork(store: Store) -> float:
 
 def run(quick: bool = False) -> dict[str, Any]:
     """All figures. quick: 14,000 events; else 210,000."""
-    count, sample = (14_000, 1_400) if quick else (210_000, 7_000)
+    count, sample = (14_000, 7_000) if quick else (210_000, 14_000)
     served = Served(count)
     here, there = multiprocessing.Pipe()
     node = multiprocessing.get_context("fork").Process(target=serve, args=(served, there), daemon=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from troth.app import Troth, consents
 from troth.core.claims import Ref, Statement, Subject
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.verdicts import Outcome
+from troth.flows.round import list_records
+from troth.learn.data import Part
 from troth.verify.consents import Consent, check_consents
 from troth.verify.trace import CONSENT, WITHDRAWAL, trace
 from troth.web.graph import trace_page
@@ -65,6 +68,11 @@ def test_a_withdrawal_reaches_every_claim_and_deal_that_rests_on_it(two: tuple[T
     assert consents.rests(clinic, opening.consent) == {
         "claims": [f"listing {listing.hex()}", f"update {update.hex()}"], "deals": [DEAL.hex()]}
     assert consents.withdraw(person, opening.consent)[0] == withdrawal
+    gone = [opening.consent.hex()]
+    assert consents.withdrawn_under(clinic, DEAL, []) == gone
+    assert consents.withdrawn_under(clinic, bytes(32), [update]) == gone  # submitted on chain without naming the deal
+    assert consents.withdrawn_under(clinic, bytes(32), [bytes(32)]) == []
+    assert consents.withdrawn_under(person, DEAL, []) == []
 
 
 def test_nobody_else_can_withdraw(two: tuple[Troth, Troth, consents.Opening]) -> None:
@@ -103,6 +111,15 @@ def test_what_is_not_here_is_undecidable(two: tuple[Troth, Troth, consents.Openi
     assert consents.check(clinic, listing).outcome is Outcome.UNDECIDABLE
     alone = clinic.attest("listing", [Subject("records", {"sha256": "11" * 32})], {"rows": 1})
     assert consents.check(clinic, alone).outcome is Outcome.UNDECIDABLE
+
+
+def test_a_rounds_listing_carries_its_consents(two: tuple[Troth, Troth, consents.Opening]) -> None:
+    _, clinic, opening = two
+    part = Part(np.zeros((3, 30), np.int64), np.zeros(3, np.int64))
+    sealing = clinic.seal_records(part.to_bytes(), [b"a", b"b", b"c"])
+    listing = list_records(clinic, part, sealing.commitment, sealing.evidence, [opening.consent])
+    assert clinic.statement(listing).all_refs(CONSENT) == (opening.consent,)
+    assert consents.check(clinic, listing).outcome is Outcome.UPHELD
 
 
 # Rules, on statements alone

@@ -146,3 +146,14 @@ def test_a_server_that_shows_an_older_log(make: Callable[[str], Troth], tmp_path
     made.write(root)
     with pytest.raises(Refuted, match="older log"):
         resolve(made.did, root, party.root)
+
+
+def test_an_identity_that_ended_is_published_no_more(make: Callable[[str], Troth]) -> None:
+    party = make("org")
+    made = publishing.begin(party, "example.com", SECRET, cost=MIN_COST)
+    party.identity = party.identity.end(party.clock.now())[0]
+    for act in (lambda: publishing.begin(party, "example.net", SECRET, cost=MIN_COST),
+                lambda: publishing.change(party, made.did, SECRET, cost=MIN_COST)):
+        with pytest.raises(Refuted, match="was ended"):
+            act()
+    assert b"deactivated" in publishing.end(party, made.did, SECRET).log

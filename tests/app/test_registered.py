@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from troth.app import Settings, Troth, file_subject
+from troth.app.resolving import resolve_for
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.identity.keystore import MIN_COST
+from troth.identity.resolution import When
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.deploy import Contracts
@@ -114,3 +116,24 @@ def test_contracts_without_registries(pair: tuple[Troth, Troth]) -> None:
     for act in (bob.register, bob.register_log, lambda: bob.records_of(alice.did)):
         with pytest.raises(BadInput, match="no such contract"):
             act()
+
+
+def test_a_hybrid_identity_is_resolved_as_of_a_time(pair: tuple[Troth, Troth]) -> None:
+    """Bob resolves Alice by the registry's times; without her later documents he is told so, not given old keys."""
+    alice, bob = pair
+    (first,) = bob.records_of(alice.did)
+    clock = alice.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(100)
+    changed, rotation = alice.identity.rotate(1)
+    publish(alice.identities, alice.sender, changed)
+    later = bob.records_of(alice.did)[1]
+    assert resolve_for(bob, alice.did, When(time=first.time)).metadata["versionId"] == "0"
+    with pytest.raises(Undecidable):
+        resolve_for(bob, alice.did, When(time=later.time))
+    bob.keybook.learn_rotation(rotation)
+    found = [resolve_for(bob, alice.did, When(time=time)).metadata["versionId"]
+             for time in (first.time, later.time - 1, later.time)]
+    assert found == ["0", "0", "1"]
+    with pytest.raises(Undecidable):
+        resolve_for(bob, alice.did, When(time=first.time - 1))

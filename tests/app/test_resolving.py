@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ports.seen_suite import SeenSuite
 from troth.app import Troth
 from troth.app.place import Settings
 from troth.app.resolving import SEEN, SeenFiles, read_networks, resolve_for, resolvers
@@ -15,25 +16,18 @@ from troth.identity import webvh_write
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.keys import Ed25519KeyPair
 from troth.identity.resolution import NotFound, When
+from troth.identity.webvh import Seen, SeenHere
 from troth.ledger.chains.clocks import ManualClock
+from troth.ledger.fetching import HeldFiles
 
 NOW = 1_780_000_000
 PAIR = Ed25519KeyPair(bytes(32))
-
-
-class Web:
-    """``Fetch`` of one file."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def fetch(self, url: str, most: int) -> bytes:
-        return self.data
+URL = "https://example.com/.well-known/did.jsonl"
 
 
 def version(root: Path, did: str, data: bytes) -> str:
     """The version that a new process finds, with what the folder remembers."""
-    with resolvers(Settings(), root, clock=ManualClock(NOW), fetch=Web(data)) as found:
+    with resolvers(Settings(), root, clock=ManualClock(NOW), fetch=HeldFiles({URL: data})) as found:
         return str(found.resolve(did).metadata["versionId"])
 
 
@@ -51,16 +45,26 @@ def test_a_workspace_remembers_logs(tmp_path: Path) -> None:
     assert version(tmp_path / "other", did, first).startswith("1-")  # who never saw a newer one cannot know
 
 
-def test_what_another_process_saw_later_stays(tmp_path: Path) -> None:
-    seen = SeenFiles(tmp_path / SEEN)
-    assert seen.newest("Qm") is None
-    seen.saw("Qm", "3-c")
-    seen.saw("Qm", "2-b")
-    assert seen.newest("Qm") == "3-c"
-    (tmp_path / SEEN / "Qm").unlink()
-    (tmp_path / SEEN / "Qm").mkdir()
+class TestSeenFiles(SeenSuite):
+    """``SeenFiles``: each call as of another process."""
+
+    @pytest.fixture
+    def seen(self, tmp_path: Path) -> Seen:
+        return SeenFiles(tmp_path / SEEN)
+
+
+class TestSeenHere(SeenSuite):
+    """``SeenHere``."""
+
+    @pytest.fixture
+    def seen(self) -> Seen:
+        return SeenHere()
+
+
+def test_a_memory_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / SEEN / "Qm").mkdir(parents=True)
     with pytest.raises(OutsideFailed):
-        seen.newest("Qm")
+        SeenFiles(tmp_path / SEEN).newest("Qm")
 
 
 def test_hybrid_identities_by_version(make: Callable[[str], Troth]) -> None:
@@ -85,6 +89,18 @@ def test_hybrid_identities_by_version(make: Callable[[str], Troth]) -> None:
     for when, error in ((When("2"), NotFound), (When("x"), BadInput), (When(time=NOW), NotFound)):
         with pytest.raises(error):
             resolve_for(party, did, when)
+
+
+def test_a_hybrid_identity_that_ended(make: Callable[[str], Troth]) -> None:
+    party, identity = make("alice"), HybridIdentity.create()
+    did = party.keybook.learn(identity.genesis)
+    party.keybook.learn_rotation(identity.end(NOW)[1])
+    found = resolve_for(party, did)
+    assert found.document is None
+    assert found.deactivated
+    before = resolve_for(party, did, When("0"))
+    assert before.document is not None
+    assert before.deactivated
 
 
 @pytest.mark.parametrize("text", ["1", "1=", "=x", "0=x", "1=a 1=b", "one=x", "-1=x"])

@@ -46,7 +46,6 @@ def test_credentials_by_hand(tmp_path: Path) -> None:
     run("issuer", "credential", "publish", "revocation", "-o", "../list.json")
     run("verifier", "credential", "status", "../signed.json", "--list", "../list.json", status=1)
     run("verifier", "credential", "verify", "../signed.json", *believing, status=1)
-    assert "--require" in run("verifier", "credential", "verify", "../signed.json", "--require", "x", status=2)
 
 
 def test_files_made_by_others(tmp_path: Path) -> None:
@@ -91,3 +90,32 @@ def test_consents_by_hand(tmp_path: Path) -> None:
     run("clinic", *check, status=1)
     assert "1 claims" in run("clinic", "consent", "list")
     assert "withdrawn" in run("clinic", "trace", listing)
+
+
+def test_a_mandate_and_a_badge_by_hand(tmp_path: Path) -> None:
+    chain = {"TROTH_CHAIN_URL": f"embedded:{tmp_path / 'chain'}"}
+    troth("init", at=tmp_path, **chain)
+    troth("chain", "deploy", at=tmp_path, **chain)
+
+    def run(*words: str, status: int = 0) -> str:
+        return troth(*words, at=tmp_path, status=status, **chain)
+
+    own = json.loads(run("credential", "id", "--json"))["identities"][0]["short"]
+    run("credential", "mandate", own, "--account", "0x" + "11" * 20, "--scope", "purchase", "--most", "500",
+        "--until", "2090-01-01T00:00:00Z", "-o", "mandate.json")
+    run("credential", "status", "mandate.json", status=3)
+    run("credential", "publish", "revocation", "-o", "list.json")
+    covers = ("credential", "covers", "mandate.json", "--issuer", own, "--list", "list.json", "--act", "purchase")
+    assert "upheld" in run(*covers, "--amount", "500")
+    run(*covers, "--amount", "501", status=1)
+    (tmp_path / "achievement.json").write_text(json.dumps({
+        "id": "urn:uuid:1", "type": ["Achievement"], "name": "Weaver", "description": "Weaves.",
+        "criteria": {"narrative": "Wove a metre."},
+        "alignment": [{"type": ["Alignment"], "targetName": "Plain weave", "targetUrl": "https://guild.example/1.2",
+                       "targetFramework": "Guild", "targetCode": "1.2"}]}))
+    run("credential", "badge", "achievement.json", "--to", own, "--name", "The Guild", "-o", "badge.json")
+    run("credential", "receive", "badge.json")
+    run("credential", "publish", "revocation", "-o", "list.json")
+    told = run("credential", "skills", "--issuer", own, "--list", "list.json", "--html", "skills.html")
+    assert told.splitlines() == ["Guild", "  1", "    1.2 Plain weave", "      * Weaver, from The Guild: upheld"]
+    assert "1 badge at 1 skill; 1 upheld." in (tmp_path / "skills.html").read_text()

@@ -20,6 +20,9 @@ from ports.https_host import Host, running
 from troth.cli.main import main
 from troth.core.encoding import keccak256
 from troth.identity.did import peer4
+from troth.identity.integrity import MethodKey, Options, secure
+from troth.identity.keys import Ed25519KeyPair
+from troth.identity.webvh_write import multikey
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.sending import Sender
 
@@ -119,6 +122,35 @@ def test_a_did_webvh_of_ones_own(tmp_path: Path) -> None:
                                             **secret).stderr
     assert troth("did", "publish", "example.com", "-o", "www", "--threshold", "1", at=tmp_path, status=2, **secret)
     assert troth("did", "publish", "127.0.0.1", "-o", "www", at=tmp_path, status=2, **secret)
+
+
+def test_a_credential_of_an_issuer_on_the_web(tmp_path: Path, host: Host) -> None:
+    pair, other = (Ed25519KeyPair(bytes([number]) * 32) for number in (1, 2))
+    did = f"did:web:localhost%3A{host.port}"
+
+    def shows(key: Ed25519KeyPair, relation: str = "assertionMethod") -> None:
+        host.files["/.well-known/did.json"] = json.dumps({
+            "id": did, relation: ["#key"], "verificationMethod": [
+                {"id": "#key", "type": "Multikey", "controller": did, "publicKeyMultibase": multikey(key.public)}],
+        }).encode()
+
+    credential = {"@context": ["https://www.w3.org/ns/credentials/v2"], "type": ["VerifiableCredential"], "issuer": did,
+                  "credentialSubject": {"id": KEY}}
+    signed = secure(credential, [MethodKey(f"{did}#key", pair)], Options(1_700_000_000))
+    (tmp_path / "c.json").write_text(json.dumps(signed))
+    words = ("credential", "verify", "c.json", "--issuer", did)
+    online = {"SSL_CERT_FILE": str(host.authority), "TROTH_DID_ALLOW": "localhost"}
+    shows(pair)
+    assert troth(*words, "--online", at=tmp_path, **online)
+    assert host.asked
+    del host.asked[:]
+    troth(*words, at=tmp_path, status=3, **online)
+    assert not host.asked  # nobody is asked who was not said to be
+    troth(*words, "--online", at=tmp_path, status=3, SSL_CERT_FILE=str(host.authority))
+    shows(other)
+    troth(*words, "--online", at=tmp_path, status=1, **online)
+    shows(pair, "authentication")
+    troth(*words, "--online", at=tmp_path, status=1, **online)
 
 
 def test_ethr_on_a_chain_that_is_set(tmp_path: Path) -> None:

@@ -129,6 +129,11 @@ def test_served_witnessed_handed_over_and_watched(run: Run, tmp_path: Path) -> N
     run("trust", "--role", f"owner={bob['did']}", "--policy", "attested", "--witness", witness, "-o", "../t.json",
         at="alice")
     assert "seen by 1 witnesses" in run("verify", "b.troth", "--trust", "t.json", "--offline", "--json").stdout
+    run("trust", "--role", f"owner={bob['did']}", "--policy", "attested", "-o", "../unwitnessed.json", at="alice")
+    run("verify", "b.troth", "--trust", "unwitnessed.json", "--offline", status=3)  # a line that nobody vouches for
+    run("bundle", bobs, "-o", "../plain.troth", "--plain", at="alice")
+    run("verify", "plain.troth", "--trust", "unwitnessed.json", "--offline")
+    run("verify", "plain.troth", "--trust", "t.json", "--offline", status=3)
     run("attest", "note", "--subject", "../f", "--body", '{"n":2}', at="alice")  # the next checkpoint is not witnessed
     run("log", "anchor", at="alice")
     run("bundle", bobs, "-o", "../b.troth", at="alice")
@@ -138,6 +143,22 @@ def test_served_witnessed_handed_over_and_watched(run: Run, tmp_path: Path) -> N
     account = checksum_address(bytes.fromhex(str(alice["account"])[2:]))
     assert read(run(*watch, account, at="alice"))["compared"] == [
         {"found": "consistent", "size": 3, "with": f"anchor of {account}"}]
+
+
+def test_watching_goes_on_through_an_outage_and_stops_when_told(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(VECTORS, tmp_path / "log")
+    with serving(tmp_path, "log", "serve", "log") as said:
+        words = ("log", "watch", said["url"], "--key", VECTOR_KEY, "--private", "--state", "m", "--every", "1",
+                 "--json")
+        process = subprocess.Popen([sys.executable, "-m", "troth.cli.main", *words], cwd=tmp_path, env=environment(),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["new"] == 15
+    with process:
+        assert process.stderr is not None
+        assert "does not answer" in process.stderr.readline()
+        process.terminate()
+        assert process.wait(30) == 0
 
 
 def test_a_log_with_two_stories_is_proven_to_fork(run: Run, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from contracts.court_parts import (
     to_court,
     voted,
     worth,
+    worths,
 )
 from ports.books import account
 from ports.courts import JURORS, RULES, SEATS, SINK, EvmCourts, ManualBlocks, MemoryCourts
@@ -134,7 +135,7 @@ def test_a_verdict_below_can_be_the_choice(world: Courts) -> None:
 
 
 def test_stalled_jury_keeps_and_pays_for_it(world: Courts) -> None:
-    """Jurors who say nothing rule nothing: the verdict below stands; they lose, and the fee is nobody's."""
+    """Jurors who say nothing rule nothing: the verdict below stands; they lose, and their fees are nobody's."""
     fill(world)
     deal, terms = to_court(world, BAD, climbs=CHEAT)
     coins = worth(world, CHEAT)
@@ -326,7 +327,7 @@ def test_the_first_jury_pays_when_it_was_wrong(world: Courts) -> None:
     extra = extra_of(world, deal)
     dispute = ask(world, deal)
     first = drawn(world, dispute, extra)
-    had = {juror: worth(world, juror) for juror in JURORS}
+    had = worths(world, JURORS)
     voted(world, dispute, 1)
     coins = worth(world, RIVAL)
     world.jury.appeal(RIVAL, dispute, extra, world.jury.appeal_cost(dispute))
@@ -334,9 +335,8 @@ def test_the_first_jury_pays_when_it_was_wrong(world: Courts) -> None:
     voted(world, dispute, 2)
     over(world, dispute)
     assert carried(world, deal, terms).outcome == REFUTED
-    for juror in JURORS:
-        change = second.count(juror) * RULES.fee - first.count(juror) * RULES.penalty
-        assert worth(world, juror) == had[juror] + change
+    assert worths(world, JURORS) == {
+        juror: had[juror] + second.count(juror) * RULES.fee - first.count(juror) * RULES.penalty for juror in JURORS}
     assert world.court().credits[SINK] == SEATS * (RULES.penalty + RULES.fee)
     assert worth(world, RIVAL) == coins - (2 * SEATS + 1) * RULES.fee
 
@@ -402,7 +402,7 @@ def test_a_tie_is_silence_and_punishes_nobody_who_spoke(world: Courts, choices: 
         assert change == [RULES.fee] * 3
     else:
         world.seat.answer(KEEP_ALIVE, deal, RESULTS)
-        assert change == [-RULES.penalty, *[(CASE_COST + RULES.penalty) // 2] * 2]
+        assert change == [-RULES.penalty, *[RULES.fee + RULES.penalty // 2] * 2]
 
 
 # -- about chance, in memory -------------------------------------------------------------------------------------------

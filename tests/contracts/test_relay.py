@@ -95,9 +95,7 @@ def test_a_whole_deal_by_signatures(world: EvmWorld) -> None:
     for judge in BENCH:
         for slot in range(2):
             book.submit(judge, deal, 0, slot, CLAIM, b"\x00" + Result(UPHELD).to_bytes())
-    book.judge(WORKER, deal)
-    world.advance(2 * HOUR)
-    book.close(WORKER, deal)
+    assert book.judge_and_close(WORKER, deal).outcome == UPHELD
     assert world.book.state(deal) == book.state(deal)
     assert book.state(deal).status == "closed"
     assert {who: nonces(world, who) for who in before} == before

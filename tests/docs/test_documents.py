@@ -15,6 +15,7 @@ from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
 from troth.formats.runs import RUN
 from troth.identity.binding import BINDING
+from troth.identity.devices import READING
 from troth.identity.documents import IDENTITY
 from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
@@ -65,7 +66,7 @@ def source_kinds() -> set[str]:
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
-        SIGNATURE,
+        SIGNATURE, READING,
     }
 
 

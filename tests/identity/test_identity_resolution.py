@@ -108,6 +108,7 @@ def test_did_key_of_each_ml_dsa(codec: int, size: int) -> None:
     varint(0x1205) + b"\x30",
     varint(0xEB) + b"\xc0" + bytes(95),  # the point at infinity
     varint(0xEB) + b"\xff" * 96,
+    varint(0xEB) + b"\x80" + bytes(94) + b"\x02",  # a point of the curve, not of the subgroup
     varint(0xEC) + bytes(31),
     varint(0x1209) + bytes(32),
     b"\x80\xa4\x00" + b"\x02" + bytes(32),  # a longer spelling of P-256's codec
@@ -120,10 +121,11 @@ def test_did_key_refuses_what_is_no_key(data: bytes) -> None:
 def test_an_rsa_key_in_another_spelling_is_refused() -> None:
     did = next(did for did, _ in CASES if did.startswith("did:key:z4MX"))
     raw = keydids.read_any_key(did).raw
-    longer = b"\x30\x83\x00" + raw[2:]  # DER's length in one byte more
     assert raw[:2] == b"\x30\x82"
-    with pytest.raises(BadInput):
-        ALL.resolve("did:key:" + multibase_base58(varint(0x1205) + longer))
+    # DER's length in one byte more, a zero in front of the modulus, and a byte after the key.
+    for other in (b"\x30\x83\x00" + raw[2:], raw[:4] + b"\x02\x82\x01\x02\0" + raw[8:], raw + b"\0"):
+        with pytest.raises(BadInput):
+            ALL.resolve("did:key:" + multibase_base58(varint(0x1205) + other))
 
 
 def test_key_confusion_one_key_under_two_codecs_is_two_identifiers() -> None:

@@ -16,6 +16,7 @@ from troth.core.encoding import jcs_of
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
 from troth.identity import webvh_write as write
 from troth.identity.did import key_did
+from troth.identity.integrity import MethodKey, Options, prove
 from troth.identity.keys import Ed25519KeyPair, Secp256k1KeyPair
 from troth.identity.resolution import InvalidDocument, NotFound, When, read_time
 from troth.identity.webvh import SeenHere, WebvhLog, WebvhMethod, Witnesses, hash58, read_webvh
@@ -414,6 +415,24 @@ def test_a_key_of_another_suite_updates_nothing() -> None:
 def test_a_proof_with_another_member(name: str, value: Any) -> None:
     *rest, last = lines(two())
     last["proof"][0][name] = value
+    with pytest.raises(Refuted, match="nobody who may update"):
+        checked(b"\n".join(json.dumps(one).encode() for one in [*rest, last]))
+
+
+@pytest.mark.parametrize("bend", ["purpose", "body", "earlier proof"])
+def test_a_right_signature_in_a_proof_that_is_not_a_logs(bend: str) -> None:
+    """Signed by the key that may update, over what the proof says: for another purpose, or in another's name."""
+    *rest, last = lines(two())
+    unsigned = {name: value for name, value in last.items() if name != "proof"}
+    text, other = (write.multikey(one.public) for one in (ONE, THIEF))
+    method = f"did:key:{other if bend == 'body' else text}#{text}"
+    options = Options(NOW, purpose="authentication" if bend == "purpose" else "assertionMethod",
+                      previous=("a",) if bend == "earlier proof" else ())
+    earlier = {"id": "a", "type": "x"}
+    document = unsigned | ({"proof": [earlier]} if options.previous else {})
+    last["proof"] = [*document.get("proof", []), prove(document, MethodKey(method, ONE), options)]
+    if bend == "earlier proof":
+        last["proof"].reverse()
     with pytest.raises(Refuted, match="nobody who may update"):
         checked(b"\n".join(json.dumps(one).encode() for one in [*rest, last]))
 

@@ -360,6 +360,13 @@ def test_documents_that_two_readers_could_read_in_two_ways_are_refused(text: byt
         read_json(text)
 
 
+@pytest.mark.parametrize("name", ["french", "structures", "unicode", "values", "weird"])
+def test_rfc_8785_vectors(name: str) -> None:
+    folder = VECTORS / "jcs"
+    value = read_json((folder / "input" / f"{name}.json").read_bytes())
+    assert canonical(value) == (folder / "output" / f"{name}.json").read_bytes()
+
+
 def test_numbers_are_signed_as_doubles_are_written() -> None:
     assert canonical(read_json(b'{"c":1e2,"a":1.0,"b":-0.0,"d":1E21,"e":0.000001}')) == (
         b'{"a":1,"b":0,"c":100,"d":1e+21,"e":0.000001}')

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
+from ports.fetch_suite import FILE, FetchSuite
 from ports.https_host import Host, running
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
+from troth.core.errors import BadInput, OutsideFailed, Refuted, Undecidable
+from troth.core.ports import Fetch
 from troth.identity import webvh_write
 from troth.identity.keys import Ed25519KeyPair
 from troth.identity.resolution import InvalidDocument, NotFound, When
 from troth.identity.web import WebMethod, web_url
 from troth.identity.webvh import WebvhMethod
 from troth.ledger.chains.clocks import ManualClock
-from troth.ledger.fetching import WebFetch
+from troth.ledger.fetching import HeldFiles, WebFetch
 
 MOST = 1_000_000
 NOW = 1_780_000_000
@@ -161,11 +163,29 @@ def test_hosts_that_are_not_there(host: Host) -> None:
         fetcher(host, "issuer.example").fetch(f"https://issuer.example:{port}/x", MOST)
 
 
-@pytest.mark.parametrize("url", ["http://issuer.example/x", "https://user@issuer.example/x", "https:///x", "file:///x",
-                                 "https://issuer.example/x?y", "https://issuer.example/x#y"])
-def test_other_urls_are_misuse(url: str) -> None:
-    with pytest.raises(Misuse):
-        WebFetch().fetch(url, MOST)
+class TestHosts(FetchSuite):
+    """``WebFetch`` over TLS."""
+
+    @pytest.fixture
+    def fetch(self, host: Host) -> Fetch:
+        host.files["/a/file"] = FILE
+        return fetcher(host, "issuer.example")
+
+    @pytest.fixture
+    def base(self, host: Host) -> str:
+        return at(host, "")
+
+
+class TestHeldFiles(FetchSuite):
+    """``HeldFiles``."""
+
+    @pytest.fixture
+    def fetch(self) -> Fetch:
+        return HeldFiles({"https://issuer.example/a/file": FILE})
+
+    @pytest.fixture
+    def base(self) -> str:
+        return "https://issuer.example"
 
 
 # -- did:web over it
@@ -216,12 +236,10 @@ def test_where_a_did_web_lies(did: str, url: str) -> None:
     "did:web:%5B%3A%3A1%5D", "did:web:169.254.169.254", "did:web:example.com%2F..", "did:web:example.com:..",
     "did:web:user%40example.com", "did:web:example.com%3Aport", "did:web:example.com%3A443%3A443"])
 def test_did_web_identifiers_that_are_refused(did: str) -> None:
-    class Never:
-        def fetch(self, url: str, most: int) -> bytes:
-            raise AssertionError(url)
-
+    held = HeldFiles()
     with pytest.raises(BadInput):
-        WebMethod(Never()).resolve(did)
+        WebMethod(held).resolve(did)
+    assert held.asked == []
 
 
 def test_a_localhost_is_refused_unless_allowed(host: Host) -> None:

@@ -109,6 +109,17 @@ def test_a_bundle_that_differs_from_its_leaf_hashes() -> None:
         View(liar, LOG.checkpoint).entries(1)
 
 
+def test_a_tile_and_its_bundle_of_another_story() -> None:
+    """They fit each other, and not the tree."""
+    liar, other = MemoryTiles(), log_of(600, "other")
+    swapped = {path: other.files[path] for path in (tile_path(0, 1), tile_path(ENTRIES, 1))}
+    liar.files = {**LOG.files, **swapped}
+    for act in (lambda view: view.entries(1), lambda view: view.inclusion(300), lambda view: view.consistency(300),
+                lambda view: view.root(300)):
+        with pytest.raises(Refuted, match="not a part of the tree"):
+            act(View(liar, LOG.checkpoint))
+
+
 def test_what_is_withheld_is_undecidable() -> None:
     liar = MemoryTiles()
     liar.files = {path: data for path, data in LOG.files.items() if path != tile_path(0, 1)}

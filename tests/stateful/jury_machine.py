@@ -77,7 +77,7 @@ class JuryMachine(RuleBasedStateMachine):
             assert self.twin.coins(by) == memory.coins(by)
             assert self.twin.coins(self.twin.court_address) == memory.court().held
         # Reading a whole court takes many calls.
-        if self.twin is not None and sum(COUNTS.values()) % 5 == 0:
+        if self.twin is not None and sum(COUNTS.values()) % 12 == 0:
             assert plain(self.twin.court()) == plain(memory.court()), name
         return told[0] == "done"
 
@@ -266,16 +266,17 @@ def predicted(found: Dispute, place: int, gone: frozenset[int]) -> dict[Account,
     leaders = [choice for choice, count in counts.items() if count == most]
     final = leaders[0] if len(leaders) == 1 else None
     right = [juror for juror, _ in one.seats if said[juror] is not None and (final is None or said[juror] == final)]
-    deposits = RULES.penalty * sum(bool(one.votes[juror].commit) for juror, _ in one.seats)
-    pot = one.paid + deposits - RULES.penalty * len(right)
+    lost = RULES.penalty * (sum(bool(one.votes[juror].commit) for juror, _ in one.seats) - len(right))
     paid: Counter[Account] = Counter()
     for juror, ticket in one.seats:
         if juror in right:
-            paid[juror] += RULES.penalty + pot // len(right)
+            paid[juror] += RULES.penalty + RULES.fee + lost // len(right)
+        else:
+            paid[SINK] += RULES.fee
         if not one.votes[juror].commit and ticket not in gone:
             paid[juror] += RULES.unit - RULES.penalty
             paid[SINK] += RULES.penalty
-    paid[SINK] += pot % len(right) if right else pot
+    paid[SINK] += lost % len(right) if right else lost
     return dict(paid)
 
 

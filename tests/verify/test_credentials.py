@@ -29,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth.core.encoding import encode
-from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
+from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
 from troth.core.verdicts import Outcome, Report
 from troth.identity import integrity as di
 from troth.identity.credentials import CONTEXT, ENVELOPED
@@ -391,6 +391,40 @@ def test_enveloped_credentials_and_holders_nobody_names_are_undecidable() -> Non
     nameless = di.unsecured(presented(issued()))
     del nameless["holder"]
     assert verify_presentation(nameless, believed(), DOMAIN, CHALLENGE).outcome is Outcome.UNDECIDABLE
+
+
+# Anything at all
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=4) | st.floats(0, 1)
+                    | st.sampled_from(["VerifiableCredential", "DataIntegrityProof", "did:key:z6Mk", ISSUER.did]),
+                    lambda part: st.lists(part, max_size=3) | st.dictionaries(st.sampled_from(
+                        ["id", "type", "@context", "proof", "mandate", "statusPurpose"]), part, max_size=3),
+                    max_leaves=6)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if type(value) is dict else enumerate(value) if type(value) is list else ()
+    return [path, *(one for name, item in inner for one in places(item, (*path, name)))]
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_put_anywhere_is_answered_or_refused_as_ours(data: st.DataObject) -> None:
+    """No document makes the verification fail in a way of Python's; and none that was changed is upheld."""
+    whole = data.draw(st.sampled_from([issued(credentialStatus=entry()), presented(issued())]))
+    changed = copy.deepcopy(whole)
+    path = data.draw(st.sampled_from(places(changed)[1:]))
+    place: Any = changed
+    for name in path[:-1]:
+        place = place[name]
+    value = data.draw(JSON)
+    before, place[path[-1]] = place[path[-1]], value
+    try:
+        found = verify_document(json.dumps(changed).encode(), believed(lists=lists(data=status_list())), DOMAIN,
+                                CHALLENGE)
+    except TrothError:
+        return
+    assert found.outcome is not Outcome.UPHELD or json.dumps(before) == json.dumps(value)
 
 
 # The parties' keys

@@ -133,8 +133,8 @@ contract Jury is Draws {
     function _pay(Round storage round, uint256 ruling, bool decided) private returns (uint256 right) {
         uint256 size = round.size;
         address[] memory coherent = new address[](size);
-        uint256 pot = round.paid;
-        uint256 fines;
+        uint256 lost;
+        uint256 rest;
         for (uint256 i; i < size; ++i) {
             Seat memory seat = round.seats[i];
             Vote storage vote = round.votes[seat.juror];
@@ -143,19 +143,19 @@ contract Jury is Draws {
             if (vote.revealed && (!decided || vote.choice == ruling)) {
                 coherent[right++] = seat.juror;
             } else if (vote.commit != 0) {
-                pot += penalty;
+                lost += penalty;
             } else {
                 // Nobody gains by silence, or a juror could move its stake to friends and be fined for nothing.
-                fines += _fine(seat.ticket, penalty);
+                rest += _fine(seat.ticket, penalty);
             }
         }
         if (right != 0) {
-            uint256 share = pot / right;
-            for (uint256 i; i < right; ++i) credit[coherent[i]] += share + penalty;
-            pot -= share * right;
+            uint256 share = lost / right;
+            for (uint256 i; i < right; ++i) credit[coherent[i]] += penalty + fee + share;
+            lost -= share * right;
         }
-        // Without a coherent seat all of it: if the fee went back, rounds that jurors cannot afford would cost nothing.
-        credit[sink] += pot + fines;
+        // Nor does anybody get the fees of others' seats: rounds that jurors cannot afford would cost nothing.
+        credit[sink] += rest + lost + fee * (size - right);
     }
 
     // --- reads

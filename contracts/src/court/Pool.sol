@@ -84,7 +84,7 @@ abstract contract Pool is ReentrancyGuardTransient {
         for (uint256 i; i < ids.length; ++i) {
             Ticket storage ticket = _own(ids[i]);
             if (ticket.leaving == 0) revert NotLeaving();
-            // Every draw that can see it is over then, so that no round without it can come to need it.
+            // Every draw that can see it is over by then.
             if (block.timestamp < ticket.leaving + drawPeriod) revert TooEarly();
             if (ticket.serving != 0) revert Serving();
             ticket.leaving = 0;

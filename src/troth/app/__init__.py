@@ -9,6 +9,7 @@
         log/            the claims issued and received
         blocks/         bytes by CID
         wraps/          data keys wrapped to this party or by it, deletable
+        wallet/         credentials, their identities and what was shown (troth.app.wallet)
         contracts.json  addresses of the contracts this workspace uses
         outbox.sqlite   the acts asked for on chains, and every transaction signed for them
         deals-*.sqlite  an index of a Book, made again from the chain when deleted
@@ -251,7 +252,7 @@ class Troth(Swapping):
 
     def _take_in(self, parcel: Parcel) -> tuple[bytes, ...]:
         """Check everything, then keep everything; each piece is whole, and keeping it again is a no-op."""
-        with self._turn():
+        with self.in_turn():
             self._learn_rotations()  # another process may have taken some in
             checked = check(parcel, self.keybook, self._met, lambda claim: self.log.find(claim) is not None,
                             self.ask_guardians)
@@ -280,11 +281,11 @@ class Troth(Swapping):
             out.write(self._anchored)
         return self._anchored
 
-    def bundle(self, target: bytes, path: Path, *, block: int | None = None) -> int:
+    def bundle(self, target: bytes, path: Path, *, block: int | None = None, plain: bool = False) -> int:
         """Write the bundle of a claim to ``path``, with public evidence and the last anchor; how many claims it holds.
 
-        block: the block that trust files pin; the newest by default. Raises Undecidable where something the target
-        rests on is not here.
+        block: the block that trust files pin; the newest by default. plain: without the witnesses' cosignatures.
+        Raises Undecidable where something the target rests on is not here.
         """
         receipt = None
         anchored = self.root / "anchor"
@@ -295,7 +296,8 @@ class Troth(Swapping):
             web3 = self.chain.web3
             receipt = prove_receipt(web3, anchored.read_bytes(), web3.eth.block_number if block is None else block)
         with replacing(path) as out:
-            return write_bundle(out, target, log=self.log, keys=self.keybook, receipt=receipt, embed=self._public_block)
+            return write_bundle(out, target, log=self.log, keys=self.keybook, receipt=receipt, embed=self._public_block,
+                                plain=plain)
 
     def trust(self, roles: Mapping[str, Sequence[str]], log: LogPin, policy: Mapping[str, Any],
               witnesses: Witnesses = Witnesses()) -> Trust:  # noqa: B008 (it is frozen)

@@ -98,6 +98,19 @@ def check(party: Troth, target: bytes, purpose: str | None = None) -> Report:
     return check_consents(party, named, party.clock.now(), withdrawals, purpose)
 
 
+def withdrawn_under(party: Troth, deal: bytes, submitted: Iterable[bytes]) -> list[str]:
+    """The withdrawn consents that a deal rests on, as this log knows it: through claims that name it or were submitted.
+
+    submitted: ids of the claims in the deal's history.
+    """
+    withdrawals = [statement for _, statement in party.claims(WITHDRAWAL)]
+    if not withdrawals:
+        return []
+    graph, moved = _Resting(party), set(submitted)
+    return [claim.hex() for claim, statement in party.claims(CONSENT)
+            if withdrawn_at(claim, statement, withdrawals) is not None and graph.under(claim, deal, moved)]
+
+
 def known(party: Troth) -> list[dict[str, Any]]:
     """Every consent in this log: by whom, to whom, for what, until when, withdrawn when, and how much rests on it."""
     withdrawals = [statement for _, statement in party.claims(WITHDRAWAL)]
@@ -119,6 +132,11 @@ class _Resting:
         self._statements = dict(_all(party))
         self._by = referring((claim, ref.claim) for claim, said in self._statements.items()
                              if said.kind != WITHDRAWAL for ref in said.refs)
+
+    def under(self, consent: bytes, deal: bytes, submitted: set[bytes]) -> bool:
+        """Whether a deal rests on a consent."""
+        reached = reaching({consent}, self._by)
+        return bool(reached & submitted) or deal.hex() in (_deal(self._statements[one]) for one in reached)
 
     def on(self, consent: bytes) -> dict[str, list[str]]:
         """Claims and deals that rest on a consent."""

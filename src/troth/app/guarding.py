@@ -19,7 +19,7 @@ from troth.app.keys import Changed, rotate
 from troth.app.registered import GUARDIANS
 from troth.core.claims import Envelope
 from troth.core.encoding import decode_object, encode, from_hex, take
-from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
+from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import Account
 from troth.identity.binding import BINDING
 from troth.identity.documents import IDENTITY, Document, DocumentHistory, Recovery, rotation_document
@@ -175,12 +175,17 @@ def propose(party: Troth, case: Case, approvals: Iterable[bytes]) -> int:
 
 
 def execute(party: Troth, case: Case) -> None:
-    """Carry out what was proposed, once its delay is over. Anybody may; again is a no-op. Raises ActRefused."""
+    """Carry out what was proposed. Anybody may; again is a no-op. Raises Pending in the delay, ActRefused."""
     document, proposal = case.document()
     records = party.identities.history(case.entry())
     if len(records) > document.version and records[document.version].value == document.digest:
         return
-    Guardians(party.identities).execute(party.sender, case.entry(), proposal, case.quorum)
+    guardians = Guardians(party.identities)
+    due = guardians.due(case.entry(), proposal)
+    if party.chain.now() < due:
+        raise Pending("the holder may still say no", expected=f"from {due} on", actual=party.chain.now(),
+                      do="Carry it out then: troth id guardians execute.")
+    guardians.execute(party.sender, case.entry(), proposal, case.quorum)
 
 
 def proposals(party: Troth) -> tuple[Proposal, ...]:

@@ -82,7 +82,7 @@ class Keeping:
         change: from the identity as it is to the one it shall be. Raises Misuse for a wrong passphrase, or where
         another process has changed the keys; nothing is changed then.
         """
-        with self._turn():
+        with self.in_turn():
             path = self.root / "keys.json"
             content = decode_object(keystore.load(path, passphrase))
             if content["identity"] != decode_object(self.identity.to_secrets()):
@@ -100,7 +100,7 @@ class Keeping:
             self.keybook.learn_rotation(rotation, taken_in)
         missing = [one for one in self.identity.history.rotations if self.log.find(one.id) is None]
         if missing:
-            with self._turn():
+            with self.in_turn():
                 self.log.append([one for one in missing if self.log.find(one.id) is None])
         self._learn_rotations()
 
@@ -122,7 +122,7 @@ class Keeping:
         return self._say(sign_statement(statement, self._signer))
 
     def _say(self, envelope: Envelope) -> bytes:
-        with self._turn():
+        with self.in_turn():
             self._learn_rotations()
             if self.keybook.head(self.did)[0] != self.identity.history.head.version:
                 raise Misuse(_STALE, do=_OPEN_AGAIN)
@@ -238,7 +238,7 @@ class Keeping:
         if statement.issuer != self.did or statement.kind != "listing":
             raise Misuse("only whoever listed data can erase it", expected=f"a listing of {self.did}",
                          actual=f"a {statement.kind} of {statement.issuer}")
-        with self._turn():
+        with self.in_turn():
             for claim, said in self.claims(ERASURE):
                 if said.issuer == self.did and listing in said.all_refs("listing"):
                     return claim
@@ -267,7 +267,7 @@ class Keeping:
         plan.unlink()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def in_turn(self) -> Iterator[None]:
         """What looks into the log and then writes holds the workspace's lock, so that two processes take turns."""
         if self._in_turn:
             yield

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.app.resolving import SEEN, SeenFiles
 from troth.core.encoding import decode_object, encode, from_hex, take
-from troth.core.errors import Misuse, OutsideFailed, Undecidable
+from troth.core.errors import Misuse, OutsideFailed, Refuted, Undecidable
 from troth.identity import keystore
 from troth.identity.documents import Document
 from troth.identity.keys import Ed25519KeyPair
@@ -81,7 +81,7 @@ def begin(party: Troth, place: str, passphrase: str, *, witnesses: Witnesses | N
 def change(party: Troth, did: str, passphrase: str, *, cost: int = keystore.DEFAULT_COST) -> Published:
     """Go on to the next update key, with this identity's keys of now in the document.
 
-    Raises Undecidable for an identifier that is not this workspace's, Refuted once it was ended.
+    Raises Undecidable for an identifier that is not this workspace's, Refuted once it or the identity was ended.
     """
     with _turn(party, did):
         folder, log = _folder(party, did), current(party, did).log
@@ -117,6 +117,9 @@ def current(party: Troth, did: str) -> Published:
 
 def _document(party: Troth, did: str) -> dict[str, Any]:
     newest: Document = party.identity.history.head
+    if newest.ended:
+        raise Refuted("this identity was ended; its keys are nobody's", actual=party.did,
+                      do="End its identifier on the web, too: troth did end.")
     methods = [{**method, "id": did + method["id"], "controller": did}
                for method in decode_object(newest.to_bytes())["verificationMethod"][: len(newest.keys)]]
     names = [method["id"] for method in methods]

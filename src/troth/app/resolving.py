@@ -21,13 +21,12 @@ from troth.identity.keydids import KeyMethod, LongPeerMethod, PkhMethod
 from troth.identity.peers import PeerMethod
 from troth.identity.resolution import NEWEST, Resolution, Resolver, Resolvers, When, read_url
 from troth.identity.web import WebMethod
-from troth.identity.webvh import WebvhMethod
+from troth.identity.webvh import WebvhMethod, later
 from troth.ledger.chains.clocks import SystemClock
 from troth.store.files import holding, replacing
 
 if TYPE_CHECKING:
     from troth.app import Troth
-    from troth.identity.keybook import KeyBook
     from troth.ledger.ethr import Network
 
 SEEN = "webvh"
@@ -57,8 +56,7 @@ class SeenFiles:
         except OSError as error:
             raise OutsideFailed(f"cannot make {self._folder}", actual=error.strerror) from None
         with holding(self._folder / ".lock", TURN, "another process resolves here"):
-            known = self.newest(scid)
-            if known is None or int(known.partition("-")[0]) < int(version_id.partition("-")[0]):
+            if later(version_id, self.newest(scid)):
                 with replacing(self._folder / scid) as out:
                     out.write(version_id.encode() + b"\n")
 
@@ -77,13 +75,13 @@ class _Later:
 
 
 @contextmanager
-def resolvers(settings: Settings, root: Path | None = None, *, keybook: KeyBook | None = None,
+def resolvers(settings: Settings, root: Path | None = None, *, peers: Resolver | None = None,
               allow: Sequence[str] = (), clock: Clock | None = None, fetch: Fetch | None = None) -> Iterator[Resolvers]:
     """Resolvers of every method, and an end to the chains they opened.
 
-    root: a workspace's folder, to remember in. keybook: the documents known of ``did:peer:4``. allow: hosts that may be
-    private, beyond the settings'. fetch: what gets files; HTTPS by default. Raises BadInput for settings that cannot be
-    read.
+    root: a workspace's folder, to remember in. peers: who resolves ``did:peer``; a long identifier by itself if nobody.
+    allow: hosts that may be private, beyond the settings'. fetch: what gets files; HTTPS by default. Raises BadInput
+    for settings that cannot be read.
     """
     now = clock or SystemClock()
     networks = read_networks(settings.did_ethr)
@@ -106,7 +104,7 @@ def resolvers(settings: Settings, root: Path | None = None, *, keybook: KeyBook 
         seen = None if root is None else SeenFiles(root / SEEN)
         yield Resolvers({
             "key": KeyMethod(), "pkh": PkhMethod(),
-            "peer": LongPeerMethod() if keybook is None else PeerMethod(keybook),
+            "peer": peers or LongPeerMethod(),
             "web": _Later(lambda: WebMethod(fetching())),
             "webvh": _Later(lambda: WebvhMethod(fetching(), now, seen)),
             "ethr": _Later(ethr),
@@ -114,19 +112,23 @@ def resolvers(settings: Settings, root: Path | None = None, *, keybook: KeyBook 
 
 
 def resolve_did(did: str, when: When = NEWEST, *, settings: Settings | None = None, root: Path | None = None,
-                keybook: KeyBook | None = None, allow: Sequence[str] = ()) -> Resolution:
+                peers: Resolver | None = None, allow: Sequence[str] = ()) -> Resolution:
     """Resolve one identifier, with or without a workspace.
 
     Without settings, the environment's ``TROTH_DID_ALLOW`` and ``TROTH_DID_ETHR`` hold. Raises as
     ``troth.identity.resolution`` says.
     """
-    with resolvers(settings or from_environment(os.environ), root, keybook=keybook, allow=allow) as found:
+    with resolvers(settings or from_environment(os.environ), root, peers=peers, allow=allow) as found:
         return found.resolve(did, when)
 
 
 def resolve_for(party: Troth, did: str, when: When = NEWEST, allow: Sequence[str] = ()) -> Resolution:
-    """Resolve one identifier with what a workspace sets, remembers and knows."""
-    return resolve_did(did, when, settings=party.settings, root=party.root, keybook=party.keybook, allow=allow)
+    """Resolve one identifier with what a workspace sets, remembers and knows.
+
+    A time of a ``did:peer:4`` is looked up in the chain's registry of identities, where the workspace knows one.
+    """
+    peers = PeerMethod(party.keybook, party.registered.version_at if party.has_registry() else None)
+    return resolve_did(did, when, settings=party.settings, root=party.root, peers=peers, allow=allow)
 
 
 def resolve_at(directory: Path, did: str, when: When, allow: Sequence[str], opened: Callable[[], Troth]) -> Resolution:

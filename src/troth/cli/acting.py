@@ -145,7 +145,9 @@ def _number(text: str) -> int:
 
 ACTS: Mapping[str, tuple[Callable[[str], Any], ...]] = {
     "join": (claim_id, _number), "submit": (claim_id, _number, _number, claim_id, _data), "judge": (claim_id,),
+    "submit_and_close": (claim_id, _number, _number, claim_id, _data), "judge_and_close": (claim_id,),
     "challenge": (claim_id,), "close": (claim_id,), "sweep": (claim_id, _number), "withdraw": (_account,),
 }
-_WORDS = {"join": "DEAL POT", "submit": "DEAL ASK SLOT CLAIM DATA", "judge": "DEAL", "challenge": "DEAL",
+_WORDS = {"join": "DEAL POT", "submit": "DEAL ASK SLOT CLAIM DATA", "judge": "DEAL",
+          "submit_and_close": "DEAL ASK SLOT CLAIM DATA", "judge_and_close": "DEAL", "challenge": "DEAL",
           "close": "DEAL", "sweep": "DEAL POT", "withdraw": "TOKEN"}

@@ -11,11 +11,13 @@ from troth.cli.credential import (
     Fresh,
     Identity,
     Issuers,
+    Online,
     Output,
     Pinned,
     StatusLists,
     believed,
     credential_app,
+    reaching,
     wallet_of,
     write_json,
 )
@@ -42,18 +44,19 @@ def badge(achievement: Annotated[Path, typer.Argument(help="The achievement: a J
 
 @credential_app.command()
 def skills(html: Annotated[Path | None, typer.Option("--html", help="Also as a page.")] = None, issuer: Issuers = None,
-           trust: Pinned = None, lists: StatusLists = None, fresh: Fresh = None, home: Where = None,
-           as_json: Json = False) -> None:
+           trust: Pinned = None, lists: StatusLists = None, fresh: Fresh = None, online: Online = False,
+           home: Where = None, as_json: Json = False) -> None:
     """The badges that this wallet holds as a tree of skills, each with what its verification found."""
     from troth.identity.credentials import Credential
     from troth.verify.badges import is_badge, read_badge, skill_tree, verify_badge
     from troth.web.skills import skills_page
 
     with workspace(home) as party:
-        known = believed(issuer, trust, lists, fresh, None, party.clock.now())
         wallet = wallet_of(party)
         held = [one for one in wallet.held().values() if is_badge(Credential.of(one))]
-        tree = skill_tree((read_badge(Credential.of(one)), verify_badge(one, known).outcome) for one in held).json()
+        with reaching(online, party) as reached:
+            known = believed(issuer, trust, lists, fresh, party.clock.now(), reached)
+            tree = skill_tree((read_badge(Credential.of(one)), verify_badge(one, known).outcome) for one in held).json()
         if html is not None:
             write_file(html, skills_page(tree, wallet.identity().short).encode())
         show(tree, as_json, lambda: "\n".join(_lines(tree, -1)) or "no badges")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from troth.cli.parts import Json, Where, app, passphrase, read_file, show, workspace, write_file
-from troth.core.errors import Misuse, Undecidable
+from troth.core.errors import Misuse
 
 if TYPE_CHECKING:
     from troth.app import Troth
     from troth.app.wallet import Wallet
     from troth.core.verdicts import Report
+    from troth.identity.methods import Resolver
     from troth.verify.credentials import Believed, Lists
 
 credential_app = typer.Typer(no_args_is_help=True, help="Credentials of W3C's model: issue, hold, show, verify.")
@@ -27,8 +30,7 @@ Issuers = Annotated[list[str] | None, typer.Option("--issuer", help="An issuer y
 Pinned = Annotated[Path | None, typer.Option("--trust", help="A trust file for credentials.")]
 StatusLists = Annotated[list[Path] | None, typer.Option("--list", help="A status list credential, fetched before.")]
 Fresh = Annotated[int | None, typer.Option("--fresh", min=1, help="Seconds that a status list may be old.")]
-Suites = Annotated[list[str] | None, typer.Option("--require", help="A cryptosuite that must have signed, whatever "
-                                                                    "the issuer says. Only with --issuer.")]
+Online = Annotated[bool, typer.Option("--online", help="Ask the hosts and chains that identifiers and lists name.")]
 
 
 def wallet_of(party: Troth) -> Wallet:
@@ -74,7 +76,7 @@ def issue(file: Annotated[Path, typer.Argument(help="The credential without proo
 
 @credential_app.command()
 def verify(file: File, issuer: Issuers = None, trust: Pinned = None, lists: StatusLists = None, fresh: Fresh = None,
-           require: Suites = None,
+           online: Online = False,
            domain: Annotated[str | None, typer.Option("--domain", help="Whom a presentation must be for.")] = None,
            challenge: Annotated[str | None, typer.Option("--challenge", help="What it must answer.")] = None,
            at: Annotated[int | None, typer.Option("--at", help="Unix seconds; now by default.")] = None,
@@ -82,8 +84,10 @@ def verify(file: File, issuer: Issuers = None, trust: Pinned = None, lists: Stat
     """Check a credential or a presentation: numbered steps, and upheld, refuted, undecidable or pending."""
     from troth.verify.credentials import verify_document
 
-    known = believed(issuer, trust, lists, fresh, require, int(time.time()) if at is None else at)
-    print_report(verify_document(read_file(file), known, domain, challenge), as_json)
+    with reaching(online) as reached:
+        known = believed(issuer, trust, lists, fresh, int(time.time()) if at is None else at, reached)
+        report = verify_document(read_file(file), known, domain, challenge)
+    print_report(report, as_json)
 
 
 @credential_app.command()
@@ -140,18 +144,19 @@ def present(request: Annotated[Path, typer.Argument(help="The verifier's request
 
 @credential_app.command()
 def check(file: File, issuer: Issuers = None, trust: Pinned = None, lists: StatusLists = None, fresh: Fresh = None,
-          require: Suites = None, home: Where = None, as_json: Json = False) -> None:
+          online: Online = False, home: Where = None, as_json: Json = False) -> None:
     """As the verifier who asked: check an answer. What is upheld is taken once; a copy of it is refused."""
-    with workspace(home) as party:
-        known = believed(issuer, trust, lists, fresh, require, party.clock.now())
-        print_report(wallet_of(party).check(read_file(file), known), as_json)
+    with workspace(home) as party, reaching(online, party) as reached:
+        known = believed(issuer, trust, lists, fresh, party.clock.now(), reached)
+        report = wallet_of(party).check(read_file(file), known)
+    print_report(report, as_json)
 
 
 @credential_app.command()
 def status(file: File, revoke: Annotated[bool, typer.Option("--revoke", help="Take it back for good.")] = False,
            suspend: Annotated[bool, typer.Option("--suspend", help="Take it back for now.")] = False,
            restore: Annotated[bool, typer.Option("--restore", help="End a suspension.")] = False,
-           lists: StatusLists = None, home: Where = None, as_json: Json = False) -> None:
+           lists: StatusLists = None, online: Online = False, home: Where = None, as_json: Json = False) -> None:
     """What the status lists say of a credential; or, as its issuer, take it back. Publish the list again then."""
     from troth.identity.jsondoc import read_json
 
@@ -165,7 +170,9 @@ def status(file: File, revoke: Annotated[bool, typer.Option("--revoke", help="Ta
         return
     from troth.verify.credentials import status_report
 
-    print_report(status_report(document, believed(None, None, lists, None, None, int(time.time()))), as_json)
+    with reaching(online) as reached:
+        report = status_report(document, believed(None, None, lists, None, int(time.time()), reached))
+    print_report(report, as_json)
 
 
 @credential_app.command()
@@ -198,36 +205,38 @@ def shown(home: Where = None, as_json: Json = False) -> None:
             for row in rows) or "nothing was shown")
 
 
-def believed(issuers: list[str] | None, trust: Path | None, lists: list[Path] | None, fresh: int | None,
-             require: list[str] | None, now: int) -> Believed:
-    """What the options say is believed, and the status lists they give."""
+@contextmanager
+def reaching(asked: bool, party: Troth | None = None) -> Iterator[tuple[Resolver, Lists]]:
+    """Where documents and status lists come from: the credential alone, or wherever names lead if that was asked for.
+
+    party: the workspace whose settings and memory serve; the environment's settings for None.
+    """
+    import os  # start-up time, as above
+
+    from troth.app.reaching import OFFLINE, Reach, online
+    from troth.app.resolving import from_environment
+
+    if not asked:
+        yield OFFLINE
+        return
+    reach = Reach(from_environment(os.environ)) if party is None else Reach(party.settings, party.root, party.keybook)
+    with online(reach) as found:
+        yield found
+
+
+def believed(issuers: list[str] | None, trust: Path | None, lists: list[Path] | None, fresh: int | None, now: int,
+             reached: tuple[Resolver, Lists]) -> Believed:
+    """What the options say is believed, and where documents and lists come from; lists that were given come first."""
     from troth.identity import did as dids
-    from troth.verify.credentials import Believed, Issuer
-
-    if require and not issuers:
-        raise Misuse("--require says what an issuer must sign with", do="Name the issuer too: --issuer NAME.")
-    found = {dids.short_form(name): Issuer(None, tuple(require or ())) for name in issuers or ()}
-    if trust is not None:
-        found = Believed.issuers_of(read_file(trust)) | found
-    return Believed(now, found, lists=_lists(lists or []), fresh=fresh)
-
-
-def _lists(paths: list[Path]) -> Lists:
     from troth.identity.jsondoc import read_json
-    from troth.verify.credentials import MAX_LIST
+    from troth.verify.credentials import MAX_LIST, Believed, Issuer
 
-    found = {}
-    for path in paths:
-        data = read_file(path)
-        found[str(read_json(data, MAX_LIST).get("id"))] = data
-
-    def get(url: str) -> bytes:
-        if url not in found:
-            raise Undecidable("the status list is not here", expected=url,
-                              do="Fetch it from its issuer, and give it with --list.")
-        return found[url]
-
-    return get
+    known = {dids.short_form(name): Issuer() for name in issuers or ()}
+    if trust is not None:
+        known = Believed.issuers_of(read_file(trust)) | known
+    given = {str(read_json(data, MAX_LIST).get("id")): data for data in map(read_file, lists or ())}
+    resolve, fetched = reached
+    return Believed(now, known, resolve, lambda url: given[url] if url in given else fetched(url), fresh)
 
 
 def print_report(report: Report, as_json: bool) -> None:

@@ -18,9 +18,11 @@ from troth.cli import (  # noqa: F401  (their commands)
     consent,
     content,
     credential,
+    device,
     dids,
     formats,
     guardians,
+    hardware,
     identity,
     mandate,
     payouts,
@@ -179,11 +181,13 @@ def pull(home: Where = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")], home: Where = None,
-           as_json: Json = False) -> None:
+def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
+           plain: Annotated[bool, typer.Option("--plain", help="Without cosignatures, for readers who pin no "
+                                               "witness.")] = False,
+           home: Where = None, as_json: Json = False) -> None:
     """Write a claim, what it rests on and the proofs into one file."""
     with workspace(home) as party:
-        show({"claims": party.bundle(claim_id(target), output), "output": str(output)}, as_json)
+        show({"claims": party.bundle(claim_id(target), output, plain=plain), "output": str(output)}, as_json)
 
 
 @app.command()
@@ -274,12 +278,15 @@ def deal_list(status: Annotated[str | None, typer.Option("--status", help="fundi
 
 @deal_app.command("show")
 def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
-    """Where a deal stands, as of the chain's last block."""
-    from troth.cli.deals import Catching, page, whole  # start-up time, as above
+    """Where a deal stands, as of the chain's last block; and which consents that it rests on were withdrawn."""
+    from troth.app.consents import withdrawn_under  # start-up time, as above
+    from troth.cli.deals import Catching, page, whole
 
     with workspace(home) as party:
         as_of, found = party.deal(claim_id(deal), offline=offline, progress=Catching())
-        show(whole(as_of, found), as_json, lambda: page(as_of, found))
+        gone = withdrawn_under(party, found.id, [entry.claim for entry in found.state.history if entry.claim])
+        show(whole(as_of, found) | {"withdrawn_consents": gone}, as_json,
+             lambda: "\n".join([page(as_of, found), *(f"consent withdrawn: {one}" for one in gone)]))
 
 
 @chain_app.command("status")

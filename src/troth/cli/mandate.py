@@ -12,12 +12,14 @@ from troth.cli.credential import (
     Fresh,
     Identity,
     Issuers,
+    Online,
     Output,
     Pinned,
     StatusLists,
     believed,
     credential_app,
     print_report,
+    reaching,
     wallet_of,
     write_json,
 )
@@ -49,11 +51,13 @@ def mandate(agent: Annotated[str, typer.Argument(help="The agent's credential id
 def covers(file: File, kind: Annotated[str, typer.Option("--act", help="The kind of act.")],
            units: Annotated[int, typer.Option("--amount", min=0, help="In the token's smallest unit.")] = 0,
            issuer: Issuers = None, trust: Pinned = None, lists: StatusLists = None, fresh: Fresh = None,
-           as_json: Json = False) -> None:
+           online: Online = False, as_json: Json = False) -> None:
     """Check a mandate's credential, and whether it covers an act now."""
     # Imported here for the same reason.
     from troth.identity.jsondoc import read_json
     from troth.verify.mandates import verify_act
 
-    known = believed(issuer, trust, lists, fresh, None, int(time.time()))
-    print_report(verify_act(read_json(read_file(file)), known, kind, units), as_json)
+    with reaching(online) as reached:
+        known = believed(issuer, trust, lists, fresh, int(time.time()), reached)
+        report = verify_act(read_json(read_file(file)), known, kind, units)
+    print_report(report, as_json)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, claim_id, log_app, passphrase, read_file, show, workspace, write_file
-from troth.core.errors import Misuse, Pending, Refuted, Undecidable
+from troth.cli.parts import Json, Where, claim_id, log_app, passphrase, read_file, show, visible, workspace, write_file
+from troth.core.errors import Misuse, OutsideFailed, Pending, Refuted, Undecidable
 
 if TYPE_CHECKING:
     from troth.ledger.checkpoints import Verifier
@@ -133,7 +132,8 @@ def log_watch(place: Annotated[str, typer.Argument(help="A directory or a URL.")
               private: Private = False, home: Where = None, as_json: Json = False) -> None:
     """Follow a log: it must only grow, and tell everybody the same. Reports entries that name what you watch for.
 
-    On a fork it writes a proof that anybody can check, and ends with status 1.
+    On a fork it writes a proof that anybody can check, and ends with status 1. With --every it outlasts outages, and
+    Ctrl-C stops it.
     """
     from troth.app.tlog import bodies_at  # start-up time, as above
     from troth.ledger.monitor import Monitor
@@ -141,22 +141,23 @@ def log_watch(place: Annotated[str, typer.Argument(help="A directory or a URL.")
 
     vkey, tiles = _vkey(key), tiles_at(place, private=private)
     monitor, bodies = Monitor(state, tiles, vkey), bodies_at(tiles, place, vkey)
+    stop = _stopping() if every is not None else threading.Event()
     while True:
-        found = monitor.look(tuple(about or ()), bodies, again=again)
-        compared = [_compare(monitor, one, private) for one in compare or ()]
-        if anchored_by is not None:
-            compared.append(_compare_anchor(monitor, anchored_by, found.checkpoint.origin, home))
-        show(_looked(found, compared), as_json)
-        if every is None:
-            break
-        again = False
-        time.sleep(every)
-    if found.unread:
-        raise Undecidable("not every entry could be looked into", expected="every claim's body",
-                          actual=f"{found.unread} withheld or forgotten", do="Ask the log's keeper to serve bodies.")
-    late = [one for one in compared if one["found"] == "larger"]
-    if late:
-        raise Pending("others were shown more than the log shows here", actual=late[0]["with"], do="Look again.")
+        try:
+            found = monitor.look(tuple(about or ()), bodies, again=again)
+            compared = [_compare(monitor, one, private) for one in compare or ()]
+            if anchored_by is not None:
+                compared.append(_compare_anchor(monitor, anchored_by, found.checkpoint.origin, home))
+            show(_looked(found, compared), as_json)
+            again = False
+            if every is None:
+                _complain(found.unread, compared)
+        except OutsideFailed as error:
+            if every is None:
+                raise
+            typer.echo(visible(f"troth: {error}"), err=True)  # an outage: it looks again
+        if every is None or stop.wait(every):
+            return
 
 
 @log_app.command("verify-fork")
@@ -219,6 +220,24 @@ def witness_ask(url: str, key: Annotated[str, typer.Option("--key", help="The wi
         show({"size": party.log.size, "signed_by": [line.name for line in note.signatures[1:]]}, as_json)
 
 
+def _complain(unread: int, compared: list[dict[str, Any]]) -> None:
+    """What one look could not settle."""
+    if unread:
+        raise Undecidable("not every entry could be looked into", expected="every claim's body",
+                          actual=f"{unread} withheld or forgotten", do="Ask the log's keeper to serve bodies.")
+    late = [one["with"] for one in compared if one["found"] == "larger"]
+    if late:
+        raise Pending("others were shown more than the log shows here", actual=late[0], do="Look again.")
+
+
+def _stopping() -> threading.Event:
+    """Set by Ctrl-C and by SIGTERM."""
+    stop = threading.Event()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: stop.set())
+    return stop
+
+
 def _vkey(text: str) -> Verifier:
     from troth.ledger.checkpoints import Verifier  # start-up time, as above
 
@@ -231,9 +250,7 @@ def _keys(texts: list[str] | None) -> tuple[Verifier, ...]:
 
 def _serve(server: LoopbackServer, said: dict[str, Any], as_json: bool) -> None:
     """Say where, and wait for Ctrl-C."""
-    stop = threading.Event()
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: stop.set())
+    stop = _stopping()
     with server:
         whole = {"url": server.url, **said}
         lines = [f"{name}: {value}" for name, value in whole.items()]

@@ -319,7 +319,7 @@ def settle(jury: Jury, dispute: int, number: int, now: int) -> Jury:
     jury = _with_round(jury, dispute, replace(one, settled=True), number)
     if not one.drawn_at:
         return _credited(jury, one.payer, one.paid)
-    right, pot, penalty = [], one.paid, jury.rules.penalty
+    right, lost, rules = [], 0, jury.rules
     final = ruling(jury, found, now)
     for juror, ticket in one.seats:
         jury, vote = _serving(jury, ticket, -1), one.votes[juror]
@@ -327,14 +327,14 @@ def settle(jury: Jury, dispute: int, number: int, now: int) -> Jury:
         if vote.choice is not None and (final is None or vote.choice == final):
             right.append(juror)
         elif vote.commit:
-            pot += penalty
+            lost += rules.penalty
         else:
             jury = _fined(jury, ticket, now)
-    share, rest = divmod(pot, len(right)) if right else (0, pot)
+    share, rest = divmod(lost, len(right)) if right else (0, lost)
     for juror in right:
-        jury = _credited(jury, juror, share + penalty)
-    # Without a coherent seat all of it: if the fee went back, rounds that jurors cannot afford would cost nothing.
-    return _credited(jury, jury.rules.sink, rest)
+        jury = _credited(jury, juror, rules.penalty + rules.fee + share)
+    # Nobody gets the fees of others' seats: rounds that jurors cannot afford would cost nothing.
+    return _credited(jury, rules.sink, rest + rules.fee * (one.size - len(right)))
 
 
 def _fined(jury: Jury, one: int, now: int) -> Jury:

@@ -276,9 +276,10 @@ def required_suites(document: Mapping[str, Any]) -> tuple[str, ...]:
         raise Undecidable("this identity signs claims, not documents: no cryptosuite covers its keys",
                           expected="a document that names cryptosuites", actual=own["suites"],
                           do="Ask for a proof by its credential identity.")
-    if type(suites) is not list or not suites or len({str(one) for one in suites}) != len(suites):
+    if (type(suites) is not list or not suites or any(type(one) is not str for one in suites)
+            or len(set(suites)) != len(suites)):
         raise BadInput("unreadable DID document", expected="distinct cryptosuites", actual=suites)
-    unknown = [str(one) for one in suites if one not in _KEYS]
+    unknown = [one for one in suites if one not in _KEYS]
     if unknown:
         raise Undecidable("the issuer requires a cryptosuite that is not known here", actual=", ".join(unknown))
     return tuple(suites)

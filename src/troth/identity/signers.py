@@ -93,6 +93,7 @@ class Scheme:
 SCHEMES = {
     "ed25519": Scheme("troth.identity.signers:Ed25519Signer", "Run: pip install cryptography"),
     "hybrid": Scheme("troth.identity.signers:HybridSigner", "Run: pip install cryptography"),
+    "pkcs11": Scheme("troth.identity.hardware:TokenSigner", "Run: pip install 'troth[pkcs11]'"),
     "secp256k1": Scheme("troth.identity.signers:Secp256k1Signer", "Run: pip install coincurve"),
 }
 

@@ -169,7 +169,7 @@ class Seen(Protocol):
         ...
 
     def saw(self, scid: str, version_id: str) -> None:
-        """Remember that this version is the newest seen."""
+        """Remember that this version was seen; a later one stays."""
         ...
 
 
@@ -184,8 +184,9 @@ class SeenHere:
         return self._newest.get(scid)
 
     def saw(self, scid: str, version_id: str) -> None:
-        """Remember it."""
-        self._newest[scid] = version_id
+        """Remember it, unless a later one was seen."""
+        if later(version_id, self._newest.get(scid)):
+            self._newest[scid] = version_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,21 +298,17 @@ class WebvhMethod:
         Raises BadInput for an identifier, InvalidDocument for a log that cannot be read, Refuted for one that breaks a
         rule, is older than one seen, or is another one, NotFound for no such version, and what ``Fetch`` raises.
         """
-        scid, address = read_webvh(did)
+        address = read_webvh(did)[1]
         data = self._fetch.fetch(address.url(LOG), MOST_LOG)
         with found():
             log = WebvhLog.read(data, self._clock.now())
-            self.check_identifier(log, did, scid)
+            # The identifier holds the SCID, and every document's was compared with the log's.
+            if did not in {entry.document["id"] for entry in log.entries}:
+                raise Refuted("a log of another identifier", expected=did, actual=log.entries[-1].document["id"])
             if log.witnessed:
                 log.check_witnesses(self._fetch.fetch(address.url(WITNESS), MOST_LOG))
         self._check_seen(log)
         return log.resolution(did, when)
-
-    @staticmethod
-    def check_identifier(log: WebvhLog, did: str, scid: str) -> None:
-        """Raises Refuted where the log is not this identifier's."""
-        if log.scid != scid or did not in {entry.document["id"] for entry in log.entries}:
-            raise Refuted("a log of another identifier", expected=did, actual=log.entries[-1].document["id"])
 
     def _check_seen(self, log: WebvhLog) -> None:
         known = self._seen.newest(log.scid)
@@ -426,6 +423,11 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     if type(value) is not list or not all(type(one) is str for one in value):
         raise BadInput(f"unreadable parameter {name}", expected="a list of texts")
     return tuple(value)
+
+
+def later(version_id: str, than: str | None) -> bool:
+    """Whether a version comes after another; after none, any does."""
+    return than is None or _number(version_id) > _number(than)
 
 
 def _number(version_id: str) -> int:

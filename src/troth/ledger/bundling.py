@@ -26,13 +26,15 @@ _Place = tuple[int, tuple[bytes, ...] | None]
 
 
 def write_bundle(out: BinaryIO, target: bytes, *, log: Log, keys: KeyBook, receipt: ReceiptProof | None = None,
-                 embed: Embed | None = None) -> int:
+                 embed: Embed | None = None, plain: bool = False) -> int:
     """Write the bundle of claim ``target`` (id, 32 bytes) to ``out``; how many claims it holds.
 
     out: a new seekable binary file; the caller renames it into place and removes it after an error. receipt: proof,
     up to the block that trust files will pin, of the transaction that anchored the log; without one the bundle is
     undecidable to everybody. embed: bytes of public evidence by CID where they shall travel along (one raw block, at
     most 1 MiB), None where not. Asked only for evidence that is not sealed.
+    plain: without cosignatures, for readers whose trust file does not pin these witnesses: to them such a line is
+    undecidable.
 
     Raises Undecidable if the target, something it refers to, or a body is not in the log; Misuse if a known change of
     documents is not in the log, or the receipt anchors another log; OutsideFailed if the disk fails.
@@ -42,7 +44,7 @@ def write_bundle(out: BinaryIO, target: bytes, *, log: Log, keys: KeyBook, recei
     checkpoint, positions = Checkpoint.open(note, log.key), sorted(found.positions)
     writer = bundle.BundleWriter(out, target)
     writer.section(b"IDEN", bundle.list_of(_documents(keys, found.issuers)))
-    writer.section(b"NOTE", [_canonical(Note.from_bytes(note), log.key)])
+    writer.section(b"NOTE", [_canonical(Note.from_bytes(note), log.key, plain)])
     writer.section(b"CLMS", _claims(log, positions, found.batches))
     writer.section(b"TREE", merkle.multi_proof(positions, checkpoint.size, log.node(checkpoint.size)))
     writer.section(b"BTCH", (bundle.hashes_of(_members_proof(log, batch, found.batches[batch]))
@@ -127,10 +129,10 @@ def _absent(what: str, claim: bytes, by: bytes | None) -> Undecidable:
                        do="Pull it from whoever made it, then bundle again.")
 
 
-def _canonical(note: Note, key: Verifier) -> bytes:
+def _canonical(note: Note, key: Verifier, plain: bool) -> bytes:
     """The note with its lines in the bundle's order: the log's own, then each witness's newest, ascending by name."""
     own = [line for line in note.signatures if (line.name, line.key_id) == (key.name, key.key_id)]
-    others = {line.name: line for line in note.signatures if line not in own}
+    others = {line.name: line for line in note.signatures if line not in own and not plain}
     return Note(note.text, (own[0], *(others[name] for name in sorted(others)))).to_bytes()
 
 

@@ -49,12 +49,10 @@ STOPPED = keccak(b"StopSet(bool)")
 
 # "31xB" is a word that holds a byte, and so on. Packing writes zeros where "x" is, so packing again checks them.
 _unhex = bytes.fromhex
-_ALL_32 = {32}
-_JOINED = Struct(">31xB24xQ")
-_ENTRY = Struct(">BBBBQ20s32s24xQ")
+_int = int.from_bytes
+_ENTRY = Struct(">BBBBQ20s32s")
+_AT_96 = (96).to_bytes(32, "big")
 _CLOSED = Struct(">31xB24xQ31xB24xQ24xQ32s16x16s24xQ")
-_COLLECTED = Struct(">31xB32s12x20s16x16s")
-_SWEPT = Struct(">31xB16x16s")
 _FLAG = Struct(">31xB")
 _ANCHORED = Struct(">24xQ32s")
 _OPENED = Struct(">32s24xQ")
@@ -74,8 +72,7 @@ def _exact(layout: Struct, data: bytes, at: int = 0) -> Row:
 
 
 def _whole(layout: Struct, data: bytes) -> Row:
-    if len(data) != layout.size:
-        raise Strange(f"{len(data)} bytes where {layout.size} belong")
+    _sized(data, layout.size)
     return _exact(layout, data)
 
 
@@ -86,7 +83,31 @@ def _account(word: bytes) -> bytes:
 
 
 def _number(word: bytes) -> str:
-    return str(int.from_bytes(word, "big"))
+    return str(_int(word))
+
+
+def _pot(word: bytes) -> int:
+    pot = _int(word)
+    if pot > 255:
+        raise Strange("a pot beyond 255")
+    return pot
+
+
+def _amount(word: bytes) -> str:
+    if any(word[:16]):
+        raise Strange("an amount beyond 2^128")
+    return str(_int(word))
+
+
+def _word(data: bytes) -> bytes:
+    if len(data) != 32:
+        raise Strange("not a word")
+    return data
+
+
+def _sized(data: bytes, size: int) -> None:
+    if len(data) != size:
+        raise Strange(f"{len(data)} bytes where {size} belong")
 
 
 def _time(value: int) -> int:
@@ -99,15 +120,15 @@ def _time(value: int) -> int:
 
 
 def _joined(topics: Sequence[bytes], data: bytes) -> Row:
-    pot, started = _whole(_JOINED, data)
-    return topics[1], pot, _time(started)
+    _sized(data, 64)
+    return topics[0], _pot(data[:32]), _time(_int(data[32:]))
 
 
 def _recorded(topics: Sequence[bytes], data: bytes) -> Row:
-    kind, rung, ask, slot, at, account, claim, offset = _exact(_ENTRY, data)
-    if offset != 96 or not 1 <= kind <= 3:
+    kind, rung, ask, slot, at, account, claim = _ENTRY.unpack_from(data)  # no bits to spare: nothing to check again
+    if data[64:96] != _AT_96 or not 1 <= kind <= 3:
         raise Strange("not one entry")
-    return topics[1], kind, account, rung, ask, slot, _time(at), claim, _bytes(data, 96)
+    return topics[0], kind, account, rung, ask, slot, _time(at), claim, _bytes(data, 96)
 
 
 def _closed(topics: Sequence[bytes], data: bytes) -> Row:
@@ -117,7 +138,7 @@ def _closed(topics: Sequence[bytes], data: bytes) -> Row:
     last = _list(data, 64 + slashed, 12)
     if _list(data, 64 + values, 16) != 64 + slashed or last != len(data):
         raise Strange("a result with slack bytes")
-    return topics[1], status, outcome, data[64:]
+    return topics[0], status, outcome, data[64:]
 
 
 def _list(data: bytes, at: int, zeros: int) -> int:
@@ -130,19 +151,18 @@ def _list(data: bytes, at: int, zeros: int) -> int:
 
 
 def _collected(topics: Sequence[bytes], data: bytes) -> Row:
-    pot, leaf, account, amount = _whole(_COLLECTED, data)
-    return topics[1], pot, _number(leaf), account, _number(amount)
+    _sized(data, 128)
+    return topics[0], _pot(data[:32]), _number(data[32:64]), _account(data[64:96]), _amount(data[96:])
 
 
 def _swept(topics: Sequence[bytes], data: bytes) -> Row:
-    pot, amount = _whole(_SWEPT, data)
-    return topics[1], pot, _number(amount)
+    _sized(data, 64)
+    return topics[0], _pot(data[:32]), _amount(data[32:])
 
 
 def _money(topics: Sequence[bytes], data: bytes) -> Row:
-    if len(data) != 32:
-        raise Strange("not one amount")
-    return _account(topics[1]), _account(topics[2]), _number(data)
+    _sized(data, 32)
+    return _account(topics[0]), _account(topics[1]), _number(data)
 
 
 def _stopped(topics: Sequence[bytes], data: bytes) -> Row:
@@ -154,7 +174,7 @@ def _stopped(topics: Sequence[bytes], data: bytes) -> Row:
 
 def _anchored(topics: Sequence[bytes], data: bytes) -> Row:
     size, root = _whole(_ANCHORED, data)
-    return _account(topics[1]), topics[2], str(size), root
+    return _account(topics[0]), topics[1], str(size), root
 
 
 # -- a deal's opening ------------------------------------------------------------------------------------------------
@@ -162,9 +182,10 @@ def _anchored(topics: Sequence[bytes], data: bytes) -> Row:
 
 def _bytes(data: bytes, at: int) -> bytes:
     """The byte string that begins at ``at`` and ends the data, padded with zeros."""
-    (size,) = _exact(_WORD, data, at)
+    size = _int(data[at : at + 32])
     end = at + 32 + size
-    if len(data) != end + -size % 32 or any(data[end:]):
+    padding = -size % 32
+    if len(data) != end + padding or (padding and any(data[end:])):
         raise Strange("bytes beyond their end, or slack after them")
     return data[at + 32 : end]
 
@@ -180,7 +201,9 @@ def _table(terms: bytes) -> tuple[tuple[bytes, ...], bytes, int]:
 
 # -- all of them -----------------------------------------------------------------------------------------------------
 
-_BOOK: Mapping[bytes, tuple[str, int, Callable[[Sequence[bytes], bytes], Row]]] = {
+Read = Callable[[Sequence[bytes], bytes], Row]
+"""The event's own values, from its topics after the first and its data."""
+_BOOK: Mapping[bytes, tuple[str, int, Read]] = {
     evmcodec.JOINED: ("joined", 2, _joined),
     evmcodec.RECORDED: ("recorded", 2, _recorded),
     evmcodec.CLOSED: ("closed", 2, _closed),
@@ -190,8 +213,11 @@ _BOOK: Mapping[bytes, tuple[str, int, Callable[[Sequence[bytes], bytes], Row]]] 
     WITHDRAWN: ("withdrawn", 3, _money),
     STOPPED: ("stopped", 1, _stopped),
 }
-_ANCHOR = {anchors.event_topic(): ("anchored", 3, _anchored)}
-_OPENING = evmcodec.OPENED
+_ANCHOR: Mapping[bytes, tuple[str, int, Read]] = {anchors.event_topic(): ("anchored", 3, _anchored)}
+
+
+def _by_text(layouts: Mapping[bytes, tuple[str, int, Read]]) -> dict[str, tuple[str, int, Read]]:
+    return {"0x" + topic.hex(): layout for topic, layout in layouts.items()}
 
 
 class Reader:
@@ -200,7 +226,9 @@ class Reader:
     def __init__(self, chain_id: int, book: Account, anchor: Account) -> None:
         self.addresses = ("0x" + book.hex(), "0x" + anchor.hex())
         self._id = chain_id.to_bytes(32, "big") + bytes(12) + book
-        self._layouts = {self.addresses[0]: _BOOK, self.addresses[1]: _ANCHOR}
+        # By text, as nodes write it: most of what a log says is looked up or compared, and not needed as bytes.
+        book_events = {**_BOOK, evmcodec.OPENED: ("opened", 3, self._opened)}
+        self._layouts = {self.addresses[0]: _by_text(book_events), self.addresses[1]: _by_text(_ANCHOR)}
 
     def rows(self, logs: Iterable[Mapping[str, Any]]) -> dict[str, list[Row]]:
         """JSON-RPC logs as rows by table, in their order. Logs of other contracts are passed over.
@@ -208,50 +236,52 @@ class Reader:
         Raises OutsideFailed for what is no log, or for an event that neither contract writes.
         """
         found: dict[str, list[Row]] = {table: [] for table in TABLES}
-        for log in logs:
-            try:
-                self._add(log, found)
-            except (Strange, KeyError, TypeError, ValueError, IndexError, AttributeError, _StructError) as error:
-                raise OutsideFailed("the node tells of an event that neither contract writes",
-                                    actual=_named(log, error),
-                                    do="Check the contracts' addresses and the node.") from None
+        named = found["named"]
+        log: object = None
+        hash_, number_, tx, number = "", "", b"", -1
+        try:
+            for log in logs:
+                address = log["address"]
+                layouts = self._layouts.get(address) or self._layouts.get(address.lower())
+                if layouts is None:
+                    continue
+                names = log["topics"]
+                table, count, read = layouts.get(names[0]) or layouts[names[0].lower()]
+                if log.get("removed") or len(names) != count:
+                    raise Strange(f"a log that was removed, or {len(names)} topics where {count} belong")
+                topics = [_unhex(topic[2:]) for topic in names[1:]]
+                for topic in topics:
+                    if len(topic) != 32:
+                        raise Strange("a topic that is no word")
+                if log["transactionHash"] != hash_:  # several events are of one transaction, many of one block
+                    hash_ = log["transactionHash"]
+                    tx = _word(_unhex(hash_[2:]))
+                if log["blockNumber"] != number_:
+                    number_ = log["blockNumber"]
+                    number = int(number_, 16)
+                place = number, int(log["logIndex"], 16), tx
+                row = read(topics, _unhex(log["data"][2:]))
+                if table == "opened":
+                    named += [(*place, row[0], account) for account in {*row[6], row[1]}]
+                    row = row[:6]
+                elif table == "recorded" and row[1] == CHALLENGE:
+                    named.append((*place, row[0], row[2]))
+                found[table].append(place + row)
+        except (Strange, KeyError, TypeError, ValueError, IndexError, AttributeError, _StructError) as error:
+            raise OutsideFailed("the node tells of an event that neither contract writes", actual=_named(log, error),
+                                do="Check the contracts' addresses and the node.") from None
         return found
 
-    def _add(self, log: Mapping[str, Any], found: dict[str, list[Row]]) -> None:
-        address = log["address"]
-        layouts = self._layouts.get(address) or self._layouts.get(address.lower())
-        if layouts is None:
-            return
-        names = log["topics"]
-        data = _unhex(log["data"][2:])
-        topics = [_unhex(topic[2:]) for topic in names]
-        place = int(log["blockNumber"], 16), int(log["logIndex"], 16), _unhex(log["transactionHash"][2:])
-        if log.get("removed") or len(place[2]) != 32 or set(map(len, topics)) != _ALL_32:
-            raise Strange("a log that was removed, or is none")
-        name = topics[0]
-        if name == _OPENING and layouts is _BOOK:
-            self._open(place, topics, data, found)
-            return
-        table, count, read = layouts[name]
-        if len(topics) != count:
-            raise Strange(f"{len(topics)} topics where {count} belong")
-        row = read(topics, data)
-        found[table].append(place + row)
-        if table == "recorded" and row[1] == CHALLENGE:
-            found["named"].append((*place, row[0], row[2]))
-
-    def _open(self, place: Row, topics: Sequence[bytes], data: bytes, found: dict[str, list[Row]]) -> None:
-        if len(topics) != 3:
-            raise Strange(f"{len(topics)} topics where 3 belong")
-        deal, opener = topics[1], _account(topics[2])
+    def _opened(self, topics: Sequence[bytes], data: bytes) -> Row:
+        """The row, and after it the accounts that the terms name."""
+        deal, opener = topics[0], _account(topics[1])
         salt, offset = _exact(_OPENED, data)
         terms = _bytes(data, 64)
         # The id commits to opener, salt and terms: nobody can invent others for it.
-        if offset != 64 or keccak(b"".join((self._id, topics[2], salt, keccak(terms)))) != deal:
+        if offset != 64 or keccak(b"".join((self._id, topics[1], salt, keccak(terms)))) != deal:
             raise Strange("terms that do not lead to the deal's id")
         named, token, fund_by = _table(terms)
-        found["opened"].append((*place, deal, opener, token, fund_by, salt, terms))
-        found["named"].extend((*place, deal, account) for account in {*named, opener})
+        return deal, opener, token, fund_by, salt, terms, named
 
 
 def _named(log: object, error: Exception) -> str:

@@ -200,10 +200,15 @@ def _root(receipts: Sequence[Mapping[str, Any]]) -> bytes:
 def _in_order(logs: Iterable[Mapping[str, Any]], first: int, end: Block, ours: frozenset[str]) -> None:
     """Refuse events that were not asked for, or twice, or of two blocks with one number."""
     before, name = (first, -1), b""
+    number, digest, said = -1, b"", ("", "")
     for log in logs:
-        number, place = int(log["blockNumber"], 16), int(log["logIndex"], 16)
-        digest = hex_bytes(log["blockHash"], 32)
-        if not (before < (number, place) and number <= end.number) or log["address"].lower() not in ours:
+        place = int(log["logIndex"], 16)
+        if (log["blockNumber"], log["blockHash"]) != said:  # many events are of one block
+            said = log["blockNumber"], log["blockHash"]
+            number, digest = int(said[0], 16), hex_bytes(said[1], 32)
+        address = log["address"]
+        if not (before < (number, place) and number <= end.number) or (
+                address not in ours and address.lower() not in ours):
             raise OutsideFailed("the node tells of events that were not asked for, or in another order",
                                 expected=f"blocks {first} to {end.number}", actual=f"block {number}, event {place}",
                                 do="Ask another node.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,15 +43,12 @@ class WebFetch:
         reached in time, or may not be asked, OutsideFailed for another name's certificate and for any other answer,
         Misuse for a URL that is no plain ``https`` one.
         """
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or SECURE
-        if parts.scheme != "https" or not host or parts.username is not None or parts.query or parts.fragment:
-            raise Misuse("not a file's address", expected="https://HOST[:PORT]/PATH", actual=url)
+        host, port, netloc, path = _checked(url)
         private = host in self._allow or f"{host}:{port}" in self._allow
         try:
             deadline = Deadline(self._timeout)
             connection = connect(host, port, True, deadline, private=private, lookup=self._lookup)
-            answer, data = self._asked(connection, parts.netloc, parts.path or "/", most)
+            answer, data = self._asked(connection, netloc, path, most)
         except Undecidable as error:
             raise Undecidable(error.message, actual=error.actual,
                               do="If you mean it, name it: --allow, [did] allow in troth.toml, or TROTH_DID_ALLOW.",
@@ -89,6 +86,33 @@ class WebFetch:
         answer, data = read_answer(connection, most)
         connection.close()
         return answer, data
+
+
+class HeldFiles:
+    """``Fetch`` in memory: files by URL, and which of them were asked for."""
+
+    def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
+        self.files = dict(files or {})
+        self.asked: list[str] = []
+
+    def fetch(self, url: str, most: int) -> bytes:
+        """The file, at most ``most`` bytes. Raises as ``WebFetch``, of what can go wrong here."""
+        _checked(url)
+        self.asked.append(url)
+        found = self.files.get(url)
+        if found is None:
+            raise NotFound("the host has no such file", actual=url)
+        if len(found) > most:
+            raise _bad(url, f"at most {most} bytes", "more")
+        return found
+
+
+def _checked(url: str) -> tuple[str, int, str, str]:
+    """(host, port, host and port as written, path) of a plain ``https`` URL. Raises Misuse."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.query or parts.fragment:
+        raise Misuse("not a file's address", expected="https://HOST[:PORT]/PATH", actual=url)
+    return parts.hostname, parts.port or SECURE, parts.netloc, parts.path or "/"
 
 
 def _bad(url: str, expected: object, actual: object) -> OutsideFailed:

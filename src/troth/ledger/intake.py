@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from troth.core.claims import BATCH, Batch, Envelope, Statement
 from troth.core.terms import Account
 from troth.identity.binding import BINDING, read_binding
+from troth.identity.devices import READING, read_reading
 from troth.identity.documents import IDENTITY, Document, DocumentHistory, signature_pairs
 from troth.identity.keybook import KeyBook
 from troth.ledger.exchange import Parcel
@@ -81,3 +82,5 @@ def check_kind(statement: Statement) -> None:
         Batch.of(statement)
     elif statement.kind == BINDING:
         read_binding(statement)
+    elif statement.kind == READING:
+        read_reading(statement)

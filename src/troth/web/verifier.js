@@ -287,7 +287,7 @@
         sure = await T.verifyNoteLine(line, key, note.text) && sure;
       }
       if (others.length < trust.witnesses.threshold) cannot("too few witnesses: " + others.length);
-      if (!sure) cannot("could not check here: this browser lacks Ed25519, use troth verify");
+      if (!sure) cannot("could not check here: this browser lacks Ed25519 or ML-DSA, use troth verify");
       return ["upheld", checkpoint.origin + " at size " + checkpoint.size + ", signed by its key, seen by "
         + others.length + " witnesses"];
     }
