@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +16,13 @@ from troth.core import merkle
 from troth.core.claims import batch_statement
 from troth.core.encoding import decode, encode, sha256
 from troth.identity import did as dids
-from troth.identity.documents import Document, commitment, rotation_statement
+from troth.identity.documents import Document, Recovery, commitment, rotation_statement, signature_pairs
+from troth.identity.hybrid import HybridIdentity
 from troth.identity.multibase import multibase_base64url
 from troth.identity.signers import Ed25519Signer, HybridSigner
 from troth.ledger.bundle import RawAnchor
-from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, NoteSigner, cosign
-from troth.verify.trust import Witnesses
+from troth.ledger.checkpoints import WITNESS_KEY, WITNESS_KEY_ML_DSA, Checkpoint, NoteSigner, cosign
+from troth.verify.trust import Trust, Witnesses
 
 OTHERS: list[Any] = [None, True, 0, -1, 1, "", "x", "A", [], ["x"], [0], {}, {"x": "y"}, {"name": "x"}, "did:key:z6Mk",
                      "00" * 32, "AA" * 32, "00" * 31, 2**53 - 1]
@@ -153,6 +154,8 @@ CHANGES: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
     "after another document": ({"previous": bytes(32)}, (3, "refuted")),
     "two versions on": ({"version": 2}, (3, "undecidable")),
     "to other keys": ({"keys": tuple(pair.public for pair in forge.party("lab").current)}, (3, "refuted")),
+    "to its end, and a claim after it": ({"next": (), "recipient": None}, (4, "refuted")),
+    "by guardians, nobody vouches": ({"recovery": Recovery(2, 3)}, (3, "undecidable")),
     "to the keys in use": ({"keys": tuple(pair.public for pair in FIRST.current)}, (3, "refuted")),
 }
 
@@ -169,6 +172,56 @@ def test_changes_signed_by_whoever_they_name(second: Second, name: str) -> None:
     note = ledger.add(forge.say(signer, "note", {}))
     bundle = ledger.parts(note.id, [changed.id, note.id], [FIRST.genesis], anchored_size=2, size=2)[0].to_bytes()
     assert agree(second, bundle, None) == expected
+
+
+def counted(name: str) -> Callable[[int], bytes]:
+    """Stands for os.urandom: another 32 bytes at each call, the same in every run."""
+    calls = iter(range(100))
+    return lambda _: forge.seed(f"{name}/{next(calls)}")
+
+
+def by_guardians(*, later: bool = False) -> tuple[bytes, str, list[bytes]]:
+    """A bundle of an identity that guardians recovered, its DID, and the digests of its documents."""
+    party, rotation = HybridIdentity.recover(FIRST.history, Recovery(2, 3), 1, random=counted("guardians"))
+    envelopes = [rotation]
+    if later:
+        party, rotation = party.rotate(2, random=counted("later"))
+        envelopes.append(rotation)
+    ledger = forge.Ledger()
+    made = [ledger.add(forge.Rec(one.payload, list(signature_pairs(one)))) for one in envelopes]
+    note = ledger.add(forge.say(party.signer(), "note", {}))
+    size = len(made) + 1
+    parts = ledger.parts(note.id, [*(rec.id for rec in made), note.id], [FIRST.genesis], anchored_size=size, size=size)
+    return parts[0].to_bytes(), FIRST.did, [document.digest for document in party.history.documents]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_recovery_counts_where_the_trust_file_pins_it_or_a_later_one(second: Second, later: bool) -> None:
+    bundle, did, digests = by_guardians(later=later)
+    for at, digest in enumerate(digests):
+        expected = (8, "undecidable") if at >= 1 else (3, "undecidable")
+        assert agree(second, bundle, Trust(documents={did: digest}).to_bytes()) == expected
+    assert agree(second, bundle, Trust().to_bytes()) == (3, "undecidable")
+    assert agree(second, bundle, Trust(documents={did: bytes(32)}).to_bytes()) == (3, "refuted")
+
+
+def test_documents_of_guardians(second: Second) -> None:
+    """The document that guardians made, and one that ends an identity, bent in every way."""
+    party, rotation = HybridIdentity.recover(FIRST.history, Recovery(2, 3), 1, random=counted("guardians"))
+    _, end = FIRST.end(1)
+    stops = set()
+    for envelope in (rotation, end):
+        said = decode(envelope.payload)
+        text = decode(said["predicate"]["body"]["document"].encode())
+        for other in distinct(bent(text["troth"])):
+            changed = encode({**text, "troth": decode(other)}) if other.startswith(b"{") else b"{}"
+            body = {**said["predicate"]["body"], "document": changed.decode()}
+            payload = encode({**said, "predicate": {**said["predicate"], "body": body}, "subject": [
+                {**said["subject"][0], "digest": {"sha256": sha256(changed).hex()}}]})
+            rec = forge.Rec(payload, list(signature_pairs(envelope)))
+            stops.add(agree(second, alone(rec, [FIRST.genesis]), None))
+    assert {(3, "malformed"), (3, "refuted")} <= stops
+    assert party.history.recoveries == {1: Recovery(2, 3)}
 
 
 def test_the_same_change_twice(second: Second) -> None:
@@ -270,6 +323,18 @@ def test_notes_signed_over_extensions_and_by_many_witnesses(second: Second) -> N
         parts.note = note
         trust = replace(TRUST, witnesses=Witnesses(4, tuple(one.verifier for one in witnesses)))
         assert agree(second, parts.to_bytes(), trust.to_bytes()) == expected
+
+
+def test_a_witness_that_no_browser_can_check_is_undecidable_there(second: Second) -> None:
+    parts, witness = forge.reread(BUNDLE), NoteSigner("witness.example", forge.seed("w"), WITNESS_KEY_ML_DSA)
+    note = Checkpoint(forge.ORIGIN, 11, HONEST.ledger.root(11)).sign(NoteSigner(forge.ORIGIN, forge.seed("log")))
+    parts.note = cosign(note, witness, 1_700_000_500)
+    trust = replace(TRUST, witnesses=Witnesses(1, (witness.verifier,))).to_bytes()
+    steps = {step["n"]: step for step in second.verify(parts.to_bytes(), trust)["steps"]}
+    assert steps[8]["outcome"] == "undecidable"
+    assert "ML-DSA" in steps[8]["detail"]
+    parts.note = cosign(note, NoteSigner("witness.example", forge.seed("x"), WITNESS_KEY_ML_DSA), 5)  # nor another's
+    assert agree(second, parts.to_bytes(), trust) == (8, "undecidable")
 
 
 def section(tag: bytes, body: bytes) -> bytes:

@@ -88,7 +88,8 @@ class Keeping:
             if content["identity"] != decode_object(self.identity.to_secrets()):
                 raise Misuse(_STALE, do=_OPEN_AGAIN)
             changed = change(self.identity)
-            keystore.rewrite(path, encode(content | {"identity": decode_object(changed.to_secrets())}), passphrase)
+            keystore.save(path, encode(content | {"identity": decode_object(changed.to_secrets())}), passphrase,
+                          cost=keystore.cost_of(path), replace=True)
             self.identity = changed
             self.keyring = self._keyring()
             self._learn_own()

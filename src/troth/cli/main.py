@@ -13,6 +13,7 @@ import typer
 
 from troth.cli import (  # noqa: F401  (their commands)
     acting,
+    agent,
     badge,
     ci,
     consent,

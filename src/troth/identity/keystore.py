@@ -110,13 +110,12 @@ def load(path: Path, passphrase: str) -> bytes:
     return open_secrets(data, passphrase)
 
 
-def rewrite(path: Path, secrets: bytes, passphrase: str) -> None:
-    """Put other secrets into the file at ``path``, under the passphrase and at the cost that it has.
-
-    Raises Misuse for a wrong passphrase, and as ``load`` and ``save``: the old file is untouched then.
-    """
-    load(path, passphrase)
-    save(path, secrets, passphrase, cost=_read(path.read_bytes())[2], replace=True)
+def cost_of(path: Path) -> int:
+    """At what cost the file at ``path`` is written, so that the next one is too. Raises BadInput, OutsideFailed."""
+    try:
+        return _read(path.read_bytes())[2]
+    except OSError as error:
+        raise OutsideFailed(f"could not read the keystore {path}", actual=error.strerror) from None
 
 
 def _header(cost: int, nonce: bytes, salt: bytes) -> dict[str, Any]:

@@ -68,9 +68,10 @@
       agreement.push("#hpke-" + said.version);
       methods.push({ id: agreement[0], publicKeyMultibase: "u" + T.base64url(said.recipient), type: RECIPIENT });
     }
+    const troth = { next: said.next, previous: said.previous, suites: NAMES, version: said.version };
+    if (said.recovery) troth.recovery = said.recovery;
     return T.canonical({
-      "@context": CONTEXT, assertionMethod: names, authentication: names, keyAgreement: agreement,
-      troth: { next: said.next, previous: said.previous, suites: NAMES, version: said.version },
+      "@context": CONTEXT, assertionMethod: names, authentication: names, keyAgreement: agreement, troth,
       verificationMethod: methods,
     });
   }
@@ -90,18 +91,30 @@
     if (previous !== null) T.fromHex(previous, 32);
     const keys = material.map(T.multikey);
     next.forEach((item) => T.fromHex(item, 32));
-    if (keys.length !== 2 || keys.some((key, at) => key.suite !== NAMES[at]) || next.length !== 2) {
+    const recovery = recoveryOf(own("recovery"));
+    if (keys.length !== 2 || keys.some((key, at) => key.suite !== NAMES[at]) || ![0, 2].includes(next.length)) {
       refute("a document that weakens its suites");
     }
     if (keys.some((key) => next.includes(commitment(key)))) refute("a document that commits to its own keys");
     if ((version === 0) !== (previous === null) || version < 0) bad("version and previous document do not fit");
+    const ended = next.length === 0;
+    if (version === 0 && (ended || recovery)) refute("a first document that ends its identity, or that guardians made");
+    if (ended && (recovery || recipient)) refute("a document that ends its identity, and more");
     if (recipient && (recipient.length < 1 || recipient.length > 4096)) bad("wrong size of a recipient key");
-    const said = { version, previous, keys, next, recipient };
+    const said = { version, previous, keys, next, recipient, recovery, ended };
     if (!T.equal(documentBytes(said), bytes)) bad("an identity document with other members than the format's");
     said.digest = T.hex(T.sha256(bytes));
     said.methods = keys.map((key) => "#" + key.suite + "-" + version);
     return said;
   };
+
+  // By how many of how many guardians a document says it was made; null: by the holder.
+  function recoveryOf(said) {
+    if (said === null) return null;
+    const { by, of } = T.take(said, { by: "integer", of: "integer" });
+    if (by < 1 || by > of || of > 16) bad("not a quorum of guardians");
+    return { by, of };
+  }
 
   T.peer4 = (bytes) => {
     const encoded = "z" + T.base58(T.concat([0x80, 0x04], bytes));
@@ -113,6 +126,7 @@
     constructor() {
       this.histories = new Map();
       this.unchecked = new Map();
+      this.recovered = []; // [did, document] that guardians made, by their own word: somebody must vouch for them
     }
 
     learn(bytes) {
@@ -134,9 +148,9 @@
     }
 
     require(did, digest) {
-      if (!this.history(did).some((document) => document.digest === digest)) {
-        refute("an old or forked history: it lacks the document that is known, " + digest);
-      }
+      const found = this.history(did).find((document) => document.digest === digest);
+      return found ? found.version
+        : refute("an old or forked history: it lacks the document that is known, " + digest);
     }
 
     // The names of the keys that must sign now.
@@ -147,6 +161,7 @@
     }
 
     async verify(did, message, values) {
+      if (!T.isKeyDid(did) && this.head(did).ended) refute("signed after the identity's end: " + did);
       const keys = T.isKeyDid(did) ? [T.readKeyDid(did)] : this.head(did).keys;
       await this.check(did, keys, message, values);
     }
@@ -175,9 +190,13 @@
         refute("a change of documents that changes nothing");
       }
       if (document.version > documents.length) throw new T.Undecidable("versions of this identity are missing");
+      if (head.ended) refute("a change of keys after the identity's end");
       if (document.previous !== head.digest) refute("a change that does not follow the document before it");
-      if (document.keys.map(commitment).join() !== head.next.join()) refute("a change to keys not committed to");
+      if (!document.recovery && document.keys.map(commitment).join() !== head.next.join()) {
+        refute("a change to keys not committed to");
+      }
       await this.check(did, document.keys, message, values);
+      if (document.recovery) this.recovered.push([did, document]);
       documents.push(document);
     }
   };

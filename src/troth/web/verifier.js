@@ -68,7 +68,9 @@
       return [
         "format 1: " + count + " claims, " + this.documents.size + " identity documents, " + this.blobs.size + " files",
         count + " statements, each its own canonical form",
-        issuers + " issuers, " + this.changed.size + " of which changed their documents",
+        issuers + " issuers, " + this.changed.size + " of which changed their documents"
+          + this.keys.recovered.map(([did, document]) => "; version " + document.version + " of " + did + " was made by "
+            + document.recovery.by + " of " + document.recovery.of + " guardians, as the trust file accepts").join(""),
         this.signatures + " signatures: every suite that the documents in force require, and no other",
         "closed, and everything is reached from " + T.hex(this.bundle.target),
         members + " members in " + Array.from(this.batches.values()).filter((one) => one.members.length).length
@@ -167,6 +169,13 @@
       }
       for (const [did, digest] of this.trust ? this.trust.documents : []) {
         if (speaking.has(did) && !T.isKeyDid(did)) this.keys.require(did, digest);
+      }
+      // What guardians made counts where the trust file pins it, or a later one: whoever wrote that asked the registry.
+      for (const [did, document] of this.keys.recovered) {
+        const pin = this.trust && new Map(this.trust.documents).get(did);
+        if (!pin || this.keys.require(did, pin) < document.version) {
+          cannot("guardians made this document, it says, and nobody here vouches for that: " + did);
+        }
       }
     }
 
