@@ -15,7 +15,7 @@ import pytest
 from troth.app import Settings, Troth
 from troth.app.paying import Listed, check_payouts, collect_payouts, publish_payouts
 from troth.core.claims import Evidence, Statement
-from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError, Undecidable
+from troth.core.errors import BadInput, Misuse, Pending, Refuted, TrothError, Undecidable
 from troth.core.terms import (
     CHALLENGER,
     REFUTED,
@@ -263,8 +263,10 @@ def test_what_cannot_be_published(office: Office) -> None:
                                (0, [(worker, REWARD), (worker, 1)], Misuse)):
         with pytest.raises(error):
             publish_payouts(clerk, deal, pot, payees)
-    with pytest.raises(ActRefused):
-        publish_payouts(clerk, bytes(32), 0, [(worker, 1)])
+    for unknown in (lambda: publish_payouts(clerk, bytes(32), 0, [(worker, 1)]),
+                    lambda: check_payouts(clerk, bytes(32)), lambda: collect_payouts(clerk, bytes(32))):
+        with pytest.raises(Undecidable, match="no such deal"):
+            unknown()
     assert [one for one, _ in clerk.claims(PAYOUTS)] == here
 
 

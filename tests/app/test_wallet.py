@@ -175,6 +175,8 @@ def test_a_verifier_that_poses_as_another_domain_is_shown_nothing(people: People
         people.holder.present(thief.ask("new.example"), [people.name], "new.example")
     with pytest.raises(Refuted, match="another identity speaks"):
         people.holder.know_verifier(DOMAIN, thief.identity().did)
+    people.holder.know_verifier("old.example", thief.identity().did)
+    people.holder.know_verifier("old.example", people.verifier.identity().did, replace=True)
     assert people.holder.shown() == []
 
 
@@ -222,6 +224,18 @@ def test_a_thief_with_the_credential_and_keys_of_its_own(people: People) -> None
     assert people.check(made) is Outcome.UNDECIDABLE
 
 
+def test_a_file_in_anothers_place_or_damaged_is_bad_input(people: People) -> None:
+    one = people.holder.root / "held" / people.name
+    other = one.with_name("0" * 32)
+    other.write_bytes(one.read_bytes())
+    with pytest.raises(BadInput, match="damaged, or not this wallet's"):
+        people.holder.held()
+    other.unlink()
+    one.write_bytes(one.read_bytes()[:-1])
+    with pytest.raises(BadInput, match="damaged"):
+        people.holder.held()
+
+
 def test_no_secret_in_files_logs_or_errors(people: People, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     people.check(people.answer())
@@ -229,7 +243,10 @@ def test_no_secret_in_files_logs_or_errors(people: People, caplog: pytest.LogCap
              for seed in one.to_secrets()["seeds"]]
     files = [path for wallet in (people.issuer, people.holder, people.verifier) for path in wallet.root.rglob("*")
              if path.is_file()]
-    texts = [path.read_text(errors="replace") for path in files] + [caplog.text, repr(people.holder.identities)]
+    contents = [path.read_bytes() for path in files] + [caplog.text.encode(), repr(people.holder.identities).encode()]
     assert len(seeds) == 6
-    assert not any(seed in text for seed in seeds for text in texts)
+    personal = [b"weaving", DOMAIN.encode(), people.holder.identity().short.encode()]
+    assert not any(word in content for word in [*(seed.encode() for seed in seeds), *personal[:2]]
+                   for content in contents)
+    assert not any(personal[2] in content for content in contents[:-1])
     assert not any(path.stat().st_mode & 0o077 for path in files if path.name != "turn")

@@ -148,6 +148,7 @@ def test_dvc_comes_in(run: Run, tmp_path: Path) -> None:
 
 def test_runs_are_listed_and_compared(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("runs", "list").stdout.strip() == "no runs"
+    (tmp_path / "odd.txt").write_text("odd")
     monkeypatch.setenv("TROTH_PASSPHRASE", PASSPHRASE)
     for rate, loss in ((0.1, 0.5), (0.01, 0.125)):
         with troth.run("train", workspace=tmp_path) as recorded:
@@ -160,6 +161,10 @@ def test_runs_are_listed_and_compared(run: Run, tmp_path: Path, monkeypatch: pyt
     assert {(one["name"], *one["values"], one["delta"]) for one in found["differences"]} == {
         ("lr", "0.1", "0.01", None), ("loss", "0.5", "0.125", "-0.375")}
     assert "loss: 0.5 | 0.125  (-0.375)" in run("runs", "compare", first, second).stdout
+    run("attest", "run", "--subject", "odd.txt", "--body", '{"name":"odd"}')
+    listed = json.loads(run("runs", "list", "--json").stdout)
+    assert (len(listed["runs"]), len(listed["unreadable"])) == (2, 1)
+    assert "not a run that can be read" in run("runs", "list").stdout
     run("runs", "compare", first, status=2)
     run("runs", "compare", first, first[:3], status=2)
     run("runs", "compare", first, "0" * 64 if not first.startswith("0") else "1" * 64, status=3)

@@ -138,11 +138,11 @@ def test_served_witnessed_handed_over_and_watched(run: Run, tmp_path: Path) -> N
     run("log", "anchor", at="alice")
     run("bundle", bobs, "-o", "../b.troth", at="alice")
     assert "too few" in run("verify", "b.troth", "--trust", "t.json", "--offline", "--json", status=3).stdout
-    watch = ("log", "watch", ".troth/log", *key, "--state", "../mirror", "--home", ".", "--json", "--anchored-by")
-    run(*watch, str(alice["account"]), at="alice", status=2)  # not in EIP-55 spelling
-    account = checksum_address(bytes.fromhex(str(alice["account"])[2:]))
-    assert read(run(*watch, account, at="alice"))["compared"] == [
-        {"found": "consistent", "size": 3, "with": f"anchor of {account}"}]
+    watch = ("log", "watch", ".troth/log", *key, "--state", "../mirror", "--json", "--compare")
+    run(*watch, f"anchor:{alice['account']}", at="alice", status=2)  # not in EIP-55 spelling
+    anchor = "anchor:" + checksum_address(bytes.fromhex(str(alice["account"])[2:]))
+    assert read(run(*watch, anchor, at="alice"))["compared"] == [{"found": "consistent", "size": 3, "with": anchor}]
+    run("log", "serve", "nowhere", status=3)
 
 
 def test_watching_goes_on_through_an_outage_and_stops_when_told(run: Run, tmp_path: Path) -> None:

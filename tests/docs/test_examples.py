@@ -21,7 +21,7 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
-        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py"}
+        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -32,6 +32,15 @@ def test_two_parties(tmp_path: Path) -> None:
         "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
 
 
+def test_pay_many(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "pay_many.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "the list is there: 300 payees, 648 in all", "the worker collects 50",
+        "another root: the payouts do not lead to the result's root",
+        "the clerk gains -2000 and the worker who called 1000"]
+
+
 def test_show_a_credential(tmp_path: Path) -> None:
     done = run(EXAMPLES / "show_a_credential.py", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -39,6 +48,15 @@ def test_show_a_credential(tmp_path: Path) -> None:
         "shown to lender.example: upheld",
         "the same again: an answer to no open request of this verifier: a replay, or never asked for",
         "without its post-quantum signature: refuted", "taken back: refuted"]
+
+
+def test_watch_a_log(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "watch_a_log.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "the friend sees 1 claim", "proven to be in the log, as one witness saw it: True", "the friend sees 2 claims",
+        "the witness does not sign the other: the witness has seen another history of this log",
+        "the friend proves it to anybody: two roots at size 2 True"]
 
 
 def test_model_for_others(tmp_path: Path) -> None:

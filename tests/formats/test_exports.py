@@ -214,6 +214,21 @@ def test_a_claim_that_is_not_here_is_missing(party: Troth) -> None:
         formats.export(party, claim, "docx")
 
 
+def test_a_malformed_claim_below_hides_no_other(lineage: Lineage) -> None:
+    party = lineage.party
+    plan = party.statement(lineage.model).ref("plan")
+    odd = party.attest("update", [Subject("update", {"sha256": "ab" * 32})], {"examples": 2})
+    said = party.statement(lineage.model)
+    model = party.attest("model", said.subjects, said.body, refs=[Ref("plan", plan), Ref("aggregate", odd)])
+    bom = json.loads(formats.export(party, model, "cyclonedx"))
+    missing = [one["value"] for one in bom["metadata"]["properties"]]
+    assert any(odd.hex() in one and "not what its kind requires" in one for one in missing)
+    assert bom["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    broken = party.attest("model", said.subjects, {"accuracy_ppm": 1}, refs=[Ref("plan", plan)])
+    with pytest.raises(BadInput):
+        formats.export(party, broken, "cyclonedx")
+
+
 def test_what_a_claim_says_cannot_draw_on_the_card(party: Troth, tmp_path: Path) -> None:
     from troth.app.running import attest_run  # only this test needs runs
     from troth.formats.runs import Artefact, Metric, Run

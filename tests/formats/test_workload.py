@@ -94,6 +94,10 @@ def test_a_job_s_claim_is_upheld_as_the_job_s(home: Troth, issuer: Issuer, tmp_p
     assert refuted_at(other).startswith("roles: the workload's repository is another")
     stranger = verified(home, parcel, settings(Issuer()), tmp_path)
     assert stranger.outcome == "refuted"
+    for order in (1, -1):  # one issuer, two workloads
+        both = [issuer.pinned(), issuer.pinned(require={"repository": "org/other"})][::order]
+        report = verified(home, parcel, {"name": "workload", "issuers": both}, tmp_path)
+        assert report.outcome == "upheld"
 
 
 def test_every_job_has_a_key_of_its_own(issuer: Issuer) -> None:

@@ -261,6 +261,13 @@ def test_a_better_offer_is_an_eighth_better_and_below_the_ceiling(fee: int, tip:
         assert 8 * better[1] >= 9 * tip
         assert base <= better[0] <= ceiling
         assert better[1] <= better[0]
+    filler = Fees(ceiling).filler(fee, tip, base, wanted)
+    if better is not None or filler is None:
+        assert filler == better
+        assert better is not None or ceiling < max(fee, base)
+    else:
+        assert filler == (ceiling, tip)
+        assert max(fee, base) <= ceiling
     first = Fees(ceiling).first(base, wanted)
     assert (first is None) == (ceiling < base)
     assert first is None or (base <= first[0] <= ceiling and first[1] <= first[0])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +16,7 @@ import pytest
 from log_parts import LOG_SIGNER, claim
 from tlog_parts import KEY, MemoryTiles, Place, log_of
 
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
+from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted, Undecidable
 from troth.ledger.checkpoints import (
     WITNESS_KEY,
     WITNESS_KEY_ML_DSA,
@@ -27,7 +30,9 @@ from troth.ledger.checkpoints import (
 from troth.ledger.forks import ForkProof
 from troth.ledger.log import Log
 from troth.ledger.logserver import WitnessServer
+from troth.ledger.monitor import Forked, Monitor
 from troth.ledger.views import View
+from troth.ledger.webtiles import tiles_at
 from troth.ledger.wire import Site
 from troth.ledger.witness import Asked, Conflict, NotSigned, Witness, add_log, logs_of
 from troth.ledger.witnessing import ask
@@ -196,6 +201,36 @@ def test_what_it_remembers_is_on_the_disk_before_it_signs(witness: Witness, tmp_
     again.add_checkpoint(Asked(10, (), log_of(10).note()).to_bytes())
 
 
+COSIGNER = """
+import sys
+sys.path[:0] = [{tests!r}, {source!r}]
+from pathlib import Path
+from test_witness import LOG_SIGNER, NOW, SIGNER, asked, log_of
+from troth.ledger.witness import Witness
+witness, log = Witness(Path({directory!r}), SIGNER, lambda: NOW), log_of(5_000)
+for size in range(1, 5_000):
+    witness.add_checkpoint(asked(log, size - 1, size))
+    print(size, flush=True)
+"""
+
+
+@pytest.mark.parametrize("count", [1, 20, 60])
+def test_a_killed_witness_stands_by_all_it_signed(witness: Witness, count: int) -> None:
+    script = COSIGNER.format(tests=str(Path(__file__).parent), source=str(Path(__file__).parents[2] / "src"),
+                             directory=str(witness.directory))
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = [int(process.stdout.readline()) for _ in range(count)]
+        process.kill()
+        said += map(int, process.stdout.read().split())
+    seen = witness.seen(KEY)
+    assert said[-1] <= seen.size <= said[-1] + 1  # killed between writing and saying, at most
+    assert seen.root == View(log_of(5_000), log_of(5_000).checkpoint).root(seen.size)
+    with pytest.raises(Conflict):
+        witness.add_checkpoint(asked(log_of(30, "other"), 0, 30))
+    witness.add_checkpoint(asked(log_of(5_000), seen.size))
+
+
 def test_a_log_is_known_under_one_key(witness: Witness) -> None:
     add_log(witness.directory, KEY)
     assert list(logs_of(witness.directory)) == [KEY.name]
@@ -256,6 +291,24 @@ def test_statuses(server: WitnessServer) -> None:
     status, _, data = post(server, asked(log, 10))
     assert status == 200
     assert witnessed(log.note() + data, [server.witness.key], 1) == (NOW,)
+
+
+def test_monitors_read_what_a_witness_saw(server: WitnessServer, tmp_path: Path) -> None:
+    """Gossip: the log tells the witness one story and the monitor another."""
+    log, fork = log_of(20), log_of(30, "other", same=5)
+    post(server, asked(log, 0))
+    place = f"{server.url}/{hashlib.sha256(KEY.name.encode()).hexdigest()}"
+    monitor = Monitor(tmp_path / "m", fork, KEY)
+    monitor.look()
+    with pytest.raises(Forked):
+        monitor.compare(tiles_at(place, private=True).note(), tiles_at(place, private=True))
+    early = Monitor(tmp_path / "early", log_of(10), KEY)
+    early.look()
+    with pytest.raises(Pending):
+        early.compare(tiles_at(place, private=True).note(), tiles_at(place, private=True))
+    for other in ("x" * 64, "0" * 64, "../logs", "A" * 64):
+        with pytest.raises(Undecidable):
+            tiles_at(f"{server.url}/{other}", private=True).note()
 
 
 def test_a_log_has_its_checkpoint_cosigned_and_keeps_that(server: WitnessServer, tmp_path: Path) -> None:

@@ -120,11 +120,26 @@ def test_bytes_that_are_no_signature(data: bytes) -> None:
 
 def test_wishes_are_seen_in_manifests_alone() -> None:
     manifest = b"\x00jumdc2pa\x00" + b"x" * 50 + b"cawg.training-mining\xa1gentries\xa2pcawg.ai_training\xa1cuse"
-    assert embedded_wish(b"\xff\xd8" + manifest + b"jnotAllowed")
+    assert embedded_wish(manifest + b"jnotAllowed")
     assert embedded_wish(manifest.replace(b"cawg", b"c2pa") + b"kconstrained")
     assert not embedded_wish(manifest + b"gallowed")
     assert not embedded_wish(b"The assertion cawg.training-mining says cawg.ai_training: notAllowed")  # words about it
     assert not embedded_wish(DATA)
+
+
+@given(st.integers(1, 60), st.integers(0, 40))
+def test_a_manifest_cut_across_the_segments_of_a_jpeg_is_seen(step: int, before: int) -> None:
+    box = b"\0\0\1\0jumb" + b"jumdc2pa" + b"x" * before + b"cawg.training-mining cawg.ai_training\xa1cusejnotAllowed"
+    parts = [box[:8 + step], *(box[:8] + box[at:at + step] for at in range(8 + step, len(box), step))]
+    segments = [b"JP\0\1" + number.to_bytes(4, "big") + part for number, part in enumerate(parts, 1)]
+    jpeg = b"\xff\xd8" + b"".join(b"\xff\xeb" + (len(one) + 2).to_bytes(2, "big") + one for one in segments)
+    assert embedded_wish(jpeg + b"\xff\xda\0\2pixels\xff\xd9")
+    assert not embedded_wish(jpeg.replace(b"\xff\xeb", b"\xff\xe1") + b"\xff\xda\0\2" + box)  # not where C2PA puts it
+
+
+@given(st.binary(max_size=200))
+def test_a_look_into_anything_ends(data: bytes) -> None:
+    assert not embedded_wish(b"\xff\xd8" + data)
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

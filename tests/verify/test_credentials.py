@@ -33,9 +33,9 @@ from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
 from troth.core.verdicts import Outcome, Report
 from troth.identity import integrity as di
 from troth.identity.credentials import CONTEXT, ENVELOPED
-from troth.identity.did import peer4
+from troth.identity.did import KEPT, peer4
 from troth.identity.jsondoc import time_text
-from troth.identity.methods import documents_by, resolve_offline
+from troth.identity.methods import _offline, documents_by, resolve_offline
 from troth.identity.multibase import multibase_base64url
 from troth.identity.party import DocumentParty
 from troth.identity.resolution import Resolution
@@ -195,6 +195,15 @@ def test_a_document_that_adds_or_weakens_its_own_suites_is_another_identifier() 
         resolve_offline(weak)
     report = verify_credential(forged, believed())
     assert (report.outcome, outcome(report, "issuer")) == (Outcome.REFUTED, Outcome.REFUTED)
+
+
+def test_huge_identifiers_are_read_and_not_remembered() -> None:
+    document = {"verificationMethod": [], "x": "y" * 9_000}
+    before = _offline.cache_info().currsize
+    long = peer4(encode(document))[1]
+    assert len(long) > KEPT
+    assert resolve_offline(long)["x"] == "y" * 9_000
+    assert _offline.cache_info().currsize == before
 
 
 def test_an_ended_identifier_signs_nothing() -> None:

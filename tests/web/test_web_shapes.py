@@ -21,7 +21,7 @@ from troth.identity.hybrid import HybridIdentity
 from troth.identity.multibase import multibase_base64url
 from troth.identity.signers import Ed25519Signer, HybridSigner
 from troth.ledger.bundle import RawAnchor
-from troth.ledger.checkpoints import WITNESS_KEY, Checkpoint, NoteSigner, cosign
+from troth.ledger.checkpoints import WITNESS_KEY, WITNESS_KEY_ML_DSA, Checkpoint, NoteSigner, cosign
 from troth.verify.trust import Trust, Witnesses
 
 OTHERS: list[Any] = [None, True, 0, -1, 1, "", "x", "A", [], ["x"], [0], {}, {"x": "y"}, {"name": "x"}, "did:key:z6Mk",
@@ -323,6 +323,18 @@ def test_notes_signed_over_extensions_and_by_many_witnesses(second: Second) -> N
         parts.note = note
         trust = replace(TRUST, witnesses=Witnesses(4, tuple(one.verifier for one in witnesses)))
         assert agree(second, parts.to_bytes(), trust.to_bytes()) == expected
+
+
+def test_a_witness_that_no_browser_can_check_is_undecidable_there(second: Second) -> None:
+    parts, witness = forge.reread(BUNDLE), NoteSigner("witness.example", forge.seed("w"), WITNESS_KEY_ML_DSA)
+    note = Checkpoint(forge.ORIGIN, 11, HONEST.ledger.root(11)).sign(NoteSigner(forge.ORIGIN, forge.seed("log")))
+    parts.note = cosign(note, witness, 1_700_000_500)
+    trust = replace(TRUST, witnesses=Witnesses(1, (witness.verifier,))).to_bytes()
+    steps = {step["n"]: step for step in second.verify(parts.to_bytes(), trust)["steps"]}
+    assert steps[8]["outcome"] == "undecidable"
+    assert "ML-DSA" in steps[8]["detail"]
+    parts.note = cosign(note, NoteSigner("witness.example", forge.seed("x"), WITNESS_KEY_ML_DSA), 5)  # nor another's
+    assert agree(second, parts.to_bytes(), trust) == (8, "undecidable")
 
 
 def section(tag: bytes, body: bytes) -> bytes:

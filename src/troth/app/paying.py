@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
+from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import SUBMISSION, VERDICT, Account, DealState, Result, Root
 from troth.ledger.payouts import MAX_PAYEES, PAYOUTS, Payouts, PayoutsClaim, checked, payouts_subject, publish
 from troth.store.cid import Cid
@@ -45,7 +45,7 @@ def publish_payouts(party: Troth, deal: bytes, pot: int, payees: Payees) -> List
 
     Raises Misuse where the pot pays nobody by a root or holds less; BadInput for payees that are none.
     """
-    terms = party.book.state(deal).terms
+    terms = _state(party, deal).terms
     if not 0 <= pot < len(terms.pots) or not any(isinstance(rule, Root) for rule in terms.pots[pot].pays.values()):
         raise Misuse("no pot of this deal that pays by a root", actual=pot,
                      expected=", ".join(str(n) for n, one in enumerate(terms.pots)
@@ -70,7 +70,7 @@ def check_payouts(party: Troth, deal: bytes, *, cid: str | None = None, expect: 
 
     Raises Refuted, Undecidable or Pending by the rules above; Misuse where the result's outcome pays nobody by a root.
     """
-    state = party.book.state(deal)
+    state = _state(party, deal)
     result = _result(state)
     found = _behind(party, deal, state, result, _pot(state, result), cid)
     if expect is not None:
@@ -92,7 +92,7 @@ def collect_payouts(party: Troth, deal: bytes, *, cid: str | None = None,
     What was collected already is passed over, so it can be asked for again. Raises Pending before the deal is closed,
     Misuse where nothing is paid by a root, or nothing to this party; what ``check_payouts`` raises; ActRefused.
     """
-    state = party.book.state(deal)
+    state = _state(party, deal)
     if state.final is None:
         if state.status == "void":
             raise Misuse("this deal is void: its deposits went back", actual=deal.hex())
@@ -106,6 +106,16 @@ def collect_payouts(party: Troth, deal: bytes, *, cid: str | None = None,
     for leaves in found.payouts.batches(of=mine):
         party.book.collect_many(party.account, deal, pot, leaves)
     return found, sum(payees[index][1] for index in mine)
+
+
+def _state(party: Troth, deal: bytes) -> DealState:
+    """The deal as it stands. Raises Undecidable where this Book has none of this id: that refutes nothing."""
+    try:
+        return party.book.state(deal)
+    except ActRefused as refusal:
+        if refusal.code != "Unknown":
+            raise
+        raise Undecidable("there is no such deal here", actual=deal.hex(), do="Check the id and the chain.") from None
 
 
 def _result(state: DealState) -> Result:

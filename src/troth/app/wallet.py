@@ -3,29 +3,27 @@
 ::
 
     .troth/wallet/
-        keys.json       credential identities' secrets, encrypted like the workspace's own
-        held/           credentials received, by their SHA-256
-        issued/         credentials issued that can be taken back, with their places in the status lists
-        lists.json      the bits of those lists
-        asked/          requests that wait for an answer; an answer takes its request away, so it counts once
-        verifiers.json  domain -> the identity that speaks for it
-        shown.jsonl     what was shown to whom, when; written before anything leaves
+        keys.json   the key of the other files and the credential identities' secrets, encrypted as the workspace's own
+        held/       credentials received, by their name
+        issued/     credentials issued that can be taken back, with their places in the status lists
+        lists       the bits of those lists
+        asked/      requests that wait for an answer; an answer takes its request away, so it counts once
+        verifiers   domain -> the identity that speaks for it
+        shown       what was shown to whom, when; written before anything leaves
 
-Credentials are personal data. They lie in files for this account alone, in plain text; nothing of them goes into a log
-or a claim.
+Credentials are personal data: all of it is encrypted, and nothing of it goes into a log or a claim.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from troth.core.encoding import decode_object, encode, sha256, take
+from troth.app.walletfiles import SealedFolder
+from troth.core.encoding import decode_object, encode, from_hex, sha256, take
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted, Undecidable
 from troth.core.verdicts import Outcome, Report
 from troth.identity import did as dids
@@ -35,7 +33,7 @@ from troth.identity.jsondoc import canonical, read_json, time_text, unix_time
 from troth.identity.methods import AUTHENTICATION, Resolver, resolve_offline
 from troth.identity.party import HYBRID_KIND, DocumentParty
 from troth.identity.statuslist import DAY, MIN_ENTRIES, REVOCATION, SUSPENSION, StatusBits, StatusEntry, list_document
-from troth.store.files import holding, replacing
+from troth.store.files import holding
 from troth.verify.credentials import MAX_LIST, Believed, verify_presentation
 
 if TYPE_CHECKING:
@@ -84,7 +82,11 @@ class Wallet:
         self._passphrase, self._cost = passphrase, cost
         for folder in (self.root, *(self.root / name for name in ("held", "issued", "asked"))):
             folder.mkdir(mode=0o700, exist_ok=True)
-        self.identities = self._identities()
+        with self._turn():
+            if not (self.root / "keys.json").exists():
+                self._put_away(secrets.token_bytes(32), [])
+            key, self.identities = self._secrets()
+        self._files = SealedFolder(self.root, key)
 
     # Who
 
@@ -92,9 +94,9 @@ class Wallet:
         """A new identity for credentials, which nobody can link to the others or to the workspace's."""
         with self._turn():
             made = DocumentParty.create(kind)
-            self.identities = [*self._identities(), made]  # another process may have made some
-            content = encode({"identities": [one.to_secrets() for one in self.identities]})
-            keystore.save(self.root / "keys.json", content, self._passphrase, cost=self._cost, replace=True)
+            key, known = self._secrets()  # another process may have made some
+            self._put_away(key, [*known, made])
+            self.identities = [*known, made]
         return made
 
     def identity(self, did: str | None = None) -> DocumentParty:
@@ -135,7 +137,8 @@ class Wallet:
             options = integrity.Options(self.clock.now())
             made = integrity.secure(filled, party.keys, options, f"urn:uuid:{_uuid()}" if chain else None)
             if places:
-                self._keep("issued", {"credential": made, "by": party.short, "places": places}, credential_name(made))
+                self._files.write(f"issued/{credential_name(made)}",
+                                  {"credential": made, "by": party.short, "places": places})
         return made
 
     def list_id(self, party: DocumentParty, purpose: str) -> str:
@@ -149,7 +152,7 @@ class Wallet:
         a revocation, which is for good.
         """
         with self._turn():
-            found = self._read("issued", credential_name(credential))
+            found = self._files.read(f"issued/{credential_name(credential)}")
             if found is None:
                 raise Undecidable("this wallet issued no such credential that can be taken back")
             index = found["places"].get(purpose)
@@ -163,7 +166,7 @@ class Wallet:
             bits = StatusBits.decode(lists[list_id]["bits"])
             bits[index] = on
             lists[list_id]["bits"] = bits.encode()
-            self._write("lists.json", lists)
+            self._files.write("lists", lists)
         return StatusEntry(purpose, index, list_id)
 
     def status_list(self, purpose: str, by: str | None = None, lasts: int = DAY) -> dict[str, Any]:
@@ -178,7 +181,7 @@ class Wallet:
 
     def issued(self) -> list[dict[str, Any]]:
         """What this wallet issued and can take back."""
-        return [self._load(path) for path in sorted((self.root / "issued").glob("*.json"))]
+        return list(self._all("issued").values())
 
     # As a holder
 
@@ -193,27 +196,29 @@ class Wallet:
             raise Misuse("a credential about nobody in this wallet", actual=", ".join(credential.subject_ids)[:200],
                          expected=" or ".join(one.short for one in self.identities) or "an identity: make one first")
         with self._turn():
-            self._keep("held", document, credential_name(document))
+            self._files.write(f"held/{credential_name(document)}", document)
         return credential_name(document)
 
     def held(self) -> dict[str, dict[str, Any]]:
         """The credentials here, by name."""
-        return {path.stem: self._load(path) for path in sorted((self.root / "held").glob("*.json"))}
+        return self._all("held")
 
     def forget(self, name: str) -> None:
         """Delete a credential. What was shown of it stays with those it was shown to. Raises Undecidable."""
         self._one(name)
-        (self.root / "held" / f"{name}.json").unlink()
+        self._files.delete(f"held/{name}")
 
-    def know_verifier(self, domain: str, did: str) -> None:
-        """Note which identity speaks for a domain. Raises Refuted where another one was noted."""
+    def know_verifier(self, domain: str, did: str, replace: bool = False) -> None:
+        """Note which identity speaks for a domain. Raises Refuted where another one was noted, unless ``replace``."""
         with self._turn():
             known = self._verifiers()
+            if replace:
+                known.pop(domain, None)
             if known.setdefault(domain, dids.short_form(did)) != dids.short_form(did):
                 raise Refuted("another identity speaks for this domain", expected=known[domain],
                               actual=dids.short_form(did),
-                              do="Somebody may be posing as it. If it did change, delete its line in verifiers.json.")
-            self._write("verifiers.json", known)
+                              do="Somebody may be posing as it. If it did change, note it again with --replace.")
+            self._files.write("verifiers", known)
 
     def present(self, request: Mapping[str, Any], names: Sequence[str], to: str) -> dict[str, Any]:
         """Answer a verifier's request with these credentials. to: whom the person means to show them to, DID or domain.
@@ -248,13 +253,12 @@ class Wallet:
         line = {"at": time_text(now), "challenge": asked.challenge, "credentials": list(dict.fromkeys(names)),
                 "domain": asked.domain, "holder": owner.short, "verifier": dids.short_form(asked.verifier)}
         with self._turn():
-            self._append("shown.jsonl", line)
+            self._files.write("shown", {"shown": [*self.shown(), line]})
         return made
 
     def shown(self) -> list[dict[str, Any]]:
         """What was shown to whom, oldest first."""
-        path = self.root / "shown.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return list((self._files.read("shown") or {"shown": []})["shown"])
 
     # As a verifier
 
@@ -266,7 +270,7 @@ class Wallet:
         made = integrity.secure(asked.json(), party.keys, integrity.Options(
             now, AUTHENTICATION, domain, asked.challenge))
         with self._turn():
-            self._keep("asked", made, _challenge_name(asked.challenge))
+            self._files.write(f"asked/{_challenge_name(asked.challenge)}", made)
         return made
 
     def check(self, data: bytes, believed: Believed) -> Report:
@@ -278,8 +282,8 @@ class Wallet:
         document = read_json(data, MAX_LIST)
         challenge = next((proof.challenge for proof in integrity.read_proofs(document) if proof.challenge), "")
         with self._turn():
-            name = _challenge_name(challenge)
-            found = self._read("asked", name)
+            name = f"asked/{_challenge_name(challenge)}"
+            found = self._files.read(name)
             if found is None:
                 raise Refuted("an answer to no open request of this verifier: a replay, or never asked for",
                               actual=challenge[:40] or "no challenge")
@@ -289,16 +293,20 @@ class Wallet:
                               actual=time_text(self.clock.now()))
             report = verify_presentation(document, believed, asked.domain, asked.challenge)
             if report.outcome is Outcome.UPHELD:
-                (self.root / "asked" / f"{name}.json").unlink()
+                self._files.delete(name)
         return report
 
     # Inside
 
-    def _identities(self) -> list[DocumentParty]:
-        if not (self.root / "keys.json").exists():
-            return []
-        [found] = take(decode_object(keystore.load(self.root / "keys.json", self._passphrase)), identities=list)
-        return [DocumentParty.from_secrets(item) for item in found]
+    def _secrets(self) -> tuple[bytes, list[DocumentParty]]:
+        """The files' key and the identities."""
+        key, found = take(decode_object(keystore.load(self.root / "keys.json", self._passphrase)),
+                          files=str, identities=list)
+        return from_hex(key, 32), [DocumentParty.from_secrets(item) for item in found]
+
+    def _put_away(self, key: bytes, identities: Sequence[DocumentParty]) -> None:
+        content = encode({"files": key.hex(), "identities": [one.to_secrets() for one in identities]})
+        keystore.save(self.root / "keys.json", content, self._passphrase, cost=self._cost, replace=True)
 
     def _meant(self, asked: Request, to: str) -> None:
         """Rules 2 and 3 of ``present``."""
@@ -321,7 +329,7 @@ class Wallet:
                      if one.short in credential.subject_ids or one.did in credential.subject_ids), None)
 
     def _one(self, name: str) -> dict[str, Any]:
-        found = self._read("held", name) if name.isalnum() else None
+        found = self._files.read(f"held/{name}") if name.isalnum() else None
         if found is None:
             raise Undecidable("no such credential in this wallet", actual=name)
         return found
@@ -341,45 +349,23 @@ class Wallet:
                 index = secrets.randbelow(MIN_ENTRIES)
             entry["taken"].append(index)
             places[purpose] = index
-        self._write("lists.json", lists)
+        self._files.write("lists", lists)
         return places
 
     def _lists(self) -> dict[str, Any]:
-        return self._load(self.root / "lists.json") if (self.root / "lists.json").exists() else {}
+        return self._files.read("lists") or {}
 
     def _verifiers(self) -> dict[str, Any]:
-        return self._load(self.root / "verifiers.json") if (self.root / "verifiers.json").exists() else {}
+        return self._files.read("verifiers") or {}
+
+    def _all(self, folder: str) -> dict[str, dict[str, Any]]:
+        found = {name: self._files.read(f"{folder}/{name}") for name in self._files.names(folder)}
+        return {name: one for name, one in found.items() if one is not None}
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         with holding(self.root / "turn", 60.0, "another process is working in this wallet"):
             yield
-
-    def _keep(self, folder: str, document: Mapping[str, Any], name: str) -> None:
-        self._write(f"{folder}/{name}.json", document)
-
-    def _read(self, folder: str, name: str) -> dict[str, Any] | None:
-        path = self.root / folder / f"{name}.json"
-        return self._load(path) if path.exists() else None
-
-    def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        with replacing(self.root / name, 0o600) as out:
-            out.write(canonical(value))
-
-    def _append(self, name: str, value: Mapping[str, Any]) -> None:
-        path = self.root / name
-        before = path.read_bytes() if path.exists() else b""
-        with replacing(path, 0o600) as out:
-            out.write(before + canonical(value) + b"\n")
-
-    @staticmethod
-    def _load(path: Path) -> dict[str, Any]:
-        try:
-            return read_json(path.read_bytes(), 64 << 20)
-        except BadInput as error:
-            raise BadInput(f"{path} is damaged: {error.message}", do="Restore it from a backup.") from None
-        except OSError as error:
-            raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
 
 
 def credential_name(document: Mapping[str, Any]) -> str:

@@ -188,10 +188,12 @@ def publish(purpose: Annotated[str, typer.Argument(help="revocation or suspensio
 
 
 @credential_app.command("verifier")
-def note_verifier(domain: str, did: str, home: Where = None, as_json: Json = False) -> None:
+def note_verifier(domain: str, did: str,
+                  replace: Annotated[bool, typer.Option("--replace", help="It did change.")] = False,
+                  home: Where = None, as_json: Json = False) -> None:
     """Note which identity speaks for a domain, so that nobody else can pose as it."""
     with workspace(home) as party:
-        wallet_of(party).know_verifier(domain, did)
+        wallet_of(party).know_verifier(domain, did, replace)
         show({"domain": domain, "verifier": did}, as_json)
 
 

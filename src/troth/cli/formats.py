@@ -115,7 +115,7 @@ def check(file: Annotated[Path, typer.Argument(help="A DSSE envelope or a Sigsto
     from troth.formats import oms
 
     believed, roots = _believed(key, root)
-    data, now = read_file(file), int(time.time())
+    data, now = _document(file), int(time.time())
     if model is not None:
         found = oms.verify(data, model, key=believed, roots=roots, now=now, signature=file, ignored=tuple(ignore or ()))
         show({"outcome": "upheld", "issuer": found.key.name, "model": found.model, "files": len(found.files),
@@ -140,7 +140,7 @@ def import_signed(file: Annotated[Path, typer.Argument(help="A DSSE envelope or 
     from troth.formats import oms
 
     believed, roots = _believed(key, root)
-    data, now = read_file(file), int(time.time())
+    data, now = _document(file), int(time.time())
     signer = (oms.verify(data, model, key=believed, roots=roots, now=now, signature=file).key if model is not None
               else formats.check_signed(data, key=believed, roots=roots, now=now)[1])
     with workspace(home) as party:
@@ -184,6 +184,15 @@ def _believed(key: Path | None, root: Path | None) -> tuple[ForeignKey | None, l
         raise Misuse("say whom you believe", expected="--key PEM or --root PEM")
     return (None if key is None else ForeignKey.of(read_file(key)),
             [] if root is None else read_certificates(read_file(root)))
+
+
+def _document(path: Path) -> bytes:
+    """A foreign document, read no further than it may be long."""
+    from troth.formats.foreign import MAX_DOCUMENT  # start-up time, as in main
+    from troth.formats.tree import reading
+
+    with reading(path), path.open("rb") as file:
+        return file.read(MAX_DOCUMENT + 1)
 
 
 def _sign_model(party: Troth, claim: bytes, model: Path, output: Path,

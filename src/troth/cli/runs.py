@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from troth.cli.parts import Json, Where, app, show, workspace
-from troth.core.errors import Misuse, Undecidable
+from troth.core.errors import BadInput, Misuse, Undecidable
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -23,8 +23,10 @@ def runs_list(name: Annotated[str | None, typer.Option("--name", help="Only thos
               home: Where = None, as_json: Json = False) -> None:
     """Every run in the log, oldest first, with its metrics."""
     with workspace(home) as party:
-        found = [(claim, issuer, run) for claim, issuer, run in _runs(party) if name is None or run.name == name]
-        show({"runs": [_json(*one) for one in found]}, as_json, lambda: _table(found))
+        runs, bad = _runs(party)
+        found = [(claim, issuer, run) for claim, issuer, run in runs if name is None or run.name == name]
+        show({"runs": [_json(*one) for one in found], "unreadable": [claim.hex() for claim in bad]}, as_json,
+             lambda: "\n".join([_table(found), *(f"{claim.hex()[:16]}  not a run that can be read" for claim in bad)]))
 
 
 @runs_app.command("compare")
@@ -36,7 +38,7 @@ def runs_compare(run: Annotated[list[str], typer.Argument(help="Two or more runs
     if len(run) < 2:
         raise Misuse("nothing to compare with", expected="two runs or more")
     with workspace(home) as party:
-        here = _runs(party)
+        here, _ = _runs(party)
         found = [_find(here, text) for text in run]
         differences = compare(one for _, _, one in found)
         said = {"runs": [claim.hex() for claim, _, _ in found],
@@ -47,10 +49,17 @@ def runs_compare(run: Annotated[list[str], typer.Argument(help="Two or more runs
             f"{f'  ({one.delta})' if one.delta else ''}" for one in differences) or "no difference")
 
 
-def _runs(party: Troth) -> list[tuple[bytes, str, Run]]:
+def _runs(party: Troth) -> tuple[list[tuple[bytes, str, Run]], list[bytes]]:
+    """The runs in the log, and the claims of that kind that are none: one that a peer sent must not hide the others."""
     from troth.formats.runs import RUN, Run  # start-up time, as in main
 
-    return [(claim, statement.issuer, Run.of(statement)) for claim, statement in party.claims(RUN)]
+    found, bad = [], []
+    for claim, statement in party.claims(RUN):
+        try:
+            found.append((claim, statement.issuer, Run.of(statement)))
+        except BadInput:
+            bad.append(claim)
+    return found, bad
 
 
 def _find(here: list[tuple[bytes, str, Run]], text: str) -> tuple[bytes, str, Run]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from troth.ledger.loopback import LoopbackServer
     from troth.ledger.monitor import Looked, Monitor
 
+ANCHOR = "anchor:"
 witness_app = typer.Typer(no_args_is_help=True, help="Witnesses: who has seen a log's checkpoints.")
 log_app.add_typer(witness_app, name="witness")
 
@@ -86,19 +87,22 @@ def log_serve(directory: Annotated[Path | None, typer.Argument(help="A log or a 
     from troth.ledger.logserver import TileServer  # start-up time, as above
     from troth.ledger.tiles import TileFiles
 
-    if directory is not None:
-        if bodies or take:
-            raise Misuse("only this party's own log gives out or takes in claims", do="Leave out the directory.")
-        _serve(TileServer(TileFiles(directory), port), {"log": str(directory)}, as_json)
+    if directory is not None and (bodies or take):
+        raise Misuse("only this party's own log gives out or takes in claims", do="Leave out the directory.")
+    from troth.app.place import find  # start-up time, as above
+
+    root = find(home or Path.cwd()) if directory is None else directory
+    tiles = TileFiles(root if directory is not None else root / "log")
+    tiles.note()  # there has to be a log
+    if not (bodies or take):
+        _serve(TileServer(tiles, port), {"log": str(root)}, as_json)
         return
     from troth.app import Troth  # start-up time, as above
-    from troth.app.place import find
     from troth.app.tlog import LogDesk
 
-    root, secret = find(home or Path.cwd()), passphrase()
-    server = TileServer(TileFiles(root / "log"), port, desk=lambda: LogDesk(Troth.open(root, secret)), gives=bodies,
-                        takes=take)
-    _serve(server, {"log": str(root / "log")}, as_json)
+    secret = passphrase()
+    server = TileServer(tiles, port, desk=lambda: LogDesk(Troth.open(root, secret)), gives=bodies, takes=take)
+    _serve(server, {"log": str(root)}, as_json)
 
 
 @log_app.command("submit")
@@ -124,12 +128,10 @@ def log_watch(place: Annotated[str, typer.Argument(help="A directory or a URL.")
               about: Annotated[list[str] | None, typer.Option("--about", help="A DID, CID, digest or claim id to look "
                                                               "for.")] = None,
               compare: Annotated[list[str] | None, typer.Option("--compare", help="What others were shown: a "
-                                                                "checkpoint's file, a mirror, a URL.")] = None,
-              anchored_by: Annotated[str | None, typer.Option("--anchored-by", help="The account that anchors it on "
-                                                              "this workspace's chain.")] = None,
-              again: Annotated[bool, typer.Option("--again", help="Look through old entries too.")] = False,
+                                                                "checkpoint's file, a mirror, a URL; or anchor:ACCOUNT "
+                                                                "on this workspace's chain.")] = None,
               every: Annotated[int | None, typer.Option("--every", min=1, help="Seconds; once by default.")] = None,
-              private: Private = False, home: Where = None, as_json: Json = False) -> None:
+              private: Private = False, as_json: Json = False) -> None:
     """Follow a log: it must only grow, and tell everybody the same. Reports entries that name what you watch for.
 
     On a fork it writes a proof that anybody can check, and ends with status 1. With --every it outlasts outages, and
@@ -144,12 +146,9 @@ def log_watch(place: Annotated[str, typer.Argument(help="A directory or a URL.")
     stop = _stopping() if every is not None else threading.Event()
     while True:
         try:
-            found = monitor.look(tuple(about or ()), bodies, again=again)
-            compared = [_compare(monitor, one, private) for one in compare or ()]
-            if anchored_by is not None:
-                compared.append(_compare_anchor(monitor, anchored_by, found.checkpoint.origin, home))
+            found = monitor.look(tuple(about or ()), bodies)
+            compared = [_compare(monitor, one, found.checkpoint.origin, private) for one in compare or ()]
             show(_looked(found, compared), as_json)
-            again = False
             if every is None:
                 _complain(found.unread, compared)
         except OutsideFailed as error:
@@ -258,10 +257,12 @@ def _serve(server: LoopbackServer, said: dict[str, Any], as_json: bool) -> None:
         stop.wait()
 
 
-def _compare(monitor: Monitor, place: str, private: bool) -> dict[str, Any]:
-    """Compare with a file's note, or with a mirror or another place of the log. Raises as ``Monitor.compare``."""
+def _compare(monitor: Monitor, place: str, origin: str, private: bool) -> dict[str, Any]:
+    """Compare with a file's note, another place of the log, or an anchor. Raises as ``Monitor.compare``."""
     from troth.ledger.webtiles import tiles_at  # start-up time, as above
 
+    if place.startswith(ANCHOR):
+        return _compare_anchor(monitor, place.removeprefix(ANCHOR), origin)
     file = Path(place).is_file()
     tiles = None if file else tiles_at(place, private=private)
     note = read_file(Path(place)) if tiles is None else tiles.note()
@@ -271,17 +272,17 @@ def _compare(monitor: Monitor, place: str, private: bool) -> dict[str, Any]:
         return {"with": place, "found": "larger"}
 
 
-def _compare_anchor(monitor: Monitor, account: str, origin: str, home: Path | None) -> dict[str, Any]:
+def _compare_anchor(monitor: Monitor, account: str, origin: str) -> dict[str, Any]:
     from troth.app.tlog import latest_anchor  # start-up time, as above
     from troth.verify.trust import address_of
 
-    with workspace(home) as party:
+    with workspace(None) as party:
         size, root = latest_anchor(party, address_of(account), origin)
     try:
         monitor.compare_anchor(size, root)
-        return {"with": f"anchor of {account}", "found": "consistent", "size": size}
+        return {"with": ANCHOR + account, "found": "consistent", "size": size}
     except Pending:
-        return {"with": f"anchor of {account}", "found": "larger", "size": size}
+        return {"with": ANCHOR + account, "found": "larger", "size": size}
 
 
 def _looked(found: Looked, compared: list[dict[str, Any]]) -> dict[str, Any]:

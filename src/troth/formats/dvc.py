@@ -15,7 +15,7 @@ from typing import Any
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.formats.inventory import Held, Inventory
 from troth.formats.oms import root_digest
-from troth.formats.plain_yaml import as_text, read_yaml
+from troth.formats.plain_yaml import MAX_RECORD, as_text, read_yaml
 from troth.formats.tree import CHUNK, Hashed, digest, names, reading
 
 LOCK = "dvc.lock"
@@ -27,8 +27,8 @@ def read_dvc(record: Path) -> tuple[Inventory, ...]:
     Raises Refuted where a file is not what DVC recorded, Undecidable where one is not here or the record names another
     hash, BadInput for another record or a path that leads out of its folder.
     """
-    with reading(record):
-        data = record.read_bytes()
+    with reading(record), record.open("rb") as file:
+        data = file.read(MAX_RECORD + 1)
     body, folder = read_yaml(data), record.parent
     found: list[tuple[str, list[Held], Mapping[str, str]]] = []
     if record.name == LOCK:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from troth.core.claims import Statement
 from troth.core.errors import BadInput, Undecidable
@@ -105,6 +105,9 @@ def read(graph: Graph) -> Facts:
     return reader.facts()
 
 
+_Body = TypeVar("_Body", Listing, Plan, UpdateClaim)
+
+
 class _Reader:
     """Collects, kind by kind."""
 
@@ -116,6 +119,7 @@ class _Reader:
         self._contributions: list[Said] = []
         self._datasets: list[Dataset] = []
         self._licence: Said | None = None
+        self._unreadable: list[tuple[bytes, str]] = []
 
     def facts(self) -> Facts:
         kind, claim = self._target.kind, self._graph.target
@@ -140,7 +144,9 @@ class _Reader:
         self._parameters.append(Said("rounds", str(said.rounds), claim))
         if plan is None:
             return
-        called = Plan.of(plan)
+        called = self._read(Plan, plan_id, plan)
+        if called is None:
+            return
         self._parameters += [Said(name, value, plan_id) for name, value in (
             ("rule", called.rule), ("clip", decimal_text(Decimal(called.clip) / FIXED)), ("seed", called.seed.hex()),
             ("privacy", called.privacy), ("sites", str(len(called.sites))))]
@@ -149,9 +155,10 @@ class _Reader:
         for listing in plan.all_refs("validation"):
             self._listing(listing, "validation")
         for update, one in self._of_kind(UPDATE):
-            found = UpdateClaim.of(one)
-            self._contributions.append(Said("examples", str(found.examples), update,
-                                            f"round {found.round}, {one.issuer}"))
+            found = self._read(UpdateClaim, update, one)
+            if found is not None:
+                self._contributions.append(Said("examples", str(found.examples), update,
+                                                f"round {found.round}, {one.issuer}"))
 
     def _run(self, claim: bytes, statement: Statement) -> None:
         run = Run.of(statement)
@@ -171,15 +178,28 @@ class _Reader:
 
     def _listing(self, claim: bytes, use: str) -> None:
         node = self._nodes[claim]
-        if node.statement is None:
+        said = None if node.statement is None else self._read(Listing, claim, node.statement)
+        if said is None or node.statement is None:
             return
-        said = Listing.of(node.statement)
         cid = Cid.parse(said.cid)
         # A file of one chunk is a raw block, whose CID holds the SHA-256 of its bytes.
         digest = cid.digest if cid.codec is Codec.RAW and not said.sealed else None
         self._datasets.append(Dataset(claim, node.statement.issuer, node.statement.issued_at,
                                       node.statement.subjects[0].name, use, digest, said.cid, said.rows, said.sealed,
                                       node.erased, said.schema))
+
+    def _read(self, kind: type[_Body], claim: bytes, statement: Statement) -> _Body | None:
+        """A body below the target. One that is not what its kind requires is said to be missing, and hides no other."""
+        try:
+            found = kind.of(statement)
+            if isinstance(found, Listing):
+                Cid.parse(found.cid)
+        except BadInput as error:
+            if claim == self._graph.target:
+                raise
+            self._unreadable.append((claim, error.message))
+            return None
+        return found
 
     def _of_kind(self, kind: str) -> Iterator[tuple[bytes, Statement]]:
         for node in self._graph.nodes:
@@ -192,6 +212,8 @@ class _Reader:
         for field in fields:
             if field != "licence" or self._licence is None:
                 yield field, "no claim says it"
+        for claim, why in self._unreadable:
+            yield f"what claim {claim.hex()} says", f"not what its kind requires: {why}"
         for one in self._datasets:
             if one.sealed:
                 yield f"bytes of dataset {one.claim.hex()}", "sealed to its owner; the claim holds a keyed commitment"

@@ -22,6 +22,8 @@ from troth.identity.multibase import multibase_base58, multibase_base64url, mult
 KEY = "did:key:"
 PEER4 = "did:peer:4"
 PKH = "did:pkh:eip155:"
+KEPT = 8192
+"""Letters of an identifier up to which what was read of it is remembered."""
 _JSON = varint(0x0200)
 _SHA256 = bytes([0x12, 0x20])
 _PKH = re.compile(r"did:pkh:eip155:([1-9][0-9]{0,31}):(0x[0-9a-fA-F]{40})\Z")
@@ -65,12 +67,17 @@ def peer4(document: bytes) -> tuple[str, str]:
     return short, f"{short}:{encoded}"
 
 
-@lru_cache(maxsize=512)
 def read_peer4(long: str) -> tuple[str, bytes]:
     """Short form and input document of a long ``did:peer:4``.
 
-    Raises BadInput for another shape, Refuted where the hash is not the document's. Results are kept, as above.
+    Raises BadInput for another shape, Refuted where the hash is not the document's. Results are kept, as above, but for
+    identifiers beyond ``KEPT`` letters: a stranger's must not fill the memory.
     """
+    return _peer4(long) if len(long) <= KEPT else _peer4.__wrapped__(long)
+
+
+@lru_cache(maxsize=512)
+def _peer4(long: str) -> tuple[str, bytes]:
     short, colon, encoded = long.partition(":z")
     if not colon or not is_peer4(short):
         raise BadInput("not a long did:peer:4", expected="did:peer:4zQm…:z…", actual=long[:40])

@@ -27,12 +27,16 @@ _CURVES = {("OKP", "Ed25519"): (keys.ED25519, 32), ("EC", "P-256"): (keys.P256, 
            ("EC", "secp256k1"): (keys.SECP256K1, 32)}
 
 
-@lru_cache(maxsize=512)
 def resolve_offline(did: str) -> Mapping[str, Any]:
     """The document of a ``did:key`` or a long ``did:peer:4``. Raises Undecidable for every other identifier.
 
-    Kept, since it never changes: read it and leave it as it is.
+    Kept, since it never changes (but for identifiers beyond ``KEPT`` letters): read it and leave it as it is.
     """
+    return _offline(did) if len(did) <= dids.KEPT else _offline.__wrapped__(did)
+
+
+@lru_cache(maxsize=512)
+def _offline(did: str) -> Mapping[str, Any]:
     if did.startswith(dids.KEY):
         return keydids.key_document(did)
     if did.startswith(dids.PEER4) and ":z" in did.removeprefix(dids.PEER4):

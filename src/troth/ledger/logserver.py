@@ -164,10 +164,28 @@ class _WitnessHandler(LoopbackHandler):
             status = next(status for kind, status in _WITNESS_STATUS if isinstance(error, kind))
             self.answer(status, NOTE_TYPE, error.message.encode() + b"\n")
 
-    def _refuse_method(self) -> None:
-        self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "a witness is asked by POST")
+    def do_GET(self) -> None:
+        """What the witness saw last of a log, for monitors: ``/<SHA-256 of the origin, hex>/checkpoint``."""
+        if (refused := self.stranger()) is not None:
+            self.refuse(*refused)
+            return
+        name, _, rest = self.path.removeprefix("/").partition("/")
+        try:
+            note = self.server.witness.seen_by_id(name) if rest == "checkpoint" else None
+        except TrothError as error:
+            self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, NOTE_TYPE, error.message.encode() + b"\n")
+            return
+        if note is None:
+            self.answer(HTTPStatus.NOT_FOUND, NOTE_TYPE, b"there is nothing here\n")
+        else:
+            self.answer(HTTPStatus.OK, NOTE_TYPE, note, _FRESH)
 
-    do_GET = do_HEAD = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = _refuse_method
+    do_HEAD = do_GET
+
+    def _refuse_method(self) -> None:
+        self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET, HEAD and POST")
+
+    do_PUT = do_DELETE = do_OPTIONS = do_PATCH = _refuse_method
 
 
 _WITNESS_STATUS: tuple[tuple[type[TrothError], HTTPStatus], ...] = (

@@ -128,12 +128,16 @@ class Monitor:
         if theirs.size <= mine.size:
             view = View(TileFiles(self.directory), mine)
             prefix, expected = view.root(theirs.size), theirs.root
-        elif tiles is None:
-            raise Pending("others were shown more than the log shows here", expected=f"{theirs.size} entries",
-                          actual=mine.size, do="Look again; if it stays so, the log hides entries from you.")
         else:
-            view = View(tiles, theirs)
-            prefix, expected = view.root(mine.size), mine.root
+            try:
+                if tiles is None:
+                    raise Undecidable("a note alone has no tiles")
+                view = View(tiles, theirs)
+                prefix, expected = view.root(mine.size), mine.root
+            except Undecidable:
+                raise Pending("others were shown more than the log shows here", expected=f"{theirs.size} entries",
+                              actual=mine.size,
+                              do="Look again; if it stays so, the log hides entries from you.") from None
         if prefix != expected:
             raise self._forked(last[0], note, prefix, view.consistency(min(mine.size, theirs.size)))
         return theirs

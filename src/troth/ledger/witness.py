@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ from troth.store.files import holding, replacing
 MAX_PROOF = 63
 MAX_BODY = MAX_NOTE + 64 * 48
 WAIT = 10.0
+_ID = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,16 @@ class Witness:
         note = self._seen_note(key)
         return Checkpoint(key.name, 0, merkle.EMPTY_ROOT) if note is None else Checkpoint.open(note, key)
 
+    def seen_by_id(self, name: str) -> bytes | None:
+        """The newest checkpoint that this witness cosigned of a log, by the log's id (hex), as the log signed it."""
+        return self._read_seen(name) if _ID.fullmatch(name) else None
+
     def _seen_note(self, key: Verifier) -> bytes | None:
+        return self._read_seen(_id(key.name))
+
+    def _read_seen(self, name: str) -> bytes | None:
         try:
-            return (self.directory / "seen" / _id(key.name)).read_bytes()
+            return (self.directory / "seen" / name).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:

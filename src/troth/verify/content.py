@@ -176,6 +176,21 @@ def embedded_wish(data: bytes) -> bool:
     """Whether a file carries a C2PA manifest that says: not to be trained on (CAWG training and data mining).
 
     A plain look at the bytes, without the manifest's library and without checking its signature: to honour a wish, it
-    need not be proven. It cannot see a manifest that lies elsewhere, or one cut across segments of a large JPEG.
+    need not be proven. It cannot see a manifest that lies elsewhere.
     """
+    if data.startswith(b"\xff\xd8"):
+        data = _in_jpeg(data)
     return _MARK in data and _LABEL in data and bool(_WISH.search(data, data.index(_LABEL)))
+
+
+def _in_jpeg(data: bytes) -> bytes:
+    """The JUMBF boxes of a JPEG, put together again: each APP11 segment holds a part (ISO/IEC 19566-5, Annex D)."""
+    parts, at = list[bytes](), 2
+    while data[at:at + 1] == b"\xff" and data[at + 1:at + 2] not in (b"\xda", b""):  # up to the start of the scan
+        size = int.from_bytes(data[at + 2:at + 4], "big")
+        body = data[at + 4:at + 2 + size]
+        if data[at + 1] == 0xEB and body[:2] == b"JP":
+            first = body[4:8] == b"\0\0\0\1"
+            parts.append(body[8:] if first else body[16:])  # later parts repeat the box's length and type
+        at += 2 + max(size, 2)
+    return b"".join(parts)

@@ -74,10 +74,15 @@ def _token(view: ClaimView, statement: Statement, issuers: tuple[TokenIssuer, ..
         raise Undecidable("the workload's token is not in the bundle", do="Ask for a bundle with its public evidence.")
     try:
         said = claims_unchecked(data).get("iss")
-        issuer = next((one for one in issuers if one.issuer == said), None)
-        if issuer is None:
+        named = [one for one in issuers if one.issuer == said]
+        if not named:
             raise Refuted("a token of an issuer that the trust file does not name",
                           expected=", ".join(one.issuer for one in issuers))
-        return issuer.check(data, statement.issuer, statement.issued_at)
+        for other in named[:-1]:  # one issuer may be named for several workloads
+            try:
+                return other.check(data, statement.issuer, statement.issued_at)
+            except (Refuted, Undecidable):
+                continue
+        return named[-1].check(data, statement.issuer, statement.issued_at)
     except BadInput as error:
         raise Refuted(f"the workload's token cannot be read: {error.message}", expected=error.expected) from None
