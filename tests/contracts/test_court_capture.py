@@ -111,7 +111,7 @@ def test_tickets_held_elsewhere_choose_no_jury(world: EvmCourts) -> None:
 
 @pytest.mark.parametrize("memory", [True, False])
 def test_nobody_refuses_a_case_by_staking_in_front_of_it(deployed: EvmCourts, tmp_path: Path, memory: bool) -> None:
-    """Who is left out counts by the pool before that second, as the draw does: not by what it does on seeing the case."""
+    """Who is left out counts by the pool before that second, as the draw does: not by what it does on seeing a case."""
     world = MemoryCourts() if memory else EvmCourts(path=tmp_path / "chain", origin=deployed)
     try:
         fill(world, 2, JURORS[:6])
