@@ -358,6 +358,27 @@ def test_a_thief_of_the_keys_in_use_makes_guardians_of_its_own(circle: Circle, p
         assert not reader.known(alice.did) or reader.keybook.head(alice.did)[0] == 1
 
 
+def test_a_thief_of_the_keys_in_use_hides_no_end(circle: Circle, place: Place) -> None:
+    """It binds the identity to an account of its own, in whose entry nothing ends. Bob goes by the one that he knew."""
+    alice, bob = circle.alice, circle.bob
+    thief = place.make("thief")
+    thief.use_contracts(circle.contracts)
+    genesis, first = alice.identity.history.documents
+    registry, entry = thief.identities, entry_of(genesis.digest, thief.account)
+    one, two = (Secp256k1KeyPair(bytes([n]) * 32) for n in (1, 2))
+    registry.register(thief.sender, genesis.digest, one.public.account)
+    registry.update(thief.sender, entry, first.digest, two.public.account,
+                    registry.signed(entry, 1, first.digest, two.public.account, one))
+    binding = bind(alice.identity.signer(), thief.identity.account, thief.contracts.chain_id, place.clock.now())
+    thief.exchange.send(bob.did, Parcel((), (binding,)))
+    assert bob.receive() == (binding.id,)
+    assert bob.newest_document(alice.did) == first.digest
+    revoke(alice, PASSPHRASE)
+    assert standing(bob, alice.did).state == "ended"
+    with pytest.raises(Refuted, match="was revoked"):
+        bob.newest_document(alice.did)
+
+
 @pytest.mark.parametrize("bad", [
     (0, WEEK, 3), (4, WEEK, 3), (2, MIN_DELAY - 1, 3), (2, MAX_DELAY + 1, 3), (1, WEEK, 17), (1, WEEK, 0)])
 def test_no_quorum(circle: Circle, bad: tuple[int, int, int]) -> None:
