@@ -75,6 +75,30 @@ def test_a_withdrawal_reaches_every_claim_and_deal_that_rests_on_it(two: tuple[T
     assert consents.withdrawn_under(person, DEAL, []) == []
 
 
+def test_a_consent_until_a_second_that_no_calendar_has_is_checked(
+        two: tuple[Troth, Troth, consents.Opening]) -> None:
+    person, clinic, _ = two
+    consent = Consent(bytes(32), "research", (clinic.did,), (1 << 53) - 1)
+    claim = person.attest(CONSENT, consent.subjects(), consent.body())
+    person.send([clinic.did], [claim])
+    clinic.receive()
+    assert consents.check(clinic, uses(clinic, claim)[0]).outcome is Outcome.UPHELD
+
+
+def test_a_peers_malformed_consent_hides_no_other(two: tuple[Troth, Troth, consents.Opening]) -> None:
+    person, clinic, opening = two
+    odd = person.attest(CONSENT, [Subject("data", {"commitment": "00" * 32})], {"surplus": 1})
+    person.send([clinic.did], [odd])
+    assert clinic.receive() == (odd,)
+    assert [one["consent"] for one in consents.known(clinic)] == [opening.consent.hex()]
+    listing, _ = uses(clinic, odd)
+    assert consents.check(clinic, listing).outcome is Outcome.REFUTED
+    before = person.log.size
+    with pytest.raises(BadInput):
+        consents.withdraw(person, odd)
+    assert person.log.size == before
+
+
 def test_nobody_else_can_withdraw(two: tuple[Troth, Troth, consents.Opening]) -> None:
     _, clinic, opening = two
     listing, _ = uses(clinic, opening.consent)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from troth.app import Troth
-from troth.app.persons import Box, act_once, admit, name_group, new_person
+from troth.app import Troth, file_subject
+from troth.app.persons import Box, act_once, admit, admitted, name_group, new_person
 from troth.core.encoding import decode_object, encode
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.identity.keystore import MIN_COST
+from troth.identity.semaphore import PRIME
 
 TOOLS = Path(__file__).parents[1] / "tools"
 SECRET = "correct horse"
@@ -68,6 +69,21 @@ def test_one_ballot_a_person(town: Troth, tmp_path: Path) -> None:
     for party in people.values():
         party.close()
     town.close()
+
+
+@pytest.mark.parametrize("commitment", [0, PRIME, PRIME + 1, 1 << 255])
+def test_a_number_that_is_no_commitment_does_not_end_a_group(town: Troth, commitment: int) -> None:
+    """Admitted, it could not be taken back, and no roster could be made of the group any more."""
+    with town, pytest.raises(Misuse, match="not a commitment"):
+        admit(town, commitment, "voters")
+
+
+def test_a_claim_by_hand_that_admits_nobody_hides_no_other(town: Troth) -> None:
+    with town:
+        admit(town, 5, "voters")
+        town.attest("admission", [file_subject("x", b"x")], {"surplus": 1})
+        admit(town, 6, "voters")
+        assert admitted(town, "voters") == (5, 6)
 
 
 def test_what_is_not_there(town: Troth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from troth.app import Settings
-from troth.app.reaching import OFFLINE, Reach, online
+from troth.app.reaching import MOST_ASKED, OFFLINE, Reach, online
 from troth.core.errors import Undecidable
 from troth.core.verdicts import Outcome, Report
 from troth.identity import did as dids
@@ -92,7 +92,8 @@ def test_what_is_not_there_or_cannot_be_fetched_is_undecidable() -> None:
     web = Web()
     del web.files[LIST]
     assert verified(web).outcome is Outcome.UNDECIDABLE
-    for url in ("http://school.example/1", "file:///etc/passwd", LIST + "?who=me", "urn:x:1"):
+    for url in ("http://school.example/1", "file:///etc/passwd", LIST + "?who=me", "urn:x:1",
+                "https://school.example:99999/1", "https://[::1/1", "https://school.example/\u00fc"):
         moved = di.unsecured(CREDENTIAL) | {"credentialStatus": StatusEntry(REVOCATION, 5, url).json()}
         signed = di.secure(moved, KEYS, di.Options(NOW - 9))
         assert verified(Web(), signed).outcome is Outcome.UNDECIDABLE
@@ -109,3 +110,22 @@ def test_this_machine_is_not_asked_for_a_stranger() -> None:
         assert report.outcome is Outcome.UNDECIDABLE
         with pytest.raises(Undecidable):
             lists("https://127.0.0.1/status/1")
+
+
+@pytest.mark.parametrize("url", ["https://school.example:99999/1", "https://[::1/1", "https://school.example/\u00fc"])
+def test_a_list_with_an_address_that_is_none_is_undecidable(url: str) -> None:
+    """Whoever made the credential chose it: it is no misuse, and nothing breaks."""
+    with online(Reach(Settings("x", "", ""))) as (_, lists), pytest.raises(Undecidable, match="cannot be fetched"):
+        lists(url)
+
+
+def test_a_credential_leads_to_so_many_files_and_no_more() -> None:
+    """Each of a thousand lists may lie on a host that lets one wait; the same list is asked for once."""
+    web = Web()
+    for name, asked in ((lambda n: f"https://slow{n}.example/1", MOST_ASKED), (lambda n: LIST, 2)):
+        web.asked.clear()
+        many = [StatusEntry(REVOCATION, n, name(n)).json() for n in range(1, 100)]
+        signed = di.secure(di.unsecured(CREDENTIAL) | {"credentialStatus": many}, KEYS, di.Options(NOW - 9))
+        report = verified(web, signed)
+        assert len(web.asked) == asked
+    assert report.outcome is Outcome.UPHELD

@@ -20,7 +20,7 @@ from workload_parts import NOW, SECRET, Issuer
 from troth.app import Settings, Troth, file_subject, verify_bundle
 from troth.app.workload import attest_as_workload, command_tokens, github_tokens
 from troth.cli.main import main
-from troth.core.claims import Evidence, Statement
+from troth.core.claims import Evidence, Ref, Statement
 from troth.core.errors import Misuse, OutsideFailed, Refuted
 from troth.core.verdicts import Report
 from troth.identity.keystore import MIN_COST
@@ -129,6 +129,19 @@ def test_a_claim_dated_after_its_token_is_refuted(home: Troth, issuer: Issuer, t
     token = issuer.token(audience_of(Ed25519Signer(b"\x05" * 32).did))
     report = verified(home, forged(token, at=NOW + 4_000), settings(issuer), tmp_path)
     assert "not in force when the claim was issued" in refuted_at(report)
+
+
+def test_a_claim_of_a_job_s_key_without_the_token_refutes_the_bundle(home: Troth, issuer: Issuer,
+                                                                     tmp_path: Path) -> None:
+    """Whoever kept the key could otherwise say anything in the job's role, at any time, beside one good claim."""
+    signer = Ed25519Signer(b"\x0a" * 32)
+    token = issuer.token(audience_of(signer.did))
+    late = attest(Statement("dataset", signer.did, NOW + 900_000, (MODEL,), {}), signer)
+    good = Statement("model-card", signer.did, NOW + 10, (MODEL,), {}, (Ref("dataset", late.id),),
+                     (Evidence(TOKEN, str(Cid.of(token)), PROFILE.name, False),))
+    parcel = Parcel(claims=(late, attest(good, signer)), blocks={str(Cid.of(token)): token})
+    report = verified(home, parcel, settings(issuer), tmp_path)
+    assert refuted_at(report).startswith("roles: not a claim by a workload")
 
 
 def test_a_token_that_is_sealed_or_not_here_is_undecidable(home: Troth, issuer: Issuer, tmp_path: Path) -> None:

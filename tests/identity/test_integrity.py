@@ -181,10 +181,23 @@ def test_times_come_back(seconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", None, 5,
-                                  "2026-01-01T00:00:00Z ", "Sat 25 Feb 2023 07:16:31 PM CST", "2026-01-01t00:00:00z"])
+                                  "2026-01-01T00:00:00Z ", "Sat 25 Feb 2023 07:16:31 PM CST", "2026-01-01t00:00:00z",
+                                  "9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01"])
 def test_times_without_a_zone_or_in_another_form_are_refused(text: object) -> None:
     with pytest.raises(BadInput, match="not a time"):
         unix_time(text)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+def test_the_first_and_the_last_second_come_back(text: str) -> None:
+    assert time_text(unix_time(text)) == text
+
+
+@pytest.mark.parametrize("seconds", [253_402_300_800, 2**53 - 1, 2**256, -62_135_596_801, -2**64])
+def test_a_second_that_no_calendar_has_is_shown_and_is_no_time(seconds: int) -> None:
+    """A stranger's consent or block may name it; showing that must not break."""
+    with pytest.raises(BadInput, match="not a time"):
+        unix_time(time_text(seconds))
 
 
 # Attacks

@@ -51,6 +51,12 @@ def test_a_file_of_a_host_that_is_allowed(host: Host) -> None:
     assert host.looked_up == ["issuer.example"] * 3  # once a file: no second answer can lead elsewhere
 
 
+@pytest.mark.parametrize("name", ["a" * 64 + ".example", "a..example", ".example"])
+def test_what_is_no_host_s_name_cannot_be_reached(name: str) -> None:
+    with pytest.raises(Undecidable, match="cannot be reached"):
+        WebFetch().fetch(f"https://{name}/x", MOST)
+
+
 @pytest.mark.parametrize("allow", [(), ("other.example",), ("issuer.example:1",), ("127.0.0.1",), ("example",)])
 def test_this_machine_is_not_asked_unless_allowed(host: Host, allow: tuple[str, ...]) -> None:
     host.files["/x"] = b"secret"

@@ -27,7 +27,9 @@ class FetchSuite:
             fetch.fetch(f"{base}/a/file", len(FILE) - 1)
 
     @pytest.mark.parametrize("url", ["http://issuer.example/x", "https://user@issuer.example/x", "https:///x",
-                                     "file:///x", "https://issuer.example/x?y", "https://issuer.example/x#y", "x", ""])
+                                     "file:///x", "https://issuer.example/x?y", "https://issuer.example/x#y", "x", "",
+                                     "https://issuer.example:99999/x", "https://issuer.example:-1/x", "https://[::1/x",
+                                     "https://issuer.example/\u00fc", "https://\u0131ssuer.example/x"])
     def test_other_urls_are_misuse(self, fetch: Fetch, url: str) -> None:
         with pytest.raises(Misuse):
             fetch.fetch(url, 1_000)

@@ -393,6 +393,17 @@ def test_unsigned_credentials_count_only_as_the_holders_own_word() -> None:
     assert outcome(report, "credential 1: proofs") is Outcome.REFUTED
 
 
+def test_the_holders_own_word_is_signed_under_what_is_demanded_of_it() -> None:
+    """Otherwise a credential without a proof would pass where one with a single proof does not."""
+    own = credential(issuer=THIEF.did, credentialSubject={"id": THIEF.did, "skill": "weaving"})
+    shown = presented(own, by=THIEF)
+    for suites, expected in (((), Outcome.UPHELD), ((di.EDDSA,), Outcome.UPHELD), (di.HYBRID, Outcome.REFUTED)):
+        known = believed(issuers={THIEF.did: Issuer(suites=suites)})
+        assert verify_presentation(shown, known, DOMAIN, CHALLENGE).outcome is expected
+        signed = presented(di.secure(own, THIEF.keys, di.Options(NOW - 100)), by=THIEF)
+        assert verify_presentation(signed, known, DOMAIN, CHALLENGE).outcome is expected
+
+
 def test_enveloped_credentials_and_holders_nobody_names_are_undecidable() -> None:
     enveloped = {"@context": CONTEXT, "type": ENVELOPED, "id": "data:application/vc+jwt,x"}
     report = verify_presentation(presented(enveloped), believed(), DOMAIN, CHALLENGE)

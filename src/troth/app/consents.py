@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.core.claims import Statement
 from troth.core.encoding import encode, from_hex, sha256, take
-from troth.core.errors import Misuse, Refuted, Undecidable
+from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.verdicts import Report
 from troth.store.commitments import commit
 from troth.verify.consents import Consent, check_consents, withdrawal_of, withdrawn_at
@@ -63,18 +63,20 @@ def check_opening(party: Troth, opening: Opening, data: bytes) -> None:
 def withdraw(party: Troth, claim: bytes) -> tuple[bytes, dict[str, list[str]]]:
     """Withdraw a consent of this party, tell those it was given to, and say what rests on it: (claim, ``rests``).
 
-    Doing it again gives the same claim. Raises Misuse for anybody else's consent, or for what is none.
+    Doing it again gives the same claim. Raises Misuse for anybody else's consent,
+    or for another kind, BadInput for a claim that only says it is one.
     """
     statement = party.statement(claim)
     if statement.issuer != party.did or statement.kind != CONSENT:
         raise Misuse("only whoever consented can withdraw", expected=f"a consent of {party.did}",
                      actual=f"a {statement.kind} of {statement.issuer}")
+    consent = Consent.of(statement)
     found = next((one for one, said in party.claims(WITHDRAWAL)
                   if said.issuer == party.did and claim in said.all_refs(CONSENT)), None)
     if found is None:
         subjects, body, refs = withdrawal_of(claim, statement)
         found = party.attest(WITHDRAWAL, subjects, body, refs=refs)
-    _tell(party, Consent.of(statement), [claim, found])
+    _tell(party, consent, [claim, found])
     return found, rests(party, claim)
 
 
@@ -112,11 +114,17 @@ def withdrawn_under(party: Troth, deal: bytes, submitted: Iterable[bytes]) -> li
 
 
 def known(party: Troth) -> list[dict[str, Any]]:
-    """Every consent in this log: by whom, to whom, for what, until when, withdrawn when, and how much rests on it."""
+    """Every consent in this log: by whom, to whom, for what, until when, withdrawn when, and how much rests on it.
+
+    Claims of the kind that are no consents are left out; whatever rests on one is refuted by ``check``.
+    """
     withdrawals = [statement for _, statement in party.claims(WITHDRAWAL)]
     found, graph = [], _Resting(party)
     for claim, statement in party.claims(CONSENT):
-        consent = Consent.of(statement)
+        try:
+            consent = Consent.of(statement)
+        except BadInput:
+            continue  # a peer's malformed claim hides no other
         resting = graph.on(claim)
         found.append({"consent": claim.hex(), "issuer": statement.issuer, "to": list(consent.to),
                       "purpose": consent.purpose, "until": consent.until,

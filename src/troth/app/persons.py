@@ -13,7 +13,7 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecida
 from troth.core.ports import Personhood
 from troth.identity import keystore
 from troth.identity.personhood import ADMISSION, ROSTER, Act, Admission, Roster, act, check_acts, count, roster_of
-from troth.identity.semaphore import Semaphore
+from troth.identity.semaphore import PRIME, Semaphore
 from troth.store.files import replacing
 
 if TYPE_CHECKING:
@@ -52,7 +52,12 @@ def person(party: Troth, passphrase: str) -> bytes:
 
 
 def admit(party: Troth, commitment: int, group: str) -> bytes:
-    """Say that one more person is behind a commitment; the claim's id. Raises Misuse for one admitted before."""
+    """Say that one more person is behind a commitment; the claim's id. Raises Misuse for one admitted before,
+    or for a number that is no commitment: a group with it would have no roster, ever.
+    """
+    if not 0 < commitment < PRIME:
+        raise Misuse("not a commitment", expected="a number above 0 and below the field's prime", actual=commitment,
+                     do="Ask the person for what troth person new shows.")
     found = Admission(group, commitment)
     if commitment in admitted(party, group):
         raise Misuse("admitted before", actual=commitment, do="One person is admitted once.")
@@ -61,8 +66,16 @@ def admit(party: Troth, commitment: int, group: str) -> bytes:
 
 def admitted(party: Troth, group: str) -> tuple[int, ...]:
     """The commitments that this party admitted to a group, in order."""
-    claims = [Admission.of(said) for _, said in party.claims(ADMISSION) if said.issuer == party.did]
-    return tuple(dict.fromkeys(one.commitment for one in claims if one.group == group))
+    found = dict[int, None]()
+    for _, said in party.claims(ADMISSION):
+        if said.issuer == party.did:
+            try:
+                one = Admission.of(said)
+            except BadInput:
+                continue  # one that was attested by hand and admits nobody
+            if one.group == group:
+                found[one.commitment] = None
+    return tuple(found)
 
 
 def name_group(party: Troth, group: str) -> bytes:

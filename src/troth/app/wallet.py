@@ -32,6 +32,7 @@ from troth.identity.credentials import CONTEXT, PRESENTATION, Credential
 from troth.identity.jsondoc import canonical, read_json, time_text, unix_time
 from troth.identity.methods import AUTHENTICATION, Resolver, resolve_offline
 from troth.identity.party import HYBRID_KIND, DocumentParty
+from troth.identity.resolution import parts
 from troth.identity.statuslist import DAY, MIN_ENTRIES, REVOCATION, SUSPENSION, StatusBits, StatusEntry, list_document
 from troth.store.files import holding
 from troth.verify.credentials import MAX_LIST, Believed, verify_presentation
@@ -209,7 +210,10 @@ class Wallet:
         self._files.delete(f"held/{name}")
 
     def know_verifier(self, domain: str, did: str, replace: bool = False) -> None:
-        """Note which identity speaks for a domain. Raises Refuted where another one was noted, unless ``replace``."""
+        """Note which identity speaks for a domain. Raises Refuted where another one was noted, unless ``replace``;
+        BadInput for what is no DID.
+        """
+        parts(did)
         with self._turn():
             known = self._verifiers()
             if replace:

@@ -55,7 +55,7 @@ def list_consents(home: Where = None, as_json: Json = False) -> None:
         found = consents.known(party)
         show({"consents": found}, as_json, lambda: "\n".join(
             f"{one['consent'][:16]}  {one['purpose']}, until {time_text(one['until'])}, by {one['issuer'][:40]}"
-            f"{'  withdrawn ' + time_text(one['withdrawn']) if one['withdrawn'] else ''}"
+            f"{'  withdrawn ' + time_text(one['withdrawn']) if one['withdrawn'] is not None else ''}"
             f"  ({one['claims']} claims, {len(one['deals'])} deals rest on it)" for one in found) or "none")
 
 

@@ -104,12 +104,13 @@ def list_credentials(issued: Annotated[bool, typer.Option("--issued", help="Thos
     """What this wallet holds."""
     from troth.app.wallet import credential_name
     from troth.identity.credentials import Credential
+    from troth.identity.did import short_form
 
     with workspace(home) as party:
         wallet = wallet_of(party)
         found = {credential_name(one["credential"]): one["credential"] for one in wallet.issued()} if issued else (
             wallet.held())
-        rows = [{"credential": name, "types": list(read.types), "issuer": read.issuer,
+        rows = [{"credential": name, "types": list(read.types), "issuer": short_form(read.issuer),
                  "subjects": list(read.subject_ids)}
                 for name, read in ((name, Credential.of(one)) for name, one in found.items())]
         show({"credentials": rows}, as_json, lambda: "\n".join(
@@ -122,10 +123,12 @@ def ask(domain: Annotated[str, typer.Argument(help="This verifier's own domain."
         types: Annotated[list[str] | None, typer.Option("--type", help="A type of credential wanted.")] = None,
         by: Identity = None, home: Where = None, as_json: Json = False) -> None:
     """Write a signed request for a presentation, with a challenge that counts once."""
+    from troth.identity.did import short_form
+
     with workspace(home) as party:
         made = wallet_of(party).ask(domain, types or (), by=by)
         write_json(output, made)
-        show({"challenge": made["challenge"], "verifier": made["verifier"], "output": str(output)}, as_json)
+        show({"challenge": made["challenge"], "verifier": short_form(made["verifier"]), "output": str(output)}, as_json)
 
 
 @credential_app.command()

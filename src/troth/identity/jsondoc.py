@@ -62,12 +62,19 @@ def unix_time(text: object) -> int:
     found = _TIME.match(text) if type(text) is str else None
     if found:
         try:
-            return int(datetime.fromisoformat(str(text)).timestamp())
+            # In UTC, and not only where it was written: what is read here can be written by time_text.
+            return int(datetime.fromisoformat(str(text)).astimezone(UTC).timestamp())
         except (ValueError, OverflowError):
             pass
     raise BadInput("not a time", expected="YYYY-MM-DDThh:mm:ssZ", actual=text)
 
 
 def time_text(seconds: int) -> str:
-    """Unix seconds as ``YYYY-MM-DDThh:mm:ssZ``."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Unix seconds as ``YYYY-MM-DDThh:mm:ssZ``; beyond the years 1 to 9999 in words, which nothing reads as a time.
+
+    It raises nothing: a consent or a block may name any second, and is still shown.
+    """
+    try:
+        return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() + "Z"
+    except (ValueError, OverflowError, OSError):
+        return f"Unix second {seconds}"

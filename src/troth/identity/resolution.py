@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
+from troth.identity.jsondoc import time_text
 
 MOST_DID = 16 << 10
 """Letters of an identifier: a long did:peer:4 or an ML-DSA did:key has thousands."""
@@ -214,5 +215,5 @@ def read_time(text: str) -> datetime:
 
 
 def write_time(seconds: int) -> str:
-    """RFC 3339 text of Unix seconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 text of Unix seconds, as ``time_text``."""
+    return time_text(seconds)

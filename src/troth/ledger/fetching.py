@@ -109,10 +109,16 @@ class HeldFiles:
 
 def _checked(url: str) -> tuple[str, int, str, str]:
     """(host, port, host and port as written, path) of a plain ``https`` URL. Raises Misuse."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.query or parts.fragment:
-        raise Misuse("not a file's address", expected="https://HOST[:PORT]/PATH", actual=url)
-    return parts.hostname, parts.port or SECURE, parts.netloc, parts.path or "/"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # a port or an IPv6 address that is none
+        parts, port = urlsplit(""), None
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if (parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.query or parts.fragment
+            or not plain):
+        raise Misuse("not a file's address", expected="https://HOST[:PORT]/PATH", actual=ascii(url)[:200])
+    return parts.hostname, port or SECURE, parts.netloc, parts.path or "/"
 
 
 def _bad(url: str, expected: object, actual: object) -> OutsideFailed:

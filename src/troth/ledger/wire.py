@@ -108,7 +108,11 @@ def connect(host: str, port: int, secure: bool, deadline: Deadline, *, private: 
     """
     last: OSError = OSError("the name has no address")
     refused = ""
-    for family, kind, protocol, _, address in lookup(host, port, type=socket.SOCK_STREAM):
+    try:
+        found = lookup(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label that is empty or too long: no name that anybody could have
+        raise OSError("not a host's name") from None
+    for family, kind, protocol, _, address in found:
         if not private and not _public(str(address[0])):
             refused = str(address[0])
             continue

@@ -17,7 +17,7 @@ See docs/reference/credentials.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -183,11 +183,14 @@ def verify_presentation(document: Mapping[str, Any], believed: Believed, domain:
         believed.resolve(shown.holder)
         return shown.holder[:80]
 
+    signed: list[str] = []
+
     def proofs() -> str:
         if shown.holder is None:
             raise Undecidable("without a holder there is nobody whose proof to check")
         found = integrity.verify_proofs(document, shown.holder, integrity.Wanted(
             believed.now, AUTHENTICATION, domain, challenge), believed.resolve)
+        signed.extend(found.suites)
         if domain is None or challenge is None:
             raise Undecidable("signed by the holder, but for whom and when was not asked",
                               expected="the domain and challenge of your request")
@@ -196,7 +199,7 @@ def verify_presentation(document: Mapping[str, Any], believed: Believed, domain:
     steps.run(2, "holder", holder)
     steps.run(3, "proofs", proofs)
     for place, item in enumerate(shown.credentials, 1):
-        _shown(item, shown, believed, steps, f"credential {place}: ")
+        _shown(item, (shown, signed), believed, steps, f"credential {place}: ")
     if not shown.credentials:
         steps.skip(4, "credentials", "there are none in it")
     return steps.report(believed.now)
@@ -211,8 +214,11 @@ def verify_document(data: bytes, believed: Believed, domain: str | None = None, 
     return verify_credential(document, believed)
 
 
-def _credential(document: Mapping[str, Any], believed: Believed, steps: _Steps, holder: str | None = None) -> None:
-    """Steps 1 to 7. holder: whose own unsigned word is enough, since the presentation around it is signed."""
+def _credential(document: Mapping[str, Any], believed: Believed, steps: _Steps, holder: str | None = None,
+                signed: Sequence[str] = ()) -> None:
+    """Steps 1 to 7. holder: whose own unsigned word is enough, since the presentation around it is signed under
+    ``signed``: these have to be what the verifier demands of that issuer.
+    """
     read: list[Credential] = []
 
     def form() -> str:
@@ -233,7 +239,13 @@ def _credential(document: Mapping[str, Any], believed: Believed, steps: _Steps, 
     if not known:
         steps.skip(3, "proofs", "not checked without the issuer's document")
     elif "proof" not in document and holder is not None and dids.short_form(holder) == dids.short_form(signer):
-        steps.skip(3, "proofs", "the holder's own word, under the holder's proof")
+        if missing := [suite for suite in pin.suites if suite not in signed]:
+            def weaker() -> str:
+                raise Refuted("the holder's own word, under less than what is demanded of it",
+                              expected=" and ".join(pin.suites), actual=f"no {' and '.join(missing)}")
+            steps.run(3, "proofs", weaker)
+        else:
+            steps.skip(3, "proofs", "the holder's own word, under the holder's proof")
     else:
         steps.run(3, "proofs", lambda: _proofs(document, signer, believed, pin.suites))
     steps.run(4, "time", lambda: _time(credential, believed.now))
@@ -330,8 +342,11 @@ def _trusted(credential: Credential, believed: Believed) -> str:
     return f"{credential.issuer[:60]} is believed"
 
 
-def _shown(item: Mapping[str, Any], shown: Presentation, believed: Believed, steps: _Steps, prefix: str) -> None:
-    """One credential of a presentation, and whether the holder is its subject."""
+def _shown(item: Mapping[str, Any], around: tuple[Presentation, Sequence[str]], believed: Believed, steps: _Steps,
+           prefix: str) -> None:
+    """One credential of a presentation (and the suites that it is signed under), and whether the holder is its subject.
+    """
+    shown, signed = around
     inner = _Steps(prefix)
     if ENVELOPED in (item["type"] if type(item["type"]) is list else [item["type"]]):
         def enveloped() -> str:
@@ -339,7 +354,7 @@ def _shown(item: Mapping[str, Any], shown: Presentation, believed: Believed, ste
         inner.run(1, "form", enveloped)
         steps.steps += inner.steps
         return
-    _credential(item, believed, inner, shown.holder)
+    _credential(item, believed, inner, shown.holder, signed)
     subjects = Credential.of(item).subject_ids
 
     def same() -> str:

@@ -43,15 +43,16 @@ class Workload:
     def vouches(self, view: ClaimView, settings: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
         """The one-job keys in this bundle and the role that the trust file gives them.
 
-        Every claim with a token must pass; one key with a bad token refutes the bundle.
+        Every claim of such a key must pass; one with a bad token refutes the bundle, and so does one without: nothing
+        says that the key's holder was still the job, or when.
         """
         role, issuers = _settings(settings)
-        found: dict[str, frozenset[str]] = {}
+        jobs = {said.issuer for _, said in view.statements() if said.issuer.startswith(dids.KEY)
+                and any(one.name == TOKEN for one in said.evidence)}
         for _, statement in view.statements():
-            if statement.issuer.startswith(dids.KEY) and any(one.name == TOKEN for one in statement.evidence):
+            if statement.issuer in jobs:
                 _token(view, statement, issuers)
-                found[statement.issuer] = frozenset((role,))
-        return found
+        return {issuer: frozenset((role,)) for issuer in jobs}
 
 
 def _settings(settings: Mapping[str, Any]) -> tuple[str, tuple[TokenIssuer, ...]]:
