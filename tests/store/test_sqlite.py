@@ -75,3 +75,21 @@ def test_waiting_ends(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"no database" * 100)
     with pytest.raises(sqlite3.DatabaseError, match="not a database"):
         write_ahead(sqlite3.connect(tmp_path / "x", isolation_level=None), 60)
+
+
+def test_an_index_made_between_two_looks_is_no_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The marks and the tables of an index are read as of one moment."""
+    path, asked = tmp_path / "index", SqliteStore.all
+
+    def made_in_between(store: SqliteStore, statement: str, *values: Any) -> Any:
+        found = asked(store, statement, *values)
+        if statement == "PRAGMA user_version":
+            monkeypatch.undo()
+            process = FORK.Process(target=lambda: SqliteStore(path).close())
+            process.start()
+            process.join(1)
+        return found
+
+    monkeypatch.setattr(SqliteStore, "all", made_in_between)
+    SqliteStore(path).close()
+    SqliteStore(path).close()

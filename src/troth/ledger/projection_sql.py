@@ -183,7 +183,8 @@ class SqliteStore(Store):
             raise
 
     def _open(self) -> None:
-        self._ours()  # before anything is written to what may be somebody else's
+        with self.reading():  # one look: another process may be making this very file
+            self._ours()  # before anything is written to what may be somebody else's
         with self._translated():
             write_ahead(self._db, BUSY_SECONDS)
         self.all("PRAGMA synchronous=NORMAL")
