@@ -23,10 +23,14 @@ from troth.app.guarding import (
 from troth.app.keys import date, good, revoke, rotate, standing
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.verdicts import Outcome
+from troth.identity.binding import bind
 from troth.identity.documents import Recovery
 from troth.identity.hybrid import HybridIdentity
+from troth.identity.keys import Secp256k1KeyPair
 from troth.identity.keystore import MIN_COST
+from troth.ledger.exchange import Parcel
 from troth.ledger.guardians import MAX_DELAY, MIN_DELAY, Guardians, Proposal, Quorum, proposal_for
+from troth.ledger.registries import entry_of
 
 DAY = 86_400
 WEEK = 7 * DAY
@@ -254,8 +258,8 @@ def test_what_a_recovery_cannot_say(circle: Circle) -> None:
                 replace(case, quorum=replace(case.quorum, k=3)),
                 replace(case, proposed=(HybridIdentity.recover(case.history(), Recovery(3, 3), 1)[1], turn)),
                 replace(case, proposed=(circle.alice.identity.rotate(1)[1], turn)),
-                replace(case, proposed=(HybridIdentity.recover(circle.bob.identity.history, Recovery(2, 3), 1)[1],
-                                        turn))):
+                replace(case, proposed=(HybridIdentity.recover(
+                    circle.bob.identity.rotate(1, place=bytes(32))[0].history, Recovery(2, 3), 1)[1], turn))):
         with pytest.raises((Refuted, BadInput)):
             approve(circle.guardians[0], bad)
     with pytest.raises(Misuse, match="no guardian"):
@@ -321,6 +325,58 @@ def test_a_thief_of_the_chain_account_changes_no_guardians(circle: Circle) -> No
     refused("BadSignature", lambda: alice.identities.do(
         alice.sender, GUARD, GUARD_KINDS, entry, proposal.document, proposal.turn, own.hash, signature))
     assert guardians.named(entry) == circle.quorum.hash
+
+
+def test_a_thief_of_the_keys_in_use_makes_guardians_of_its_own(circle: Circle, place: Place) -> None:
+    """It binds an account of its own, begins an entry there with its own turn key and guardians, and recovers.
+
+    All of that it can do, in the registry. No reader believes it: the document before names another entry, or none.
+    """
+    alice, bob, registry = circle.alice, circle.bob, circle.bob.identities
+    thief, own = place.make("thief"), Secp256k1KeyPair(b"\1" * 32)
+    thief.use_contracts(circle.contracts)
+    quorum, guardians = Quorum.of(1, DAY, [thief.account]), Guardians(registry)
+    genesis = alice.identity.history.documents[0].digest
+    registry.register(thief.sender, genesis, own.public.account)
+    entry = entry_of(genesis, thief.account)
+    head = alice.identity.history.head
+    guardians.guard(thief.sender, entry, Proposal(1, head.digest, b"\2" * 20), quorum.hash, own)
+    forged, rotation = HybridIdentity.recover(alice.identity.history, Recovery(1, 1), 1)
+    proposal = proposal_for(forged)
+    approval = guardians.approval(entry, proposal, thief.identity.account)
+    guardians.propose(thief.sender, entry, proposal, quorum, [approval])
+    circle.later(DAY)
+    guardians.execute(thief.sender, entry, proposal, quorum)
+    stolen = bind(alice.identity.signer(), thief.identity.account, circle.contracts.chain_id, place.clock.now())
+    carol = place.make("carol")  # who never met Alice, and is shown only this
+    carol.use_contracts(circle.contracts)
+    said = (*alice.identity.history.rotations, stolen, rotation)
+    for reader in (bob, carol):
+        with pytest.raises(Undecidable, match="nothing here leads to the entry that it names"
+                           if reader is carol else "has not recorded this recovery"):
+            reader.meet(Parcel((alice.identity.genesis,), said))
+        assert not reader.known(alice.did) or reader.keybook.head(alice.did)[0] == 1
+
+
+def test_a_thief_of_the_keys_in_use_hides_no_end(circle: Circle, place: Place) -> None:
+    """It binds the identity to an account of its own, in whose entry nothing ends. Bob goes by the one that he knew."""
+    alice, bob = circle.alice, circle.bob
+    thief = place.make("thief")
+    thief.use_contracts(circle.contracts)
+    genesis, first = alice.identity.history.documents
+    registry, entry = thief.identities, entry_of(genesis.digest, thief.account)
+    one, two = (Secp256k1KeyPair(bytes([n]) * 32) for n in (1, 2))
+    registry.register(thief.sender, genesis.digest, one.public.account)
+    registry.update(thief.sender, entry, first.digest, two.public.account,
+                    registry.signed(entry, 1, first.digest, two.public.account, one))
+    binding = bind(alice.identity.signer(), thief.identity.account, thief.contracts.chain_id, place.clock.now())
+    thief.exchange.send(bob.did, Parcel((), (binding,)))
+    assert bob.receive() == (binding.id,)
+    assert bob.newest_document(alice.did) == first.digest
+    revoke(alice, PASSPHRASE)
+    assert standing(bob, alice.did).state == "ended"
+    with pytest.raises(Refuted, match="was revoked"):
+        bob.newest_document(alice.did)
 
 
 @pytest.mark.parametrize("bad", [

@@ -109,6 +109,36 @@ def test_tickets_held_elsewhere_choose_no_jury(world: EvmCourts) -> None:
     assert worth(world, CHEAT) <= before - 15 * RULES.fee
 
 
+@pytest.mark.parametrize("memory", [True, False])
+def test_nobody_refuses_a_case_by_staking_in_front_of_it(deployed: EvmCourts, tmp_path: Path, memory: bool) -> None:
+    """Who is left out counts by the pool before that second, as the draw does: not by what it does on seeing a case."""
+    world = MemoryCourts() if memory else EvmCourts(path=tmp_path / "chain", origin=deployed)
+    try:
+        fill(world, 2, JURORS[:6])
+        world.jury.stake(CHEAT, 2 * RULES.unit)
+        world.advance(1)
+        extra = Case(SEATS, bytes(20), (CHEAT,)).encode()
+        price = SEATS * RULES.fee
+        # In the second of the case, a third of the pool and more.
+        world.jury.stake(CHEAT, 5 * RULES.unit)
+        world.jury.create_dispute(CLIENT, 2, extra, price)
+        # From the next second on it takes as many tickets as half of all others'.
+        world.advance(1)
+        refused("ExcludesTooMany", lambda: world.jury.create_dispute(CLIENT, 2, extra, price))
+        # Nor does leaving in that second make a case pass whose draw would still see the tickets.
+        world.jury.unstake(CHEAT, tuple(range(12, 19)))
+        refused("ExcludesTooMany", lambda: world.jury.create_dispute(CLIENT, 2, extra, price))
+        world.advance(1)
+        world.jury.create_dispute(CLIENT, 2, extra, price)
+        # Away and back within one second is as it was before.
+        world.jury.stake(CHEAT, 7 * RULES.unit)
+        world.jury.unstake(CHEAT, tuple(range(19, 26)))
+        world.jury.create_dispute(CLIENT, 2, extra, price)
+    finally:
+        if isinstance(world, EvmCourts):
+            world.close()
+
+
 def test_a_jury_of_ones_own_is_appealed_and_pays() -> None:
     """Most of a small jury by luck, for a question about nothing: it rules against the rest for their deposits. One of
     them appeals; the next jury is drawn from all, so the first one's majority pays."""

@@ -463,7 +463,7 @@ def test_a_hybrid_signer_holds_its_documents_keys(alice: HybridIdentity) -> None
 
 
 def test_schemes_load_by_name() -> None:
-    assert set(SCHEMES) == {"ed25519", "hybrid", "secp256k1"}
+    assert set(SCHEMES) == {"ed25519", "hybrid", "pkcs11", "secp256k1"}
     assert signer_of("ed25519")(b"\x01" * 32).did.startswith("did:key:z6Mk")
     assert signer_of("secp256k1")(b"\x01" * 32).did.startswith("did:key:zQ3s")
     assert signer_of("hybrid") is HybridSigner

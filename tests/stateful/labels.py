@@ -44,10 +44,9 @@ EXPECTED = tuple(sorted({
     "submit refused TooLate: frozen",
     "both", *(f"both refused {code}" for code in ("TooEarly", "NoVerdict", "NotNamed", "BadResult", "PolicyFailed")),
     "all three", *(f"all three refused {code}" for code in (
-        "Unknown", "NotRunning", "TooEarly", "TooLate", "NoVerdict", "NotNamed", "BadResult", "PolicyFailed",
-        "NotYet")),
+        "Unknown", "NotRunning", "TooEarly", "TooLate", "NoVerdict", "NotNamed", "NotYet")),
     "judge and close", *(f"judge and close refused {code}" for code in (
-        "Unknown", "NotRunning", "TooEarly", "NoVerdict", "PolicyFailed", "BadResult", "NotYet")),
+        "Unknown", "NotRunning", "TooEarly", "NoVerdict", "NotYet")),
     *(f"judge: a verdict at rung {rung}" for rung in range(4)),
     "judge: a verdict that slashes", "judge: a voice off the others slashed", "judge: after a miss",
     *(f"judge refused {code}" for code in (

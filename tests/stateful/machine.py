@@ -380,7 +380,7 @@ class DealMachine(RuleBasedStateMachine):
             return
         judge = d.pick((*EVERYBODY, PARTIES[1], rung.bench[0]))
         if starts is None:
-            name = "judge_and_close" if d.chance(40 if rung.window == 0 else 5) else "judge"
+            name = "judge_and_close" if d.chance(30 if rung.window == 0 else 2) else "judge"
             if d.chance(15) or not self.act(name, judge, deal.id):
                 self.jump(d, deal.id, d.pick((-1, 0, 0)))
             elif d.chance(10):
@@ -403,8 +403,9 @@ class DealMachine(RuleBasedStateMachine):
         who, slot = d.pick(empty)
         said = self.said(d, deal, who, ask)
         last = ask == len(rung.asks) - 1
-        more = last and d.chance(35 if len(empty) == 1 else 4)
-        name = d.pick(("submit_and_judge", "submit_and_judge", "submit_and_close")) if more else "submit"
+        more = last and d.chance(25 if len(empty) == 1 else 3)
+        closes = more and d.chance(30 if rung.window == 0 else 25)
+        name = "submit_and_close" if closes else "submit_and_judge" if more else "submit"
         self.act(name, who, deal.id, ask, slot, CLAIM, said)
 
     def said(self, d: Draws, deal: Deal, who: Account, ask: int) -> bytes:

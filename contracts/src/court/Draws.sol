@@ -178,14 +178,15 @@ abstract contract Draws is IArbitrator, Pool {
         if (MOST_EXCLUDED * _leftOut(dispute, excluded) > among) revert ExcludesTooMany();
     }
 
-    /// @dev How many tickets of the pool are of accounts that are left out, each account counted once. Whoever could
+    /// @dev How many tickets of the pool just before this second are of accounts that are left out, each account counted
+    /// once: nobody can refuse a case that it sees coming by staking, or let one pass by leaving. Whoever could
     /// leave out whom it likes would choose the jury, and with a jury of its own take the deposits of the rest.
     function _leftOut(Dispute storage dispute, address[] memory excluded) private view returns (uint256 count) {
         uint256 n = excluded.length;
         address[] memory all = new address[](n + dispute.rounds.length);
         for (uint256 i; i < all.length; ++i) all[i] = i < n ? excluded[i] : dispute.rounds[i - n].payer;
         Arrays.sort(all);
-        for (uint256 i; i < all.length; ++i) if (i == 0 || all[i] != all[i - 1]) count += holds[all[i]];
+        for (uint256 i; i < all.length; ++i) if (i == 0 || all[i] != all[i - 1]) count += _heldBefore(all[i]);
     }
 
     /// @notice Records a round's seed from the header of its seed block. By anyone.

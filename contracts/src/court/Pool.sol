@@ -34,6 +34,13 @@ abstract contract Pool is ReentrancyGuardTransient {
         uint24 serving; // drawn rounds that are not settled
     }
 
+    /// How many tickets an account has in the pool, and had before the second of the last change.
+    struct Held {
+        uint48 changed;
+        uint104 now_;
+        uint104 before;
+    }
+
     uint256 private constant MOST_STAKED = 32; // tickets by one act
 
     uint256 public immutable unit;
@@ -43,8 +50,7 @@ abstract contract Pool is ReentrancyGuardTransient {
     /// How many tickets were in the pool, and which was at each place, by second.
     Checkpoints.Trace208 private counts;
     mapping(uint256 place => Checkpoints.Trace208) private places;
-    /// How many tickets an account has in the pool.
-    mapping(address juror => uint256) public holds;
+    mapping(address juror => Held) private held;
     /// Wei that wait for `withdraw`.
     mapping(address account => uint256) public credit;
 
@@ -64,7 +70,8 @@ abstract contract Pool is ReentrancyGuardTransient {
             tickets.push(Ticket(msg.sender, 0, uint32(place), 0));
         }
         counts.push(uint48(block.timestamp), uint208(place));
-        holds[msg.sender] += count;
+        Held storage own = _changed(msg.sender);
+        own.now_ += uint104(count);
     }
 
     /// @notice Takes tickets of the caller's out of the pool and asks for their stake. Rounds that started before, or
@@ -113,8 +120,25 @@ abstract contract Pool is ReentrancyGuardTransient {
             places[place].push(uint48(block.timestamp), moved);
         }
         ticket.place = 0;
-        --holds[ticket.juror];
+        --_changed(ticket.juror).now_;
         counts.push(uint48(block.timestamp), uint208(last - 1));
+    }
+
+    /// @dev To be called before an account's number changes.
+    function _changed(address juror) private returns (Held storage one) {
+        one = held[juror];
+        if (one.changed != block.timestamp) (one.changed, one.before) = (uint48(block.timestamp), one.now_);
+    }
+
+    /// @dev How many tickets an account had in the pool just before this second.
+    function _heldBefore(address juror) internal view returns (uint256) {
+        Held storage one = held[juror];
+        return one.changed == block.timestamp ? one.before : one.now_;
+    }
+
+    /// @notice How many tickets an account has in the pool.
+    function holds(address juror) external view returns (uint256) {
+        return held[juror].now_;
     }
 
     /// @notice Pays the caller's credit.

@@ -22,12 +22,13 @@ from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import Account
 from troth.identity.binding import BINDING
-from troth.identity.documents import IDENTITY, Document, DocumentHistory, Recovery, rotation_document
+from troth.identity.documents import IDENTITY, Document, DocumentHistory, Recovery, place_of, rotation_document
 from troth.identity.hybrid import HybridIdentity, Recipient
 from troth.identity.keybook import KeyBook
 from troth.ledger.chains.clocks import SystemClock
 from troth.ledger.exchange import Parcel
 from troth.ledger.guardians import Guardians, Proposal, Quorum, proposal_for
+from troth.ledger.intake import check
 from troth.ledger.registries import entry_of
 from troth.store.files import replacing
 
@@ -71,13 +72,10 @@ class Case:
 
     def history(self) -> DocumentHistory:
         """The identity's documents before this recovery. Raises Refuted or BadInput where they are not whole."""
-        book = KeyBook()
-        for document in self.known.documents:
-            book.learn(document)
-        for envelope in self.known.claims:
-            if envelope.statement().kind == IDENTITY:
-                book.learn_rotation(envelope, lambda *_: None)  # the registry's hashes are compared with all of them
-        return book.history(self.did)
+        if any(envelope.statement().issuer != self.did for envelope in self.known.claims):
+            raise Refuted("a case with claims of somebody else", expected=self.did)
+        # Every signature is checked; what guardians made before is in the registry, which is compared with all of it.
+        return check(self.known, KeyBook(), (), lambda _: False, lambda *_: None).keys.history(self.did)
 
     def entry(self) -> bytes:
         """The registry's name for it."""
@@ -107,11 +105,12 @@ def set_guardians(party: Troth, passphrase: str, quorum: Quorum | None) -> tuple
     change of keys, ``Troth.register`` makes up for it. Raises Undecidable where the identity is not registered.
     """
     party.register()
-    party.entry()
+    account = party.began()
+    place = place_of(party.identities.chain_id, party.identities.address, account) if quorum else b""
     with replacing(party.root / GUARDIANS) as out:
         out.write((quorum.hash if quorum else bytes(32)).hex().encode())
-    done = rotate(party, passphrase)
-    return done, None if quorum is None else Case(party.did, party.began(), quorum)
+    done = rotate(party, passphrase, place)
+    return done, None if quorum is None else Case(party.did, account, quorum)
 
 
 def open_case(party: Troth, card: Case) -> Case:
@@ -211,6 +210,10 @@ def _same_as_registered(party: Troth, case: Case, history: DocumentHistory) -> N
     if recorded != known:
         raise Refuted("the registry holds another history than these documents", expected=known[-1].hex(),
                       actual=recorded[-1].hex() if recorded else "nothing")
+    place = place_of(party.identities.chain_id, party.identities.address, case.account)
+    if history.head.place != place:
+        raise Refuted("the identity's document names another entry for its guardians, or none", expected=place.hex(),
+                      actual=history.head.place.hex() if history.head.place else "none")
     if Guardians(party.identities).named(entry) != case.quorum.hash:
         raise Refuted("the registry has other guardians for this identity, or none",
                       expected=Guardians(party.identities).named(entry).hex(), actual=case.quorum.hash.hex())

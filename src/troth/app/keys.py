@@ -49,18 +49,19 @@ class Standing:
     recoveries: dict[int, str]
 
 
-def rotate(party: Troth, passphrase: str) -> Changed:
+def rotate(party: Troth, passphrase: str, place: bytes | None = None) -> Changed:
     """Change the party's signing keys to those committed to, and its key to seal to; commit to new ones.
 
     Where the identity is registered, an earlier change that the registry lacks is published first, and this one at
     the end: if that fails, OutsideFailed says so, and ``Troth.register`` makes up for it. The chain account and the
-    log's key stay. Raises Misuse for a wrong passphrase, or after the identity's end.
+    log's key stay. place: as ``HybridIdentity.rotate``. Raises Misuse for a wrong passphrase, or after the
+    identity's end.
     """
     listed = _bring_up_to_date(party)
 
     def change(identity: HybridIdentity) -> HybridIdentity:
         key = RecipientKey.generate()
-        return identity.rotate(party.clock.now(), Recipient(key.public().data, key.seed))[0]
+        return identity.rotate(party.clock.now(), Recipient(key.public().data, key.seed), place=place)[0]
 
     party.become(change, passphrase)
     return _changed(party, _published(party.register, "troth id register") if listed else None)

@@ -91,7 +91,7 @@ class Registered(Keeping, OnChain):
         from troth.ledger.registries import entry_of
 
         genesis = self.identity.history.documents[0].digest
-        for account in dict.fromkeys((self.account, *self.accounts_of(self.did))):
+        for account in dict.fromkeys((*self.accounts_of(self.did), self.account)):
             if self.identities.history(entry_of(genesis, account)):
                 return account
         return None
@@ -159,9 +159,12 @@ class Registered(Keeping, OnChain):
                               found.position, lambda size: self.log.inclusion(found.position, size))
 
     def accounts_of(self, did: str) -> tuple[Account, ...]:
-        """The accounts on this chain that a party bound itself to, by the bindings here, newest first."""
+        """The accounts on this chain that a party bound itself to, by the bindings here, oldest first.
+
+        Whoever steals the keys in use can bind the party to one more account: what was known before comes first.
+        """
         bound = [read_binding(statement) for _, statement in self.claims(BINDING) if statement.issuer == did]
-        return tuple(one.account for one in reversed(bound) if one.chain == self.contracts.chain_id)
+        return tuple(one.account for one in bound if one.chain == self.contracts.chain_id)
 
     @property
     def registered(self) -> RegisteredKeys:

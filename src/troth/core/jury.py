@@ -135,7 +135,7 @@ def _start(jury: Jury, size: int, payer: Account, barred: frozenset[Account], va
     if value < price:
         raise ActRefused("WrongFee", "the jury's fee is not there", expected=price, actual=value)
     # Whoever could leave out whom it likes would choose the jury, and with one of its own take the others' deposits.
-    left_out = sum(jury.tickets[one].juror in barred for one in jury.pool)
+    left_out = sum(jury.tickets[one].juror in barred for one in among)
     if MOST_EXCLUDED * left_out > len(among):
         raise ActRefused("ExcludesTooMany", "too much of the pool is left out", actual=left_out,
                          expected=f"at most {len(among) // MOST_EXCLUDED} tickets")

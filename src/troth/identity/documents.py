@@ -12,7 +12,9 @@ a claim of kind ``identity`` whose body holds it, signed by the keys it reveals.
 6. A version has one document. A second one is a forked history.
 7. A later document that commits to nothing ends the identity: its one signature is the rotation that brings it.
 8. A document whose keys were not committed to says that guardians made it (``Recovery``). Nothing in it proves that:
-   it counts only where somebody vouches for it who asked the registry (docs/reference/identities.md).
+   it counts only where the document before names a registry's entry (``place``), this one the same, and somebody
+   vouches for it who asked there (docs/reference/identities.md). Whoever stole the keys in use can bind an account and
+   begin an entry with guardians of its own; it cannot change what the document before names.
 
 The shape is that of the DID document (W3C DID core, did:peer numalgo 4) plus one member ``troth``.
 """
@@ -36,6 +38,11 @@ RECIPIENT_TYPE = "urn:troth:hpke:mlkem768-x25519"
 MAX_RECIPIENT = 4096
 MAX_GUARDIANS = 16
 _CONTEXT = ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"]
+
+
+def place_of(chain_id: int, registry: bytes, account: bytes) -> bytes:
+    """How a document names its entry in a registry of identities: by chain, contract and the account that began it."""
+    return sha256(b"troth/registry-entry/v1\n" + chain_id.to_bytes(32, "big") + registry + account)
 
 
 def commitment(key: keys.PublicKey) -> bytes:
@@ -65,7 +72,8 @@ class Document:
 
     keys: one per suite of ``SUITES``, in that order. next: a commitment for each; none ends the identity. recipient:
     the public bytes to seal to (HPKE, opaque here), None where the party takes nothing sealed. previous: SHA-256 of
-    the document before. recovery: by which guardians it says it was made.
+    the document before. recovery: by which guardians it says it was made. place: the registry's entry whose
+    guardians may make a later one (``place_of``), None where nobody may.
     """
 
     version: int
@@ -74,6 +82,7 @@ class Document:
     next: tuple[bytes, ...]
     recipient: bytes | None = None
     recovery: Recovery | None = None
+    place: bytes | None = None
 
     def __post_init__(self) -> None:
         if tuple(key.suite for key in self.keys) != SUITES or len(self.next) not in (0, len(SUITES)):
@@ -87,8 +96,9 @@ class Document:
         if self.version == 0 and (self.ended or self.recovery):
             raise Refuted("a first document that ends its identity, or that guardians made",
                           expected="commitments to the next keys, and no recovery")
-        if self.ended and (self.recovery or self.recipient):
-            raise Refuted("a document that ends its identity, and more", expected="no recovery, no key to seal to")
+        if self.ended and (self.recovery or self.recipient or self.place):
+            raise Refuted("a document that ends its identity, and more",
+                          expected="no recovery, no key to seal to, no registry's entry")
         if self.recipient is not None and not 0 < len(self.recipient) <= MAX_RECIPIENT:
             raise BadInput("wrong size of a recipient key", expected=f"1 to {MAX_RECIPIENT} bytes",
                            actual=len(self.recipient))
@@ -122,6 +132,8 @@ class Document:
         }
         if self.recovery is not None:
             document["troth"]["recovery"] = {"by": self.recovery.by, "of": self.recovery.of}
+        if self.place is not None:
+            document["troth"]["place"] = self.place.hex()
         if self.recipient is not None:
             name = f"#hpke-{self.version}"
             document["keyAgreement"] = [name]
@@ -135,8 +147,8 @@ class Document:
         _, _, _, agreement, own, methods = take(decode_object(data), **{
             "@context": list, "assertionMethod": list, "authentication": list, "keyAgreement": list, "troth": dict,
             "verificationMethod": list})
-        following, previous, suites, version, recovery = (own.get(name) for name in (
-            "next", "previous", "suites", "version", "recovery"))
+        following, previous, suites, version, recovery, place = (own.get(name) for name in (
+            "next", "previous", "suites", "version", "recovery", "place"))
         if suites != list(SUITES):
             raise Refuted("a document that weakens its suites", expected=list(SUITES), actual=suites)
         if type(version) is not int or type(following) is not list:
@@ -145,7 +157,8 @@ class Document:
         recipient = material.pop() if agreement and material else None
         document = cls(version, None if previous is None else from_hex(previous, 32),
                        tuple(keys.from_multikey(item) for item in material),
-                       tuple(from_hex(item, 32) for item in following), recipient, _recovery(recovery))
+                       tuple(from_hex(item, 32) for item in following), recipient, _recovery(recovery),
+                       None if place is None else from_hex(place, 32))
         # One reading, one writing: whatever the members above do not carry is refused here.
         if document.to_bytes() != data:
             raise BadInput("an identity document with other members than ours", expected="exactly what we write")
@@ -240,6 +253,10 @@ class DocumentHistory:
             raise Refuted("a rotation to keys that were not committed to",
                           expected=", ".join(item.hex() for item in self.head.next),
                           actual=", ".join(item.hex() for item in revealed))
+        if document.recovery is not None and (self.head.place is None or document.place != self.head.place):
+            raise Refuted("made by guardians of a registry's entry that the document before does not name",
+                          expected=self.head.place.hex() if self.head.place else "no guardians",
+                          actual=document.place.hex() if document.place else "no entry")
         document.check(self.did, rotation.signed_bytes(), signature_pairs(rotation))
         if document.recovery is not None:
             vouch(self.did, document)

@@ -97,30 +97,34 @@ class HybridIdentity:
                          do="Make a new one, in a new workspace: troth init.")
         return HybridSigner(self.did, self.history.head, self.current)
 
-    def rotate(self, issued_at: int, recipient: Recipient | None = None,
-               random: Random = os.urandom) -> tuple[HybridIdentity, Envelope]:
+    def rotate(self, issued_at: int, recipient: Recipient | None = None, random: Random = os.urandom,
+               place: bytes | None = None) -> tuple[HybridIdentity, Envelope]:
         """The identity after a change of keys, and the rotation claim to publish. Raises Misuse after its end.
 
         recipient: a new encryption key; the old one stays named without it. Put the new identity's secrets away
         *before* publishing the rotation: it commits to keys that exist nowhere else. ``history.rotations`` keeps the
-        claim, so publishing can be repeated. The keys in use until now are not kept: nothing signs with them again.
+        claim, so publishing can be repeated. place: the registry's entry to name from now on; empty for none, and
+        the one of the document before by default. The keys in use until now are not kept: nothing signs with them
+        again.
         """
-        return self._turned(issued_at, _draw(random), recipient)
+        kept = self.history.head.place if place is None else place or None
+        return self._turned(issued_at, _draw(random), recipient, kept)
 
     def end(self, issued_at: int) -> tuple[HybridIdentity, Envelope]:
         """The identity after its end, for good, and the rotation that says so. Raises Misuse where it has ended.
 
         It is signed by the keys committed to, as every rotation: whoever stole the keys in use cannot say it.
         """
-        return self._turned(issued_at, (), None)
+        return self._turned(issued_at, (), None, None)
 
     def _turned(self, issued_at: int, following: tuple[keys.KeyPair, ...],
-                recipient: Recipient | None) -> tuple[HybridIdentity, Envelope]:
+                recipient: Recipient | None, place: bytes | None) -> tuple[HybridIdentity, Envelope]:
         self.signer()  # refuses one that has ended
         head = self.history.head
         kept = head.recipient if following else None
         document = Document(head.version + 1, head.digest, _public(self.following),
-                            tuple(map(commitment, _public(following))), recipient.public if recipient else kept)
+                            tuple(map(commitment, _public(following))), recipient.public if recipient else kept,
+                            place=place)
         return self._after(document, self.following, following, self.account, (
             *self.recipients, *((recipient,) if recipient else ())), issued_at)
 
@@ -130,7 +134,7 @@ class HybridIdentity:
         """An identity whose keys are lost, with fresh ones, and the rotation that its guardians must carry.
 
         Worth nothing until the registry records it (docs/reference/identities.md): until then readers refuse it.
-        account: a fresh one too. Raises Refuted where the identity has ended.
+        account: a fresh one too. Raises Refuted where the identity has ended, or names no registry's entry.
         """
         if history.head.ended:
             raise Refuted("an identity that was ended is not recovered", actual=history.did)
@@ -138,7 +142,7 @@ class HybridIdentity:
         head = history.head
         document = Document(head.version + 1, head.digest, _public(current),
                             tuple(map(commitment, _public(following))), recipient.public if recipient else None,
-                            recovery)
+                            recovery, head.place)
         start = cls(history, (), (), keys.Secp256k1KeyPair(random(keys.SEED_SIZE)), ())
         return start._after(document, current, following, start.account, (recipient,) if recipient else (), issued_at)
 

@@ -15,7 +15,7 @@ from troth.core.encoding import from_hex, keccak256, take
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.terms import Account
 from troth.core.typed_data import guard_digest, recover_digest
-from troth.identity.documents import MAX_GUARDIANS, Document, DocumentHistory, Recovery
+from troth.identity.documents import MAX_GUARDIANS, Document, DocumentHistory, Recovery, place_of
 from troth.identity.keys import Secp256k1KeyPair, recover_account
 from troth.ledger.chains.rpc import get_logs
 from troth.ledger.evmcodec import decode
@@ -170,11 +170,14 @@ def vouch(registry: IdentityRegistry, history: DocumentHistory, document: Docume
           accounts: Sequence[Account]) -> None:
     """Ask the registry whether a document that says guardians made it was made by them: the rule of its readers.
 
-    history: up to the document before. accounts: whom the identity bound itself to. Raises Refuted where the registry
-    has another document of that version, or does not say that these guardians made it; Undecidable where it has none.
+    history: up to the document before, which names the entry to ask. accounts: whom the identity bound itself to.
+    Raises Refuted where the registry has another document of that version, or does not say that these guardians made
+    it; Undecidable where it has none, or nothing leads to the entry.
     """
     genesis, guardians = history.documents[0].digest, Guardians(registry)
     for account in accounts:
+        if place_of(registry.chain_id, registry.address, account) != history.head.place:
+            continue  # an entry that anybody may have begun who held the keys in use
         entry = entry_of(genesis, account)
         records = registry.history(entry)
         if not records:
@@ -189,5 +192,5 @@ def vouch(registry: IdentityRegistry, history: DocumentHistory, document: Docume
                           expected=f"{recorded.hex()}, by {made or 'the holder'}",
                           actual=f"{document.digest.hex()}, by {document.recovery}")
         return
-    raise Undecidable("guardians made this document, it says, and the identity is in no registry that is asked here",
-                      actual=history.did, do="Ask for its account binding.")
+    raise Undecidable("guardians made this document, it says, and nothing here leads to the entry that it names",
+                      actual=history.did, do="Ask for the first account binding; is it this registry and chain?")

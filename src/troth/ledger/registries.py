@@ -243,7 +243,8 @@ def revoke(registry: IdentityRegistry, sender: Acting, identity: HybridIdentity,
 class RegisteredKeys:
     """``KeyHistory`` that holds a key book against a registry: an issuer's newest document is the chain's newest.
 
-    accounts: an identifier's accounts, newest binding first; the first of them with an entry counts. An identifier
+    accounts: an identifier's accounts, oldest binding first; the first of them with an entry counts, so that a thief of
+    the keys in use, who can bind it to an account of its own, does not lead away from the entry known. An identifier
     without one is left to the key book alone. ``did:key`` issuers have no documents. What stays the key book's: that
     documents hash to their identifiers, follow each other, and were signed under both suites.
     """

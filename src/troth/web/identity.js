@@ -70,6 +70,7 @@
     }
     const troth = { next: said.next, previous: said.previous, suites: NAMES, version: said.version };
     if (said.recovery) troth.recovery = said.recovery;
+    if (said.place) troth.place = said.place;
     return T.canonical({
       "@context": CONTEXT, assertionMethod: names, authentication: names, keyAgreement: agreement, troth,
       verificationMethod: methods,
@@ -91,7 +92,8 @@
     if (previous !== null) T.fromHex(previous, 32);
     const keys = material.map(T.multikey);
     next.forEach((item) => T.fromHex(item, 32));
-    const recovery = recoveryOf(own("recovery"));
+    const recovery = recoveryOf(own("recovery")), place = own("place");
+    if (place !== null) T.fromHex(place, 32);
     if (keys.length !== 2 || keys.some((key, at) => key.suite !== NAMES[at]) || ![0, 2].includes(next.length)) {
       refute("a document that weakens its suites");
     }
@@ -99,9 +101,9 @@
     if ((version === 0) !== (previous === null) || version < 0) bad("version and previous document do not fit");
     const ended = next.length === 0;
     if (version === 0 && (ended || recovery)) refute("a first document that ends its identity, or that guardians made");
-    if (ended && (recovery || recipient)) refute("a document that ends its identity, and more");
+    if (ended && (recovery || recipient || place)) refute("a document that ends its identity, and more");
     if (recipient && (recipient.length < 1 || recipient.length > 4096)) bad("wrong size of a recipient key");
-    const said = { version, previous, keys, next, recipient, recovery, ended };
+    const said = { version, previous, keys, next, recipient, recovery, place, ended };
     if (!T.equal(documentBytes(said), bytes)) bad("an identity document with other members than the format's");
     said.digest = T.hex(T.sha256(bytes));
     said.methods = keys.map((key) => "#" + key.suite + "-" + version);
@@ -194,6 +196,9 @@
       if (document.previous !== head.digest) refute("a change that does not follow the document before it");
       if (!document.recovery && document.keys.map(commitment).join() !== head.next.join()) {
         refute("a change to keys not committed to");
+      }
+      if (document.recovery && (!head.place || document.place !== head.place)) {
+        refute("made by guardians of a registry's entry that the document before does not name");
       }
       await this.check(did, document.keys, message, values);
       if (document.recovery) this.recovered.push([did, document]);
