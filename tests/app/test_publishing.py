@@ -13,6 +13,7 @@ from troth.app.resolving import resolvers
 from troth.core.encoding import decode_object
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
 from troth.identity import keystore
+from troth.identity.integrity import required_suites
 from troth.identity.keys import Ed25519KeyPair
 from troth.identity.keystore import MIN_COST
 from troth.identity.webvh import WebvhLog, Witnesses, read_webvh
@@ -66,8 +67,21 @@ def test_an_organisation_on_its_server(make: Callable[[str], Troth], tmp_path: P
     document, metadata = resolve(made.did, root)
     assert document is None
     assert metadata["deactivated"] is True
-    with pytest.raises((Refuted, Misuse)):
-        publishing.change(party, made.did, SECRET, cost=MIN_COST)
+    for act in (publishing.change, publishing.end):
+        with pytest.raises(Refuted, match="was ended"):
+            act(party, made.did, SECRET)
+
+
+def test_one_of_the_two_keys_alone_signs_no_documents(make: Callable[[str], Troth], tmp_path: Path) -> None:
+    """The document on the web asks for as much as the identity's own, which no cryptosuite covers."""
+    party, root = make("org"), tmp_path / "www"
+    made = publishing.begin(party, "example.com", SECRET, cost=MIN_COST)
+    made.write(root)
+    publishing.change(party, made.did, SECRET, cost=MIN_COST).write(root)
+    document, _ = resolve(made.did, root)
+    assert document is not None
+    with pytest.raises(Undecidable, match="signs claims, not documents"):
+        required_suites(document)
 
 
 def test_at_the_root_of_a_host(make: Callable[[str], Troth], tmp_path: Path) -> None:

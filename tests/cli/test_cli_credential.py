@@ -119,3 +119,10 @@ def test_a_mandate_and_a_badge_by_hand(tmp_path: Path) -> None:
     told = run("credential", "skills", "--issuer", own, "--list", "list.json", "--html", "skills.html")
     assert told.splitlines() == ["Guild", "  1", "    1.2 Plain weave", "      * Weaver, from The Guild: upheld"]
     assert "1 badge at 1 skill; 1 upheld." in (tmp_path / "skills.html").read_text()
+    # One that is no badge, from whoever sends it, hides no other.
+    odd = json.loads((tmp_path / "badge.json").read_text())
+    (tmp_path / "odd.json").write_text(json.dumps(odd | {"credentialSubject": {"id": own}}))
+    name = run("credential", "receive", "odd.json").strip()
+    told = run("credential", "skills", "--issuer", own, "--list", "list.json")
+    assert told.splitlines()[-2:] == ["      * Weaver, from The Guild: upheld", f"{name}  no readable badge"]
+    assert json.loads(run("credential", "skills", "--json"))["unreadable"] == [name]

@@ -118,7 +118,7 @@ def test_a_did_webvh_of_ones_own(tmp_path: Path) -> None:
     for word in ("rotate", "end"):
         troth("did", word, made["did"], "-o", "www", at=tmp_path, **secret)
     assert len((tmp_path / "www" / "org" / "did.jsonl").read_text().splitlines()) == 3
-    assert "does not hold the key" in troth("did", "rotate", made["did"], "-o", "www", at=tmp_path, status=2,
+    assert "was ended" in troth("did", "rotate", made["did"], "-o", "www", at=tmp_path, status=1,
                                             **secret).stderr
     assert troth("did", "publish", "example.com", "-o", "www", "--threshold", "1", at=tmp_path, status=2, **secret)
     assert troth("did", "publish", "127.0.0.1", "-o", "www", at=tmp_path, status=2, **secret)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -202,6 +204,22 @@ def test_tokens_are_asked_for_over_https_alone(issuer: Issuer) -> None:
     assert "wrong-secret" not in str(caught.value)
     with pytest.raises(OutsideFailed):
         github_tokens(environment)("urn:x")  # nobody listens there any more
+
+
+def test_an_endpoint_that_speaks_no_http_gives_no_token() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def answer() -> None:
+            line, _ = server.accept()
+            with line:
+                line.recv(1 << 12)
+                line.sendall(b"no HTTP at all\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(OutsideFailed, match="no identity token came"):
+            github_tokens({"ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{server.getsockname()[1]}/",
+                           "ACTIONS_ID_TOKEN_REQUEST_TOKEN": SECRET})("urn:x")
+        thread.join()
 
 
 def test_a_command_gives_a_token(issuer: Issuer, tmp_path: Path) -> None:

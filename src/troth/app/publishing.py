@@ -21,7 +21,7 @@ from troth.app.resolving import SEEN, SeenFiles
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import Misuse, OutsideFailed, Refuted, Undecidable
 from troth.identity import keystore
-from troth.identity.documents import Document
+from troth.identity.documents import SUITES, Document
 from troth.identity.keys import Ed25519KeyPair
 from troth.identity.webvh import LOG, WebvhLog, Witnesses, read_webvh
 from troth.identity.webvh_write import committed, create, deactivate, multikey, rotate
@@ -125,7 +125,9 @@ def _document(party: Troth, did: str) -> dict[str, Any]:
     names = [method["id"] for method in methods]
     return {"@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
             "alsoKnownAs": [party.did], "verificationMethod": methods, "assertionMethod": names,
-            "authentication": names}
+            "authentication": names,
+            # As the identity's own document says: either key alone would be a downgrade.
+            "troth": {"suites": list(SUITES)}}
 
 
 def _published(did: str, log: bytes) -> Published:
@@ -145,11 +147,13 @@ def _keep(party: Troth, did: str, log: bytes) -> Published:
 def _next_pair(log: bytes, seeds: Sequence[bytes], now: int) -> Ed25519KeyPair:
     """The key that the log committed to; the keystore may hold more, after a crash between it and the log."""
     last = WebvhLog.read(log, now).entries[-1].parameters
+    if last.deactivated:
+        raise Refuted("this identifier was ended; nothing follows", do="Begin another one: troth did publish.")
     for pair in map(Ed25519KeyPair, seeds):
         if committed(pair.public) in last.next_hashes:
             return pair
     raise Misuse("the keystore beside this log does not hold the key that comes next",
-                 expected=", ".join(last.next_hashes) or "a log that was not ended",
+                 expected=", ".join(last.next_hashes),
                  actual=", ".join(multikey(Ed25519KeyPair(seed).public) for seed in seeds),
                  do="Restore it from a backup.")
 

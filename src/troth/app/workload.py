@@ -61,7 +61,7 @@ def github_tokens(environment: Mapping[str, str]) -> Tokens:
 
     def ask(audience: str) -> bytes:
         # Imported here: only a job that asks needs the client.
-        import urllib.error
+        import http.client
         import urllib.request
 
         joined = f"{url}{'&' if parts.query else '?'}audience={quote(audience, safe='')}"
@@ -71,7 +71,7 @@ def github_tokens(environment: Mapping[str, str]) -> Tokens:
             opener = urllib.request.build_opener(_staying())
             with opener.open(request, timeout=PATIENCE) as answer:
                 value = json.loads(answer.read(4 * MAX_TOKEN))["value"]
-        except (OSError, ValueError, KeyError, TypeError, urllib.error.URLError) as error:
+        except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
             # The error's own text may quote the address or the answer.
             raise OutsideFailed("no identity token came", actual=type(error).__name__) from None
         if type(value) is not str:

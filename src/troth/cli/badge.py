@@ -22,6 +22,7 @@ from troth.cli.credential import (
     write_json,
 )
 from troth.cli.parts import Json, Where, read_file, show, workspace, write_file
+from troth.core.errors import BadInput
 
 
 @credential_app.command()
@@ -53,13 +54,20 @@ def skills(html: Annotated[Path | None, typer.Option("--html", help="Also as a p
 
     with workspace(home) as party:
         wallet = wallet_of(party)
-        held = [one for one in wallet.held().values() if is_badge(Credential.of(one))]
+        held = {name: one for name, one in wallet.held().items() if is_badge(Credential.of(one))}
+        badges, unreadable = [], list[str]()
         with reaching(online, party) as reached:
             known = believed(issuer, trust, lists, fresh, party.clock.now(), reached)
-            tree = skill_tree((read_badge(Credential.of(one)), verify_badge(one, known).outcome) for one in held).json()
+            for name, one in held.items():
+                try:
+                    badges.append((read_badge(Credential.of(one)), verify_badge(one, known).outcome))
+                except BadInput:
+                    unreadable.append(name)  # whoever sent it hides no other
+        tree = skill_tree(badges).json()
         if html is not None:
             write_file(html, skills_page(tree, wallet.identity().short).encode())
-        show(tree, as_json, lambda: "\n".join(_lines(tree, -1)) or "no badges")
+        show(tree | {"unreadable": unreadable}, as_json, lambda: "\n".join(
+            (*_lines(tree, -1), *(f"{name}  no readable badge" for name in unreadable))) or "no badges")
 
 
 def _lines(skill: dict[str, Any], depth: int) -> list[str]:

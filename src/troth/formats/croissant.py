@@ -31,8 +31,9 @@ CONTEXT: dict[str, Any] = {
 def write(facts: Facts) -> bytes:
     """The metadata. Raises BadInput for a target that is no listing, naming the listings it rests on."""
     if facts.statement.kind != "listing":
+        named = sorted({one.claim.hex() for one in facts.datasets})
         raise BadInput("Croissant describes one data set", expected="a listing", actual=facts.statement.kind,
-                       do="Export one of: " + ", ".join(sorted({one.claim.hex() for one in facts.datasets})) + ".")
+                       do=f"Export one of: {', '.join(named)}." if named else "It rests on none; export a listing.")
     metadata = _metadata(facts, facts.datasets[0])
     return json.dumps(metadata, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
 
