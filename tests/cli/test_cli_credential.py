@@ -46,6 +46,9 @@ def test_credentials_by_hand(tmp_path: Path) -> None:
     run("issuer", "credential", "publish", "revocation", "-o", "../list.json")
     run("verifier", "credential", "status", "../signed.json", "--list", "../list.json", status=1)
     run("verifier", "credential", "verify", "../signed.json", *believing, status=1)
+    run("holder", "credential", "forget", name)
+    assert name not in run("holder", "credential", "list")
+    run("holder", "credential", "forget", name, status=3)
 
 
 def test_files_made_by_others(tmp_path: Path) -> None:

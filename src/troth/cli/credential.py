@@ -119,6 +119,15 @@ def list_credentials(issued: Annotated[bool, typer.Option("--issued", help="Thos
 
 
 @credential_app.command()
+def forget(name: Annotated[str, typer.Argument(help="The credential, by name.")], home: Where = None,
+           as_json: Json = False) -> None:
+    """Delete a credential that is held. What was shown of it stays with those it was shown to."""
+    with workspace(home) as party:
+        wallet_of(party).forget(name)
+        show({"forgotten": name}, as_json)
+
+
+@credential_app.command()
 def ask(domain: Annotated[str, typer.Argument(help="This verifier's own domain.")], output: Output,
         types: Annotated[list[str] | None, typer.Option("--type", help="A type of credential wanted.")] = None,
         by: Identity = None, home: Where = None, as_json: Json = False) -> None:
