@@ -66,7 +66,8 @@ contracts: contracts/node_modules tests/tools/node_modules   ## compile the cont
 test: $(VENV)/dev build/slither-venv contracts/node_modules tests/tools/node_modules chromium postgres softhsm lint   ## everything that must hold, under fifteen minutes on two cores
 	cd contracts && node compile.mjs --check
 	$(BIN)/python -m tests.proofs slither
-	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
+	$(BIN)/python -m compileall -q src/troth   # the tests start hundreds of commands
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow" $(ARGS)
 
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
