@@ -38,7 +38,7 @@ from troth.ledger.projection_sql import PostgresStore, SqliteStore, Store
 LIFE = 14
 """Events of a deal, six of them entries."""
 PER_BLOCK = 4 * LIFE
-RANGE = 2_000
+RANGE = 1_000
 """Blocks a question, in every measurement."""
 DEPTH = 12
 OF = Contracts(CHAIN, BOOK, ANCHOR, 0)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from web3 import Web3
 
 from ports.index_suite import OF, IndexSuite, dump, expected
 from ports.lies import LIES
-from ports.simulated import SimChain, pool
+from ports.simulated import ANCHOR, BOOK, CHAIN, SimChain, pool
 from troth.core.errors import BadInput, OutsideFailed
 from troth.ledger import feed
+from troth.ledger.chains.wire import HttpProvider
+from troth.ledger.events import Reader
 from troth.ledger.projection import Projection
 from troth.ledger.projection_sql import SqliteStore
 
@@ -111,3 +117,39 @@ def test_a_wide_range_after_refusals_grows_again() -> None:
     assert len(passed) < 35
     assert len(widths) - len(passed) < 10
     store.close()
+
+
+def test_an_answer_of_more_bytes_than_are_read_is_asked_for_in_parts() -> None:
+    """Over the wire itself: an honest node's answer may pass the bound that protects from others."""
+    chain = SimChain(3)
+    chain.grow(200)
+    query = {"fromBlock": "0x0", "toBlock": hex(chain.height), "address": Reader(CHAIN, BOOK, ANCHOR).addresses}
+    sizes: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = dict(chain.make_request(asked["method"], asked["params"])) | {"id": asked["id"], "jsonrpc": "2.0"}
+            body = json.dumps(answer).encode()
+            sizes.append(len(body))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Silence."""
+
+    whole = len(json.dumps(dict(chain.make_request("eth_getLogs", [query]))))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store, plain = SqliteStore(None), SqliteStore(None)
+        provider = HttpProvider(f"http://127.0.0.1:{server.server_address[1]}", timeout=5.0, most=whole // 3)
+        Projection(Web3(provider), store, OF, window=0).sync()
+        provider.close()
+        server.shutdown()
+    Projection(chain, plain, OF, window=0).sync()  # type: ignore[arg-type]
+    assert max(sizes) > whole // 3
+    assert dump(store) == dump(plain)
+    store.close()
+    plain.close()

@@ -28,6 +28,7 @@ from troth.ledger.chains.blocks import Header, hex_bytes, logs_bloom, quantity
 from troth.ledger.chains.rpc import RpcError, event_of, request
 from troth.ledger.events import Reader, Row
 from troth.ledger.receipts import encoded, receipts_root
+from troth.ledger.wire import TooLarge
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -130,13 +131,18 @@ class Feed:
     def range(self, first: int, end: Block) -> Rows:
         """The events of blocks ``first`` to ``end``, as the node tells them.
 
-        Raises TooMuch where the node refuses, or answers with more than ``MOST_LOGS``; OutsideFailed.
+        Raises TooMuch where the node refuses, or answers with more events than ``MOST_LOGS`` or more bytes than are
+        read; OutsideFailed.
         """
         query = {"fromBlock": hex(first), "toBlock": hex(end.number), "address": list(self._reader.addresses)}
         try:
             logs = self._ask("eth_getLogs", query)
         except RpcError as error:
             raise TooMuch(error.diagnostics()) from error
+        except OutsideFailed as error:
+            if isinstance(error.__cause__, TooLarge):  # more bytes than are read of one answer: fewer blocks, then
+                raise TooMuch(error.message) from error
+            raise
         if not isinstance(logs, Sequence) or isinstance(logs, str):
             raise OutsideFailed("the node's answer is no list of events", actual=repr(logs)[:80])
         if len(logs) > MOST_LOGS:
