@@ -12,12 +12,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from benchmarks.store import gigabytes, ratio, seconds
 from troth.app import Settings, Troth
 from troth.app import formats as exporting
 from troth.core.claims import Ref, Subject
@@ -57,27 +56,11 @@ def sign(folder: Path, private: ec.EllipticCurvePrivateKey) -> bytes:
     return oms.sign(oms.statement(folder.name, files, ignored, {}), private)
 
 
-def seconds(repeats: int, *calls: Callable[[], object]) -> list[list[float]]:
-    """Times of each call, interleaved so that they share the machine's moods."""
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeats):
-        for call, row in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            row.append(time.perf_counter() - start)
-    return times
-
-
-def ratio(peer: list[float], ours: list[float]) -> float:
-    """Median over the rounds of (peer's time / our time): 1 is as fast as the peer."""
-    return round(statistics.median(a / b for a, b in zip(peer, ours, strict=True)), 3)
-
-
 def peak_memory(size: int) -> dict[str, float]:
     """Peak resident memory in MiB of a fresh process before and after it signs ``size`` bytes."""
     program = (
         "import json, sys, tempfile; sys.path[:0] = [sys.argv[1], sys.argv[2]]\n"
-        "import formats as bench\n"
+        "from benchmarks import formats as bench\n"
         "from pathlib import Path\n"
         "from cryptography.hazmat.primitives.asymmetric import ec\n"
         "key = ec.generate_private_key(ec.SECP256R1())\n"
@@ -89,8 +72,8 @@ def peak_memory(size: int) -> dict[str, float]:
         "    bench.sign(small, key); before = peak(); bench.sign(large, key)\n"
         "print(json.dumps({'after_1_mib': round(before, 1), 'peak_mib': round(peak(), 1)}))\n"
     )
-    here = Path(__file__).resolve().parent
-    command = [sys.executable, "-c", program, str(here), str(here.parent / "src"), str(size)]
+    root = Path(__file__).resolve().parent.parent
+    command = [sys.executable, "-c", program, str(root), str(root / "src"), str(size)]
     figures: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return figures
 
@@ -124,7 +107,7 @@ def run(quick: bool = False) -> dict[str, object]:
         documents = exports(Path(directory) / "workspace", repeats)
     return {
         "bytes": size, "files": FILES,
-        "sha256_alone_gb_s": round(size / statistics.median(sha) / 1e9, 3),
+        "sha256_alone_gb_s": gigabytes(size, sha),
         "signing_over_sha256": {"ratio": ratio(sha, signing), "seconds": round(statistics.median(signing), 3)},
         "checking_over_sha256": {"ratio": ratio(sha, checking), "seconds": round(statistics.median(checking), 3)},
         "peak_memory": {"bytes": size, **peak_memory(size)},
