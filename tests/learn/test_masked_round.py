@@ -85,7 +85,8 @@ def test_training_behind_masks_learns_and_transcripts_give_the_same_bits(
                                        number, history))
         assert again.to_json() == out.to_json()
         assert out.rejected == tuple((seat, "dropped") for seat in silent)
-        later = sessions(terms, seats, seed_of(number), round_name(PLAN, DEAL, number + 2, digest(base)), task, FIT.clip)
+        next_name = round_name(PLAN, DEAL, number + 2, digest(base))
+        later = sessions(terms, seats, seed_of(number), next_name, task, FIT.clip)
         with pytest.raises(Refuted):  # another round's transcripts are none
             from_transcripts(transcripts, people.keys, later)
         base, history = out.params, (*history, out.record)
