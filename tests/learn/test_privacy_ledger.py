@@ -150,6 +150,10 @@ def test_the_owner_may_say_that_changed_rows_are_the_same_persons(ledger: Privac
     rows = list(PRINTS.of([(a + 1, b, c) for a, b, c in ROWS], 0))
     found = ledger.add(PRINTS.of_set(rows), rows, "changed", same_as=[records])
     assert found.kin == (records,)
+    part = add(ledger, ROWS[:1], "part")
+    assert part.kin == tuple(sorted((records, found.id))), "what shares a record with one shares it with both"
+    again = ledger.add(PRINTS.of_set(rows[:1]), rows[:1], "changed part")
+    assert again.kin == tuple(sorted((records, found.id)))
     with pytest.raises(Undecidable):
         ledger.add(PRINTS.of_set(rows), rows, "changed", same_as=[bytes(32)])
 

@@ -222,7 +222,7 @@ class PrivacyLedger:
                 self._fill(number, found)
             self._db.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (name, number))
             for other in same_as:
-                self._pair(number, self._number(other))
+                self._unite(number, self._number(other))
         return self.data_set(data)
 
     def _new(self, data: bytes) -> int:
@@ -236,6 +236,15 @@ class PrivacyLedger:
         self._db.execute("UPDATE sets SET records = ? WHERE number = ?", (len(fingerprints), number))
         for other in kin:
             self._pair(number, other)
+
+    def _unite(self, one: int, other: int) -> None:
+        """Give each of two sets the other's fingerprints and kin: what shares a record with one shares it with both."""
+        for number, from_ in ((one, other), (other, one)):
+            self._db.execute("INSERT OR IGNORE INTO records SELECT fingerprint, ? FROM records WHERE number = ?",
+                             (number, from_))
+            for third, in self._rows("SELECT other FROM kin WHERE one = ?", from_):
+                self._pair(number, third)
+        self._pair(one, other)
 
     def _pair(self, one: int, other: int) -> None:
         if one != other:
