@@ -34,7 +34,7 @@ from troth.fixed.numbers import (
     subtract,
     total,
 )
-from troth.fixed.order import median, trimmed_mean
+from troth.fixed.order import median
 from troth.learn.arrays import State, flatten, layout, unflatten
 
 MAX_EXAMPLES = (1 << 31) - 1
