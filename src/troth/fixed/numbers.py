@@ -28,11 +28,9 @@ ONE = 1 << FRACTION_BITS
 LIMIT = (1 << 31) - 1
 """Largest magnitude of a stored value: 32767.99998 in real terms. Products of two stay below 2**62."""
 INT64_MAX = (1 << 63) - 1
-EXACT_DOUBLE = 1 << 52
-"""Sums of integers whose magnitudes add up to no more are exact in doubles, in any order and with fused multiply-add:
-every intermediate is an integer below 2**53. Large matrix products up to here use the processor's fast ones."""
-_LARGE = 1 << 25
-"""Multiplications from which a product in doubles is faster than in integers, also where its threads must wait."""
+EXACT_DOUBLE = 1 << 53
+"""Up to here every partial sum is an integer that a double holds exactly, in any order and with fused multiply-add: the
+processor's fast products give the same as integers."""
 _BLOCK = 1 << 15
 """Elements worked on at a time, so that what lies between two steps stays in the processor's cache."""
 
@@ -176,8 +174,8 @@ def matmul(left: IntArray, right: IntArray) -> IntArray:
     bound = left.shape[-1] * magnitude(left) * magnitude(right)
     if bound > INT64_MAX:
         raise _overflow("a matrix product", bound)
-    if bound <= EXACT_DOUBLE and left.ndim == right.ndim == 2 and left.size * right.shape[1] >= _LARGE:
-        return (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
+    if bound <= EXACT_DOUBLE:
+        return np.asarray(left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
     return np.asarray(left @ right, dtype=np.int64)
 
 
