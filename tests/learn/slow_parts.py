@@ -137,7 +137,7 @@ class Waits(Worker):
 KINDS = {kind.__name__: kind for kind in (Worker, Cheat, TwoFaced, Dies, Sealless, Sleeps, Waits)}
 PRELOADED = ["torch", "torch.distributed", "sklearn.datasets", "troth.learn.slow.worker", "troth.learn.adapters.plain",
              "troth.identity.keybook", "troth.identity.signers"]
-PATIENCE = Patience(grace=1.0, wait=5.0, meet=20.0)
+PATIENCE = Patience(grace=0.5, wait=5.0, meet=20.0)
 
 
 def work(results: Any, said: Session, meeting: tuple[str, int], index: int, folder: str, kind: str,
