@@ -291,6 +291,46 @@ class Coordinator:
         return [*engines, (InProcessEngine(local), frozenset(local))]
 
 
+    def finish(self, plan: bytes, rows: list[Row]) -> dict[str, Any]:
+        """Publish the model, its anchored bundle, a trust file for whoever checks it; what ``result.json`` says.
+
+        Idempotent: what is published stays as it is.
+        """
+        sponsor, said = self[SPONSOR], kinds.Plan.of(self[SPONSOR].statement(plan))
+        sponsor.receive()
+        bundle, trust = self.out / "model.troth", self.out / "trust.json"
+        if not bundle.exists():
+            model = next((claim for claim, one in sponsor.claims(kinds.MODEL) if one.all_refs("plan") == (plan,)), None)
+            if model is None:
+                model = flow.publish_model(flow.Seat(sponsor, plan, rows[-1].aggregate))
+            sponsor.anchor()
+            roles = {"hospital": list(said.keys), "sponsor": [sponsor.did], "aggregator": [said.aggregator.did],
+                     "verifier": [seat.did for seat in said.verifiers]}
+            with replacing(trust) as out:
+                out.write(sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"}).to_bytes())
+            sponsor.bundle(model, bundle)
+        names = {party.did: name for name, party in self.parties.items()}
+        return {"bundle": str(bundle), "name": self.agreed.name, "params": rows[-1].params.hex(), "plan": plan.hex(),
+                "rounds": [row.json() for row in rows],
+                "sites": {did: names.get(did, did[-12:]) for did in said.keys}, "trust": str(trust)}
+
+
+def train(file: RoundFile, out: Path, passphrase: str, *, say: Say = print, patience: float = 3600.0,
+          progress: Callable[[Row], None] | None = None) -> dict[str, Any]:
+    """All of it: prepare, wait for every seat, train every round, publish; the result, as ``result.json`` holds it.
+
+    Goes on where an earlier run was cut off. Raises what reading the file and the data raises before anything is made,
+    Pending where seats stay empty or somebody does not deposit, OutsideFailed.
+    """
+    with Coordinator(file, out, passphrase, say=say) as home:
+        home.prepare()
+        plan = home.gather(patience)
+        result = home.finish(plan, home.run(plan, progress))
+        with replacing(out / "result.json") as written:
+            written.write(encode(result))
+        return result
+
+
 class Rounds:
     """The rounds of one plan, from the coordinator's side."""
 
