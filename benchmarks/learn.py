@@ -12,14 +12,18 @@ from collections.abc import Callable
 import numpy as np
 
 from troth.fixed.numbers import ONE, FloatArray, dequantise
-from troth.learn import model, site
+from troth.learn import site
 from troth.learn.aggregate import DEFAULT_RULE, Update, aggregate
 from troth.learn.arrays import encode, flatten
-from troth.learn.data import Consortium, breast_cancer, consortium, scaling
+from troth.learn.data import scaling
+from troth.learn.dense import Dense
 from troth.learn.draws import seed_of
 from troth.learn.round import RoundInput, run_round
+from troth.learn.sets import Consortium, breast_cancer, consortium
 from troth.learn.training import Run, seats_of, train
 from troth.learn.worth import exact, sampled
+
+LINEAR = Dense(30, 2)
 
 
 def _median_seconds(action: Callable[[], object], repeats: int) -> float:
@@ -33,11 +37,11 @@ def _median_seconds(action: Callable[[], object], repeats: int) -> float:
 
 def _round(split: Consortium, repeats: int) -> dict[str, float]:
     """One round of four sites, by its parts, against float averaging of the same updates and its float loss."""
-    by, base, plan = scaling(split.validation), model.zeros(), site.Plan()
-    updates = tuple(Update(seat, len(part), site.train(base, part, by, plan))
+    by, base, plan = scaling(split.validation), LINEAR.zeros(), site.Fit()
+    updates = tuple(Update(seat, len(part), site.train(LINEAR, base, part, by, plan))
                     for seat, part in zip(seats_of(len(split.sites)), split.sites, strict=True))
-    given = RoundInput(base, seats_of(len(split.sites)), updates, split.validation, seed_of(1), 10**18)
-    data = model.inputs(split.validation, by)
+    given = RoundInput(LINEAR, base, seats_of(len(split.sites)), updates, split.validation, seed_of(1), 10**18)
+    data = by.inputs(split.validation)
     features, labels = data.features / ONE, data.labels
     rows = np.stack([dequantise(flatten(update.delta)) for update in updates])
     weights = np.array([update.examples for update in updates], dtype=float)
@@ -50,7 +54,7 @@ def _round(split: Consortium, repeats: int) -> dict[str, float]:
     floats = _median_seconds(float_averaging, repeats * 5)
     whole = _median_seconds(lambda: run_round(given), repeats)
     rule = _median_seconds(lambda: aggregate(DEFAULT_RULE, updates), repeats)
-    local = _median_seconds(lambda: site.train(base, split.sites[0], by, plan), repeats)
+    local = _median_seconds(lambda: site.train(LINEAR, base, split.sites[0], by, plan), repeats)
     return {"float_averaging_ms": floats * 1e3, "integer_round_ms": whole * 1e3, "aggregate_ms": rule * 1e3,
             "local_training_ms": local * 1e3, "round_over_float_averaging": whole / floats,
             "round_over_one_sites_training": whole / local}
@@ -66,18 +70,18 @@ def _shapley(runs: int) -> dict[str, float]:
     correlations, errors, sum_errors, evaluations, times = [], [], [], [], []
     for seed in range(1, runs + 1):
         split, bad = consortium(seed, 10, records), seed % 10
-        by, base = scaling(split.validation), flatten(model.zeros())
-        data = model.inputs(split.validation, by)
+        by, base = scaling(split.validation), flatten(LINEAR.zeros())
+        data = by.inputs(split.validation)
         truths, guesses = [], []
         for number in range(rounds):
-            state = model.state_of(base)
-            deltas = [(site.poisoned if k == bad else site.train)(state, part, by, site.Plan())
+            state = LINEAR.state_of(base)
+            deltas = [(site.poisoned if k == bad else site.train)(LINEAR, state, part, by, site.Fit())
                       for k, part in enumerate(split.sites)]
             rows = np.stack([flatten(delta) for delta in deltas])
             start = time.perf_counter()
-            truth = exact(base, rows, data)
+            truth = exact(LINEAR, base, rows, data)
             middle = time.perf_counter()
-            guess = sampled(base, rows, data, seed_of(100 * seed + number))
+            guess = sampled(LINEAR, base, rows, data, seed_of(100 * seed + number))
             times.append((time.perf_counter() - middle) / (middle - start))
             truths.append(truth.values)
             guesses.append(guess.values)
@@ -104,11 +108,11 @@ def _error(truths: list[tuple[int, ...]], guesses: list[tuple[int, ...]], bad: i
 def _fidelity(split: Consortium) -> dict[str, float]:
     """How far the integer model is from the same parameters in floats, on the test part."""
     state = train(split, Run())[-1].params
-    data = model.inputs(split.test, scaling(split.validation))
+    data = scaling(split.validation).inputs(split.test)
     found = data.features / ONE @ dequantise(state["weights"]) + float(dequantise(state["bias"])[0])
     loss = float(np.logaddexp(0, np.where(data.labels == 1, -found, found)).mean())
-    return {"labels_that_differ": int((model.predict(state, data) != (found > 0)).sum()), "records": len(data.labels),
-            "loss_relative_error": abs(model.loss(state, data) / ONE - loss) / loss, "model_bytes": len(encode(state))}
+    return {"labels_that_differ": int((LINEAR.predict(state, data) != (found > 0)).sum()), "records": len(data.labels),
+            "loss_relative_error": abs(LINEAR.loss(state, data) / ONE - loss) / loss, "model_bytes": len(encode(state))}
 
 
 def run(quick: bool = False) -> dict[str, object]:

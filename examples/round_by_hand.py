@@ -18,9 +18,13 @@ from troth.flows.parts import Pin
 from troth.identity.keystore import MIN_COST
 from troth.learn import site
 from troth.learn.claims import Plan, Seat
-from troth.learn.data import consortium, scaling
+from troth.learn.data import scaling
+from troth.learn.dense import Dense
+from troth.learn.sets import consortium
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.erc20 import Erc20
+
+LINEAR = Dense(30, 2)
 
 HOSPITALS = ("hospital-1", "hospital-2", "hospital-3")
 NAMES = (*HOSPITALS, "sponsor", "aggregator", "verifier")
@@ -91,7 +95,7 @@ def main(folder: Path) -> None:
     sites = {name: flow.Site(parties[name], plan_id, listing=listings[name]) for name in HOSPITALS}
     for name, part in zip(HOSPITALS, split.sites, strict=True):
         seat = sites[name]
-        delta = site.train(seat.base(), part, scaling(seat.replay.validation), site.Plan())
+        delta = site.train(LINEAR, seat.base(), part, scaling(seat.replay.validation), site.Fit())
         seat.contribute(deal, 1, delta, len(part))
     for party in (aggregator, verifier, sponsor):
         party.receive()

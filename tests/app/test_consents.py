@@ -17,6 +17,7 @@ from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.verdicts import Outcome
 from troth.flows.round import list_records
 from troth.learn.data import Part
+from troth.learn.sets import BREAST_CANCER
 from troth.verify.consents import Consent, check_consents
 from troth.verify.trace import CONSENT, WITHDRAWAL, trace
 from troth.web.graph import trace_page
@@ -139,7 +140,7 @@ def test_what_is_not_here_is_undecidable(two: tuple[Troth, Troth, consents.Openi
 
 def test_a_rounds_listing_carries_its_consents(two: tuple[Troth, Troth, consents.Opening]) -> None:
     _, clinic, opening = two
-    part = Part(np.zeros((3, 30), np.int64), np.zeros(3, np.int64))
+    part = Part(np.zeros((3, 30), np.int64), np.zeros(3, np.int64), BREAST_CANCER)
     sealing = clinic.seal_records(part.to_bytes(), [b"a", b"b", b"c"])
     listing = list_records(clinic, part, sealing.commitment, sealing.evidence, [opening.consent])
     assert clinic.statement(listing).all_refs(CONSENT) == (opening.consent,)

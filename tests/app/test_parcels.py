@@ -400,7 +400,7 @@ def test_a_flood_of_garbage_and_replays_is_only_work(alice: Troth, bob: Troth) -
 
 
 def test_a_parcel_that_another_process_took_is_passed_over(alice: Troth, bob: Troth) -> None:
-    assert FolderExchange.open(drop(bob, b"").with_name("gone.parcel")) is None
+    assert bob.exchange.open(drop(bob, b"").with_name("gone.parcel")) is None
 
 
 def test_claims_are_sent_in_the_order_of_the_log(alice: Troth, bob: Troth) -> None:

@@ -21,10 +21,14 @@ from troth.learn import claims as kinds
 from troth.learn.arrays import State
 from troth.learn.claims import Plan, UpdateClaim, VerdictClaim, digest_subject
 from troth.learn.claims import Seat as PlanSeat
-from troth.learn.data import consortium, scaling
+from troth.learn.data import scaling
+from troth.learn.dense import Dense
 from troth.learn.round import RoundOutput
+from troth.learn.sets import consortium
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.erc20 import Erc20
+
+LINEAR = Dense(30, 2)
 
 SITES = ("site-1", "site-2", "site-3")
 VERIFIERS = ("verifier-1", "verifier-2", "verifier-3")
@@ -89,7 +93,7 @@ class Small:
         self.verifiers = {name: flow.Verifier(self[name], self.plan_id) for name in VERIFIERS}
         self.count = 0
         by, base = scaling(split.validation), self.aggregator.base()
-        self.deltas = {name: site.train(base, part, by, site.Plan()) for name, part in self.parts.items()}
+        self.deltas = {name: site.train(LINEAR, base, part, by, site.Fit()) for name, part in self.parts.items()}
 
     def __getitem__(self, name: str) -> Troth:
         return self.parties[name]

@@ -14,14 +14,18 @@ from troth.core.claims import Evidence, Ref, Statement, claim_id
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Result
 from troth.core.verdicts import Outcome
-from troth.learn import arrays, model, site
+from troth.learn import arrays, site
 from troth.learn import claims as kinds
 from troth.learn.claims import AggregateClaim, Listing, ModelClaim, Plan, Seat, UpdateClaim, VerdictClaim
-from troth.learn.data import Consortium, consortium, scaling, schema
+from troth.learn.data import scaling
+from troth.learn.dense import Dense
 from troth.learn.lineage import FederatedModel
 from troth.learn.recheck import Replay
+from troth.learn.sets import BREAST_CANCER, Consortium, consortium
 from troth.verify.trace import ERASURE, trace
 from troth.verify.view import raw_cid
+
+LINEAR = Dense(30, 2)
 
 SITES, AGGREGATOR, SPONSOR = ("did:s1", "did:s2", "did:s3"), "did:agg", "did:sponsor"
 VERIFIERS = ("did:v1", "did:v2", "did:v3")
@@ -78,10 +82,11 @@ class Story:
         """Say everything, honestly but for ``edits``."""
         public = self.keep("records", split().validation.to_bytes())
         listings = [self.say(f"listing {did}", "listing", did,
-                             Listing(raw_cid(did.encode().ljust(32)), 9, True, bytes(32), schema()).body(), [])
+                             Listing(raw_cid(did.encode().ljust(32)), 9, True, bytes(32), BREAST_CANCER.json()).body(),
+                             [])
                     for did in SITES]
         validation = self.say("validation", "listing", SPONSOR, Listing(
-            public.cid, len(split().validation), False, bytes(32), schema()).body(), [], (public,))
+            public.cid, len(split().validation), False, bytes(32), BREAST_CANCER.json()).body(), [], (public,))
         plan = Plan(tuple(map(seat, SITES)), seat(AGGREGATOR), tuple(map(seat, VERIFIERS)), 2, 300, "nnm+trimmed_mean",
                     site.DEFAULT_CLIP, bytes(32), "open")
         plan_id = self.say("plan", "plan", SPONSOR, plan.body(),
@@ -91,9 +96,9 @@ class Story:
             last = self._round(number, plan_id, listings, last)
         steps = AggregateClaim.of(self.said[last])
         state = self.blobs[self.said[last].evidence[0].cid]
-        inputs = model.inputs(split().validation, scaling(split().validation))
+        inputs = scaling(split().validation).inputs(split().validation)
         decoded = arrays.decode(state)
-        body = ModelClaim(steps.params, 2, model.accuracy(decoded, inputs), model.loss(decoded, inputs)).body()
+        body = ModelClaim(steps.params, 2, LINEAR.score(decoded, inputs), LINEAR.loss(decoded, inputs)).body()
         self.target = self.say("model", "model", SPONSOR, body, [Ref("plan", plan_id), Ref("aggregate", last)],
                                (self.keep("params", state),), steps.params)
         return self
@@ -104,7 +109,7 @@ class Story:
         after = [Ref("base", last)] if last else []
         updates = []
         for did, part, listing in zip(SITES, split().sites, listings, strict=False):
-            data = arrays.encode(site.train(base, part, scaling(split().validation), site.Plan()))
+            data = arrays.encode(site.train(LINEAR, base, part, scaling(split().validation), site.Fit()))
             said = UpdateClaim(number, deal, arrays.digest(base), hashlib.sha256(data).digest(), len(part))
             updates.append(self.say(f"update {number} {did}", "update", did, said.body(),
                                     [Ref("plan", plan_id), Ref("listing", listing), *after],
@@ -211,7 +216,7 @@ def test_the_honest_story_is_upheld() -> None:
     ({"wrong": body(deal="66" * 32)}, "another round"),
     ({"wrong": by("did:s1")}, "another round"),
     # The model
-    ({"model": body(accuracy_ppm=999_999)}, "does not score"),
+    ({"model": body(score_ppm=999_999)}, "does not score"),
     ({"model": body(loss=1)}, "does not score"),
 ])
 def test_a_lie_is_refuted_by_name(edits: Mapping[str, Edit], says: str) -> None:

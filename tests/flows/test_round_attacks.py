@@ -211,7 +211,7 @@ def false(small: Small, run: Run, how: str) -> None:
         small.publish(run, replace(honest, payments=tuple(
             MONEY.reward if seat == index else 0 for seat in range(3))), updates)
     elif how == "accuracy":
-        small.publish(run, replace(honest, accuracy=honest.accuracy + 1), updates)
+        small.publish(run, replace(honest, score=honest.score + 1), updates)
     elif how == "model":
         wrong = {name: array + 1 for name, array in honest.params.items()}
         small.publish(run, replace(honest, params=wrong, digest=arrays.digest(wrong)), updates)

@@ -80,7 +80,7 @@ def lineage(party: Troth) -> Lineage:
     """Two listings, a plan, an update and a model, in one party's log: the shape of a round, without the chain."""
     rows = b"age,score\n41,7\n38,9\n"
     public = party.add("records", rows)
-    schema = {"columns": ["age", "score"], "media_type": "text/csv", "source": "made up"}
+    schema = {"classes": ["low", "high"], "columns": ["age", "score"], "media_type": "text/csv", "source": "made up"}
     open_ = Listing(public.cid, 2, False, bytes(32), schema)
     validation = party.attest(LISTING, digest_subject("records", hashlib.sha256(public.cid.encode()).digest()),
                               open_.body(), evidence=[public])

@@ -78,7 +78,7 @@ def test_a_bundle_gives_the_same_document_without_a_workspace(lineage: Lineage, 
     lineage.party.bundle(lineage.model, path)
     data = formats.export(lineage.party, lineage.model, format_)
     assert formats.export_bundle(path, format_) == data
-    changed = path.read_bytes().replace(b'"accuracy_ppm":964601', b'"accuracy_ppm":994601')
+    changed = path.read_bytes().replace(b'"score_ppm":964601', b'"score_ppm":994601')
     path.write_bytes(changed)
     with pytest.raises(Refuted):
         formats.export_bundle(path, format_)
@@ -224,7 +224,7 @@ def test_a_malformed_claim_below_hides_no_other(lineage: Lineage) -> None:
     missing = [one["value"] for one in bom["metadata"]["properties"]]
     assert any(odd.hex() in one and "not what its kind requires" in one for one in missing)
     assert bom["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
-    broken = party.attest("model", said.subjects, {"accuracy_ppm": 1}, refs=[Ref("plan", plan)])
+    broken = party.attest("model", said.subjects, {"score_ppm": 1}, refs=[Ref("plan", plan)])
     with pytest.raises(BadInput):
         formats.export(party, broken, "cyclonedx")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from troth.learn.data import Consortium, Part, breast_cancer, consortium
+from troth.learn.data import Part
+from troth.learn.sets import Consortium, breast_cancer, consortium
 
 
 @pytest.fixture(scope="session")

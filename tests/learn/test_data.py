@@ -11,27 +11,28 @@ import pytest
 
 from troth.core.errors import BadInput, OutsideFailed
 from troth.fixed.numbers import ONE
-from troth.learn import data
-from troth.learn.data import COLUMNS, Consortium, Part, consortium, scaling
+from troth.learn import data, sets
+from troth.learn.data import Part, scaling
 from troth.learn.draws import permutation, seed_of
+from troth.learn.sets import BREAST_CANCER, Consortium, consortium
 
 
 def test_the_records_are_exactly_scikit_learns(records: Part) -> None:
     from sklearn.datasets import load_breast_cancer
 
     table = load_breast_cancer()
-    assert np.array_equal(records.features / 10**data.DECIMALS, table.data)
+    assert np.array_equal(records.features / 10**BREAST_CANCER.decimals, table.data)
     assert np.array_equal(records.labels, table.target)
-    assert [name.replace(" ", "_") for name in table.feature_names[:10]] == list(COLUMNS[:10])
+    assert [name.replace(" ", "_") for name in table.feature_names[:10]] == list(BREAST_CANCER.columns[:10])
     assert [f"error_{n.removesuffix(' error').replace(' ', '_')}" for n in table.feature_names[10:20]] == list(
-        COLUMNS[10:20])
-    assert [name.replace(" ", "_") for name in table.feature_names[20:]] == list(COLUMNS[20:])
+        BREAST_CANCER.columns[10:20])
+    assert [name.replace(" ", "_") for name in table.feature_names[20:]] == list(BREAST_CANCER.columns[20:])
     assert list(table.target_names) == ["malignant", "benign"]
 
 
 def test_csv_round_trip(four: Consortium) -> None:
     for part in (*four.sites, four.validation, four.test):
-        assert Part.from_bytes(part.to_bytes()) == part
+        assert Part.from_bytes(part.to_bytes(), BREAST_CANCER) == part
 
 
 def test_csv_bytes_are_strict(four: Consortium) -> None:
@@ -43,7 +44,7 @@ def test_csv_bytes_are_strict(four: Consortium) -> None:
            good[:first] + ",".join(["١"] * 31).encode() + b"\n", good + b"\xff"]
     for attempt in bad:
         with pytest.raises(BadInput):
-            Part.from_bytes(attempt)
+            Part.from_bytes(attempt, BREAST_CANCER)
 
 
 def test_a_part_refuses_what_does_not_fit() -> None:
@@ -51,7 +52,7 @@ def test_a_part_refuses_what_does_not_fit() -> None:
     for given in ((features[:1], labels), (features[:, :3], labels), (features.astype(float), labels),
                   (features, labels + 2), (features + data.MAX_FEATURE + 1, labels)):
         with pytest.raises(BadInput):
-            Part(*given)
+            Part(*given, BREAST_CANCER)
 
 
 def rows_of(part: Part) -> Counter[bytes]:
@@ -93,7 +94,8 @@ def test_scaling_comes_from_the_validation_part_and_matches_numpy(four: Consorti
 
 
 def test_the_most_extreme_part_cannot_overflow_scaling(four: Consortium) -> None:
-    extreme = Part(np.full((1, 30), data.MAX_FEATURE, np.int64), np.zeros(1, np.int64))
+    extreme = Part(np.full((2, 30), data.MAX_FEATURE, np.int64), np.zeros(2, np.int64), BREAST_CANCER)
+    extreme.features[1] -= 1
     assert set(scaling(four.validation).apply(extreme.features).reshape(-1).tolist()) == {data.STANDARD_LIMIT}
     assert set(scaling(extreme).apply(-extreme.features).reshape(-1).tolist()) == {-data.STANDARD_LIMIT}
 
@@ -101,7 +103,7 @@ def test_the_most_extreme_part_cannot_overflow_scaling(four: Consortium) -> None
 def test_without_scikit_learn_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(OutsideFailed, match=r"pip install 'troth\[learn\]'"):
-        data.breast_cancer()
+        sets.breast_cancer()
 
 
 def test_permutations_are_permutations_pinned_and_separated() -> None:

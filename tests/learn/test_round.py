@@ -14,49 +14,53 @@ import pytest
 
 from troth.core.errors import BadInput
 from troth.fixed.numbers import INT64_MAX, ONE, IntArray
-from troth.learn import model, site
+from troth.learn import site
 from troth.learn.aggregate import MAX_EXAMPLES, RULES, Update
 from troth.learn.arrays import State, encode, equal, flatten
-from troth.learn.data import Consortium, Part, Scaling, consortium, scaling
+from troth.learn.data import Part, Scaling, scaling
+from troth.learn.dense import PARAMETER_LIMIT, Dense
 from troth.learn.draws import seed_of
 from troth.learn.round import MAX_CLIP, RoundInput, run_round
+from troth.learn.sets import BREAST_CANCER, Consortium, consortium
 from troth.learn.training import Attack, Run, seats_of, train
 
+LINEAR = Dense(30, 2)
+
 SEATS = seats_of(4)
-PLAN = site.Plan()
+PLAN = site.Fit()
 
 
 def synthetic_part(count: int) -> Part:
     """Records from SHA-256 alone: the same on every machine, without scikit-learn or any floating point."""
     cells = [int.from_bytes(hashlib.sha256(b"%d" % k).digest()[:4], "big") for k in range(count * 30)]
     features = np.array(cells, np.int64).reshape(count, 30)
-    return Part(features, (features[:, 0] + features[:, 1] > 1 << 32).astype(np.int64))
+    return Part(features, (features[:, 0] + features[:, 1] > 1 << 32).astype(np.int64), BREAST_CANCER)
 
 
 def synthetic_delta(site_number: int) -> State:
     cells = [int.from_bytes(hashlib.sha256(b"d%d-%d" % (site_number, k)).digest()[:2], "big") - (1 << 15)
              for k in range(31)]
-    return model.state_of(np.array(cells, np.int64) // 4)
+    return LINEAR.state_of(np.array(cells, np.int64) // 4)
 
 
 def synthetic_round(rule: str) -> RoundInput:
     updates = tuple(Update(SEATS[k], 10 + k, synthetic_delta(k)) for k in range(4))
-    return RoundInput(model.zeros(), SEATS, updates, synthetic_part(40), seed_of(1), 10**18, rule=rule)
+    return RoundInput(LINEAR, LINEAR.zeros(), SEATS, updates, synthetic_part(40), seed_of(1), 10**18, rule=rule)
 
 
 def honest_round(split: Consortium, **changes: object) -> RoundInput:
     by = scaling(split.validation)
-    updates = tuple(Update(seat, len(part), site.train(model.zeros(), part, by, PLAN))
+    updates = tuple(Update(seat, len(part), site.train(LINEAR, LINEAR.zeros(), part, by, PLAN))
                     for seat, part in zip(SEATS, split.sites, strict=True))
-    return dataclasses.replace(RoundInput(model.zeros(), SEATS, updates, split.validation, seed_of(1), 1000),
+    return dataclasses.replace(RoundInput(LINEAR, LINEAR.zeros(), SEATS, updates, split.validation, seed_of(1), 1000),
                                **changes)  # type: ignore[arg-type]
 
 
 PINNED = {
-    "mean": "e8ffd149acbed92da35f90ddc7e854cc65d88f593268371fdbcbfb9e28b5ed02",
-    "nnm+trimmed_mean": "3920810f6ee3d6ea2e1f735fff6caa689157f2c7841e0a0f49d9b575b3a4fdcb",
-    "centered_clipping": "2c7b22eca5afdf25223ace381fe6a56734d170076813654f1140a8c913529b28",
-    "median": "fec7b1833f1253cf453f6c26a76212cfeb6ed0204aa9950a286c3465ba553344",
+    "mean": "86ed24ca5597a4f6b52b5a204556a03cc184b48cf003dd749b887cf11b3faf69",
+    "nnm+trimmed_mean": "77f09b86eb5a0c79e1c825d539ea198fa74f7e424a8edc7088c9ab487becd3e3",
+    "centered_clipping": "86462fb098d3bc2e26131dfc41065c1726dc823476da3518669a94ec2632cca8",
+    "median": "d623a3f23779c20c8374182b1ca88b06beda3f4c1f5f638bc331c65b468fd32f",
 }
 
 
@@ -110,7 +114,7 @@ def with_delta(given: RoundInput, seat: int, delta: State, examples: int = 50) -
 
 
 def full(value: int) -> State:
-    return model.state_of(np.full(31, value, np.int64))
+    return LINEAR.state_of(np.full(31, value, np.int64))
 
 
 @pytest.mark.parametrize(("delta", "examples", "reason"), [
@@ -149,7 +153,7 @@ def test_norm_is_admitted_at_the_bound_and_rejected_one_above(four: Consortium) 
     for value, expected in ((PLAN.clip, ()), (PLAN.clip + 1, ((SEATS[0], "norm"),))):
         delta = np.zeros(31, np.int64)
         delta[5] = value
-        assert run_round(with_delta(given, 0, model.state_of(delta))).rejected == expected
+        assert run_round(with_delta(given, 0, LINEAR.state_of(delta))).rejected == expected
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -158,17 +162,17 @@ def test_no_admitted_update_can_stop_a_round(four: Consortium, rule: str, sites:
     """The widest bound, the largest claims, a base near the model's limit: every sum still fits."""
     seats = seats_of(sites)
     rng = np.random.default_rng(sites)
-    edge = model.PARAMETER_LIMIT
-    base = model.state_of(rng.choice(np.array([-edge, edge]), 31))
+    edge = PARAMETER_LIMIT
+    base = LINEAR.state_of(rng.choice(np.array([-edge, edge]), 31))
     updates = []
     for seat in seats:
         delta = np.zeros(31, np.int64)
         delta[rng.integers(31)] = rng.choice([-MAX_CLIP, MAX_CLIP])
-        updates.append(Update(seat, MAX_EXAMPLES, model.state_of(delta)))
-    given = RoundInput(base, seats, tuple(updates), four.validation, seed_of(1), 10, rule=rule, clip=MAX_CLIP)
+        updates.append(Update(seat, MAX_EXAMPLES, LINEAR.state_of(delta)))
+    given = RoundInput(LINEAR, base, seats, tuple(updates), four.validation, seed_of(1), 10, rule=rule, clip=MAX_CLIP)
     found = run_round(given)
     assert found.rejected == ()
-    model.check(found.params)
+    LINEAR.check(found.params)
 
 
 def test_strangers_and_double_submissions_do_not_count(four: Consortium) -> None:
@@ -181,7 +185,7 @@ def test_strangers_and_double_submissions_do_not_count(four: Consortium) -> None
 
 def test_no_updates_leave_the_model_as_it_is(four: Consortium) -> None:
     found = run_round(honest_round(four, updates=()))
-    assert equal(found.params, model.zeros())
+    assert equal(found.params, LINEAR.zeros())
     assert found.contributions == (0, 0, 0, 0)
     assert found.payments == (0, 0, 0, 0)
 
@@ -189,7 +193,7 @@ def test_no_updates_leave_the_model_as_it_is(four: Consortium) -> None:
 @pytest.mark.parametrize("changes", [
     {"seats": SEATS[::-1]}, {"seats": (*SEATS, SEATS[0])}, {"seats": ()}, {"rule": "krum"}, {"seed": b""},
     {"reward": -1}, {"clip": 0}, {"clip": MAX_CLIP + 1}, {"base": {"weights": np.ones(30, np.int64)}},
-    {"base": model.state_of(np.full(31, model.PARAMETER_LIMIT + 1, np.int64))},
+    {"base": LINEAR.state_of(np.full(31, PARAMETER_LIMIT + 1, np.int64))},
 ])
 def test_a_malformed_round_is_refused(four: Consortium, changes: dict[str, object]) -> None:
     with pytest.raises(BadInput):
@@ -205,34 +209,34 @@ def test_a_copy_shares_its_originals_worth_and_adds_no_influence(four: Consortiu
     assert abs(copied.contributions[0] * 2 - alone.contributions[0]) <= 1
 
 
-def free_rider(base: State, part: Part, by: Scaling, plan: site.Plan) -> State:
-    return model.zeros()
+def free_rider(task: Dense, base: State, part: Part, by: Scaling, fit: site.Fit, seed: bytes) -> State:
+    return LINEAR.zeros()
 
 
-def sign_flip(base: State, part: Part, by: Scaling, plan: site.Plan) -> State:
-    return model.state_of(-flatten(site.train(base, part, by, plan)))
+def sign_flip(task: Dense, base: State, part: Part, by: Scaling, fit: site.Fit, seed: bytes) -> State:
+    return LINEAR.state_of(-flatten(site.train(task, base, part, by, fit, seed)))
 
 
-def scaled(base: State, part: Part, by: Scaling, plan: site.Plan) -> State:
-    harm: IntArray = flatten(sign_flip(base, part, by, plan)) * 10
-    return model.state_of(site.clip_norm(harm, plan.clip))
+def scaled(task: Dense, base: State, part: Part, by: Scaling, fit: site.Fit, seed: bytes) -> State:
+    harm: IntArray = flatten(sign_flip(task, base, part, by, fit, seed)) * 10
+    return LINEAR.state_of(site.clip_norm(harm, fit.clip))
 
 
-def flipped(base: State, part: Part, by: Scaling, plan: site.Plan) -> State:
-    return site.train(base, site.poison(part), by, plan)
+def flipped(task: Dense, base: State, part: Part, by: Scaling, fit: site.Fit, seed: bytes) -> State:
+    return site.train(LINEAR, base, site.poison(part), by, fit)
 
 
 @pytest.mark.parametrize("attack", [sign_flip, scaled, flipped, site.poisoned])
 @pytest.mark.parametrize("attacker", range(4))
 def test_an_attacker_earns_nothing_is_slashed_and_hardly_hurts(
         four: Consortium, attacker: int, attack: Attack) -> None:
-    test = model.inputs(four.test, scaling(four.validation))
-    clean = model.accuracy(train(four, Run())[-1].params, test)
+    test = scaling(four.validation).inputs(four.test)
+    clean = LINEAR.score(train(four, Run())[-1].params, test)
     last = train(four, Run(attacks={attacker: attack}))[-1]
     assert last.slashed == (attacker,) or (attack is sign_flip and last.slashed == ())  # weak harm may stay unslashed
     assert last.payments[attacker] == 0
     assert sum(last.payments) == Run().reward
-    assert model.accuracy(last.params, test) > clean - 25_000
+    assert LINEAR.score(last.params, test) > clean - 25_000
 
 
 def test_free_riders_earn_less_than_anyone_honest(four: Consortium) -> None:
@@ -243,11 +247,11 @@ def test_free_riders_earn_less_than_anyone_honest(four: Consortium) -> None:
 
 def test_late_poisoners_lose_pay_though_their_stake_may_stay(four: Consortium) -> None:
     honest = train(four, Run())[-1]
-    started = model.zeros()
+    started = LINEAR.zeros()
 
-    def late(base: State, part: Part, by: Scaling, plan: site.Plan) -> State:
+    def late(task: Dense, base: State, part: Part, by: Scaling, fit: site.Fit, seed: bytes) -> State:
         attack = site.train if equal(base, started) else site.poisoned
-        return attack(base, part, by, plan)
+        return attack(task, base, part, by, fit, seed)
 
     last = train(four, Run(attacks={2: late}))[-1]
     assert last.payments[2] < honest.payments[2] // 4
@@ -299,16 +303,16 @@ def test_ten_sites_with_three_poisoners(records: Part) -> None:
     split = consortium(3, 10, records)
     last = train(split, Run(attacks=dict.fromkeys((1, 4, 8), site.poisoned)))[-1]
     assert set(last.slashed) == {1, 4, 8}
-    assert model.accuracy(last.params, model.inputs(split.test, scaling(split.validation))) > 930_000
+    assert LINEAR.score(last.params, scaling(split.validation).inputs(split.test)) > 930_000
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_integer_model_agrees_with_the_float_model(records: Part, seed: int) -> None:
     split = consortium(seed, records=records)
     state = train(split, Run())[-1].params
-    data = model.inputs(split.test, scaling(split.validation))
+    data = scaling(split.validation).inputs(split.test)
     real = data.features / ONE @ (state["weights"] / ONE) + state["bias"][0] / ONE
-    assert (model.predict(state, data) == (real > 0)).mean() > 0.999
-    assert np.abs(model.probabilities(state, data) / ONE - 1 / (1 + np.exp(-real))).max() < 1e-4
+    assert (LINEAR.predict(state, data) == (real > 0)).mean() > 0.999
+    assert np.abs(LINEAR.probabilities(state, data) / ONE - 1 / (1 + np.exp(-real))).max() < 1e-4
     expected = float(np.mean(np.logaddexp(0, np.where(data.labels == 1, -real, real))))
-    assert abs(model.loss(state, data) / ONE - expected) < 1e-4
+    assert abs(LINEAR.loss(state, data) / ONE - expected) < 1e-4

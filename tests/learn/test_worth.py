@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from troth.core.errors import BadInput
 from troth.fixed.numbers import IntArray, divide_int
-from troth.learn import model
-from troth.learn.data import Consortium, scaling
+from troth.learn.data import Inputs, scaling
+from troth.learn.dense import Dense
 from troth.learn.draws import seed_of
-from troth.learn.model import Inputs, row_losses
+from troth.learn.sets import Consortium
 from troth.learn.worth import MIN_ROUNDS, Record, evidence, exact, pay, sampled, smooth, worth
+
+LINEAR = Dense(30, 2)
 
 SEED = seed_of(3)
 BASE = np.zeros(31, np.int64)
@@ -25,7 +27,7 @@ BASE = np.zeros(31, np.int64)
 
 @pytest.fixture(scope="module")
 def validation(four: Consortium) -> Inputs:
-    return model.inputs(four.validation, scaling(four.validation))
+    return scaling(four.validation).inputs(four.validation)
 
 
 def rows_from(seed: int, count: int, size: int = 1 << 15) -> IntArray:
@@ -37,7 +39,7 @@ def gain(members: tuple[int, ...], rows: IntArray, data: Inputs) -> int:
     if not members:
         return 0
     mean = [divide_int(sum(int(rows[k, c]) for k in members), len(members)) for c in range(31)]
-    before, after = (row_losses(np.array([v], np.int64), data)[0] for v in (BASE, mean))
+    before, after = (LINEAR.row_losses(np.array([v], np.int64), data)[0] for v in (BASE, mean))
     return sum(before.tolist()) - sum(after.tolist())
 
 
@@ -50,7 +52,7 @@ def test_exact_equals_the_average_over_all_orders(count: int, validation: Inputs
             sums[player] += gain(tuple(sorted(order[:at + 1])), rows, validation) - gain(
                 tuple(sorted(order[:at])), rows, validation)
     expected = tuple(round(Fraction(s, math.factorial(count))) for s in sums)
-    found = exact(BASE, rows, validation)
+    found = exact(LINEAR, BASE, rows, validation)
     assert found.values == expected
     assert found.evaluations == 2**count - 1
 
@@ -59,16 +61,16 @@ def test_exact_equals_the_average_over_all_orders(count: int, validation: Inputs
 def test_efficiency_symmetry_and_null_player(count: int, validation: Inputs) -> None:
     rows = rows_from(9, count)
     rows[1] = rows[0]
-    found = exact(BASE, rows, validation)
+    found = exact(LINEAR, BASE, rows, validation)
     assert abs(sum(found.values) - gain(tuple(range(count)), rows, validation)) <= count
     assert found.values[0] == found.values[1]
     assert all(ceiling >= value for value, ceiling in zip(found.values, found.ceilings, strict=True))
-    assert exact(BASE, rows * 0, validation).values == (0,) * count
+    assert exact(LINEAR, BASE, rows * 0, validation).values == (0,) * count
 
 
 def test_reordering_players_reorders_values(validation: Inputs) -> None:
     rows = rows_from(4, 5)
-    straight, back = exact(BASE, rows, validation), exact(BASE, rows[::-1].copy(), validation)
+    straight, back = exact(LINEAR, BASE, rows, validation), exact(LINEAR, BASE, rows[::-1].copy(), validation)
     assert straight.values == back.values[::-1]
     assert straight.ceilings == back.ceilings[::-1]
 
@@ -76,20 +78,20 @@ def test_reordering_players_reorders_values(validation: Inputs) -> None:
 def test_the_ceiling_covers_what_resampled_records_give(validation: Inputs) -> None:
     """A bootstrap over validation records stays below the ceiling in nearly all draws."""
     rows = rows_from(5, 3, 1 << 13)
-    found = exact(BASE, rows, validation)
+    found = exact(LINEAR, BASE, rows, validation)
     rng = np.random.default_rng(0)
     above = 0
     for _ in range(200):
         chosen = rng.integers(0, len(validation.labels), len(validation.labels))
-        again = exact(BASE, rows, Inputs(validation.features[chosen], validation.labels[chosen]))
+        again = exact(LINEAR, BASE, rows, Inputs(validation.features[chosen], validation.labels[chosen]))
         above += again.values[0] > found.ceilings[0]
     assert above <= 3
 
 
 def test_sampled_is_repeatable_close_to_exact_and_cheaper(validation: Inputs) -> None:
     rows = rows_from(6, 10, 1 << 14)
-    one, again, other = (sampled(BASE, rows, validation, s) for s in (SEED, SEED, seed_of(4)))
-    whole = exact(BASE, rows, validation)
+    one, again, other = (sampled(LINEAR, BASE, rows, validation, s) for s in (SEED, SEED, seed_of(4)))
+    whole = exact(LINEAR, BASE, rows, validation)
     assert one == again
     assert one.values != other.values
     assert one.evaluations < whole.evaluations // 2
@@ -100,26 +102,27 @@ def test_sampled_is_repeatable_close_to_exact_and_cheaper(validation: Inputs) ->
 def test_sampling_a_small_game_visits_every_order_and_is_exact(count: int, validation: Inputs) -> None:
     """Rotations and reversals of up to three players are all orders, so only truncation can differ."""
     rows = rows_from(11, count)
-    one, other = sampled(BASE, rows, validation, SEED), exact(BASE, rows, validation)
+    one, other = sampled(LINEAR, BASE, rows, validation, SEED), exact(LINEAR, BASE, rows, validation)
     assert all(abs(a - b) <= abs(sum(other.values)) // 500 + 1 for a, b in zip(one.values, other.values, strict=True))
 
 
 def test_sampling_is_exact_in_an_additive_game_and_for_twins(validation: Inputs) -> None:
     rows = rows_from(12, 10)
     rows[:] = rows[0]
-    found = sampled(BASE, rows, validation, SEED)
+    found = sampled(LINEAR, BASE, rows, validation, SEED)
     assert len(set(found.values)) == 1
 
 
 def test_worth_enumerates_up_to_ten_and_samples_above(validation: Inputs) -> None:
-    assert worth(BASE, rows_from(7, 10), validation, SEED).evaluations == 1023
-    assert worth(BASE, rows_from(7, 11), validation, SEED) == sampled(BASE, rows_from(7, 11), validation, SEED)
+    assert worth(LINEAR, BASE, rows_from(7, 10), validation, SEED).evaluations == 1023
+    rows = rows_from(7, 11)
+    assert worth(LINEAR, BASE, rows, validation, SEED) == sampled(LINEAR, BASE, rows, validation, SEED)
     with pytest.raises(BadInput):
-        worth(BASE, rows_from(7, 2), validation, b"short")
+        worth(LINEAR, BASE, rows_from(7, 2), validation, b"short")
     with pytest.raises(BadInput):
-        exact(BASE, rows_from(7, 13), validation)
+        exact(LINEAR, BASE, rows_from(7, 13), validation)
     with pytest.raises(BadInput):
-        worth(BASE, rows_from(7, 2), Inputs(validation.features[:0], validation.labels[:0]), SEED)
+        worth(LINEAR, BASE, rows_from(7, 2), Inputs(validation.features[:0], validation.labels[:0]), SEED)
 
 
 @given(st.lists(st.integers(-(10**12), 10**12), max_size=12), st.integers(0, 10**30))

@@ -25,7 +25,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 from troth.app.checking import recheck_with
@@ -48,9 +48,10 @@ from troth.ledger.anchors import call_data
 from troth.ledger.bundling import write_bundle
 from troth.ledger.chains.clocks import SystemClock
 from troth.ledger.checkpoints import NoteSigner
-from troth.ledger.exchange import FolderExchange, Parcel
+from troth.ledger.exchange import Exchange, FolderExchange, Parcel
 from troth.ledger.intake import check
 from troth.ledger.log import Log
+from troth.ledger.postoffice import PostExchange, is_address
 from troth.store.files import replacing
 from troth.store.wrapping import RecipientKey
 from troth.verify.trace import ERASURE, WITHDRAWAL, Graph, trace
@@ -73,8 +74,9 @@ class Troth(Swapping):
                  clock: Clock, chain: Chain | None) -> None:
         super().__init__(root, identity, clock, NoteSigner(log_origin(identity.history), log_seed))
         self.settings = settings
-        self.refused: list[tuple[Path, TrothError]] = []
+        self.refused: list[tuple[PurePath, TrothError]] = []
         self._given_chain = chain
+        self._exchange: tuple[bytes, Exchange] | None = None
         self._met: set[bytes] = set()
         self._learn_documents()
 
@@ -129,6 +131,7 @@ class Troth(Swapping):
     def close(self) -> None:
         """Close files. Nothing is lost without it."""
         self.log.close()
+        self._let_go()
         if "outbox" in self.__dict__:
             self.outbox.close()
         self.close_index()
@@ -174,11 +177,24 @@ class Troth(Swapping):
     # Others
 
     @property
-    def exchange(self) -> FolderExchange:
-        """The folder that parcels pass through. Raises Misuse where none is set."""
-        if not self.settings.exchange:
-            raise Misuse("no exchange folder is set", do="Set [exchange] path in troth.toml or TROTH_EXCHANGE_PATH.")
-        return FolderExchange(Path(self.settings.exchange))
+    def exchange(self) -> Exchange:
+        """The folder or the post office that parcels pass through. Raises Misuse where none is set."""
+        place = self.settings.exchange
+        if not place:
+            raise Misuse("no exchange is set", do="Set [exchange] path in troth.toml or TROTH_EXCHANGE_PATH: a folder, "
+                         "or the address of a post office.")
+        keys = self.identity.history.head.digest  # a post office is asked with the keys of now
+        if self._exchange is None or self._exchange[0] != keys:
+            self._let_go()
+            self._exchange = keys, (PostExchange(place, self._signer, self.identity.genesis,
+                                                 self.identity.history.rotations)
+                                    if is_address(place) else FolderExchange(Path(place)))
+        return self._exchange[1]
+
+    def _let_go(self) -> None:
+        if self._exchange is not None:
+            self._exchange[1].close()
+            self._exchange = None
 
     def introduction(self) -> Parcel:
         """What others must know of this party first: its documents and its account binding, if it has one."""
@@ -219,36 +235,45 @@ class Troth(Swapping):
         found = self.log.find(envelope.id)
         return -1 if found is None else found.position
 
-    def receive(self) -> tuple[bytes, ...]:
-        """Take in every waiting parcel after checking it; ids of new claims.
+    def receive(self, patience: float = 0.0) -> tuple[bytes, ...]:
+        """Take in every waiting parcel after checking it; ids of new claims. patience: seconds to wait for a first one.
 
         ``refused`` then lists the parcels that were not: bad ones are set aside, unreadable ones stay. Raises
         OutsideFailed where this workspace's disk fails; what was not taken in waits.
         """
         new: list[bytes] = []
         self.refused = []
-        for path in self.exchange.waiting(self.did):
+        exchange, before = self.exchange, set[PurePath]()
+        while found := [path for path in exchange.waiting(self.did, patience) if path not in before]:
+            before.update(found)
+            patience = 0.0
+            new.extend(self._receive(exchange, found))
+        return tuple(new)
+
+    def _receive(self, exchange: Exchange, paths: Iterable[PurePath]) -> tuple[bytes, ...]:
+        new: list[bytes] = []
+        for path in paths:
             try:
-                parcel = FolderExchange.open(path)
+                parcel = exchange.open(path)
             except OutsideFailed as error:
                 self.refused.append((path, error))
                 continue
             except BadInput as error:
-                self._refuse(path, error)
+                self._refuse(exchange, path, error)
                 continue
             if parcel is None:
                 continue
             try:
                 new.extend(self._take_in(parcel))
             except (Refuted, Misuse, Undecidable) as error:
-                self._refuse(path, error)
+                self._refuse(exchange, path, error)
             else:
-                FolderExchange.done(path)
+                exchange.done(path)
         return tuple(new)
 
-    def _refuse(self, path: Path, error: TrothError) -> None:
+    def _refuse(self, exchange: Exchange, path: PurePath, error: TrothError) -> None:
         self.refused.append((path, error))
-        FolderExchange.done(path, refused=True)
+        exchange.done(path, refused=True)
 
     def _take_in(self, parcel: Parcel) -> tuple[bytes, ...]:
         """Check everything, then keep everything; each piece is whole, and keeping it again is a no-op."""

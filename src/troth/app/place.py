@@ -46,7 +46,7 @@ class Settings:
 
     - name: how this party is shown.
     - chain: URL of the chain. id: its id, where it must be a certain one or a chain made here shall have it.
-    - exchange: the folder that parcels pass through.
+    - exchange: what parcels pass through: a folder, or a post office's ``http(s)://…``.
     - max_fee: the most wei per gas to sign for.
     - finality: how many blocks make a block final; empty takes the node's word.
     - outage: seconds that every period of a deal must outlast; empty takes what is known of the chain.

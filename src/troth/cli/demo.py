@@ -180,7 +180,7 @@ def _summary(told: telling.Story, study: dict[str, Any], here: dict[str, Any], r
         "model": told.model.hex(), "cheat": told.cheat, "seed": told.seed, "names": names,
         "bundle": str(bundle), "trust": str(trust),
         "rounds": [{"round": record.round, "deal": record.deal.hex(), "loss": record.output.loss,
-                    "accuracy_ppm": record.output.accuracy, "caught": record.caught,
+                    "accuracy_ppm": record.output.score, "caught": record.caught,
                     "contributions": {names[did]: value for did, value in
                                       zip(told.plan.keys, record.output.contributions, strict=True)},
                     "payments": {names[did]: str(value) for did, value in

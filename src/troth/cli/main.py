@@ -28,6 +28,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     mandate,
     payouts,
     person,
+    post,
     runs,
     serve,
     swap,
@@ -164,7 +165,7 @@ def log_anchor(home: Where = None, as_json: Json = False) -> None:
 def push(peer: Annotated[str, typer.Argument(help="The peer's DID.")],
          claim: Annotated[list[str], typer.Argument(help="Claims to hand over, with their evidence.")],
          home: Where = None, as_json: Json = False) -> None:
-    """Hand claims and their evidence to a peer, through the exchange folder."""
+    """Hand claims and their evidence to a peer, through the exchange."""
     with workspace(home) as party:
         claims = [claim_id(item) for item in claim]
         party.send([peer], claims, party.evidence_here(claims))

@@ -20,13 +20,15 @@ from troth.core.terms import UPHELD, Account, DealState, Result
 from troth.flows import round as flow
 from troth.flows.parts import Pin
 from troth.identity.keystore import MIN_COST
-from troth.learn import arrays, model, site
+from troth.learn import arrays, site
 from troth.learn.arrays import State
 from troth.learn.claims import Plan, VerdictClaim
 from troth.learn.claims import Seat as PlanSeat
-from troth.learn.data import Consortium, consortium, scaling
+from troth.learn.data import scaling
 from troth.learn.round import RoundOutput
+from troth.learn.sets import Consortium, consortium
 from troth.learn.study import POISONER
+from troth.learn.training import dense
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.erc20 import Erc20
 from troth.ledger.usage import gas_by_act
@@ -227,7 +229,7 @@ class Story:
             for seat in self.seats:
                 seat.last = record.corrected or record.aggregate
             self.teller.step(number, ROUNDS, f"round {number}: loss {record.output.loss / 65536:.4f}, "
-                             f"accuracy {record.output.accuracy / 10_000:.2f} %")
+                             f"accuracy {record.output.score / 10_000:.2f} %")
             for index in record.output.slashed:
                 if self.plan.sites[index].account in record.final.slashed:
                     self.teller.say(f"round {number}: {self.name_of(self.plan.keys[index])} did harm round after round "
@@ -267,8 +269,9 @@ class Story:
         """A hospital's update: trained on its own records, which it unseals for itself; one hospital poisons."""
         index = self.names("hospital").index(name)
         base, by = self.sites[name].base(), scaling(self.sites[name].replay.validation)
+        part = self.split.sites[index]
         attack = site.poisoned if index == POISONER else site.train
-        return attack(base, self.split.sites[index], by, site.Plan())
+        return attack(dense(part), base, part, by, site.Fit())
 
     def examples(self, name: str) -> int:
         """How many records a hospital trained on."""
@@ -386,9 +389,9 @@ class Story:
 def tampered(honest: RoundOutput, base: State, replay: Any) -> RoundOutput:
     """The aggregator's cheat: it pushes the model backwards, and scores what it publishes truthfully to look honest."""
     wrong = {name: array - 6 * (honest.params[name] - array) for name, array in base.items()}
-    inputs = model.inputs(replay.validation, scaling(replay.validation))
-    return replace(honest, params=wrong, digest=arrays.digest(wrong), accuracy=model.accuracy(wrong, inputs),
-                   loss=model.loss(wrong, inputs))
+    task, inputs = replay.task, replay.inputs()
+    return replace(honest, params=wrong, digest=arrays.digest(wrong), score=task.score(wrong, inputs),
+                   loss=task.loss(wrong, inputs))
 
 
 def commons() -> Account:

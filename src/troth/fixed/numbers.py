@@ -155,6 +155,8 @@ def matmul(left: IntArray, right: IntArray) -> IntArray:
     bound = left.shape[-1] * magnitude(left) * magnitude(right)
     if bound > INT64_MAX:
         raise _overflow("a matrix product", bound)
+    if bound <= 1 << 53:  # every partial sum is an integer that a double holds exactly: the fast product gives the same
+        return np.asarray(left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
     return np.asarray(left @ right, dtype=np.int64)
 
 

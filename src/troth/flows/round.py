@@ -36,7 +36,7 @@ from troth.core.terms import (
     climber,
 )
 from troth.flows.parts import Party, Pin
-from troth.learn import arrays, model
+from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.arrays import State
 from troth.learn.claims import (
@@ -51,7 +51,7 @@ from troth.learn.claims import (
     VerdictClaim,
     digest_subject,
 )
-from troth.learn.data import Part, scaling, schema
+from troth.learn.data import Part
 from troth.learn.lineage import RoundStep
 from troth.learn.recheck import Replay, the_evidence
 from troth.learn.round import RoundOutput
@@ -190,7 +190,7 @@ def list_records(party: Party, part: Part, commitment: bytes, evidence: Evidence
     consents: the claims by which the people concerned consented. Whoever checks the listing, or anything that rests on
     it, sees whether they still do.
     """
-    listing = Listing(evidence.cid, len(part), evidence.sealed, commitment, schema())
+    listing = Listing(evidence.cid, len(part), evidence.sealed, commitment, part.schema.json())
     subject = digest_subject("records", hashlib.sha256(evidence.cid.encode()).digest())
     refs = [Ref(CONSENT, claim) for claim in sorted(consents)]
     return party.attest(kinds.LISTING, subject, listing.body(), refs=refs, evidence=[evidence])
@@ -316,14 +316,14 @@ class Site(Seat):
         if step.statement.all_refs("base") != ((self.last,) if self.last else ()):
             return "it starts from another aggregate than the last"
         state = arrays.decode(self.party.read(the_evidence(step.statement, "params")))
-        model.check(state)
-        inputs = model.inputs(replay.validation, scaling(replay.validation))
-        loss = model.loss(state, inputs)
-        found = {"params": arrays.digest(state).hex(), "loss": loss, "accuracy_ppm": model.accuracy(state, inputs)}
+        task, inputs = replay.task, replay.inputs()
+        task.check(state)
+        loss = task.loss(state, inputs)
+        found = {"params": arrays.digest(state).hex(), "loss": loss, "score_ppm": task.score(state, inputs)}
         for name, value in found.items():
             if claim.result.get(name) != value:
                 return f"its {name} is {value}, the claim says {claim.result.get(name)}"
-        before = model.loss(self.base(), inputs)
+        before = task.loss(self.base(), inputs)
         if loss > before + RISE:
             return f"the loss on the public records rose from {before / 65536:.4f} to {loss / 65536:.4f}"
         own = [found for found in self.updates(claim.round, claim.deal)
@@ -479,9 +479,9 @@ def publish_model(sponsor: Seat) -> bytes:
         raise Misuse("there is no model before the first round", do="Train first.")
     step, replay = sponsor.step(sponsor.last), sponsor.replay
     state = sponsor.base()
-    inputs = model.inputs(replay.validation, scaling(replay.validation))
+    task, inputs = replay.task, replay.inputs()
     evidence = sponsor.party.add("params", arrays.encode(state))
-    said = ModelClaim(step.claim.params, step.claim.round, model.accuracy(state, inputs), model.loss(state, inputs))
+    said = ModelClaim(step.claim.params, step.claim.round, task.score(state, inputs), task.loss(state, inputs))
     refs = [Ref("plan", sponsor.plan_id), Ref("aggregate", sponsor.last)]
     return sponsor.party.attest(kinds.MODEL, digest_subject("params", said.params), said.body(), refs=refs,
                                 evidence=[evidence])

@@ -139,8 +139,9 @@ class _Reader:
         said, plan_id = ModelClaim.of(statement), statement.ref("plan")
         plan = self._nodes[plan_id].statement
         about = "" if plan is None else plan.ref("validation").hex()
-        self._metrics += [Said("accuracy", decimal_text(Decimal(said.accuracy) / PPM), claim, about),
-                          Said("log-loss", decimal_text(Decimal(said.loss) / FIXED), claim, about)]
+        score, loss = self._measures(plan)
+        self._metrics += [Said(score, decimal_text(Decimal(said.score) / PPM), claim, about),
+                          Said(loss, decimal_text(Decimal(said.loss) / FIXED), claim, about)]
         self._parameters.append(Said("rounds", str(said.rounds), claim))
         if plan is None:
             return
@@ -187,6 +188,17 @@ class _Reader:
         self._datasets.append(Dataset(claim, node.statement.issuer, node.statement.issued_at,
                                       node.statement.subjects[0].name, use, digest, said.cid, said.rows, said.sealed,
                                       node.erased, said.schema))
+
+    def _measures(self, plan: Statement | None) -> tuple[str, str]:
+        """What a model's score and loss are called: that depends on whether the label is a class or a number."""
+        node = self._nodes.get(plan.ref("validation")) if plan else None
+        try:
+            classes = Listing.of(node.statement).schema["classes"] if node and node.statement else None
+        except (BadInput, KeyError):
+            classes = None
+        if classes is None:
+            return "score", "loss"
+        return ("accuracy", "log-loss") if classes else ("r2", "huber-loss")
 
     def _read(self, kind: type[_Body], claim: bytes, statement: Statement) -> _Body | None:
         """A body below the target. One that is not what its kind requires is said to be missing, and hides no other."""

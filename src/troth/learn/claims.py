@@ -7,7 +7,7 @@ and every per-site list follows the plan's ``sites``, which ascend.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from troth.core.claims import Statement, Subject
@@ -86,7 +86,10 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the sponsor calls for: everything a re-execution needs besides the updates."""
+    """What the sponsor calls for: everything a re-execution needs besides the updates.
+
+    task: the family of models, as `tasks.Task.json`. fit: the local training asked for, as `site.Fit.json`.
+    """
 
     sites: tuple[Seat, ...]
     aggregator: Seat
@@ -97,20 +100,24 @@ class Plan:
     clip: int
     seed: bytes
     privacy: str
+    task: Mapping[str, Any] = field(default_factory=lambda: {"family": "dense", "hidden": []})
+    fit: Mapping[str, Any] = field(
+        default_factory=lambda: {"batch": 0, "decay": "0.003", "rate": "0.2", "steps": 10})
 
     def body(self) -> dict[str, Any]:
-        return {"aggregator": self.aggregator.json(), "clip": self.clip, "privacy": self.privacy,
+        return {"aggregator": self.aggregator.json(), "clip": self.clip, "fit": dict(self.fit),
+                "privacy": self.privacy,
                 "reward": str(self.reward), "rounds": self.rounds, "rule": self.rule, "seed": self.seed.hex(),
                 "sites": [seat.json() for seat in self.sites],
-                "verifiers": [seat.json() for seat in self.verifiers]}
+                "task": dict(self.task), "verifiers": [seat.json() for seat in self.verifiers]}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
-        aggregator, clip, privacy, reward, rounds, rule, seed, sites, verifiers = take(
-            body_of(statement, PLAN), aggregator=dict, clip=int, privacy=str, reward=str, rounds=int, rule=str,
-            seed=str, sites=list, verifiers=list)
+        aggregator, clip, fit, privacy, reward, rounds, rule, seed, sites, task, verifiers = take(
+            body_of(statement, PLAN), aggregator=dict, clip=int, fit=dict, privacy=str, reward=str, rounds=int,
+            rule=str, seed=str, sites=list, task=dict, verifiers=list)
         found = cls(tuple(map(Seat.read, sites)), Seat.read(aggregator), tuple(map(Seat.read, verifiers)), rounds,
-                    amount(reward), rule, clip, from_hex(seed, 32), privacy)
+                    amount(reward), rule, clip, from_hex(seed, 32), privacy, task, fit)
         keys = found.keys
         seats = (*found.sites, found.aggregator, *found.verifiers)
         if len({seat.did for seat in seats}) != len(seats) or len({seat.account for seat in seats}) != len(seats):
@@ -238,19 +245,20 @@ class VerdictClaim:
 
 @dataclass(frozen=True, slots=True)
 class ModelClaim:
-    """The trained model as the sponsor publishes it. Accuracy in parts per million, on the validation listing."""
+    """The trained model as the sponsor publishes it. Score in parts per million and loss as the plan's task
+    defines them, on the validation listing."""
 
     params: bytes
     rounds: int
-    accuracy: int
+    score: int
     loss: int
 
     def body(self) -> dict[str, Any]:
-        return {"accuracy_ppm": self.accuracy, "loss": self.loss, "params": self.params.hex(), "rounds": self.rounds}
+        return {"loss": self.loss, "params": self.params.hex(), "rounds": self.rounds, "score_ppm": self.score}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
-        accuracy, loss, params, rounds = take(
-            body_of(statement, MODEL), accuracy_ppm=int, loss=int, params=str, rounds=int)
+        loss, params, rounds, score = take(
+            body_of(statement, MODEL), loss=int, params=str, rounds=int, score_ppm=int)
         _about(statement, "params", from_hex(params, 32))
-        return cls(from_hex(params, 32), rounds, accuracy, loss)
+        return cls(from_hex(params, 32), rounds, score, loss)

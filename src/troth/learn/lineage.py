@@ -220,20 +220,23 @@ def _plan_finding(view: ClaimView, plan: Plan, rule: UpdateRule, roles: Mapping[
 
 
 def _published(view: ClaimView, target: Statement, model: ModelClaim, plan: Statement, first: RoundStep) -> Finding:
-    """The published parameters have the claimed digest, and the claimed accuracy on the public validation records.
+    """The published parameters have the claimed digest, and the claimed score on the public validation records.
 
     And round 1 started from the untrained model.
     """
     # Imported here: numpy costs start-up time, and reading lineage alone does not need it.
     from troth.learn import arrays
-    from troth.learn import model as models
-    from troth.learn.data import Part, scaling
+    from troth.learn.data import Part, Schema, scaling
+    from troth.learn.tasks import task_of
 
-    if first.claim.base != arrays.digest(models.zeros()):
-        raise Refuted("round 1 did not start from the untrained model", expected=arrays.digest(models.zeros()).hex(),
-                      actual=first.claim.base.hex())
     validation = view.statement(plan.ref("validation"))
-    listing = Listing.of(validation)
+    listing, called = Listing.of(validation), Plan.of(plan)
+    schema = Schema.of(listing.schema)
+    task = task_of(called.task, schema)
+    untrained = arrays.digest(task.start(called.seed))
+    if first.claim.base != untrained:
+        raise Refuted("round 1 did not start from the untrained model", expected=untrained.hex(),
+                      actual=first.claim.base.hex())
     if validation.issuer != plan.issuer or [item.cid for item in validation.evidence] != [listing.cid]:
         raise Refuted("the validation records are not the sponsor's own listing", expected=plan.issuer,
                       actual=validation.issuer)
@@ -243,17 +246,17 @@ def _published(view: ClaimView, target: Statement, model: ModelClaim, plan: Stat
         raise Undecidable("the model's parameters or the validation records are not in the bundle",
                           do="Ask for a bundle with its public evidence.")
     try:
-        state, part = arrays.decode(blobs[0]), Part.from_bytes(records)
+        state, part = arrays.decode(blobs[0]), Part.from_bytes(records, schema)
     except BadInput as error:
         raise Refuted("published evidence is not what its claim says", actual=error) from None
     if arrays.digest(state) != model.params or len(part) != listing.rows:
         raise Refuted("published evidence is not what its claim says", expected=model.params.hex(),
                       actual=arrays.digest(state).hex())
-    inputs = models.inputs(part, scaling(part))
-    found = models.accuracy(state, inputs), models.loss(state, inputs)
-    if found != (model.accuracy, model.loss):
+    inputs = scaling(part).inputs(part)
+    found = task.score(state, inputs), task.loss(state, inputs)
+    if found != (model.score, model.loss):
         raise Refuted("the model does not score what its claim says",
-                      expected=f"accuracy {model.accuracy} ppm, loss {model.loss}",
-                      actual=f"accuracy {found[0]} ppm, loss {found[1]}")
+                      expected=f"score {model.score} ppm, loss {model.loss}",
+                      actual=f"score {found[0]} ppm, loss {found[1]}")
     return Finding("published model", Outcome.UPHELD,
-                   f"{model.accuracy / 10_000:.2f} % on {len(part)} public records, computed again here")
+                   f"{model.score / 10_000:.2f} % on {len(part)} public records, computed again here")

@@ -16,13 +16,14 @@ from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.core.ports import ClaimView, Finding, Statements
 from troth.core.terms import REFUTED, UPHELD, Result
 from troth.core.verdicts import Outcome
-from troth.learn import arrays, model
+from troth.learn import arrays
 from troth.learn.aggregate import Update
 from troth.learn.arrays import State
 from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim
-from troth.learn.data import Part
+from troth.learn.data import Inputs, Part, Schema, scaling
 from troth.learn.lineage import RoundStep, UpdateRule, path
 from troth.learn.round import RoundInput, RoundOutput, run_round
+from troth.learn.tasks import Task, task_of
 from troth.learn.worth import Record
 
 Opener = Callable[[Evidence], bytes]
@@ -54,6 +55,7 @@ class Replay:
         self._statement = source.statement(plan_id)
         self.plan = Plan.of(self._statement)
         self._validation: Part | None = None
+        self._task: Task | None = None
         self._rule: UpdateRule | None = None
 
     @property
@@ -68,10 +70,27 @@ class Replay:
         """The sponsor's public validation records."""
         if self._validation is None:
             statement = self._source.statement(self._statement.ref("validation"))
-            self._validation = Part.from_bytes(self._open(the_evidence(statement, "records")))
-            if len(self._validation) != Listing.of(statement).rows:
-                raise Refuted("the validation records are not the listing's", expected=Listing.of(statement).rows)
+            listing = Listing.of(statement)
+            self._validation = Part.from_bytes(self._open(the_evidence(statement, "records")), self.schema)
+            if len(self._validation) != listing.rows:
+                raise Refuted("the validation records are not the listing's", expected=listing.rows)
         return self._validation
+
+    @property
+    def schema(self) -> Schema:
+        """What the validation listing says of its columns, and so of every site's."""
+        return Schema.of(Listing.of(self._source.statement(self._statement.ref("validation"))).schema)
+
+    @property
+    def task(self) -> Task:
+        """What the plan trains."""
+        if self._task is None:
+            self._task = task_of(self.plan.task, self.schema)
+        return self._task
+
+    def inputs(self) -> Inputs:
+        """The validation records as a model sees them."""
+        return scaling(self.validation).inputs(self.validation)
 
     def gather(self, updates: Iterable[bytes]) -> Gathered:
         """Open these update claims' evidence."""
@@ -99,7 +118,7 @@ class Replay:
     def base(self, last: bytes | None) -> tuple[State, tuple[Record, ...]]:
         """The model after aggregate ``last`` (None: the untrained one), and the records of all rounds so far."""
         if last is None:
-            return model.zeros(), ()
+            return self.task.start(self.plan.seed), ()
         steps = path(self._source, last)
         data = self._open(the_evidence(steps[-1].statement, "params"))
         if hashlib.sha256(data).digest() != steps[-1].claim.params:
@@ -110,8 +129,8 @@ class Replay:
         """Execute a round that starts from aggregate ``last``. Raises Undecidable where evidence is missing."""
         state, history = self.base(last)
         seed = hashlib.sha256(self.plan.seed + round_.to_bytes(4, "big")).digest()
-        return run_round(RoundInput(state, self.plan.keys, updates, self.validation, seed, self.plan.reward, history,
-                                    self.plan.rule, self.plan.clip))
+        return run_round(RoundInput(self.task, state, self.plan.keys, updates, self.validation, seed,
+                                    self.plan.reward, history, self.plan.rule, self.plan.clip))
 
     def rerun(self, step: RoundStep) -> tuple[RoundOutput, Gathered]:
         """Execute again the round that an aggregate claims, from the updates it names."""

@@ -18,10 +18,10 @@ import numpy as np
 
 from troth.core.errors import BadInput
 from troth.fixed.numbers import ONE, IntArray, add, divide_int, norm, stack
-from troth.learn import model
 from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, RULES, Update, aggregate
-from troth.learn.arrays import State, digest, flatten, layout
+from troth.learn.arrays import State, digest, flatten, layout, unflatten
 from troth.learn.data import Part, scaling
+from troth.learn.tasks import Task
 from troth.learn.worth import MAX_PLAYERS, Record, Worth, evidence, pay, smooth, worth
 
 MAX_CLIP = 1 << 24
@@ -32,11 +32,13 @@ MAX_CLIP = 1 << 24
 class RoundInput:
     """Everything a round depends on.
 
-    base: the model the updates start from. seats: all sites of the deal, ascending; results are per seat in this
-    order. updates: what arrived, in any order. validation: the sponsor's public part. seed: 32 bytes for the draws.
-    reward: smallest units to share. history: earlier rounds' records, oldest first. clip: norm bound at 2**16.
+    task: the family of models. base: the model the updates start from. seats: all sites of the deal, ascending; results
+    are per seat in this order. updates: what arrived, in any order. validation: the sponsor's public part. seed: 32
+    bytes for the draws. reward: smallest units to share. history: earlier rounds' records, oldest first. clip: norm
+    bound at 2**16.
     """
 
+    task: Task
     base: State
     seats: tuple[str, ...]
     updates: tuple[Update, ...]
@@ -48,7 +50,7 @@ class RoundInput:
     clip: int = 2 * ONE
 
     def __post_init__(self) -> None:
-        model.check(self.base)
+        self.task.check(self.base)
         if list(self.seats) != sorted(set(self.seats)) or not 1 <= len(self.seats) <= MAX_PLAYERS:
             raise BadInput("seats are distinct keys in ascending order",
                            expected=f"1 to {MAX_PLAYERS}", actual=self.seats)
@@ -66,7 +68,7 @@ class RoundInput:
 class RoundOutput:
     """What a round claims. Per seat: contributions (this round), smoothed (all rounds), payments (of the whole reward,
     should this round be the last). slashed: seats with repeated evidence of harm. rejected: (site, reason), ascending.
-    accuracy in parts per million, loss in nats at 2**16, both on the validation part."""
+    score in parts per million, loss at 2**16, both on the validation part (`tasks.Task`)."""
 
     params: State
     digest: bytes
@@ -75,7 +77,7 @@ class RoundOutput:
     payments: tuple[int, ...]
     slashed: tuple[int, ...]
     rejected: tuple[tuple[str, str], ...]
-    accuracy: int
+    score: int
     loss: int
     evaluations: int
 
@@ -87,7 +89,7 @@ class RoundOutput:
     def to_json(self) -> dict[str, object]:
         """The result for a claim's body: integers and lists, money as strings. Equal results give equal objects."""
         return {
-            "accuracy_ppm": self.accuracy, "loss": self.loss, "params": self.digest.hex(),
+            "loss": self.loss, "params": self.digest.hex(), "score_ppm": self.score,
             "contributions": list(self.record.values), "ceilings": list(self.record.ceilings),
             "counted": list(self.record.counted), "smoothed": list(self.smoothed),
             "payments": [str(amount) for amount in self.payments], "slashed": list(self.slashed),
@@ -152,7 +154,7 @@ def run_round(given: RoundInput) -> RoundOutput:
     of the function. Raises BadInput only for a validation part without records: updates alone never stop a round.
     """
     counted, rejected = _sort_out(given)
-    data = model.inputs(given.validation, scaling(given.validation))
+    task, data = given.task, scaling(given.validation).inputs(given.validation)
     groups = _alike(counted)
     base = flatten(given.base)
     params: State = given.base
@@ -160,12 +162,12 @@ def run_round(given: RoundInput) -> RoundOutput:
     if groups:
         single = [Update(group[0].site, max(one.examples for one in group), group[0].delta) for group in groups]
         moved = add(base, flatten(aggregate(given.rule, single)))
-        params = model.state_of(np.clip(moved, -model.PARAMETER_LIMIT, model.PARAMETER_LIMIT))
+        params = unflatten(np.clip(moved, -task.limit, task.limit), task.layout)
         rows: IntArray = stack([np.ascontiguousarray(flatten(update.delta)) for update in single])
-        found = worth(base, rows, data, given.seed)
+        found = worth(task, base, rows, data, given.seed)
     record = _record(given.seats, groups, found)
     history = (*given.history, record)
     smoothed, slashed = smooth(history), evidence(history)
     earned = [0 if seat in slashed else value for seat, value in enumerate(smoothed)]
     return RoundOutput(params, digest(params), record, smoothed, pay(earned, given.reward), tuple(sorted(slashed)),
-                       tuple(rejected), model.accuracy(params, data), model.loss(params, data), found.evaluations)
+                       tuple(rejected), task.score(params, data), task.loss(params, data), found.evaluations)

@@ -1,4 +1,4 @@
-"""What a hospital does alone: train in floating point from an integer base, and send an integer update.
+"""What a site does alone: train in floating point from an integer base, and send an integer update.
 
 Local training is not re-executed by anyone, since nobody else may see the records; it may therefore use floats. What
 leaves the site is an integer delta within the round's norm bound, and everything from there on is exact.
@@ -6,15 +6,20 @@ leaves the site is an integer delta within the round's norm bound, and everythin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Self
 
 import numpy as np
 
+from troth.core.encoding import take
 from troth.core.errors import BadInput
 from troth.fixed.numbers import LIMIT, ONE, FloatArray, IntArray, clip_norm, dequantise, magnitude, multiply, quantise
-from troth.learn import model
 from troth.learn.arrays import State, flatten
 from troth.learn.data import Part, Scaling
+from troth.learn.dense import Dense
+from troth.learn.draws import permutation
 
 DEFAULT_CLIP = 2 * ONE
 """Largest Euclidean norm of an update, at 2**16: 2.0."""
@@ -25,55 +30,121 @@ UNBOUNDED = LIMIT
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Local training: full-batch gradient steps, the rate, weight decay, and the update's norm bound at 2**16."""
+class Fit:
+    """Local training: gradient steps, the rate, weight decay, the update's norm bound at 2**16, and how many records a
+    step takes (0: all of them)."""
 
     steps: int = 10
     rate: float = 0.2
     decay: float = 0.003
     clip: int = DEFAULT_CLIP
+    batch: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.steps <= 100_000 or not 0 < self.rate <= 100 or not 0 <= self.decay <= 1:
-            raise BadInput("a training plan is out of range", expected="steps >= 1, rate > 0, 0 <= decay <= 1",
-                           actual=self)
+        if not 1 <= self.steps <= 100_000 or not 0 < self.rate <= 100 or not 0 <= self.decay <= 1 or self.batch < 0:
+            raise BadInput("local training is out of range", actual=self,
+                           expected="steps >= 1, rate > 0, 0 <= decay <= 1, batch >= 0")
         if not 1 <= self.clip <= LIMIT:
             raise BadInput("a norm bound is out of range", expected=f"1 to {LIMIT}", actual=self.clip)
 
+    def json(self) -> dict[str, object]:
+        """What a plan asks of its sites; the norm bound stands in the plan itself. Real numbers are decimal texts."""
+        return {"batch": self.batch, "decay": str(self.decay), "rate": str(self.rate), "steps": self.steps}
 
-def descend(base: State, part: Part, by: Scaling, plan: Plan) -> FloatArray:
-    """Parameters (31,) as floats, bias first, after ``plan.steps`` gradient steps on ``part`` from ``base``.
+    @classmethod
+    def of(cls, said: Mapping[str, Any], clip: int) -> Self:
+        """Read `json` back. Raises BadInput."""
+        batch, decay, rate, steps = take(dict(said), batch=int, decay=str, rate=str, steps=int)
+        return cls(steps, _real(rate), _real(decay), clip, batch)
 
-    Minimises mean log-loss + decay/2 * |weights|^2. Raises BadInput for a part without records.
+
+def _real(text: str) -> float:
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite() or len(text) > 40:
+        raise BadInput("not a decimal number", actual=ascii(text[:40]))
+    return float(found)
+
+
+def descend(task: Dense, base: State, part: Part, by: Scaling, fit: Fit, seed: bytes = bytes(32)) -> FloatArray:
+    """The flat parameter vector as floats after ``fit.steps`` gradient steps on ``part`` from ``base``.
+
+    Minimises mean loss + decay/2 * |weights|^2: log-loss, or for numbers the Huber loss. seed: orders the records where
+    a step takes a batch of them. The same inputs give the same bits on one machine. Raises BadInput for a part without
+    records.
     """
     if not len(part):
         raise BadInput("training needs records", expected="at least one", actual=0)
-    model.check(base)
-    features = np.ascontiguousarray(dequantise(by.apply(part.features)))
-    bias, weights = float(dequantise(base["bias"])[0]), dequantise(base["weights"])
-    for _ in range(plan.steps):
-        # tanh form of the sigmoid: no overflow for large logits
-        error = 0.5 * (1.0 + np.tanh(0.5 * (features @ weights + bias))) - part.labels
-        weights = weights - plan.rate * (features.T @ error / len(part) + plan.decay * weights)
-        bias -= plan.rate * float(error.mean())
-    return np.concatenate([[bias], weights])
+    task.check(base)
+    data = by.inputs(part)
+    features = np.ascontiguousarray(dequantise(data.features))
+    labels = dequantise(data.labels) if not task.classes else data.labels
+    network = _Network(task, {name: dequantise(array) for name, array in base.items()}, fit)
+    count = len(part)
+    size = min(fit.batch or count, count)
+    order, at = np.arange(count), count if size < count else 0
+    for step in range(fit.steps):
+        if size < count and at + size > count:
+            order, at = np.asarray(permutation(seed, f"batch {step}", count)), 0
+        chosen = order[at:at + size] if size < count else slice(None)
+        network.step(features[chosen], labels[chosen])
+        at += size
+    return np.concatenate([network.state[name].reshape(-1) for name, _ in task.layout])
 
 
-def train(base: State, part: Part, by: Scaling, plan: Plan) -> dict[str, IntArray]:
-    """The site's update: its parameters after local training minus ``base``, quantised, clipped to ``plan.clip``."""
-    after = descend(base, part, by, plan)
-    return model.state_of(clip_norm(quantise(after - dequantise(flatten(base))), plan.clip))
+class _Network:
+    """A dense network in floats, and one gradient step of it."""
+
+    def __init__(self, task: Dense, state: dict[str, FloatArray], fit: Fit) -> None:
+        self._task, self.state, self._fit = task, state, fit
+        self._layers = list(task.layers())
+
+    def step(self, features: FloatArray, labels: IntArray | FloatArray) -> None:
+        """Move the parameters against the gradient of the mean loss on these records."""
+        inputs = [features]
+        for prefix, before, after in self._layers:
+            out = inputs[-1] @ self.state[f"{prefix}weights"].reshape(before, after) + self.state[f"{prefix}bias"]
+            inputs.append(np.maximum(out, 0.0) if prefix else out)
+        error = self._error(inputs.pop(), labels) / len(labels)
+        for (prefix, before, after), given in zip(self._layers[::-1], inputs[::-1], strict=True):
+            name = f"{prefix}weights"
+            weights = self.state[name].reshape(before, after)
+            slope = (given.T @ error + self._fit.decay * weights).reshape(self.state[name].shape)
+            back = (error @ weights.T) * (given > 0)
+            self.state[name] = self.state[name] - self._fit.rate * slope
+            self.state[f"{prefix}bias"] = self.state[f"{prefix}bias"] - self._fit.rate * error.sum(axis=0)
+            error = back
+
+    def _error(self, out: FloatArray, labels: IntArray | FloatArray) -> FloatArray:
+        """Derivative of each record's loss by the head's outputs."""
+        if self._task.outputs > 1:
+            shifted = np.exp(out - out.max(axis=1, keepdims=True))
+            found: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
+            found[np.arange(len(labels)), labels.astype(np.int64)] -= 1.0
+            return found
+        if self._task.classes:
+            # tanh form of the sigmoid: no overflow for large logits
+            return np.asarray(0.5 * (1.0 + np.tanh(0.5 * out)) - labels[:, None])
+        return np.asarray(np.clip(out - labels[:, None], -1.0, 1.0))
+
+
+def train(task: Dense, base: State, part: Part, by: Scaling, fit: Fit, seed: bytes = bytes(32)) -> dict[str, IntArray]:
+    """The site's update: its parameters after local training minus ``base``, quantised, clipped to ``fit.clip``."""
+    after = descend(task, base, part, by, fit, seed)
+    return task.state_of(clip_norm(quantise(after - dequantise(flatten(base))), fit.clip))
 
 
 def poison(part: Part) -> Part:
-    """The same records with every label flipped."""
-    return Part(part.features, 1 - part.labels)
+    """The same records with every label turned: class k becomes class K - 1 - k."""
+    return Part(part.features, len(part.schema.classes) - 1 - part.labels, part.schema)
 
 
-def poisoned(base: State, part: Part, by: Scaling, plan: Plan,
+def poisoned(task: Dense, base: State, part: Part, by: Scaling, fit: Fit, seed: bytes = bytes(32),
              factor: int = 10) -> dict[str, IntArray]:
-    """A poisoner's update: trained on flipped labels, scaled by ``factor``, and clipped so that the bound admits it."""
-    harm = multiply(flatten(train(base, poison(part), by, plan)), factor)
+    """A poisoner's update: trained on turned labels, scaled by ``factor``, and clipped so that the bound admits it."""
+    harm = multiply(flatten(train(task, base, poison(part), by, fit, seed)), factor)
     if magnitude(harm) > LIMIT:
         raise BadInput("the scaling factor is too large", expected=f"updates up to {LIMIT}", actual=magnitude(harm))
-    return model.state_of(clip_norm(harm, plan.clip))
+    return task.state_of(clip_norm(harm, fit.clip))

@@ -16,11 +16,12 @@ from importlib import resources
 from typing import Any
 
 from troth.core.errors import BadInput
-from troth.learn import model, site
+from troth.learn import site
 from troth.learn.aggregate import DEFAULT_RULE
 from troth.learn.arrays import State
-from troth.learn.data import Consortium, Part, breast_cancer, consortium, scaling
-from troth.learn.training import Run
+from troth.learn.data import Part, scaling
+from troth.learn.sets import Consortium, breast_cancer, consortium
+from troth.learn.training import Run, dense
 from troth.learn.training import train as train_run
 
 COMMAND = "troth demo --study"
@@ -101,24 +102,26 @@ def alone(index: int) -> str:
 
 
 def _accuracy(split: Consortium, trained: State) -> int:
-    return model.accuracy(trained, model.inputs(split.test, scaling(split.validation)))
+    by = scaling(split.validation)
+    return dense(split.test).score(trained, by.inputs(split.test))
 
 
 def _split(split: Consortium, run: Run) -> tuple[dict[str, int], tuple[int, ...]]:
     """Accuracies by row name, and the seats slashed in the poisoned Troth run, for one split."""
     by = scaling(split.validation)
-    whole = site.Plan(run.plan.steps * run.rounds, run.plan.rate, run.plan.decay, site.UNBOUNDED)
+    task = dense(split.validation)
+    whole = site.Fit(run.fit.steps * run.rounds, run.fit.rate, run.fit.decay, site.UNBOUNDED)
 
     def centrally(part: Part) -> int:
-        return _accuracy(split, site.train(model.zeros(), part, by, whole))
+        return _accuracy(split, site.train(task, task.zeros(), part, by, whole))
 
     attacks = {POISONER: site.poisoned}
-    troth = train_run(split, Run(run.rounds, run.plan, run.rule, attacks))[-1]
+    troth = train_run(split, Run(run.rounds, run.fit, run.rule, attacks))[-1]
     found = {alone(index): centrally(part) for index, part in enumerate(split.sites)}
     found[POOLED] = centrally(split.pooled())
     found[TROTH] = _accuracy(split, troth.params)
-    found[TROTH_HONEST] = _accuracy(split, train_run(split, Run(run.rounds, run.plan, run.rule))[-1].params)
-    found[PLAIN] = _accuracy(split, train_run(split, Run(run.rounds, run.plan, "mean", attacks))[-1].params)
+    found[TROTH_HONEST] = _accuracy(split, train_run(split, Run(run.rounds, run.fit, run.rule))[-1].params)
+    found[PLAIN] = _accuracy(split, train_run(split, Run(run.rounds, run.fit, "mean", attacks))[-1].params)
     return found, troth.slashed
 
 

@@ -26,8 +26,9 @@ import numpy as np
 
 from troth.core.errors import BadInput
 from troth.fixed.numbers import IntArray, add, divide_int, divide_round, matmul, subtract, total
+from troth.learn.data import Inputs
 from troth.learn.draws import permutation
-from troth.learn.model import Inputs, row_losses
+from troth.learn.tasks import Task
 
 EXACT_PLAYERS = 10
 """Up to here enumerating costs hardly more time than sampling (`benchmarks/learn.py`), and no sum can overflow."""
@@ -52,9 +53,9 @@ class Worth:
 class _Game:
     """Coalitions as bit masks; each one's gain per validation record is evaluated once."""
 
-    def __init__(self, base: IntArray, rows: IntArray, data: Inputs) -> None:
-        self._base, self._rows, self._data = base, rows, data
-        self._start = row_losses(base.reshape(1, -1), data)[0]
+    def __init__(self, task: Task, base: IntArray, rows: IntArray, data: Inputs) -> None:
+        self._task, self._base, self._rows, self._data = task, base, rows, data
+        self._start = task.row_losses(base.reshape(1, -1), data)[0]
         self.masks: dict[int, int] = {0: 0}
         self._gains = [np.zeros(len(data.labels), dtype=np.int64)]
 
@@ -64,7 +65,7 @@ class _Game:
         if not new:
             return
         vectors = np.stack([self._model(mask) for mask in new])
-        for mask, losses in zip(new, row_losses(vectors, self._data), strict=True):
+        for mask, losses in zip(new, self._task.row_losses(vectors, self._data), strict=True):
             self.masks[mask] = len(self._gains)
             self._gains.append(subtract(self._start, losses))
 
@@ -93,15 +94,15 @@ class _Game:
         return Worth(tuple(values), tuple(ceilings), len(self._gains) - 1)
 
 
-def exact(base: IntArray, rows: IntArray, data: Inputs) -> Worth:
-    """Shapley values by evaluating every coalition. base (d,), rows (n, d), n at most 12 or BadInput.
+def exact(task: Task, base: IntArray, rows: IntArray, data: Inputs) -> Worth:
+    """Shapley values by evaluating every coalition. ``task`` evaluates; base (d,), rows (n, d), n up to 12 or BadInput.
 
     Above EXACT_PLAYERS it may also raise BadInput for losses so large that a weighted sum could overflow.
     """
     count = len(rows)
     if not 1 <= count <= 12:
         raise BadInput("exact values take 1 to 12 players", actual=count)
-    game = _Game(base, rows, data)
+    game = _Game(task, base, rows, data)
     game.evaluate(range(1, 1 << count))
     weights: list[dict[int, int]] = [{} for _ in range(count)]
     for mask in range(1 << count):
@@ -114,15 +115,15 @@ def exact(base: IntArray, rows: IntArray, data: Inputs) -> Worth:
     return game.combine(weights, math.factorial(count))
 
 
-def sampled(base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
+def sampled(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
     """Shapley values from PERMUTATIONS permutations drawn from ``seed``, each walked 2 n ways, truncated.
 
-    base (d,), rows (n, d), n at most 64. At most PERMUTATIONS * (n * (n - 1) + 1) evaluations.
+    ``task`` evaluates; base (d,), rows (n, d), n at most 64. At most PERMUTATIONS * (n * (n - 1) + 1) evaluations.
     """
     count = len(rows)
     if not 1 <= count <= MAX_PLAYERS:
         raise BadInput("number of players out of range", expected=f"1 to {MAX_PLAYERS}", actual=count)
-    game = _Game(base, rows, data)
+    game = _Game(task, base, rows, data)
     everyone = (1 << count) - 1
     whole = game.gain(everyone)
     weights: list[dict[int, int]] = [{} for _ in range(count)]
@@ -149,11 +150,11 @@ def _walks(seed: bytes, count: int) -> Iterator[tuple[int, ...]]:
                 yield directed[start:] + directed[:start]
 
 
-def worth(base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
+def worth(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
     """`exact` up to EXACT_PLAYERS, `sampled` above. Raises BadInput for no players, no records or a wrong seed."""
     if len(seed) != 32 or not len(data.labels):
         raise BadInput("worth takes a 32-byte seed and a validation part", actual=f"{len(seed)}, {len(data.labels)}")
-    return exact(base, rows, data) if len(rows) <= EXACT_PLAYERS else sampled(base, rows, data, seed)
+    return exact(task, base, rows, data) if len(rows) <= EXACT_PLAYERS else sampled(task, base, rows, data, seed)
 
 
 def pay(contributions: Sequence[int], reward: int) -> tuple[int, ...]:

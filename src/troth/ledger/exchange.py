@@ -1,8 +1,11 @@
-"""What passes between parties: parcels of claims, documents, ciphertext and wrapped keys, through shared folders.
+"""What passes between parties: parcels of claims, documents, ciphertext and wrapped keys, through mailboxes.
 
 A parcel proves nothing by itself: its claims carry their signatures, its blocks their CIDs, its wrapped keys open only
-for the addressee. Whoever can write into the folder can drop, repeat, reorder and add parcels, never change what is
+for the addressee. Whoever keeps the mailboxes can drop, delay, repeat, reorder and add parcels, never change what is
 said in them.
+
+An *address* is a party's DID, for its parcels, or the DID with a word behind ``#``, for something else of that party's
+(``troth.ledger.letters``). Mailboxes lie in a shared folder (here) or at a post office (``troth.ledger.postoffice``).
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ import hashlib
 import os
 import stat
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
 from troth.core.claims import Envelope, from_base64
 from troth.core.encoding import decode_object, encode, take
@@ -73,23 +77,75 @@ class Parcel:
             Cid.parse(name)
 
 
-class FolderExchange:
+class Exchange(ABC):
+    """Mailboxes by address. Every backend inherits ``tests/ports/exchange_suite.py``.
+
+    All raise OutsideFailed where the mailboxes cannot be used. One object serves one thread.
+    """
+
+    @abstractmethod
+    def put(self, to: str, data: bytes) -> PurePath:
+        """Put bytes into a mailbox, whole or not at all; their place. Raises BadInput for more than MAX_PARCEL."""
+
+    @abstractmethod
+    def waiting(self, address: str, patience: float = 0.0) -> tuple[PurePath, ...]:
+        """The places of what waits in this party's own mailbox, oldest first. patience: seconds to wait for a first.
+
+        A mailbox may show some of what waits, and the rest once that is done.
+        """
+
+    @abstractmethod
+    def read(self, place: PurePath) -> bytes | None:
+        """The bytes of a place; None for one that another process has taken meanwhile. Raises BadInput for no file."""
+
+    @abstractmethod
+    def done(self, place: PurePath, *, refused: bool = False) -> None:
+        """Take a place's bytes out of the mailbox. refused: they are set aside, where the backend has a place for it.
+
+        Where they do not go they are shown again: taking them in again changes nothing, refusing them again neither.
+        """
+
+    def close(self) -> None:  # noqa: B027  (a folder has nothing to close)
+        """Hang up. Nothing is lost without it."""
+
+    def send(self, to: str, parcel: Parcel) -> PurePath:
+        """Put a parcel into a party's mailbox, whole or not at all."""
+        return self.put(to, parcel.to_bytes())
+
+    def open(self, place: PurePath) -> Parcel | None:
+        """Read one parcel; None for one that another process has taken in meanwhile. Raises BadInput for none."""
+        data = self.read(place)
+        return None if data is None else Parcel.from_bytes(data)
+
+
+def box_of(address: str) -> str:
+    """What an address's mailbox is called: of one length, and no path."""
+    return hashlib.sha256(address.encode()).hexdigest()[:32]
+
+
+def check_size(size: int) -> None:
+    """Raises BadInput for more than a mailbox takes."""
+    if size > MAX_PARCEL:
+        raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual=size)
+
+
+class FolderExchange(Exchange):
     """Mailboxes in one shared folder: one subfolder an addressee, one file a parcel, taken in name order.
 
     Raises OutsideFailed where the folder cannot be used.
     """
 
+    LOOK = 0.05
+    """Seconds between two looks into a mailbox that one waits at: a folder tells nobody what came."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def _box(self, did: str) -> Path:
-        return self.path / hashlib.sha256(did.encode()).hexdigest()[:32]
+    def _box(self, address: str) -> Path:
+        return self.path / box_of(address)
 
-    def send(self, to: str, parcel: Parcel) -> Path:
-        """Put a parcel into a mailbox, whole or not at all."""
-        data = parcel.to_bytes()
-        if len(data) > MAX_PARCEL:
-            raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual=len(data))
+    def put(self, to: str, data: bytes) -> Path:
+        check_size(len(data))
         box = self._box(to)
         try:
             box.mkdir(parents=True, exist_ok=True)
@@ -101,56 +157,59 @@ class FolderExchange:
             out.write(data)
         return path
 
-    def waiting(self, did: str) -> tuple[Path, ...]:
-        """Parcels in this party's mailbox, oldest first."""
-        box = self._box(did)
-        try:
-            return tuple(sorted(path for path in box.iterdir() if path.suffix == _SUFFIX)) if box.is_dir() else ()
-        except OSError as error:
-            raise OutsideFailed(f"the mailbox {box} cannot be read", actual=error.strerror) from None
+    def waiting(self, address: str, patience: float = 0.0) -> tuple[Path, ...]:
+        box, until = self._box(address), time.monotonic() + patience
+        while True:
+            try:
+                found = tuple(sorted(path for path in box.iterdir() if path.suffix == _SUFFIX)) if box.is_dir() else ()
+            except OSError as error:
+                raise OutsideFailed(f"the mailbox {box} cannot be read", actual=error.strerror) from None
+            left = until - time.monotonic()
+            if found or left <= 0:
+                return found
+            time.sleep(min(left, self.LOOK))
 
-    @staticmethod
-    def open(path: Path) -> Parcel | None:
-        """Read one parcel; None for one that another process has taken in meanwhile.
+    def read(self, place: PurePath) -> bytes | None:
+        """The bytes of a file; None for one that another process has taken meanwhile.
 
         Whoever can write into a mailbox can put anything there, so links are not followed, and nothing is read but a
-        regular file of a bounded size. Raises BadInput for anything else and for a malformed parcel, OutsideFailed
-        where it cannot be read.
+        regular file of a bounded size. Raises BadInput for anything else, OutsideFailed where it cannot be read.
         """
-        try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
+        file = _opened(place)
+        if file is None:
             return None
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
-                raise BadInput("not a parcel but a link or a device", actual=path.name) from None
-            raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
         try:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_PARCEL:
-                raise BadInput("not a parcel", expected=f"a file of at most {MAX_PARCEL} bytes",
-                               actual=f"{stat.filemode(found.st_mode)}, {found.st_size} bytes")
-            with open(handle, "rb", closefd=False) as file:
+            with file:
                 data = file.read(MAX_PARCEL + 1)
         except OSError as error:
-            raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
-        finally:
-            os.close(handle)
-        if len(data) > MAX_PARCEL:
-            raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual="more")
-        return Parcel.from_bytes(data)
+            raise OutsideFailed(f"cannot read {place}", actual=error.strerror) from None
+        check_size(len(data))
+        return data
 
-    @staticmethod
-    def done(path: Path, *, refused: bool = False) -> None:
-        """Take a parcel out of the mailbox; one that was refused is kept beside, out of the way.
-
-        Where the folder does not let it go it stays: taking it in again changes nothing, and refusing it again neither.
-        """
+    def done(self, place: PurePath, *, refused: bool = False) -> None:
         with contextlib.suppress(OSError):
             if refused:
-                os.rename(path, path.with_suffix(".refused"))
+                os.rename(place, place.with_suffix(".refused"))
             else:
-                path.unlink()
+                os.unlink(place)
+
+
+def _opened(place: PurePath) -> BinaryIO | None:
+    """A regular file of a bounded size, to read; None where there is none. Raises as ``FolderExchange.read``."""
+    try:
+        handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            raise BadInput("not a parcel but a link or a device", actual=place.name) from None
+        raise OutsideFailed(f"cannot read {place}", actual=error.strerror) from None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_PARCEL:
+        os.close(handle)
+        raise BadInput("not a parcel", expected=f"a file of at most {MAX_PARCEL} bytes",
+                       actual=f"{stat.filemode(found.st_mode)}, {found.st_size} bytes")
+    return open(handle, "rb")
 
 
 def _bytes(value: Any) -> bytes:

@@ -1,0 +1,1 @@
+"""Sums of vectors that nobody but their owner sees: secure aggregation behind one port, ``port.SecureSum``."""
