@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.learn.engines import MAX_ANSWER, MAX_CALL, Tell, asked, sorted_out
@@ -33,7 +33,7 @@ DOORS = "TROTH_FLOWER_DOORS"
 ENGINE = "TROTH_FLOWER_ENGINE"
 """At the server: the socket of the process that asks."""
 NODES = "TROTH_FLOWER_NODES"
-"""At the server: a JSON file, each site's node key (PEM) by its DID. Without it any node serves any site."""
+"""At the server: a JSON file, each site's node key by its DID. Without it any node serves any site."""
 OFF = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0",
        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1"}
 """The environment in which Flower tells its makers nothing and installs nothing."""
@@ -43,8 +43,9 @@ _RECORD, _SITE, _CALL, _ANSWER = "troth", "site", "call", "answer"
 class GridEngine:
     """Asks over a Flower ``Grid``, as a ServerApp has one.
 
-    keys: each site's node key (PEM or DER), by DID. A node that shows another key is not asked: Flower hands its
-    keys on, but does not compare them. Two nodes with one key are none. None: any node serves any site, which is for
+    keys: each site's node key (OpenSSH, or PEM as Flower shows it), by DID. A node that shows another key is not
+    asked: Flower hands its keys on, but does not compare them. Two nodes with one key are none. None instead of keys:
+    any node serves any site, which is for
     simulations.
     """
 
@@ -192,14 +193,14 @@ def server_app() -> ServerApp:
 
 def _canonical(key: bytes) -> bytes:
     """A public key as DER. Raises BadInput."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization as form  # what does not use Flower does not load it
 
     try:
-        load: Any = form.load_pem_public_key if key.startswith(b"-----") else form.load_der_public_key
-        found: bytes = load(key).public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)
-    except ValueError as error:
-        raise BadInput("this is no public key", expected="PEM or DER", actual=error) from None
-    return found
+        load = form.load_pem_public_key if key.startswith(b"-----") else form.load_ssh_public_key
+        return load(key).public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadInput("this is no public key", expected="PEM or OpenSSH", actual=error) from None
 
 
 def _canonical_or_none(key: bytes) -> bytes | None:
