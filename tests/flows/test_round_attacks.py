@@ -234,7 +234,7 @@ def test_a_lying_aggregator_loses_its_stake_and_the_sites_are_paid_right(small: 
     run = small.open()
     false(small, run, how)
     doubt = small.sites["site-1"].doubt(run.aggregate)
-    assert (doubt is not None) == (how in ("accuracy", "model", "chain")), doubt
+    assert (doubt is not None) == (how in ("accuracy", "model", "chain", "twice")), doubt
     gains = caught(small, run, "site-1", REFUTED, {"aggregator"})
     assert gains["aggregator"] == -MONEY.aggregator_stake
     assert gains["site-1"] >= MONEY.aggregator_stake // 2 - MONEY.verifier_fee

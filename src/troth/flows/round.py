@@ -56,6 +56,7 @@ from troth.learn.claims import (
 )
 from troth.learn.data import Part
 from troth.learn.lineage import RoundStep, commitments_of
+from troth.learn.privacy.mechanisms import Spent
 from troth.learn.recheck import Held, Replay, the_evidence
 from troth.learn.round import RoundOutput
 from troth.verify.policies.voices import commit_data, reveal_data
@@ -177,10 +178,10 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
 
 
 def join_all(party: Party, deal: bytes) -> int:
-    """Deposit every pot of this deal that is this party's; the sum."""
-    total = 0
-    for index, pot in enumerate(party.book.state(deal).terms.pots):
-        if pot.depositor == party.account:
+    """Deposit every pot of this deal that is this party's and is not deposited yet; the sum."""
+    total, state = 0, party.book.state(deal)
+    for index, pot in enumerate(state.terms.pots):
+        if pot.depositor == party.account and index not in state.joined:
             party.book.join(party.account, deal, index)
             total += pot.amount
     return total
@@ -307,19 +308,25 @@ class Site(Seat):
 
     listing: bytes = b""
 
-    def commit(self, deal: bytes, round_: int, delta: State, examples: int) -> bytes:
+    def commit(self, deal: bytes, round_: int, delta: State, examples: int, *, privacy: Spent | None = None) -> bytes:
         """Attest this round's update, sealed, and say so without handing it over; the claim's id.
 
-        A site stands by its word: where it has committed already, that commitment is sent again.
+        A site stands by its word: where it has committed already, that commitment is sent again. privacy: what the
+        training did to each record, as it was reserved and said before it began.
         """
-        claim = self.own(round_, deal) or self._attest(deal, round_, delta, examples)
-        self.party.send([*self.overseers(), self.party.statement(self.plan_id).issuer], [claim])
+        claim = self.own(round_, deal) or self._attest(deal, round_, delta, examples, privacy)
+        self.tell(claim)
         return claim
 
-    def _attest(self, deal: bytes, round_: int, delta: State, examples: int) -> bytes:
+    def tell(self, claim: bytes) -> None:
+        """Send a commitment, and nothing of what it commits to, to the aggregator, the verifiers and the sponsor."""
+        self.party.send([*self.overseers(), self.party.statement(self.plan_id).issuer], [claim])
+
+    def _attest(self, deal: bytes, round_: int, delta: State, examples: int, privacy: Spent | None) -> bytes:
         data = seal_update(self.party.did, deal, round_, secrets.token_bytes(SALT), arrays.encode(delta))
         evidence = self.party.add("update", data, self.overseers())
-        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples)
+        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples,
+                           privacy)
         refs = [Ref("plan", self.plan_id), Ref("listing", self.listing), *self.base_refs()]
         return self.party.attest(kinds.UPDATE, digest_subject("update", said.digest), said.body(), refs=refs,
                                  evidence=[evidence])
@@ -531,10 +538,14 @@ class Verifier(Seat):
         """Sites whose update's evidence this verifier does not hold."""
         return self.replay.gather(self.step(aggregate).statement.all_refs("update")).withheld
 
-    def commit(self, aggregate: bytes, params: bytes, result: Result) -> tuple[bytes, bytes]:
-        """Attest a verdict and commit to it on chain; (verdict claim, salt) to reveal with."""
+    def commit(self, aggregate: bytes, params: bytes, result: Result,
+               salt: bytes | None = None) -> tuple[bytes, bytes]:
+        """Attest a verdict and commit to it on chain; (verdict claim, salt) to reveal with.
+
+        salt: 32 secret bytes that were put away beforehand, so that a crash does not lose what it takes to reveal.
+        """
         step = self.step(aggregate)
-        deal, data, salt = step.claim.deal, result.to_bytes(), secrets.token_bytes(32)
+        deal, data, salt = step.claim.deal, result.to_bytes(), salt or secrets.token_bytes(32)
         said = VerdictClaim(deal, 1, step.claim.round, result.outcome, params, data)
         claim = self.party.attest(kinds.VERDICT, digest_subject("params", params), said.body(),
                                   refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])
