@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from troth.app.running import environment
 from troth.core.claims import Evidence
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError, Undecidable
@@ -238,7 +239,7 @@ class Member:
             site.tell(own)
             return "sent again"
         part = self._records()
-        site.commit(call.deal, call.round, self.delta(site, call.round, part), len(part))
+        site.commit(call.deal, call.round, self.delta(site, call.round, part), len(part), site.training(environment()))
         self.say(f"round {call.round}: trained on {len(part)} records, committed to the update")
         return "committed"
 
