@@ -124,7 +124,7 @@ def _ckks(length: int) -> dict[str, float]:
 
 
 def run(quick: bool = False) -> dict[str, object]:
-    """All figures. Seconds are of the processor, so that other work on the machine counts little; the network is not in them."""
+    """All figures. Seconds are of the processor: other work on the machine counts little, the network not at all."""
     length = 100_000 if quick else 1_000_000
     masking, ckks = _whole(Bonawitz(), length), _ckks(length)
     found: dict[str, dict[str, float]] = {"masks": _masks(length, 3 if quick else 15), "masking": masking,

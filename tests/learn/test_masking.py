@@ -183,7 +183,7 @@ def test_a_mask_is_the_seeds_counter_stream() -> None:
 
 # The same sum from different inputs.
 
-RUNS = 10_000 if os.environ.get("TROTH_MASKING") else 40
+RUNS = 10_000 if os.environ.get("TROTH_MASKING") else 24
 CRITICAL = {3: 11.345, 15: 30.578}
 """Chi-squared at 1 %, by degrees of freedom."""
 
