@@ -34,6 +34,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     serve,
     swap,
     tlog,
+    train,
 )
 from troth.cli.parts import (
     Asked,

@@ -175,10 +175,10 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
 
 
 def join_all(party: Party, deal: bytes) -> int:
-    """Deposit every pot of this deal that is this party's; the sum."""
-    total = 0
-    for index, pot in enumerate(party.book.state(deal).terms.pots):
-        if pot.depositor == party.account:
+    """Deposit every pot of this deal that is this party's and is not deposited yet; the sum."""
+    total, state = 0, party.book.state(deal)
+    for index, pot in enumerate(state.terms.pots):
+        if pot.depositor == party.account and index not in state.joined:
             party.book.join(party.account, deal, index)
             total += pot.amount
     return total
@@ -433,10 +433,14 @@ class Verifier(Seat):
         """Sites whose update's evidence this verifier does not hold."""
         return self.replay.gather(self.step(aggregate).statement.all_refs("update")).withheld
 
-    def commit(self, aggregate: bytes, params: bytes, result: Result) -> tuple[bytes, bytes]:
-        """Attest a verdict and commit to it on chain; (verdict claim, salt) to reveal with."""
+    def commit(self, aggregate: bytes, params: bytes, result: Result,
+               salt: bytes | None = None) -> tuple[bytes, bytes]:
+        """Attest a verdict and commit to it on chain; (verdict claim, salt) to reveal with.
+
+        salt: 32 secret bytes that were put away beforehand, so that a crash does not lose what it takes to reveal.
+        """
         step = self.step(aggregate)
-        deal, data, salt = step.claim.deal, result.to_bytes(), secrets.token_bytes(32)
+        deal, data, salt = step.claim.deal, result.to_bytes(), salt or secrets.token_bytes(32)
         said = VerdictClaim(deal, 1, step.claim.round, result.outcome, params, data)
         claim = self.party.attest(kinds.VERDICT, digest_subject("params", params), said.body(),
                                   refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])

@@ -6,6 +6,7 @@ leaves the site is an integer delta within the round's norm bound, and everythin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -77,13 +78,23 @@ def descend(task: Dense, base: State, part: Part, by: Scaling, fit: Fit, seed: b
     a step takes a batch of them. The same inputs give the same bits on one machine. Raises BadInput for a part without
     records.
     """
+    task.check(base)
+    return descend_floats(task, dequantise(flatten(base)), part, by, fit, seed)
+
+
+def descend_floats(task: Dense, start: FloatArray, part: Part, by: Scaling, fit: Fit,
+                   seed: bytes = bytes(32)) -> FloatArray:
+    """`descend` from a flat vector of floats: what plain averaging does, round after round."""
     if not len(part):
         raise BadInput("training needs records", expected="at least one", actual=0)
-    task.check(base)
     data = by.inputs(part)
     features = np.ascontiguousarray(dequantise(data.features))
     labels = dequantise(data.labels) if not task.classes else data.labels
-    network = _Network(task, {name: dequantise(array) for name, array in base.items()}, fit)
+    state, at = {}, 0
+    for name, shape in task.layout:
+        state[name] = start[at:at + math.prod(shape)].reshape(shape)
+        at += math.prod(shape)
+    network = _Network(task, state, fit)
     count = len(part)
     size = min(fit.batch or count, count)
     order, at = np.arange(count), count if size < count else 0
