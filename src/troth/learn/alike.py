@@ -39,7 +39,7 @@ def near(rows: IntArray) -> IntArray:
     quartile = int(pairs[len(pairs) // 4]) if len(pairs) else 0
     # Distances are at most 4 * 2**48, so the products stay far below 2**63.
     found = (distances * OF_NORM**2 <= shorter) | (distances * OF_QUARTILE**2 <= quartile) | (distances == 0)
-    return found.astype(np.int64)
+    return np.asarray(found, dtype=np.int64)
 
 
 def groups(rows: IntArray) -> tuple[tuple[int, ...], ...]:
