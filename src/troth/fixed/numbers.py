@@ -244,7 +244,7 @@ def clip_norm(values: IntArray, bound: int) -> IntArray:
     if length > INT64_MAX:
         return np.array([(abs(v) * bound // length) * (1 if v > 0 else -1) for v in values.reshape(-1).tolist()],
                         dtype=np.int64).reshape(values.shape)
-    return np.sign(values) * (multiply(np.abs(values), bound) // np.int64(length))
+    return np.asarray(np.sign(values) * (multiply(np.abs(values), bound) // np.int64(length)), dtype=np.int64)
 
 
 def stack(rows: Sequence[IntArray]) -> IntArray:
