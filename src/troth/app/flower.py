@@ -308,12 +308,14 @@ def _write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 def open_door(party: Troth, answer: Answer, node: Node, tell: Tell | None = None) -> Door:
     """A site's door: calls that come over Flower are answered by ``answer``, and parcels travel with them.
 
+    Answered when the door's ``serve`` is called, in its caller's thread.
     party: its exchange must be a folder of its own, and whoever else uses it sees its sealed parcels. Raises Misuse
     where the node was prepared for another site, or another process answers at this door.
     """
     if party.did != node.site:
         raise Misuse("this node was prepared for another site", expected=node.site, actual=party.did)
-    return Door(node.door, couriered(answer, party.exchange, party.did, party.keybook.dids), tell)
+    return Door(node.door, couriered(answer, party.exchange, party.did, party.keybook.dids), tell,
+                apart=False)
 
 
 @contextmanager
