@@ -10,80 +10,23 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from flower.rounds import SITES, Both, round_file
 from flower.running import group_of, memory, once, prepared, processes, run_id
 from troth.app.flower import over_flower
-from troth.app.rounds import RoundFile, load
+from troth.app.rounds import RoundFile
 from troth.app.training import AGGREGATOR, SPONSOR, Coordinator, Row, token
 from troth.learn import arrays
 from troth.learn.engines import Answer, Engine
 from troth.learn.engines.inprocess import InProcessEngine
-from troth.learn.sets import consortium
 from troth.ledger.chains.server import RpcServer
 
 PASSPHRASE = "play money in a test"
-SITES = ("hospital-1", "hospital-2", "hospital-3")
-CALL_PATIENCE = 120.0
 FIGURES = Path(__file__).parents[2] / "build" / "flower.json"
-
-
-class Both:
-    """The sites over Flower, the verifiers in this process."""
-
-    def __init__(self, far: Engine, sites: Sequence[str], near: Engine) -> None:
-        self.far, self.sites, self.near = far, frozenset(sites), near
-        self.seconds: list[float] = []
-
-    def ask(self, call: bytes, sites: Sequence[str], patience: float) -> Mapping[str, bytes]:
-        there = [site for site in sites if site in self.sites]
-        found: dict[str, bytes] = {}
-        if there:
-            begin = time.monotonic()
-            found |= self.far.ask(call, there, min(patience, CALL_PATIENCE))
-            self.seconds.append(time.monotonic() - begin)
-        return found | dict(self.near.ask(call, [site for site in sites if site not in self.sites], patience))
-
-
-def round_file(folder: Path) -> RoundFile:
-    """Three hospitals with real records, one round."""
-    split = consortium(1, sites=len(SITES))
-    schema = split.validation.schema
-    for name, part in (*zip(SITES, split.sites, strict=True), ("validation", split.validation)):
-        lines = [",".join((*schema.columns, schema.label))]
-        for row, label in zip(part.features.tolist(), part.labels.tolist(), strict=True):
-            shown = [f"{value // 10**schema.decimals}.{value % 10**schema.decimals:0{schema.decimals}d}"
-                     for value in row]
-            lines.append(",".join((*shown, schema.classes[label])))
-        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
-    (folder / "round.toml").write_text(f"""
-[round]
-name = "three hospitals over Flower"
-rounds = 1
-[schema]
-columns = {json.dumps(schema.columns)}
-decimals = {schema.decimals}
-label = {json.dumps(schema.label)}
-classes = {json.dumps(schema.classes)}
-[money]
-reward = 3000
-fee = 200
-keeper = 50
-site_stake = 3100
-aggregator_stake = 7000
-verifier_stake = 1000
-verifier_fee = 300
-bond = 500
-[validation]
-file = "validation.csv"
-[verifiers]
-count = 3
-[sites]
-""" + "".join(f'{name} = "{name}.csv"\n' for name in SITES))
-    return load(folder / "round.toml")
 
 
 def balances(home: Coordinator) -> dict[str, int]:
