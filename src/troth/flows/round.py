@@ -53,6 +53,7 @@ from troth.learn.claims import (
 )
 from troth.learn.data import Part
 from troth.learn.lineage import RoundStep
+from troth.learn.privacy.mechanisms import Spent
 from troth.learn.recheck import Replay, the_evidence
 from troth.learn.round import RoundOutput
 from troth.verify.policies.voices import commit_data, reveal_data
@@ -279,11 +280,16 @@ class Site(Seat):
 
     listing: bytes = b""
 
-    def contribute(self, deal: bytes, round_: int, delta: State, examples: int, *, withhold: bool = False) -> bytes:
-        """Attest and send this round's update. ``withhold``: the cheat that keeps the evidence from the verifiers."""
+    def contribute(self, deal: bytes, round_: int, delta: State, examples: int, *, withhold: bool = False,
+                   privacy: Spent | None = None) -> bytes:
+        """Attest and send this round's update. ``withhold``: the cheat that keeps the evidence from the verifiers.
+
+        privacy: what the training did to each record, as it was reserved and said before it began.
+        """
         data = arrays.encode(delta)
         evidence = self.party.add("update", data, self.overseers())
-        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples)
+        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples,
+                           privacy)
         refs = [Ref("plan", self.plan_id), Ref("listing", self.listing), *self.base_refs()]
         claim = self.party.attest(kinds.UPDATE, digest_subject("update", said.digest), said.body(), refs=refs,
                                   evidence=[evidence])
