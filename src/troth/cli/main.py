@@ -29,10 +29,12 @@ from troth.cli import (  # noqa: F401  (their commands)
     payouts,
     person,
     post,
+    privacy,
     runs,
     serve,
     swap,
     tlog,
+    train,
 )
 from troth.cli.parts import (
     Asked,

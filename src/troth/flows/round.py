@@ -53,6 +53,7 @@ from troth.learn.claims import (
 )
 from troth.learn.data import Part
 from troth.learn.lineage import RoundStep
+from troth.learn.privacy.mechanisms import Spent
 from troth.learn.recheck import Replay, the_evidence
 from troth.learn.round import RoundOutput
 from troth.verify.policies.voices import commit_data, reveal_data
@@ -174,10 +175,10 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
 
 
 def join_all(party: Party, deal: bytes) -> int:
-    """Deposit every pot of this deal that is this party's; the sum."""
-    total = 0
-    for index, pot in enumerate(party.book.state(deal).terms.pots):
-        if pot.depositor == party.account:
+    """Deposit every pot of this deal that is this party's and is not deposited yet; the sum."""
+    total, state = 0, party.book.state(deal)
+    for index, pot in enumerate(state.terms.pots):
+        if pot.depositor == party.account and index not in state.joined:
             party.book.join(party.account, deal, index)
             total += pot.amount
     return total
@@ -279,11 +280,16 @@ class Site(Seat):
 
     listing: bytes = b""
 
-    def contribute(self, deal: bytes, round_: int, delta: State, examples: int, *, withhold: bool = False) -> bytes:
-        """Attest and send this round's update. ``withhold``: the cheat that keeps the evidence from the verifiers."""
+    def contribute(self, deal: bytes, round_: int, delta: State, examples: int, *, withhold: bool = False,
+                   privacy: Spent | None = None) -> bytes:
+        """Attest and send this round's update. ``withhold``: the cheat that keeps the evidence from the verifiers.
+
+        privacy: what the training did to each record, as it was reserved and said before it began.
+        """
         data = arrays.encode(delta)
         evidence = self.party.add("update", data, self.overseers())
-        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples)
+        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples,
+                           privacy)
         refs = [Ref("plan", self.plan_id), Ref("listing", self.listing), *self.base_refs()]
         claim = self.party.attest(kinds.UPDATE, digest_subject("update", said.digest), said.body(), refs=refs,
                                   evidence=[evidence])
@@ -427,10 +433,14 @@ class Verifier(Seat):
         """Sites whose update's evidence this verifier does not hold."""
         return self.replay.gather(self.step(aggregate).statement.all_refs("update")).withheld
 
-    def commit(self, aggregate: bytes, params: bytes, result: Result) -> tuple[bytes, bytes]:
-        """Attest a verdict and commit to it on chain; (verdict claim, salt) to reveal with."""
+    def commit(self, aggregate: bytes, params: bytes, result: Result,
+               salt: bytes | None = None) -> tuple[bytes, bytes]:
+        """Attest a verdict and commit to it on chain; (verdict claim, salt) to reveal with.
+
+        salt: 32 secret bytes that were put away beforehand, so that a crash does not lose what it takes to reveal.
+        """
         step = self.step(aggregate)
-        deal, data, salt = step.claim.deal, result.to_bytes(), secrets.token_bytes(32)
+        deal, data, salt = step.claim.deal, result.to_bytes(), salt or secrets.token_bytes(32)
         said = VerdictClaim(deal, 1, step.claim.round, result.outcome, params, data)
         claim = self.party.attest(kinds.VERDICT, digest_subject("params", params), said.body(),
                                   refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])

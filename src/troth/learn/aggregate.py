@@ -26,6 +26,7 @@ from troth.fixed.numbers import (
     add,
     clip_norm,
     divide_round,
+    matmul,
     multiply,
     norm,
     squared_distances,
@@ -33,7 +34,7 @@ from troth.fixed.numbers import (
     subtract,
     total,
 )
-from troth.fixed.order import median, trimmed_mean
+from troth.fixed.order import median
 from troth.learn.arrays import State, flatten, layout, unflatten
 
 MAX_EXAMPLES = (1 << 31) - 1
@@ -59,19 +60,38 @@ def _mean(rows: IntArray, examples: tuple[int, ...]) -> IntArray:
     return divide_round(total(multiply(rows, weights), axis=0), sum(examples))
 
 
-def _mixed(rows: IntArray) -> IntArray:
-    """Each row replaced by the mean of its n - f nearest rows, itself among them; ties go to the earlier row."""
-    near = len(rows) - tolerated(len(rows))
-    distances = squared_distances(rows)
-    mixed = []
-    for index in range(len(rows)):
-        order = np.argsort(distances[index], kind="stable")[:near]
-        mixed.append(divide_round(total(rows[order], axis=0), near))
-    return stack(mixed)
+BLOCK = 1 << 14
+"""Coordinates worked on at a time: memory beyond the updates themselves stays small."""
+_MANY = 64
+"""Rows from which mixing is one matrix product."""
+
+
+def _farthest(rows: IntArray, far: int) -> IntArray:
+    """For each row the ``far`` rows (n, far) that are left out of its mean; of equally near ones the later."""
+    return np.argsort(squared_distances(rows), axis=1, kind="stable")[:, len(rows) - far:]
+
+
+def _sums_of_nearest(block: IntArray, farthest: IntArray) -> IntArray:
+    """For each row the sum of all rows but its farthest."""
+    if len(block) >= _MANY:
+        chosen = np.ones((len(block), len(block)), dtype=np.int64)
+        np.put_along_axis(chosen, farthest, 0, axis=1)
+        return matmul(chosen, block)
+    found = np.tile(total(block, axis=0), (len(block), 1))
+    for row, far in zip(found, farthest.tolist(), strict=True):
+        for index in far:
+            row -= block[index]  # the rest of a sum that was bounded: no term can make it overflow
+    return found
 
 
 def _nnm_trimmed_mean(rows: IntArray, _: tuple[int, ...]) -> IntArray:
-    return trimmed_mean(_mixed(rows), tolerated(len(rows)))
+    count, trim = len(rows), tolerated(len(rows))
+    farthest, found = _farthest(rows, trim), np.empty(rows.shape[1], dtype=np.int64)
+    for at in range(0, rows.shape[1], BLOCK):
+        # Rounding keeps the order, so the sums are sorted and only those kept are divided.
+        sums = np.sort(_sums_of_nearest(rows[:, at:at + BLOCK], farthest), axis=0)[trim:count - trim]
+        found[at:at + BLOCK] = divide_round(total(divide_round(sums, count - trim), axis=0), count - 2 * trim)
+    return found
 
 
 CLIPPING_STEPS = 5
@@ -80,10 +100,11 @@ CLIPPING_STEPS = 5
 def _centered_clipping(rows: IntArray, _: tuple[int, ...]) -> IntArray:
     centre = median(rows)
     for _step in range(CLIPPING_STEPS):
-        gaps = subtract(rows, centre)
-        radius = sorted(norm(gap) for gap in gaps)[(len(rows) - 1) // 2]
-        clipped = stack([clip_norm(gap, radius) for gap in gaps])
-        centre = add(centre, divide_round(total(clipped, axis=0), len(rows)))
+        radius = sorted(norm(subtract(row, centre)) for row in rows)[(len(rows) - 1) // 2]
+        moved = np.zeros_like(centre)
+        for row in rows:  # one at a time: no second matrix
+            moved = add(moved, clip_norm(subtract(row, centre), radius))
+        centre = add(centre, divide_round(moved, len(rows)))
     return centre
 
 

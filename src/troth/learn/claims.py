@@ -13,6 +13,7 @@ from typing import Any, Self
 from troth.core.claims import Statement, Subject
 from troth.core.encoding import amount, from_hex, take
 from troth.core.errors import BadInput
+from troth.learn.privacy.mechanisms import Spent
 
 LISTING, PLAN, UPDATE, AGGREGATE = "listing", "plan", "update", "aggregate"
 DELIVERY, VERDICT, MODEL = "delivery", "verdict", "model"
@@ -138,24 +139,30 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class UpdateClaim:
-    """One site's contribution to one round. ``round`` counts from 1 and is absolute; ``base``: digest started from."""
+    """One site's contribution to one round. ``round`` counts from 1 and is absolute; ``base``: digest started from.
+
+    privacy: what its training did to each record, where the site bounds that; the field is absent otherwise.
+    """
 
     round: int
     deal: bytes
     base: bytes
     digest: bytes
     examples: int
+    privacy: Spent | None = None
 
     def body(self) -> dict[str, Any]:
-        return {"base": self.base.hex(), "deal": self.deal.hex(), "examples": self.examples, "round": self.round,
+        said = {"base": self.base.hex(), "deal": self.deal.hex(), "examples": self.examples, "round": self.round,
                 "update": self.digest.hex()}
+        return said if self.privacy is None else said | {"privacy": self.privacy.body()}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
-        base, deal, examples, round_, update = take(
-            body_of(statement, UPDATE), base=str, deal=str, examples=int, round=int, update=str)
+        body = body_of(statement, UPDATE)
+        privacy = Spent.of(body.pop("privacy")) if "privacy" in body else None
+        base, deal, examples, round_, update = take(body, base=str, deal=str, examples=int, round=int, update=str)
         _about(statement, "update", from_hex(update, 32))
-        return cls(round_, from_hex(deal, 32), from_hex(base, 32), from_hex(update, 32), examples)
+        return cls(round_, from_hex(deal, 32), from_hex(base, 32), from_hex(update, 32), examples, privacy)
 
 
 @dataclass(frozen=True, slots=True)

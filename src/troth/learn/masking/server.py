@@ -153,7 +153,7 @@ def total(found: Proceedings) -> Summed:
     if len(vector) and max(int(vector.max()), -int(vector.min())) > session.bound * len(found.active):
         raise Undecidable("the sum is beyond what the vectors' bound allows: some site masked something else",
                           expected=f"at most {session.bound * len(found.active)}", actual="more",
-                          do="Sum again; who it was cannot be seen behind the masks.")
+                          do="Make new vectors and sum again; who it was cannot be seen behind the masks.")
     sites = session.sites
     return Summed(vector, tuple(sites[place] for place in found.active),
                   tuple(site for place, site in enumerate(sites) if place not in found.active), tuple(found.faults))
@@ -183,7 +183,7 @@ def _pair_seeds(found: Proceedings, gone: int) -> dict[int, bytes]:
             raise Undecidable("the masks of a site that has gone cannot be taken away",
                               expected="its backup box, or the word of everybody in the sum",
                               actual=found.session.sites[gone],
-                              do="Sum again under another context without it; its own box shows its fault.")
+                              do="Make new vectors and sum them without it; its own box shows its fault.")
         seeds[place] = opened[place]
     return seeds
 

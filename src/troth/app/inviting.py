@@ -1,0 +1,226 @@
+"""An invitation: one file that a sponsor signs, with everything that a site needs to decide, to check and to begin.
+
+It carries what was agreed (what is asked, for how much, for how long, the data's schema), the trust file (whom to
+believe: issuers, chain, genesis, contracts), the contracts, and where to reach the post office and the chain. One that
+was changed is refused. One that was exchanged whole for somebody else's is not: compare the sponsor's DID with what the
+sponsor told you (``expect``). Whoever holds an invitation can take a seat, up to the number of seats.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from troth.app import Settings, Troth
+from troth.app.place import FOLDER
+from troth.app.rounds import Agreed
+from troth.app.site import Member, Say
+from troth.app.training import AGGREGATOR, SPONSOR, Coordinator, approve, list_own, token
+from troth.core.claims import from_base64
+from troth.core.encoding import decode_object, encode, from_hex, take
+from troth.core.errors import BadInput, Misuse, Refuted
+from troth.core.terms import Account
+from troth.identity.keybook import KeyBook
+from troth.identity.messages import Message, documents_from_bytes, documents_to_bytes
+from troth.learn.data import Part
+from troth.learn.engines.exchange import Writer, answer_letters
+from troth.learn.tables import read_table
+from troth.ledger.exchange import Parcel
+from troth.store.files import holding
+from troth.verify.trust import Trust
+
+if TYPE_CHECKING:
+    from troth.ledger.deploy import Contracts
+
+PURPOSE, FORMAT = "troth-invitation-1", "troth-invitation-file-1"
+MAX_INVITATION = 16 << 20
+LOOK = 5.0
+"""Seconds that a site waits for a call before it looks whether everything is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What was signed. sponsor: DID and account. parties: introductions of those who are known already, as parcels."""
+
+    sponsor: tuple[str, Account]
+    aggregator: str
+    agreed: Agreed
+    trust: Trust
+    contracts: Contracts
+    parties: tuple[Parcel, ...]
+    chain: str
+    post: str
+
+    def _body(self) -> bytes:
+        return encode({
+            "account": self.sponsor[1].hex(), "aggregator": self.aggregator, "agreed": self.agreed.json(),
+            "chain": self.chain, "contracts": decode_object(self.contracts.encode()),
+            "parties": [base64.b64encode(one.to_bytes()).decode() for one in self.parties], "post": self.post,
+            "trust": decode_object(self.trust.to_bytes())})
+
+    @classmethod
+    def _of(cls, sponsor: str, body: bytes) -> Invitation:
+        # Imported here: the chain's libraries take a second to load.
+        from troth.ledger.deploy import Contracts
+
+        account, aggregator, agreed, chain, contracts, parties, post, trust = take(
+            decode_object(body), account=str, aggregator=str, agreed=dict, chain=str, contracts=dict, parties=list,
+            post=str, trust=dict)
+        if not all(type(one) is str for one in parties):
+            raise BadInput("an invitation without its parties", expected="parcels in base64")
+        return cls((sponsor, from_hex(account, 20)), aggregator, Agreed.of(agreed), Trust.from_bytes(encode(trust)),
+                   Contracts.decode(encode(contracts)),
+                   tuple(Parcel.from_bytes(from_base64(one)) for one in parties), chain, post)
+
+    def terms(self) -> list[str]:
+        """What one agrees to by joining, in plain words."""
+        agreed, money = self.agreed, self.agreed.money
+        label = (f"one of {', '.join(agreed.schema.classes)}" if agreed.schema.classes
+                 else f"a number with up to {agreed.schema.decimals} decimals")
+        whole = agreed.money.reward * agreed.rounds
+        return [
+            f"{agreed.name}: invited by {self.sponsor[0]}",
+            f"what is asked: train {agreed.task.get('family')} on your own records, {agreed.rounds} rounds among "
+            f"{agreed.sites} sites; updates are combined by {agreed.rule}",
+            f"your records stay with you. Your updates are sealed to the aggregator and {agreed.verifiers} verifiers, "
+            f"who see them (privacy: {agreed.privacy}); everybody sees how many records you say you trained on",
+            f"your data: {len(agreed.schema.columns)} columns ({', '.join(agreed.schema.columns[:6])}"
+            f"{', …' if len(agreed.schema.columns) > 6 else ''}), "
+            f"numbers with up to {agreed.schema.decimals} decimals; label {agreed.schema.label}, {label}",
+            f"pay: {money.reward} a round ({whole} in all) shared by what each site's update was worth on the "
+            "sponsor's public validation records; an update that helped nothing is paid nothing",
+            f"stake: {money.site_stake} a round, back when the round is over. It is lost if your updates do harm round "
+            "after round, or if you hold back what you said you sent when the verifiers are called",
+            f"calling the verifiers costs a bond of {money.bond} and their fee of {money.verifier_fee}, back if you "
+            "were right",
+            f"time: each round may take {agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict} s and "
+            f"{agreed.periods.window} s in which it can be challenged",
+            f"token 0x{self.contracts['token'].address.hex()} on chain {self.contracts.chain_id} at {self.chain}; "
+            f"mail at {self.post}. This process only reaches outward",
+        ]
+
+
+def invite(home: Coordinator) -> bytes:
+    """The invitation to a prepared coordinator's plan, signed by the sponsor.
+
+    Raises Misuse where the file names its sites: those need no invitation.
+    """
+    if not home.file.invited:
+        raise Misuse("this round's sites are local", do="Name [invited] sites, post and chain in the file instead.")
+    sponsor, aggregator = home[SPONSOR], home[AGGREGATOR]
+    verifiers = [party.did for name, party in home.parties.items() if name.startswith("verifier-")]
+    roles = {"sponsor": [sponsor.did], "aggregator": [aggregator.did], "verifier": verifiers}
+    trust = sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"})
+    said = Invitation((sponsor.did, sponsor.account), aggregator.did, home.agreed, trust, sponsor.contracts,
+                      tuple(party.introduction() for party in home.parties.values()), home.file.chain, home.file.post)
+    message = Message.sign(PURPOSE, said._body(), sponsor.identity.signer())
+    documents = documents_to_bytes(sponsor.identity.genesis, sponsor.identity.history.rotations)
+    return encode({"documents": base64.b64encode(documents).decode(), "format": FORMAT,
+                   "message": base64.b64encode(message.to_bytes()).decode()})
+
+
+def open_invitation(data: bytes, expect: str | None = None) -> Invitation:
+    """Read an invitation and check that it is its sponsor's, unchanged. expect: the DID that the sponsor must have.
+
+    Raises BadInput for what is none, Refuted for one that was changed or is somebody else's.
+    """
+    if len(data) > MAX_INVITATION:
+        raise BadInput("not an invitation", expected=f"at most {MAX_INVITATION} bytes", actual=len(data))
+    documents, format_, message = take(decode_object(data), documents=str, format=str, message=str)
+    if format_ != FORMAT:
+        raise BadInput("not an invitation", expected=FORMAT, actual=format_)
+    history = documents_from_bytes(from_base64(documents))
+    said = Message.from_bytes(from_base64(message))
+    if said.sender != history.did:
+        raise Refuted("an invitation by another than whose documents it carries", expected=history.did,
+                      actual=said.sender)
+    said.check(PURPOSE, KeyBook([history]))
+    if expect is not None and said.sender != expect:
+        raise Refuted("this invitation is somebody else's", expected=expect, actual=said.sender,
+                      do="Ask your sponsor for it again, over a channel that you trust.")
+    return Invitation._of(said.sender, said.body)
+
+
+class Joined:
+    """A site that takes part: its workspace, its records, its seat. Made by ``join``; ``run`` until all is over."""
+
+    def __init__(self, party: Troth, invitation: Invitation, part: Callable[[], Part], listing: bytes,
+                 say: Say) -> None:
+        self.party, self.invitation, self._say = party, invitation, say
+        self.member = Member(party, invitation.agreed, invitation.sponsor, invitation.aggregator, part=part,
+                             listing=listing, say=say)
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Answer the sponsor's calls until every round stands, or ``stop``; whether every round stands.
+
+        One process a workspace: raises OutsideFailed while another one runs.
+        """
+        party = self.party
+        writer = Writer(party.exchange, party.identity.signer(), lambda: party.keybook)
+        with self._turn():
+            while not self.member.finished():
+                if stop():
+                    return False
+                answer_letters(writer, self.member.answer, lambda: [self.invitation.sponsor[0]], LOOK,
+                               lambda who, why: self._say(f"a call failed: {why}"))
+                party.receive()
+        self._say(f"every round is settled; this site holds {token(party).balance(party.account)}")
+        return True
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return holding(self.party.root / "joined.lock", 0.0, "another process trains for this site")
+
+
+def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: Say) -> Joined:
+    """Take a seat: list the records, sealed to this site alone, introduce it, and let the Book take its stakes.
+
+    The records are read first: where they do not fit nothing is made, and nothing is sent. home: the site's folder; its
+    workspace is made if there is none. Doing it again goes on with what is there. Raises BadInput for records that do
+    not fit, Refuted where the chain is not the invitation's, Misuse for a workspace that is set up for another.
+    """
+    part = read_table(data, invitation.agreed.schema)
+    if (home / FOLDER).exists():
+        party = Troth.open(home, passphrase)
+        found = party.settings.chain, party.settings.exchange
+        if found != (invitation.chain, invitation.post):
+            party.close()
+            raise Misuse("this workspace is set up for another chain or post office", actual=found,
+                         expected=(invitation.chain, invitation.post), do="Name another folder with --home.")
+    else:
+        home.mkdir(parents=True, exist_ok=True)
+        party = Troth.init(home, passphrase, Settings(home.resolve().name, invitation.chain, invitation.post))
+        say(f"a workspace for this site in {home}")
+    try:
+        _check_chain(party, invitation)
+        party.use_contracts(invitation.contracts)
+        for parcel in invitation.parties:
+            party.meet(parcel)
+        for did, digest in invitation.trust.documents.items():
+            party.keybook.require(did, digest)
+        if invitation.sponsor[1] not in party.accounts_of(invitation.sponsor[0]):
+            raise Refuted("the sponsor is not bound to the account it names", expected="0x"
+                          + invitation.sponsor[1].hex())
+        if party.account not in party.accounts_of(party.did):
+            party.bind_account()
+        approve(party)
+        listing = list_own(party, part, invitation.sponsor[0])
+    except BaseException:
+        party.close()
+        raise
+    say(f"{len(part)} records listed, sealed to this site; introduced as {party.did}")
+    return Joined(party, invitation, lambda: part, listing, say)
+
+
+def _check_chain(party: Troth, invitation: Invitation) -> None:
+    """The chain at the invitation's address is the one that its trust file pins. Raises Refuted."""
+    pin = invitation.trust.chain
+    if pin is None:
+        raise BadInput("an invitation whose trust file pins no chain")
+    found, wanted = (party.chain.chain_id, party.chain.genesis_hash), (pin.id, pin.genesis)
+    if found != wanted:
+        raise Refuted("this is not the invitation's chain", expected=f"{wanted[0]}, genesis {wanted[1].hex()}",
+                      actual=f"{found[0]}, genesis {found[1].hex()}", do="Nothing was sent. Ask the sponsor.")

@@ -1,0 +1,246 @@
+"""ROUND.toml: what a sponsor wants trained, by whom and for how much; and what of it is fixed before anybody joins."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from troth.core.encoding import amount, from_hex, take
+from troth.core.errors import BadInput, OutsideFailed
+from troth.core.terms import Account
+from troth.flows.parts import Pin
+from troth.flows.round import Money, Periods, Words
+from troth.learn.aggregate import DEFAULT_RULE, RULES
+from troth.learn.claims import Plan, Seat
+from troth.learn.data import Schema
+from troth.learn.draws import seed_of
+from troth.learn.round import MAX_CLIP
+from troth.learn.site import Fit
+from troth.learn.tasks import task_of
+from troth.learn.worth import MAX_PLAYERS
+
+if TYPE_CHECKING:
+    from troth.ledger.deploy import Contracts
+
+COMMONS = hashlib.sha256(b"troth commons of rounds").digest()[:20]
+"""Where bonds of wrong challengers go: nobody holds a key for it."""
+MONEY = ("reward", "fee", "keeper", "site_stake", "aggregator_stake", "verifier_stake", "verifier_fee", "bond")
+PERIODS = ("fund", "answer", "verdict", "window")
+MAX_VERIFIERS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What is asked of whoever takes part, before the seats are known. It stands in the invitation as it is here.
+
+    sites, verifiers: how many there will be.
+    """
+
+    name: str
+    schema: Schema
+    task: Mapping[str, Any]
+    fit: Mapping[str, Any]
+    rounds: int
+    rule: str
+    clip: int
+    seed: bytes
+    privacy: str
+    money: Money
+    periods: Periods
+    sites: int
+    verifiers: int
+
+    def json(self) -> dict[str, Any]:
+        """Canonical JSON's object; money is text."""
+        return {"clip": self.clip, "fit": dict(self.fit),
+                "money": {name: str(getattr(self.money, name)) for name in MONEY}, "name": self.name,
+                "periods": {name: getattr(self.periods, name) for name in PERIODS}, "privacy": self.privacy,
+                "rounds": self.rounds, "rule": self.rule, "schema": self.schema.json(), "seed": self.seed.hex(),
+                "sites": self.sites, "task": dict(self.task), "verifiers": self.verifiers}
+
+    @classmethod
+    def of(cls, value: dict[str, Any]) -> Agreed:
+        """Read ``json`` back. Raises BadInput, and Misuse where a stake would not deter."""
+        clip, fit, money, name, periods, privacy, rounds, rule, schema, seed, sites, task, verifiers = take(
+            value, clip=int, fit=dict, money=dict, name=str, periods=dict, privacy=str, rounds=int, rule=str,
+            schema=dict, seed=str, sites=int, task=dict, verifiers=int)
+        amounts = take(money, **dict.fromkeys(MONEY, str))
+        seconds = take(periods, **dict.fromkeys(PERIODS, int))
+        found = cls(name, Schema.of(schema), task, fit, rounds, rule, clip, from_hex(seed, 32), privacy,
+                    Money(*map(amount, amounts)), Periods(*seconds), sites, verifiers)
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Raises BadInput for what no round could be, and Misuse where a stake would not deter."""
+        task_of(self.task, self.schema)
+        Fit.of(self.fit, self.clip)
+        for what, ok, expected, actual in (
+                ("rounds", 1 <= self.rounds <= 10_000, "1 to 10000", self.rounds),
+                ("sites", 2 <= self.sites <= MAX_PLAYERS, f"2 to {MAX_PLAYERS}", self.sites),
+                ("verifiers", 1 <= self.verifiers <= MAX_VERIFIERS, f"1 to {MAX_VERIFIERS}", self.verifiers),
+                ("rule", self.rule in RULES, ", ".join(RULES), self.rule),
+                ("clip", 1 <= self.clip <= MAX_CLIP, f"up to {MAX_CLIP / 65536:g}", self.clip / 65536),
+                ("privacy", self.privacy == "open", "open", self.privacy),
+                ("periods", all(1 <= getattr(self.periods, name) < 1 << 32 for name in PERIODS), "seconds from 1 on",
+                 self.periods)):
+            if not ok:
+                raise BadInput(f"these {what} are not possible", expected=expected, actual=actual)
+        self.money.check(self.sites, self.verifiers)
+
+    def plan(self, sites: tuple[Seat, ...], aggregator: Seat, verifiers: tuple[Seat, ...]) -> Plan:
+        """The plan among these."""
+        return Plan(tuple(sorted(sites, key=lambda seat: seat.did)), aggregator, verifiers, self.rounds,
+                    self.money.reward, self.rule, self.clip, self.seed, self.privacy, dict(self.task), dict(self.fit))
+
+    def words(self, contracts: Contracts, sponsor: Account) -> Words:
+        """The words of every round's deal. Raises BadInput where the contracts lack what it needs."""
+        assumed, rerun = contracts["assumed"], contracts[f"rerun:{self.quorum}"]
+        return Words(contracts["token"].address, sponsor, COMMONS, Pin(assumed.address, assumed.codehash),
+                     Pin(rerun.address, rerun.codehash), self.money, self.periods)
+
+    @property
+    def quorum(self) -> int:
+        """How many verifiers must agree."""
+        return self.verifiers // 2 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFile:
+    """A ROUND.toml. sites: local ones' files by name, or none where they are invited. verifiers are always local.
+
+    post: the address of the post office that invited sites are met at. chain: the URL that they reach the chain at.
+    """
+
+    path: Path
+    agreed: Agreed
+    validation: Path
+    sites: Mapping[str, Path] = field(default_factory=dict)
+    post: str = ""
+    chain: str = ""
+
+    @property
+    def invited(self) -> bool:
+        """Whether the sites come by invitation."""
+        return not self.sites
+
+
+def load(path: Path) -> RoundFile:
+    """Read a ROUND.toml strictly; file names in it are relative to its folder.
+
+    Raises BadInput for what cannot be read, is unknown, missing or out of range, each with what was expected; Misuse
+    where a stake would not deter; OutsideFailed.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"{path} is no TOML", actual=error, do="docs/reference/joining.md shows one.") from None
+    return read(given, path)
+
+
+def read(given: Mapping[str, Any], path: Path) -> RoundFile:
+    """As ``load``, from the tables themselves; ``path`` is where file names are relative to."""
+    reader = _Reader(given, path.name)
+    what = reader.table("round", name=(str, "a round"), rounds=(int, 8), rule=(str, DEFAULT_RULE), clip=(_real, "2.0"),
+                        seed=(int, 1), privacy=(str, "open"))
+    schema = reader.table("schema", columns=(_names, None), decimals=(int, None), label=(str, "label"),
+                          classes=(_names, ()), source=(str, ""))
+    task = reader.open_table("task", {"family": "dense", "hidden": []})
+    fit = reader.table("fit", steps=(int, 10), rate=(_real, "0.2"), decay=(_real, "0.003"), batch=(int, 0))
+    money = reader.table("money", **{name: (_amount, None) for name in MONEY})
+    default = Periods()
+    periods = reader.table("periods", **{name: (int, getattr(default, name)) for name in PERIODS})
+    validation = reader.table("validation", file=(str, None))
+    verifiers = reader.table("verifiers", count=(int, 3))
+    sites = reader.open_table("sites", {})
+    invited = reader.table("invited", sites=(int, 0), post=(str, ""), chain=(str, ""))
+    reader.end()
+    if bool(sites) == bool(invited["sites"]):
+        raise BadInput(f"{path.name} needs its sites in one way", actual="both" if sites else "neither",
+                       expected="[sites] NAME = FILE, or [invited] sites = N")
+    if invited["sites"] and not (invited["post"] and invited["chain"]):
+        raise BadInput(f"{path.name}: invited sites need places to reach", expected="[invited] post and chain, URLs",
+                       actual={name: invited[name] for name in ("post", "chain")})
+    files = {}
+    for name, file in sites.items():
+        if type(file) is not str or not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 40:
+            raise BadInput(f"{path.name} [sites] {name}", expected="a name of letters, digits and -, and a file",
+                           actual=type(file).__name__)
+        files[name] = path.parent / file
+    clip = round(float(what["clip"]) * 65536)
+    agreed = Agreed(what["name"], Schema(tuple(schema["columns"]), schema["decimals"], schema["label"],
+                                         tuple(schema["classes"]), schema["source"]),
+                    task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],
+                    Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"])
+    agreed.check()
+    return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"])
+
+
+class _Reader:
+    """Tables of a file, each read once; what is left at the end is unknown."""
+
+    def __init__(self, given: Mapping[str, Any], name: str) -> None:
+        self._left, self._name = dict(given), name
+
+    def open_table(self, section: str, default: dict[str, Any]) -> dict[str, Any]:
+        """A table whose keys somebody else reads."""
+        found = self._left.pop(section, default)
+        if type(found) is not dict:
+            raise BadInput(f"{self._name}: {section} is no table", expected=f"[{section}]", actual=type(found).__name__)
+        return dict(found)
+
+    def table(self, section: str, **keys: tuple[Any, Any]) -> dict[str, Any]:
+        """A table with these keys: (type, or what reads it; its default, or None where it must be there)."""
+        given, found = self.open_table(section, {}), {}
+        for name, (kind, default) in keys.items():
+            value = given.pop(name, default)
+            if value is None:
+                raise BadInput(f"{self._name} [{section}] lacks {name}", expected=f"{name} = …")
+            if isinstance(kind, type):
+                if type(value) is not kind:
+                    raise BadInput(f"{self._name} [{section}] {name}", expected=kind.__name__,
+                                   actual=f"{type(value).__name__} {str(value)[:40]!a}")
+                found[name] = value
+            else:
+                found[name] = kind(value, f"{self._name} [{section}] {name}")
+        if given:
+            raise BadInput(f"{self._name} [{section}] has keys that mean nothing", expected=", ".join(keys),
+                           actual=", ".join(sorted(given)))
+        return found
+
+    def end(self) -> None:
+        if self._left:
+            raise BadInput(f"{self._name} has tables that mean nothing", actual=", ".join(sorted(self._left)),
+                           expected="round, schema, task, fit, money, periods, validation, verifiers, sites, invited")
+
+
+def _real(value: Any, where: str) -> str:
+    if type(value) not in (int, float, str):
+        raise BadInput(where, expected="a number", actual=type(value).__name__)
+    try:
+        if float(value) != float(value) or abs(float(value)) > 1e9:
+            raise ValueError
+    except ValueError:
+        raise BadInput(where, expected="a number", actual=str(value)[:40]) from None
+    return str(value)
+
+
+def _amount(value: Any, where: str) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= 39:
+        return int(value)
+    raise BadInput(where, expected="an amount in the token's smallest unit, as a number or as text", actual=value)
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or any(type(one) is not str for one in value):
+        raise BadInput(where, expected="a list of texts", actual=type(value).__name__)
+    return tuple(value)
+

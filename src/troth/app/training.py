@@ -1,0 +1,640 @@
+"""``troth train``: the sponsor's and the aggregator's side of a plan, from ROUND.toml to curves, one step at a time.
+
+Everything lies under one folder: the parties that are local, and ``rounds.json``, which names the moment each round's
+deal is opened for *before* it is opened, so that its id is known. Whatever was done before is found again: in the
+parties' logs and outboxes, and on chain. So a run that was killed goes on where it was, and opens or pays nothing
+twice.
+
+Time is the chain's. A chain in this folder is nobody's but this process's: its clock is moved instead of waited for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from troth.app import Settings, Troth
+from troth.app.place import FOLDER
+from troth.app.rounds import RoundFile
+from troth.app.site import (
+    COMMIT,
+    EVIDENCE,
+    JOIN,
+    REVEAL,
+    SHARE,
+    TAKE,
+    UPDATE,
+    Call,
+    Follower,
+    Member,
+    judged,
+    seated,
+    the_plan,
+)
+from troth.core.encoding import decode_object, encode, sha256
+from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Undecidable
+from troth.core.terms import Result, deal_id
+from troth.flows import round as flow
+from troth.flows.round import round_terms
+from troth.identity.binding import BINDING
+from troth.identity.keystore import MIN_COST
+from troth.learn import claims as kinds
+from troth.learn.claims import AggregateClaim, Listing, Seat, VerdictClaim
+from troth.learn.data import Part
+from troth.learn.engines import Answer, Engine
+from troth.learn.engines.exchange import ExchangeEngine, Writer
+from troth.learn.engines.inprocess import InProcessEngine
+from troth.learn.tables import read_table
+from troth.store.files import holding, replacing
+
+if TYPE_CHECKING:
+    from troth.ledger.chains import Chain
+
+MARK, JOURNAL = "troth-train.json", "rounds.json"
+SPONSOR, AGGREGATOR = "sponsor", "aggregator"
+PATIENCE = 20.0
+"""Seconds that one call to invited sites waits; whoever is absent is called again while the deal's time lasts."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One round as it stands. loss at 2**16, score in parts per million, paid by site's DID in the smallest unit."""
+
+    round: int
+    deal: bytes
+    aggregate: bytes
+    loss: int
+    score: int
+    params: bytes
+    outcome: int
+    paid: Mapping[str, int]
+    counted: int
+    rejected: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        """For ``--json`` and result.json."""
+        return {"aggregate": self.aggregate.hex(), "counted": self.counted, "deal": self.deal.hex(), "loss": self.loss,
+                "outcome": self.outcome, "paid": {did: str(amount) for did, amount in self.paid.items()},
+                "params": self.params.hex(), "rejected": list(self.rejected), "round": self.round,
+                "score_ppm": self.score}
+
+
+class Coordinator:
+    """One plan's coordinator. ``prepare``, ``gather``, ``run``; each finds what was done before.
+
+    engine: instead of the one that fits the file: given the answers of the local parties by DID. say: told each step.
+    """
+
+    def __init__(self, file: RoundFile, out: Path, passphrase: str, *, say: Say = print,
+                 engine: Callable[[Mapping[str, Answer]], Engine] | None = None) -> None:
+        self.file, self.agreed, self.out, self._passphrase = file, file.agreed, out, passphrase
+        self.say, self._engine = say, engine
+        self.parties: dict[str, Troth] = {}
+        self.members: dict[str, Member] = {}
+        self.chain: Chain | None = None
+        self._lock: AbstractContextManager[None] | None = None
+
+    # Life
+
+    def __enter__(self) -> Coordinator:
+        _claim_folder(self.out, self.file)
+        self._lock = holding(self.out / "lock", 0.0, "another process trains in this folder")
+        self._lock.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for party in self.parties.values():
+            party.close()
+        if self.chain is not None:
+            self.chain.close()
+        if self._lock is not None:
+            self._lock.__exit__(None, None, None)
+
+    def __getitem__(self, name: str) -> Troth:
+        return self.parties[name]
+
+    @property
+    def local_chain(self) -> bool:
+        """Whether the chain is this folder's own, so that its clock may be moved."""
+        return not self.file.invited
+
+    # Preparing
+
+    def prepare(self) -> None:
+        """The parties, the contracts, the demonstration tokens; the sponsor's validation records. Idempotent.
+
+        Raises what reading a file raises, before anything is made.
+        """
+        validation = read_table(self.file.validation, self.agreed.schema)
+        for path in self.file.sites.values():
+            read_table(path, self.agreed.schema)
+        # Imported here: the chain's libraries take a second to load.
+        from troth.ledger.chains import open_chain
+        from troth.ledger.chains.embedded import EmbeddedChain
+
+        self.chain = open_chain(self.file.chain) if self.file.invited else EmbeddedChain(self.out / "chain.sqlite")
+        verifiers = [f"verifier-{number}" for number in range(1, self.agreed.verifiers + 1)]
+        for name in (SPONSOR, AGGREGATOR, *verifiers, *self.file.sites):
+            self.parties[name] = self._workspace(name)
+        sponsor = self[SPONSOR]
+        if not (sponsor.root / "contracts.json").exists():
+            self.say("deploying the contracts, with a demonstration token")
+            sponsor.deploy(quorum=self.agreed.quorum, supply=self._supply())
+        for party in self.parties.values():
+            if party is not sponsor and not (party.root / "contracts.json").exists():
+                party.use_contracts(sponsor.contracts)
+            self.fund(party)
+        for party in self.parties.values():
+            for other in self.parties.values():
+                if other is not party and other.account not in party.accounts_of(other.did):
+                    party.meet(other.introduction())
+        if self._listing(sponsor) is None:
+            flow.list_records(sponsor, validation, bytes(32), sponsor.add("records", validation.to_bytes()))
+
+    def _workspace(self, name: str) -> Troth:
+        place = self.out / "parties" / name
+        chain, clock = self.chain, (self.chain if self.local_chain else None)
+        if (place / FOLDER).exists():
+            return Troth.open(place, self._passphrase, chain=chain, clock=clock)
+        settings = Settings(name, self.file.chain or f"embedded:{(self.out / 'chain.sqlite').resolve()}",
+                            self.file.post or str((self.out / "exchange").resolve()))
+        self.say(f"a workspace for {name}")
+        # What the keys of a trial in one folder protect is play money.
+        cost = {"cost": MIN_COST} if self.local_chain else {}
+        return Troth.init(place, self._passphrase, settings, chain=chain, clock=clock, **cost)  # type: ignore[arg-type]
+
+    def _purse(self) -> int:
+        money = self.agreed.money
+        return 4 * max(money.site_stake + money.bond + money.verifier_fee, money.aggregator_stake, money.verifier_stake)
+
+    def _supply(self) -> int:
+        money, people = self.agreed.money, self.agreed.sites + self.agreed.verifiers + 2
+        return (money.reward + money.fee + money.keeper) * (self.agreed.rounds + 8) + self._purse() * people * 2
+
+    def fund(self, party: Troth) -> None:
+        """A local party's play money and its consent that the Book takes deposits; once."""
+        sponsor = self[SPONSOR]
+        if party.account not in party.accounts_of(party.did):
+            party.bind_account()
+        if party is not sponsor:
+            self.pay_in(party.account)
+        approve(party)
+
+    def pay_in(self, account: bytes) -> None:
+        """Demonstration tokens for an account, once."""
+        token(self[SPONSOR]).transfer(self[SPONSOR].sender, account, self._purse(), sha256(b"purse" + account))
+
+    def _listing(self, party: Troth) -> bytes | None:
+        return next((claim for claim, said in party.claims(kinds.LISTING) if said.issuer == party.did), None)
+
+    # Who takes part
+
+    def gather(self, patience: float = 3600.0) -> bytes:
+        """The plan: called as soon as every seat is taken, and handed to everybody; its id. Idempotent.
+
+        patience: seconds to wait for invited sites. Raises Pending where too few came.
+        """
+        sponsor, aggregator = self[SPONSOR], self[AGGREGATOR]
+        plan = the_plan(sponsor, self.agreed, sponsor.did, aggregator.did)
+        if plan is None:
+            listings = self._invited(patience) if self.file.invited else {
+                self[name].did: list_own(self[name], self._part(name), sponsor.did) for name in self.file.sites}
+            sponsor.receive()
+            seats = tuple(Seat(did, sponsor.account_of(did)) for did in listings)
+            verifiers = tuple(Seat(party.did, party.account) for name, party in self.parties.items()
+                              if name.startswith("verifier-") and name not in self.file.sites)
+            called = self.agreed.plan(seats, Seat(aggregator.did, aggregator.account), verifiers)
+            validation = self._listing(sponsor)
+            if validation is None:
+                raise Undecidable("the sponsor lists no validation records", do="Prepare first.")
+            plan = flow.call_plan(sponsor, called, validation, listings.values())
+            self.say(f"the plan is called: {plan.hex()}")
+        self._hand_out(plan)
+        return plan
+
+    def _invited(self, patience: float) -> dict[str, bytes]:
+        """The first listings that fit, by DID, from sites that said who they are; paid in as they come."""
+        sponsor, until = self[SPONSOR], time.monotonic() + patience
+        while True:
+            found: dict[str, bytes] = {}
+            for claim, said in sponsor.claims(kinds.LISTING):
+                if said.issuer == sponsor.did or len(found) == self.agreed.sites:
+                    continue
+                if Listing.of(said).schema == self.agreed.schema.json() and sponsor.accounts_of(said.issuer):
+                    found.setdefault(said.issuer, claim)
+            for did in found:
+                self.pay_in(sponsor.account_of(did))
+            if len(found) == self.agreed.sites:
+                return found
+            if time.monotonic() >= until:
+                raise Pending("not every seat is taken yet", expected=f"{self.agreed.sites} sites", actual=len(found),
+                              do="Send the invitation, and run troth train again.")
+            self.say(f"{len(found)} of {self.agreed.sites} sites have joined; waiting")
+            sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
+
+    def _hand_out(self, plan: bytes) -> None:
+        """Everybody gets everybody's introduction, the listings, the validation records and the plan."""
+        sponsor = self[SPONSOR]
+        said = sponsor.statement(plan)
+        people = kinds.Plan.of(said)
+        dids = [seat.did for seat in (*people.sites, people.aggregator, *people.verifiers)]
+        listings = [*said.all_refs("listing"), said.ref("validation")]
+        validation = sponsor.statement(said.ref("validation")).evidence
+        bindings = [claim for claim, one in sponsor.claims(BINDING) if one.issuer in {*dids, sponsor.did}]
+        # Verifiers and the aggregator of this process were met in person; others learn of them here.
+        introductions = [self[name].introduction() for name in self.parties if self[name].did in dids]
+        for did in dids:
+            for parcel in introductions:
+                sponsor.exchange.send(did, parcel)
+        sponsor.send(dids, bindings)
+        sponsor.send(dids, [*listings, plan], validation)
+        for party in self.parties.values():
+            party.receive()
+
+    def _part(self, name: str) -> Part:
+        return read_table(self.file.sites[name], self.agreed.schema)
+
+    # The rounds
+
+    def seats(self, plan: bytes) -> tuple[Follower, Follower]:
+        """The sponsor and the aggregator, who follow the rounds; and the local members."""
+        sponsor, aggregator = self[SPONSOR], self[AGGREGATOR]
+        words = self.agreed.words(sponsor.contracts, sponsor.account)
+        for name, party in self.parties.items():
+            if name in self.file.sites:
+                self.members[name] = Member(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did,
+                                            part=_later(self._part, name), listing=self._listing(party) or b"")
+            elif name not in (SPONSOR, AGGREGATOR):
+                self.members[name] = Member(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did)
+        return (Follower(flow.Seat(sponsor, plan), words, sponsor.did),
+                Follower(flow.Aggregator(aggregator, plan), words, sponsor.did))
+
+    def run(self, plan: bytes, progress: Callable[[Row], None] | None = None) -> list[Row]:
+        """Every round that does not stand yet, in order; all rounds' rows. progress: told of each as it stands."""
+        return Rounds(self, plan).run(progress)
+
+    def engines(self) -> list[tuple[Engine, frozenset[str]]]:
+        """Which engine reaches whom; the rest is reached by the first."""
+        local = {member.party.did: member.answer for member in self.members.values()}
+        if self._engine is not None:
+            return [(self._engine(local), frozenset(local))]
+        engines: list[tuple[Engine, frozenset[str]]] = []
+        if self.file.invited:
+            sponsor = self[SPONSOR]
+            writer = Writer(sponsor.exchange, sponsor.identity.signer(), lambda: sponsor.keybook)
+            engines.append((ExchangeEngine(writer), frozenset()))
+        return [*engines, (InProcessEngine(local), frozenset(local))]
+
+
+    def finish(self, plan: bytes, rows: list[Row]) -> dict[str, Any]:
+        """Publish the model, its anchored bundle, a trust file for whoever checks it; what ``result.json`` says.
+
+        Idempotent: what is published stays as it is.
+        """
+        sponsor, said = self[SPONSOR], kinds.Plan.of(self[SPONSOR].statement(plan))
+        sponsor.receive()
+        bundle, trust = self.out / "model.troth", self.out / "trust.json"
+        if not bundle.exists():
+            model = next((claim for claim, one in sponsor.claims(kinds.MODEL) if one.all_refs("plan") == (plan,)), None)
+            if model is None:
+                model = flow.publish_model(flow.Seat(sponsor, plan, rows[-1].aggregate))
+            sponsor.anchor()
+            roles = {"hospital": list(said.keys), "sponsor": [sponsor.did], "aggregator": [said.aggregator.did],
+                     "verifier": [seat.did for seat in said.verifiers]}
+            with replacing(trust) as out:
+                out.write(sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"}).to_bytes())
+            sponsor.bundle(model, bundle)
+        names = {party.did: name for name, party in self.parties.items()}
+        return {"bundle": str(bundle), "name": self.agreed.name, "params": rows[-1].params.hex(), "plan": plan.hex(),
+                "rounds": [row.json() for row in rows],
+                "sites": {did: names.get(did, did[-12:]) for did in said.keys}, "trust": str(trust)}
+
+
+def train(file: RoundFile, out: Path, passphrase: str, *, say: Say = print, patience: float = 3600.0,
+          progress: Callable[[Row], None] | None = None) -> dict[str, Any]:
+    """All of it: prepare, wait for every seat, train every round, publish; the result, as ``result.json`` holds it.
+
+    Goes on where an earlier run was cut off. Raises what reading the file and the data raises before anything is made,
+    Pending where seats stay empty or somebody does not deposit, OutsideFailed.
+    """
+    with Coordinator(file, out, passphrase, say=say) as home:
+        home.prepare()
+        plan = home.gather(patience)
+        result = home.finish(plan, home.run(plan, progress))
+        with replacing(out / "result.json") as written:
+            written.write(encode(result))
+        return result
+
+
+class Rounds:
+    """The rounds of one plan, from the coordinator's side."""
+
+    def __init__(self, home: Coordinator, plan: bytes) -> None:
+        self.home, self.plan_id, self.agreed = home, plan, home.agreed
+        self.sponsor, self.aggregator = home.seats(plan)
+        self.plan = self.sponsor.seat.plan
+        self._engines = home.engines()
+        self._verifiers = [seat.did for seat in self.plan.verifiers]
+
+    def run(self, progress: Callable[[Row], None] | None) -> list[Row]:
+        """Every round; see ``Coordinator.run``."""
+        rows: list[Row] = []
+        for number in range(1, self.agreed.rounds + 1):
+            self._receive()
+            if self.aggregator.advance() < number:
+                self._round(number)
+                self._receive()
+            if self.aggregator.advance() < number or self.sponsor.advance() < number:
+                raise Undecidable(f"round {number} is over, and no aggregate stands",
+                                  do="Look at its deal: troth deal show.")
+            rows.append(self.row(number))
+            if progress:
+                progress(rows[-1])
+        return rows
+
+    def row(self, number: int) -> Row:
+        """What stands after a round."""
+        seat = self.sponsor.seat
+        claim = self.sponsor.stands[number - 1]
+        said = AggregateClaim.of(seat.party.statement(claim))
+        final = seat.party.book.state(said.deal).final
+        if final is None:
+            raise Undecidable("a round that stands, and whose deal is open", actual=said.deal.hex())
+        paid = dict(zip(self.plan.keys, final.values, strict=True))
+        loss, score = said.result.get("loss"), said.result.get("score_ppm")
+        rejected = tuple(f"{one['site']}: {one['reason']}" for one in said.result.get("rejected", ()))
+        return Row(number, said.deal, claim, int(loss or 0), int(score or 0), said.params, final.outcome, paid,
+                   sum(said.flags("counted")), rejected)
+
+    # One round
+
+    def _round(self, number: int) -> None:
+        home, book = self.home, self.sponsor.seat.party.book
+        deal = self._deal(number)
+        self._join(number, deal)
+        state = self.sponsor.state(deal)
+        if self._submitted(deal) is None and state.final is None:
+            self._ask(UPDATE, number, deal, self._sites(deal), until=state.ask_start + self.agreed.periods.answer)
+            self._receive()
+            self._aggregate(number, deal)
+        state = self.sponsor.state(deal)
+        if state.final is None:
+            if not judged(state, 0) and state.rung == 0:
+                book.judge(self.sponsor.seat.party.account, deal)
+            answers = self._ask(TAKE, number, deal, self._sites(deal), until=None)
+            for did, said in answers.items():
+                if said.startswith("challenged"):
+                    home.say(f"round {number}: {did[-12:]}: {said}")
+            if self.sponsor.state(deal).rung == 1:
+                self._dispute(number, deal)
+            self._close(deal)
+        if self.sponsor.state(deal).rung == 1:
+            self._correct(number, deal)
+
+    def _deal(self, number: int) -> bytes:
+        """The round's deal: found, or opened for a moment that was written down before."""
+        journal = self.home.out / JOURNAL
+        tried: dict[str, list[int]] = decode_object(journal.read_bytes()) if journal.exists() else {}
+        seat, chain = self.sponsor.seat, self.home.chain
+        if chain is None:
+            raise Misuse("there is no chain", do="Prepare first.")
+        book, account = seat.party.book, seat.party.account
+        for attempt in range(1_000):
+            moments = tried.setdefault(str(number), [])
+            if attempt == len(moments):
+                moments.append(chain.now())
+                with replacing(journal) as out:
+                    out.write(encode(tried))
+            terms = round_terms(self.sponsor.words, self.plan, seated(seat), moments[attempt])
+            salt = sha256(b"troth round" + self.plan_id + number.to_bytes(4, "big") + attempt.to_bytes(4, "big"))
+            deal = deal_id(book.chain_id, book.address, account, salt, terms.hash())
+            try:
+                if book.state(deal).status != "void" and not self._lapsed(deal):
+                    return deal
+            except ActRefused:
+                if chain.now() < terms.fund_by:
+                    return book.open(account, terms, salt)
+        raise Undecidable("this round's deal was opened too often")
+
+    def _lapsed(self, deal: bytes) -> bool:
+        """Whether a deal was not funded in time; it is then closed, and its deposits go back."""
+        seat, chain = self.sponsor.seat, self.home.chain
+        state = seat.party.book.state(deal)
+        if state.status != "funding" or chain is None or chain.now() < state.terms.fund_by:
+            return False
+        seat.party.book.close(seat.party.account, deal)
+        return True
+
+    def _join(self, number: int, deal: bytes) -> None:
+        state = self.sponsor.state(deal)
+        if state.status != "funding":
+            return
+        for follower in (self.sponsor, self.aggregator):
+            flow.join_all(follower.seat.party, deal)
+        self._ask(JOIN, number, deal, [*self._sites(deal), *self._verifiers], until=state.terms.fund_by)
+        state = self.sponsor.state(deal)
+        if state.status == "funding":
+            missing = [pot.name for index, pot in enumerate(state.terms.pots)
+                       if index not in state.joined and len(pot.depositor) == 20]
+            raise Pending(f"round {number} is not funded: somebody did not deposit", actual=", ".join(missing),
+                          do="Run troth train again when they are back: deposits of a deal that lapsed go back.")
+
+    def _aggregate(self, number: int, deal: bytes) -> None:
+        """Publish and submit. What was published of this deal before is submitted as it was."""
+        aggregator = self.aggregator.seat
+        if not isinstance(aggregator, flow.Aggregator):
+            raise Misuse("this seat aggregates nothing")
+        party = self.home[AGGREGATOR]
+        claim = next((claim for claim, said in party.claims(kinds.AGGREGATE)
+                      if said.issuer == party.did and AggregateClaim.of(said).deal == deal), None)
+        if claim is None:
+            output, updates = aggregator.aggregate(deal, number)
+            claim = aggregator.publish(deal, number, output, updates)
+        else:
+            party.send(aggregator.everybody(), [claim], party.evidence_here([claim]))
+        result = aggregator.replay.promised(aggregator.step(claim).claim, aggregator.seated(deal))
+        party.book.submit(party.account, deal, 0, 0, claim, result.to_bytes())
+
+    def _submitted(self, deal: bytes) -> bytes | None:
+        entry = self.aggregator.seat.submitted(deal)
+        return None if entry is None else entry.claim
+
+    # A dispute
+
+    def _dispute(self, number: int, deal: bytes) -> None:
+        """Everybody delivers, the verifiers execute again; without a call each could do so by itself."""
+        aggregator = self.aggregator.seat
+        party, claim = self.home[AGGREGATOR], self._submitted(deal)
+        if claim is not None and not any(entry.rung == 1 and entry.ask == 0 and entry.by == party.account
+                                         for entry in self.sponsor.state(deal).history):
+            aggregator.deliver(deal, number, party.evidence_here([claim]))
+        start = self.sponsor.state(deal).ask_start
+        self._ask(EVIDENCE, number, deal, self._sites(deal), until=start + self.agreed.periods.answer)
+        self._ask(SHARE, number, deal, self._verifiers, until=None)
+        self._past(deal, 1)
+        self._ask(COMMIT, number, deal, self._verifiers, until=None)
+        self._past(deal, 2)
+        self._ask(REVEAL, number, deal, self._verifiers, until=None)
+        self._receive()
+        if not judged(self.sponsor.state(deal), 1):
+            sponsor = self.sponsor.seat.party
+            self._until(lambda: sponsor.book.judge(sponsor.account, deal), "TooEarly")
+
+    def _past(self, deal: bytes, ask: int) -> None:
+        """Wait until rung 1 asks this: it does as soon as all have answered the one before, or its time is over."""
+        state = self.sponsor.state(deal)
+        waited = sum(1 for one in state.history if one.rung == 1 and one.ask == ask - 1 and one.kind == 1)
+        if state.rung == 1 and waited < len(state.terms.rungs[1].asks[ask - 1].who or self._verifiers):
+            self._sleep_until(state.ask_start + ask * self.agreed.periods.answer)
+
+    def _correct(self, number: int, deal: bytes) -> None:
+        """After a challenge: publish what the agreeing verifiers found, unless the aggregate was upheld."""
+        aggregator, wrong = self.aggregator.seat, self._submitted(deal)
+        final = self.sponsor.state(deal).final
+        if wrong is None or final is None or not isinstance(aggregator, flow.Aggregator) or final.outcome == 1:
+            return
+        party = aggregator.party
+        if any(said.all_refs("corrects") == (wrong,) for _, said in party.claims(kinds.AGGREGATE)):
+            return
+        verdicts = {claim: VerdictClaim.of(said) for claim, said in party.claims(kinds.VERDICT)
+                    if said.issuer in self._verifiers and said.all_refs("of") == (wrong,)}
+        found = next((one.result for one in verdicts.values() if one.result == final.to_bytes()), None)
+        flow.correct(aggregator, wrong, verdicts, Result.from_bytes(found) if found else final)
+
+    def _close(self, deal: bytes) -> None:
+        party = self.sponsor.seat.party
+        if party.book.state(deal).final is None:
+            self._until(lambda: party.book.close(party.account, deal), "NotYet")
+
+    # Inside
+
+    def _sites(self, deal: bytes) -> list[str]:
+        return sorted(self.sponsor.seat.seated(deal))
+
+    def _receive(self) -> None:
+        for follower in (self.sponsor, self.aggregator):
+            follower.seat.party.receive()
+
+    def _ask(self, act: str, number: int, deal: bytes, dids: Iterable[str], until: int | None) -> dict[str, str]:
+        """Call them; what each did, by DID. until: the chain's time up to which the absent are called again.
+
+        A site that says why it does not is told of once, and called again too: it may be behind.
+        """
+        left, done, told = list(dids), dict[str, str](), set[str]()
+        call = Call(act, self.plan_id, number, deal).to_bytes(self.home[SPONSOR])
+        while left:
+            for did, answer in self._once(call, left).items():
+                said = _read_answer(answer)
+                if "done" in said:
+                    done[did] = str(said["done"])
+                elif str(said.get("error")) not in told:
+                    told.add(str(said.get("error")))
+                    self.home.say(f"round {number}: {did[-12:]} does not {act}: {said.get('error')}")
+            left = [did for did in left if did not in done]
+            now = 0 if self.home.chain is None else self.home.chain.now()
+            if not left or until is None or self.home.local_chain or now >= until - 1:
+                break
+            time.sleep(0.2)
+        for did in left:
+            self.home.say(f"round {number}: no answer to {act} from {did[-12:]}")
+        return done
+
+    def _once(self, call: bytes, dids: list[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for engine, reached in self._engines:
+            mine = [did for did in dids if did in reached or (not reached and not self._elsewhere(did))]
+            if mine:
+                found |= engine.ask(call, mine, PATIENCE if not reached else 3600.0)
+        return found
+
+    def _elsewhere(self, did: str) -> bool:
+        return any(did in reached for _, reached in self._engines)
+
+    def _until(self, act: Callable[[], object], early: str) -> None:
+        """Do something as soon as the chain's time lets it."""
+        while True:
+            try:
+                act()
+                return
+            except ActRefused as refusal:
+                if refusal.code != early:
+                    raise
+            chain = self.home.chain
+            self._sleep_until((chain.now() if chain else 0) + max(1, self.agreed.periods.window // 4))
+
+    def _sleep_until(self, moment: int) -> None:
+        chain = self.home.chain
+        if chain is None:
+            return
+        # Imported here: the chain's libraries take a second to load.
+        from troth.ledger.chains.embedded import EmbeddedChain
+
+        if isinstance(chain, EmbeddedChain) and self.home.local_chain:
+            chain.advance(max(0, moment - chain.now()))
+            return
+        while chain.now() < moment:
+            time.sleep(min(1.0, moment - chain.now()))
+
+
+def _read_answer(answer: bytes) -> dict[str, Any]:
+    try:
+        return decode_object(answer)
+    except BadInput as error:
+        return {"error": error.message}
+
+
+def _later(act: Callable[[str], Part], name: str) -> Callable[[], Part]:
+    return lambda: act(name)
+
+
+def token(party: Troth) -> Any:
+    """The token of a workspace's contracts."""
+    # Imported here: the chain's libraries take a second to load.
+    from troth.ledger.erc20 import Erc20
+
+    return Erc20(party.chain.web3, party.contracts["token"].address)
+
+
+def approve(party: Troth) -> None:
+    """Let the Book take this party's deposits, up to what it holds; once."""
+    book = party.contracts["book"].address
+    token(party).approve(party.sender, book, (1 << 128) - 1, sha256(b"approve" + book))
+
+
+def list_own(party: Troth, part: Part, sponsor: str) -> bytes:
+    """A site's listing of its records, sealed to itself, handed to the sponsor; the one it has, if it has one."""
+    found = next((claim for claim, said in party.claims(kinds.LISTING) if said.issuer == party.did), None)
+    if found is None:
+        data = part.to_bytes()
+        sealing = party.seal_records(data, data.splitlines()[1:])
+        found = flow.list_records(party, part, sealing.commitment, sealing.evidence)
+    elif Listing.of(party.statement(found)).rows != len(part):
+        raise Misuse("this workspace has listed other records", expected=Listing.of(party.statement(found)).rows,
+                     actual=len(part), do="Use another workspace for another data set.")
+    party.introduce(sponsor)
+    party.send([sponsor], [found])
+    return found
+
+
+def _claim_folder(out: Path, file: RoundFile) -> None:
+    """Make the folder this plan's, or find that it is. Raises Misuse for another's."""
+    said = encode({"agreed": file.agreed.json(), "format": "troth-train-1"})
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        mark = out / MARK
+        if mark.exists():
+            if mark.read_bytes() != said:
+                raise Misuse(f"{out} holds another plan, or this one as it was before {file.path.name} was changed",
+                             do="Choose another folder with --out, or undo the change.")
+            return
+        if any(path.name != "lock" for path in out.iterdir()):
+            raise Misuse(f"{out} is not empty and holds no training", do="Choose another folder with --out.")
+    except OSError as error:
+        raise OutsideFailed(f"cannot use {out}", actual=error.strerror) from None
+    with replacing(mark) as written:
+        written.write(said)

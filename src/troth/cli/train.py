@@ -1,0 +1,108 @@
+"""``troth train``, ``invite`` and ``join``: rounds from a file, among local sites or invited ones."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from troth.cli.parts import Json, app, passphrase, read_file, show, visible, write_file
+
+if TYPE_CHECKING:
+    from troth.app.training import Row
+
+Out = Annotated[Path, typer.Option("--out", help="The folder of this training; one that was cut off goes on there.")]
+File = Annotated[Path, typer.Argument(help="What to train, by whom and for how much: docs/reference/joining.md.")]
+
+
+@app.command()
+def train(file: File, out: Out = Path("training"),
+          wait: Annotated[int, typer.Option("--wait", min=1, help="Seconds to wait for invited sites.")] = 3600,
+          as_json: Json = False) -> None:
+    """Train the rounds of a ROUND.toml, each a deal. A run that was killed goes on from the last round that stands.
+
+    What it does not show: that a site's records are what they say. Score and pay come from the sponsor's records.
+    """
+    # Imported here: start-up of --help must not load the application.
+    from troth.app.rounds import load
+    from troth.app.training import train as train_
+    from troth.web.training import training_page
+
+    result = train_(load(file), out, passphrase(), say=_say, patience=float(wait), progress=_row)
+    write_file(out / "training.html", training_page(result).encode())
+    rows = [f"{'round':>5} {'loss':>8} {'score':>9} {'updates':>7}"]
+    rows += [f"{row['round']:>5} {row['loss'] / 65536:>8.4f} {row['score_ppm'] / 10_000:>8.2f}% {row['counted']:>7}"
+             for row in result["rounds"]]
+    show(result, as_json, lambda: "\n".join([
+        *rows, f"model {result['params']}", f"bundle {result['bundle']}, trust file {result['trust']}",
+        f"curves {out / 'training.html'}"]))
+
+
+@app.command()
+def invite(file: File, output: Annotated[Path, typer.Option("-o", "--output", help="The invitation.")],
+           out: Out = Path("training"), as_json: Json = False) -> None:
+    """Write the invitation to a ROUND.toml's seats, signed by its sponsor. Then run troth train with the same --out.
+
+    Whoever holds it can take a seat, so hand it over yourself, and tell the sponsor's DID in another way.
+    """
+    # Imported here: start-up of --help must not load the application.
+    from troth.app.inviting import invite as invite_
+    from troth.app.rounds import load
+    from troth.app.training import SPONSOR, Coordinator
+
+    with Coordinator(load(file), out, passphrase(), say=_say) as home:
+        home.prepare()
+        write_file(output, invite_(home))
+        show({"invitation": str(output), "sponsor": home[SPONSOR].did}, as_json)
+
+
+@app.command()
+def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
+         data: Annotated[Path | None, typer.Option("--data", help="This site's records, .csv or .parquet.")] = None,
+         home: Annotated[Path, typer.Option("--home", help="This site's folder; made if need be.")] = Path("site"),
+         sponsor: Annotated[str | None, typer.Option("--from", help="The DID that the sponsor must have.")] = None,
+         check_only: Annotated[bool, typer.Option("--check-only", help="Show the terms, check the records, and stop; "
+                                                  "nothing is written or sent.")] = False,
+         as_json: Json = False) -> None:
+    """Take a seat in a training: show the terms, check the records, list them sealed, and train until it is over.
+
+    This process only reaches outward, and can be stopped and started again at any time.
+    """
+    # Imported here: start-up of --help must not load the application.
+    from troth.app.inviting import join as join_
+    from troth.app.inviting import open_invitation
+    from troth.core.errors import Misuse
+    from troth.learn.tables import read_table
+
+    said = open_invitation(read_file(invitation), sponsor)
+    for line in said.terms():
+        typer.echo(visible(line), err=as_json)
+    if data is None:
+        if not check_only:
+            raise Misuse("a site trains on its records", do="Name them: --data FILE.csv.")
+        show({"sponsor": said.sponsor[0], "checked": 0}, as_json, lambda: "the invitation is its sponsor's, unchanged")
+        return
+    if check_only:
+        rows = len(read_table(data, said.agreed.schema))
+        show({"sponsor": said.sponsor[0], "checked": rows}, as_json, lambda: f"{rows} records fit")
+        return
+    stop = threading.Event()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: stop.set())
+    joined = join_(said, data, home, passphrase(), _say)
+    with joined.party as party:
+        over = joined.run(stop.is_set)
+        show({"did": party.did, "finished": over}, as_json,
+             lambda: "finished" if over else "stopped; run the same command to go on")
+
+
+def _say(text: str) -> None:
+    typer.echo(visible(text), err=True)
+
+
+def _row(row: Row) -> None:
+    _say(f"round {row.round}: loss {row.loss / 65536:.4f}, score {row.score / 10_000:.2f} %, {row.counted} updates"
+         + (f"; not counted: {', '.join(row.rejected)}" if row.rejected else ""))
