@@ -58,6 +58,7 @@ from troth.learn.claims import (
     digest_subject,
     seal_update,
 )
+from troth.learn.code import NotHere
 from troth.learn.data import Part
 from troth.learn.lineage import RoundStep, commitments_of
 from troth.learn.privacy.mechanisms import Spent
@@ -389,6 +390,8 @@ class Site(Seat):
             return self._doubt(self.step(aggregate))
         except (Refuted, BadInput) as error:
             return f"it cannot be what it says: {error.message}"
+        except NotHere:  # floats of another machine are no ground for a challenge
+            return None
         except Undecidable as error:
             return f"it was not handed over: {error.message}"
 
@@ -404,23 +407,30 @@ class Site(Seat):
         state = arrays.decode(self.party.read(the_evidence(step.statement, "params")))
         task, inputs = replay.task, replay.inputs()
         task.check(state)
+        why = self._left_out(step)  # before anything that another machine's floats may leave open
+        if why:
+            return why
+        if arrays.digest(state) != claim.params:
+            return f"its params are {arrays.digest(state).hex()}, the claim says {claim.params.hex()}"
         loss = task.loss(state, inputs)
-        found = {"params": arrays.digest(state).hex(), "loss": loss, "score_ppm": task.score(state, inputs)}
-        for name, value in found.items():
+        for name, value in {"loss": loss, "score_ppm": task.score(state, inputs)}.items():
             if claim.result.get(name) != value:
                 return f"its {name} is {value}, the claim says {claim.result.get(name)}"
         before = task.loss(self.base(), inputs)
         if loss > before + RISE:
             return f"the loss on the public records rose from {before / 65536:.4f} to {loss / 65536:.4f}"
-        counted, held, own = step.statement.all_refs("update"), self.held(claim.round, claim.deal), \
-            self.own(claim.round, claim.deal)
+        return None
+
+    def _left_out(self, step: RoundStep) -> str | None:
+        """Whether the aggregate counts what was committed to in time, this site's update among it."""
+        claim = step.claim
+        counted, held = step.statement.all_refs("update"), self.held(claim.round, claim.deal)
+        own = self.own(claim.round, claim.deal)
         if held.lists != step.statement.all_refs("commitments"):
             return "it does not rest on the one list of commitments that its aggregator signed"
         if not held.fixed.issuperset(counted):
             return "it counts an update that was not committed to in time"
-        if own and own not in counted:
-            return "it leaves out this site's update"
-        return None
+        return "it leaves out this site's update" if own and own not in counted else None
 
 
 @dataclass(slots=True)
