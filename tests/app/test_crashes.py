@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from rounds_parts import PASSPHRASE, write
+
 from troth.app import Troth
 from troth.app.training import token
 from troth.ledger.chains.embedded import EmbeddedChain
