@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants interop bench study docs \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop bench slow-links study docs \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -37,6 +37,11 @@ build/tlog-venv: export PIP_IGNORE_REQUIRES_PYTHON := 1
 build/%-venv: tests/interop/requirements/%.txt   # other people's implementations, each with what it needs
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+build/ckks-venv: pyproject.toml constraints.txt   # TenSEAL is large, and nothing but one way of summing needs it
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn,ckks]' pytest hypothesis
 	touch $@
 
 tests/interop/tools/node_modules: tests/interop/tools/package-lock.json
@@ -94,6 +99,13 @@ mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the cont
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 INTEROP := $(patsubst tests/interop/requirements/%.txt,build/%-venv,$(wildcard tests/interop/requirements/*.txt))
+masking: $(VENV)/dev build/ckks-venv   ## masked sums, deep: hundreds of dropouts, 10,000 views of the same sum (half an hour), and CKKS
+	TROTH_MASKING=300 $(BIN)/pytest tests/learn/test_masking.py tests/learn/test_masking_attacks.py -s $(ARGS)
+	$(MAKE) ckks
+
+ckks: build/ckks-venv       ## sums under homomorphic encryption, with TenSEAL
+	build/ckks-venv/bin/python -m pytest tests/learn/test_masking_ckks.py $(ARGS)
+
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)
 
@@ -102,6 +114,9 @@ bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the
 
 docs: $(BIN)/troth          ## generate the references of commands and public names
 	$(BIN)/python docs/generate.py
+
+slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
+	$(BIN)/python -m benchmarks slow_links $(ARGS)
 
 study: $(BIN)/troth         ## accuracy over 20 seeded splits
 	$(BIN)/troth demo --study

@@ -196,3 +196,26 @@ def test_order_statistics_refuse_nonsense() -> None:
 def test_an_extreme_outlier_does_not_move_the_median() -> None:
     rows = np.array([[5], [6], [fx.LIMIT]], dtype=np.int64)
     assert median(rows).tolist() == [6]
+
+
+def test_large_products_and_distances_in_doubles_are_the_integers_ones() -> None:
+    draw = np.random.default_rng(5)
+    size = 340  # above the size from which doubles are used, and just below the bound up to which they are exact
+    top = math.isqrt(fx.EXACT_DOUBLE // size)
+    left, right = (draw.integers(-top, top, (size, size), dtype=np.int64, endpoint=True) for _ in range(2))
+    left[0], right[:, 0] = top, top
+    assert (fx.matmul(left, right) == left @ right).all()
+    rows = draw.integers(-(1 << 16), 1 << 16, (5, 70_000), dtype=np.int64)
+    gaps = [[int(((a - b) ** 2).sum()) for b in rows] for a in rows]
+    assert fx.squared_distances(rows).tolist() == gaps
+
+
+def test_a_vector_too_long_for_int64_is_clipped_all_the_same() -> None:
+    assert fx.clip_norm(ints(1 << 62, -(1 << 62), 1 << 62, 1 << 62), 10).tolist() == [5, -5, 5, 5]
+
+
+@given(st.lists(INT64, min_size=1, max_size=4), st.integers(1, 1 << 61))
+def test_one_divisor_rounds_as_many_do(values: list[int], divisor: int) -> None:
+    one = fx.divide_round(ints(*values), divisor).tolist()
+    assert one == fx.divide_round(ints(*values), ints(*[divisor] * len(values))).tolist() == [
+        fx.divide_int(value, divisor) for value in values]

@@ -5,9 +5,20 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    Perceptron,
+    Ridge,
+    SGDClassifier,
+    SGDRegressor,
+)
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from troth.core.errors import BadInput, Refuted
 from troth.fixed.numbers import LIMIT
@@ -16,18 +27,6 @@ from troth.learn.adapters import into, to_state
 from troth.learn.adapters.form import key_of, name_of
 from troth.learn.adapters.partial import Partial
 from troth.learn.adapters.sklearn import prepare, train, worst
-
-sklearn = pytest.importorskip("sklearn")
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits  # noqa: E402
-from sklearn.linear_model import (  # noqa: E402
-    LinearRegression,
-    LogisticRegression,
-    Perceptron,
-    Ridge,
-    SGDClassifier,
-    SGDRegressor,
-)
-from sklearn.neural_network import MLPClassifier, MLPRegressor  # noqa: E402
 
 UNIT = 2.0**-16
 

@@ -4,16 +4,15 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
+from torch import nn
 
 from troth.core.errors import BadInput, Refuted
 from troth.learn import arrays
 from troth.learn.adapters import adapt, into, lora, to_state
 from troth.learn.adapters.partial import Partial
 from troth.learn.aggregate import Update, aggregate
-
-torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -66,6 +66,11 @@ def test_nnm_trimmed_mean_equals_a_second_implementation(rows: list[list[int]]) 
     assert vector(aggregate("nnm+trimmed_mean", many(rows))) == reference_nnm(rows)
 
 
+def test_mixing_of_many_rows_equals_a_second_implementation() -> None:
+    rows = np.random.default_rng(2).integers(-900, 900, (70, 3)).tolist()
+    assert vector(aggregate("nnm+trimmed_mean", many(rows))) == reference_nnm(rows)
+
+
 @pytest.mark.parametrize("rule", RULES)
 @given(row=st.lists(CELLS, min_size=3, max_size=3), count=st.integers(1, 8))
 def test_unanimity(rule: str, row: list[int], count: int) -> None:

@@ -200,13 +200,23 @@ def test_a_malformed_round_is_refused(four: Consortium, changes: dict[str, objec
         honest_round(four, **changes)
 
 
-def test_a_copy_shares_its_originals_worth_and_adds_no_influence(four: Consortium) -> None:
+@pytest.mark.parametrize("noise", [0, 1])
+def test_a_copy_shares_its_originals_worth(four: Consortium, noise: int) -> None:
     given = honest_round(four)
     alone = run_round(dataclasses.replace(given, updates=given.updates[:3]))
-    copied = run_round(with_delta(given, 3, given.updates[0].delta))
-    assert encode(copied.params) == encode(alone.params)
+    copy = {name: array + noise for name, array in given.updates[0].delta.items()}
+    copied = run_round(with_delta(given, 3, copy))
     assert copied.contributions[0] == copied.contributions[3]
-    assert abs(copied.contributions[0] * 2 - alone.contributions[0]) <= 1
+    assert abs(copied.contributions[0] * 2 - alone.contributions[0]) <= abs(alone.contributions[0]) // 1000 + 1
+
+
+def test_sites_that_agree_keep_their_voices(four: Consortium) -> None:
+    """Two who disagree are not the majority because the other two say the same."""
+    given = honest_round(four)
+    agreed = with_delta(with_delta(given, 1, given.updates[0].delta), 2, given.updates[0].delta)
+    hostile = {name: -array for name, array in given.updates[0].delta.items()}
+    moved = run_round(with_delta(agreed, 3, hostile)).params
+    assert (np.sign(flatten(moved)) == np.sign(flatten(given.updates[0].delta))).all()
 
 
 def free_rider(task: Dense, base: State, part: Part, by: Scaling, fit: site.Fit, seed: bytes) -> State:

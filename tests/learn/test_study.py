@@ -23,20 +23,20 @@ def test_a_fresh_run_gives_the_stored_numbers() -> None:
     assert study.honest_slashed == 0
     for row, stored in zip(study.rows, STORED["rows"], strict=True):
         assert row.name == stored["name"]
-        for fresh, kept in zip(row.accuracies, stored["accuracies_ppm"], strict=False):
+        for fresh, kept in zip(row.scores, stored["scores_ppm"], strict=False):
             assert abs(fresh - kept) <= 12_000  # two of 171 test records
 
 
 def test_the_stored_study_supports_what_its_page_says() -> None:
-    rows = {row["name"]: Row(row["name"], tuple(row["accuracies_ppm"])) for row in STORED["rows"]}
+    rows = {row["name"]: Row(row["name"], tuple(row["scores_ppm"])) for row in STORED["rows"]}
     assert set(rows) == {*(alone(k) for k in range(4)), POOLED, TROTH, TROTH_HONEST, PLAIN}
     assert STORED["seeds"] == list(range(1, 21))
     for name, row in rows.items():
-        assert len(row.accuracies) == 20
+        assert len(row.scores) == 20
         kept = next(r for r in STORED["rows"] if r["name"] == name)
         assert (row.mean, row.margin) == (kept["mean_ppm"], kept["margin_ppm"])
     for other in (*(alone(k) for k in range(4)), PLAIN):
-        ahead = Row("", tuple(a - b for a, b in zip(rows[TROTH].accuracies, rows[other].accuracies, strict=True)))
+        ahead = Row("", tuple(a - b for a, b in zip(rows[TROTH].scores, rows[other].scores, strict=True)))
         assert ahead.mean - ahead.margin > 0
     assert STORED["poisoner_slashed"] == 20
     assert STORED["honest_slashed"] == 0
@@ -46,7 +46,7 @@ def test_the_stored_study_supports_what_its_page_says() -> None:
 def test_mean_and_margin_are_students() -> None:
     row = Row("x", (900_000, 950_000, 970_000))
     assert row.mean == 940_000
-    assert row.margin == round(4.303 * statistics.stdev(row.accuracies) / math.sqrt(3))
+    assert row.margin == round(4.303 * statistics.stdev(row.scores) / math.sqrt(3))
     assert Row("x", (1,)).margin == 0
     assert Row("x", (0, 2) * 40).margin == round(2.042 * statistics.stdev((0, 2) * 40) / math.sqrt(80))
 

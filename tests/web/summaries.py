@@ -100,4 +100,4 @@ def rows(found: list[tuple[str, int, int]], seeds: list[int]) -> dict[str, Any]:
             "rule": "nnm+trimmed_mean", "rounds": 8, "seeds": seeds, "poisoner": 2, "poisoner_slashed": len(seeds),
             "honest_slashed": 0, "rows": [
                 {"name": name, "mean_ppm": mean, "margin_ppm": margin, "low_ppm": mean - margin,
-                 "high_ppm": mean + margin, "accuracies_ppm": [mean] * len(seeds)} for name, mean, margin in found]}
+                 "high_ppm": mean + margin, "scores_ppm": [mean] * len(seeds)} for name, mean, margin in found]}

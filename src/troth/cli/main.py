@@ -29,6 +29,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     payouts,
     person,
     post,
+    privacy,
     runs,
     serve,
     swap,

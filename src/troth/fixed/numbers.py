@@ -28,6 +28,11 @@ ONE = 1 << FRACTION_BITS
 LIMIT = (1 << 31) - 1
 """Largest magnitude of a stored value: 32767.99998 in real terms. Products of two stay below 2**62."""
 INT64_MAX = (1 << 63) - 1
+EXACT_DOUBLE = 1 << 53
+"""Up to here every partial sum is an integer that a double holds exactly, in any order and with fused multiply-add: the
+processor's fast products give the same as integers."""
+_BLOCK = 1 << 15
+"""Elements worked on at a time, so that what lies between two steps stays in the processor's cache."""
 
 
 def _overflow(what: str, bound: int) -> BadInput:
@@ -92,10 +97,24 @@ def divide_round(values: IntArray, divisor: int | IntArray) -> IntArray:
     divisors = np.asarray(divisor, dtype=np.int64)
     if divisors.size == 0 or int(divisors.min()) < 1 or int(divisors.max()) > 1 << 61:
         raise BadInput("divisor out of range", expected="1 to 2**61", actual=divisor)
+    if divisors.ndim == 0 and as_ints(values).flags.c_contiguous:
+        flat, found = values.reshape(-1), np.empty(values.size, dtype=np.int64)
+        for at in range(0, values.size, _BLOCK):
+            found[at:at + _BLOCK] = _divide_block(flat[at:at + _BLOCK], np.int64(divisors))
+        return found.reshape(values.shape)
     floor = as_ints(values) // divisors
     twice = (values - floor * divisors) * 2
     up = (twice > divisors) | ((twice == divisors) & ((floor & 1) == 1))
     return np.asarray(floor + up.astype(np.int64))
+
+
+def _divide_block(values: IntArray, divisor: np.int64) -> IntArray:
+    floor = values // divisor
+    rest = values - floor * divisor
+    if divisor % 2 == 0:
+        rest += floor & 1  # rest == half goes up from an odd floor only; for odd divisors there are no ties
+    floor += rest > divisor // 2
+    return np.asarray(floor)
 
 
 def divide_int(value: int, divisor: int) -> int:
@@ -155,7 +174,7 @@ def matmul(left: IntArray, right: IntArray) -> IntArray:
     bound = left.shape[-1] * magnitude(left) * magnitude(right)
     if bound > INT64_MAX:
         raise _overflow("a matrix product", bound)
-    if bound <= 1 << 53:  # every partial sum is an integer that a double holds exactly: the fast product gives the same
+    if bound <= EXACT_DOUBLE:
         return np.asarray(left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
     return np.asarray(left @ right, dtype=np.int64)
 
@@ -174,7 +193,20 @@ def squared_distance(left: IntArray, right: IntArray) -> int:
 
 
 def squared_distances(rows: IntArray) -> IntArray:
-    """All pairwise squared distances of ``rows`` (n, d) -> (n, n), exact. Raises BadInput if one could overflow."""
+    """All pairwise squared distances of ``rows`` (n, d) -> (n, n), exact. Raises BadInput if one could overflow.
+
+    Rows no longer than 2**26 go by their inner products: by Cauchy and Schwarz no partial sum of one passes
+    EXACT_DOUBLE.
+    """
+    if rows.ndim == 2 and len(rows) and all(norm(row) <= math.isqrt(EXACT_DOUBLE) for row in rows):
+        inner = np.zeros((len(rows), len(rows)), dtype=np.float64)
+        wide = max(1, (_BLOCK << 6) // len(rows))
+        for at in range(0, rows.shape[1], wide):
+            block = rows[:, at:at + wide].astype(np.float64)
+            inner += block @ block.T
+        products = inner.astype(np.int64)
+        squares = np.diagonal(products)
+        return np.asarray(squares[:, None] + squares[None, :] - 2 * products)
     found = np.zeros((len(rows), len(rows)), dtype=np.int64)
     for index, row in enumerate(rows):
         gaps = subtract(rows, row)
@@ -208,8 +240,11 @@ def clip_norm(values: IntArray, bound: int) -> IntArray:
     length = norm(values)
     if length <= bound:
         return values
-    scaled = multiply(np.abs(values), bound) // length  # floor of the magnitude: the result is never longer
-    return np.sign(values) * scaled
+    # floor of the magnitude: the result is never longer
+    if length > INT64_MAX:
+        return np.array([(abs(v) * bound // length) * (1 if v > 0 else -1) for v in values.reshape(-1).tolist()],
+                        dtype=np.int64).reshape(values.shape)
+    return np.asarray(np.sign(values) * (multiply(np.abs(values), bound) // np.int64(length)), dtype=np.int64)
 
 
 def stack(rows: Sequence[IntArray]) -> IntArray:

@@ -8,6 +8,8 @@ Rules by name, each from the matrix of updates, rows sorted by site, to one vect
 - ``centered_clipping``: from the coordinate median, five times add the mean of the differences clipped to the lower
   median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
 - ``median``: per coordinate.
+- ``trusted_reference``: each update brought to the norm of a reference update and weighted by its cosine with it
+  (`learn.trusted`; Cao et al., 2021). The one rule that may hold against a majority.
 
 Robust rules ignore the claimed numbers of examples: a claim of 10**9 records must not buy influence.
 """
@@ -26,6 +28,7 @@ from troth.fixed.numbers import (
     add,
     clip_norm,
     divide_round,
+    matmul,
     multiply,
     norm,
     squared_distances,
@@ -33,7 +36,8 @@ from troth.fixed.numbers import (
     subtract,
     total,
 )
-from troth.fixed.order import median, trimmed_mean
+from troth.fixed.order import median
+from troth.learn import trusted
 from troth.learn.arrays import State, flatten, layout, unflatten
 
 MAX_EXAMPLES = (1 << 31) - 1
@@ -59,19 +63,38 @@ def _mean(rows: IntArray, examples: tuple[int, ...]) -> IntArray:
     return divide_round(total(multiply(rows, weights), axis=0), sum(examples))
 
 
-def _mixed(rows: IntArray) -> IntArray:
-    """Each row replaced by the mean of its n - f nearest rows, itself among them; ties go to the earlier row."""
-    near = len(rows) - tolerated(len(rows))
-    distances = squared_distances(rows)
-    mixed = []
-    for index in range(len(rows)):
-        order = np.argsort(distances[index], kind="stable")[:near]
-        mixed.append(divide_round(total(rows[order], axis=0), near))
-    return stack(mixed)
+BLOCK = 1 << 14
+"""Coordinates worked on at a time: memory beyond the updates themselves stays small."""
+_MANY = 64
+"""Rows from which mixing is one matrix product."""
+
+
+def _farthest(rows: IntArray, far: int) -> IntArray:
+    """For each row the ``far`` rows (n, far) that are left out of its mean; of equally near ones the later."""
+    return np.argsort(squared_distances(rows), axis=1, kind="stable")[:, len(rows) - far:]
+
+
+def _sums_of_nearest(block: IntArray, farthest: IntArray) -> IntArray:
+    """For each row the sum of all rows but its farthest."""
+    if len(block) >= _MANY:
+        chosen = np.ones((len(block), len(block)), dtype=np.int64)
+        np.put_along_axis(chosen, farthest, 0, axis=1)
+        return matmul(chosen, block)
+    found = np.tile(total(block, axis=0), (len(block), 1))
+    for row, far in zip(found, farthest.tolist(), strict=True):
+        for index in far:
+            row -= block[index]  # the rest of a sum that was bounded: no term can make it overflow
+    return found
 
 
 def _nnm_trimmed_mean(rows: IntArray, _: tuple[int, ...]) -> IntArray:
-    return trimmed_mean(_mixed(rows), tolerated(len(rows)))
+    count, trim = len(rows), tolerated(len(rows))
+    farthest, found = _farthest(rows, trim), np.empty(rows.shape[1], dtype=np.int64)
+    for at in range(0, rows.shape[1], BLOCK):
+        # Rounding keeps the order, so the sums are sorted and only those kept are divided.
+        sums = np.sort(_sums_of_nearest(rows[:, at:at + BLOCK], farthest), axis=0)[trim:count - trim]
+        found[at:at + BLOCK] = divide_round(total(divide_round(sums, count - trim), axis=0), count - 2 * trim)
+    return found
 
 
 CLIPPING_STEPS = 5
@@ -80,10 +103,11 @@ CLIPPING_STEPS = 5
 def _centered_clipping(rows: IntArray, _: tuple[int, ...]) -> IntArray:
     centre = median(rows)
     for _step in range(CLIPPING_STEPS):
-        gaps = subtract(rows, centre)
-        radius = sorted(norm(gap) for gap in gaps)[(len(rows) - 1) // 2]
-        clipped = stack([clip_norm(gap, radius) for gap in gaps])
-        centre = add(centre, divide_round(total(clipped, axis=0), len(rows)))
+        radius = sorted(norm(subtract(row, centre)) for row in rows)[(len(rows) - 1) // 2]
+        moved = np.zeros_like(centre)
+        for row in rows:  # one at a time: no second matrix
+            moved = add(moved, clip_norm(subtract(row, centre), radius))
+        centre = add(centre, divide_round(moved, len(rows)))
     return centre
 
 
@@ -94,16 +118,20 @@ def _median(rows: IntArray, _: tuple[int, ...]) -> IntArray:
 RULES: Mapping[str, Callable[[IntArray, tuple[int, ...]], IntArray]] = MappingProxyType({
     "mean": _mean, "nnm+trimmed_mean": _nnm_trimmed_mean, "centered_clipping": _centered_clipping, "median": _median,
 })
+NAMES = (*RULES, trusted.NAME)
+"""Every rule that a plan may name."""
 
 
-def aggregate(rule: str, updates: Sequence[Update]) -> dict[str, IntArray]:
+def aggregate(rule: str, updates: Sequence[Update], reference: IntArray | None = None) -> dict[str, IntArray]:
     """One delta from many, by the named rule; independent of the order of ``updates``.
 
-    Raises BadInput for an unknown rule, no updates, two from one site, unlike names or shapes, examples outside
+    reference: flat, for ``trusted_reference`` and no other. Raises BadInput for an unknown rule or a missing reference, no updates, two from one site, unlike names or shapes, examples outside
     1 … MAX_EXAMPLES, and when a sum or a distance could overflow.
     """
-    if rule not in RULES:
-        raise BadInput("unknown aggregation rule", expected=", ".join(RULES), actual=rule)
+    if rule not in NAMES:
+        raise BadInput("unknown aggregation rule", expected=", ".join(NAMES), actual=rule)
+    if (reference is not None) != (rule == trusted.NAME):
+        raise BadInput("a reference goes with one rule and no other", expected=trusted.NAME, actual=rule)
     ordered = sorted(updates, key=lambda update: update.site)
     if not ordered or len({update.site for update in ordered}) != len(ordered):
         raise BadInput("aggregation takes one update per site and at least one", actual=[u.site for u in ordered])
@@ -116,4 +144,8 @@ def aggregate(rule: str, updates: Sequence[Update]) -> dict[str, IntArray]:
             raise BadInput(f"{update.site} claims an impossible number of examples", expected=f"1 to {MAX_EXAMPLES}",
                            actual=update.examples)
     rows = stack([flatten(update.delta) for update in ordered])
+    if reference is not None:
+        if reference.shape != rows.shape[1:]:
+            raise BadInput("a reference of another size", expected=rows.shape[1:], actual=reference.shape)
+        return unflatten(trusted.weigh(rows, reference), shapes)
     return unflatten(RULES[rule](rows, tuple(update.examples for update in ordered)), shapes)

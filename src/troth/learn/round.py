@@ -6,8 +6,9 @@ is rejected with a named reason and the round goes on without it.
 Reasons: ``stranger`` (no seat), ``twice`` (several updates from one seat: none counts), ``layout`` (other names or
 shapes than the base), ``examples`` (claimed number out of range), ``norm`` (longer than the bound).
 
-Identical updates sit on one seat: they are aggregated once and share what it is worth, so copying another's update, or
-splitting oneself in two, gains neither influence nor pay.
+Near-duplicates are valued as one player and share its worth (`learn.alike`), so sending an update twice, with or
+without a little noise, is not paid twice. They are not aggregated as one: where honest sites agree, that would leave a
+few others the majority. A seat is one voice, and the rule of aggregation bounds how many may be hostile.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from troth.core.errors import BadInput
-from troth.fixed.numbers import ONE, IntArray, add, divide_int, norm, stack
-from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, RULES, Update, aggregate
+from troth.fixed.numbers import ONE, IntArray, add, divide_int, divide_round, norm, stack, total
+from troth.learn import alike, trusted
+from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, NAMES, Update, aggregate
 from troth.learn.arrays import State, digest, flatten, layout, unflatten
-from troth.learn.data import Part, scaling
+from troth.learn.data import Inputs, Part, scaling
+from troth.learn.dense import Dense
 from troth.learn.tasks import Task
-from troth.learn.worth import MAX_PLAYERS, Record, Worth, evidence, pay, smooth, worth
+from troth.learn.worth import Record, Worth, evidence, pay, smooth, worth
 
+MAX_SEATS = 4096
 MAX_CLIP = 1 << 24
 """Largest norm bound of a round, at 2**16: 256.0. Below it no rule's sums or distances can overflow."""
 
@@ -51,11 +55,14 @@ class RoundInput:
 
     def __post_init__(self) -> None:
         self.task.check(self.base)
-        if list(self.seats) != sorted(set(self.seats)) or not 1 <= len(self.seats) <= MAX_PLAYERS:
+        if list(self.seats) != sorted(set(self.seats)) or not 1 <= len(self.seats) <= MAX_SEATS:
             raise BadInput("seats are distinct keys in ascending order",
-                           expected=f"1 to {MAX_PLAYERS}", actual=self.seats)
-        if self.rule not in RULES:
-            raise BadInput("unknown aggregation rule", expected=", ".join(RULES), actual=self.rule)
+                           expected=f"1 to {MAX_SEATS}", actual=self.seats)
+        if self.rule not in NAMES:
+            raise BadInput("unknown aggregation rule", expected=", ".join(NAMES), actual=self.rule)
+        if self.rule == trusted.NAME and not isinstance(self.task, Dense):
+            raise BadInput("a trusted reference needs a gradient in integers", expected="a dense network",
+                           actual=self.task.json().get("family"))
         if len(self.seed) != 32 or self.reward < 0 or not 1 <= self.clip <= MAX_CLIP:
             raise BadInput("a round's seed, reward or norm bound is out of range",
                            expected=f"32 bytes, at least 0, 1 to {MAX_CLIP}",
@@ -128,23 +135,23 @@ def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
     return counted, sorted(set(rejected))
 
 
-def _alike(updates: list[Update]) -> list[list[Update]]:
-    """Updates grouped by identical deltas, in order of their first site."""
-    groups: dict[bytes, list[Update]] = {}
-    for update in updates:
-        groups.setdefault(digest(update.delta), []).append(update)
-    return list(groups.values())
-
-
-def _record(seats: tuple[str, ...], groups: list[list[Update]], found: Worth) -> Record:
-    """Worth per group -> record per seat; a group's worth is shared equally."""
+def _record(seats: tuple[str, ...], groups: list[list[str]], found: Worth) -> Record:
+    """Worth per group of sites -> record per seat; a group's worth is shared equally."""
     values, ceilings, counted = ([0] * len(seats) for _ in range(3))
+    place = {site: seat for seat, site in enumerate(seats)}
     for group, value, ceiling in zip(groups, found.values, found.ceilings, strict=True):
-        for update in group:
-            seat = seats.index(update.site)
+        for site in group:
+            seat = place[site]
             values[seat], ceilings[seat] = divide_int(value, len(group)), divide_int(ceiling, len(group))
             counted[seat] = 1
     return Record(tuple(values), tuple(ceilings), tuple(bool(one) for one in counted))
+
+
+def _reference(given: RoundInput, data: Inputs) -> IntArray | None:
+    """The reference update, where the rule asks for one."""
+    if given.rule != trusted.NAME or not isinstance(given.task, Dense):
+        return None
+    return trusted.reference(given.task, given.base, data, given.clip)
 
 
 def run_round(given: RoundInput) -> RoundOutput:
@@ -155,16 +162,18 @@ def run_round(given: RoundInput) -> RoundOutput:
     """
     counted, rejected = _sort_out(given)
     task, data = given.task, scaling(given.validation).inputs(given.validation)
-    groups = _alike(counted)
     base = flatten(given.base)
     params: State = given.base
+    groups: list[list[str]] = []
     found = Worth((), (), 0)
-    if groups:
-        single = [Update(group[0].site, max(one.examples for one in group), group[0].delta) for group in groups]
-        moved = add(base, flatten(aggregate(given.rule, single)))
+    if counted:
+        moved = add(base, flatten(aggregate(given.rule, counted, _reference(given, data))))
         params = unflatten(np.clip(moved, -task.limit, task.limit), task.layout)
-        rows: IntArray = stack([np.ascontiguousarray(flatten(update.delta)) for update in single])
-        found = worth(task, base, rows, data, given.seed)
+        rows: IntArray = stack([flatten(update.delta) for update in counted])
+        members = alike.groups(rows)
+        groups = [[counted[position].site for position in group] for group in members]
+        players = stack([divide_round(total(rows[list(group)], axis=0), len(group)) for group in members])
+        found = worth(task, base, players, data, given.seed)
     record = _record(given.seats, groups, found)
     history = (*given.history, record)
     smoothed, slashed = smooth(history), evidence(history)

@@ -6,6 +6,7 @@ leaves the site is an integer delta within the round's norm bound, and everythin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -20,6 +21,8 @@ from troth.learn.arrays import State, flatten
 from troth.learn.data import Part, Scaling
 from troth.learn.dense import Dense
 from troth.learn.draws import permutation
+from troth.learn.privacy import training as private_training
+from troth.learn.privacy.training import PrivateSteps
 
 DEFAULT_CLIP = 2 * ONE
 """Largest Euclidean norm of an update, at 2**16: 2.0."""
@@ -75,13 +78,23 @@ def descend(task: Dense, base: State, part: Part, by: Scaling, fit: Fit, seed: b
     a step takes a batch of them. The same inputs give the same bits on one machine. Raises BadInput for a part without
     records.
     """
+    task.check(base)
+    return descend_floats(task, dequantise(flatten(base)), part, by, fit, seed)
+
+
+def descend_floats(task: Dense, start: FloatArray, part: Part, by: Scaling, fit: Fit,
+                   seed: bytes = bytes(32)) -> FloatArray:
+    """`descend` from a flat vector of floats: what plain averaging does, round after round."""
     if not len(part):
         raise BadInput("training needs records", expected="at least one", actual=0)
-    task.check(base)
     data = by.inputs(part)
     features = np.ascontiguousarray(dequantise(data.features))
     labels = dequantise(data.labels) if not task.classes else data.labels
-    network = _Network(task, {name: dequantise(array) for name, array in base.items()}, fit)
+    state, at = {}, 0
+    for name, shape in task.layout:
+        state[name] = start[at:at + math.prod(shape)].reshape(shape)
+        at += math.prod(shape)
+    network = _Network(task, state, fit)
     count = len(part)
     size = min(fit.batch or count, count)
     order, at = np.arange(count), count if size < count else 0
@@ -117,6 +130,20 @@ class _Network:
             self.state[f"{prefix}bias"] = self.state[f"{prefix}bias"] - self._fit.rate * error.sum(axis=0)
             error = back
 
+    def each(self, features: FloatArray, labels: IntArray | FloatArray) -> FloatArray:
+        """The gradient of each record's own loss, (n, D) in the order of flat parameter vectors; without decay."""
+        inputs = [features]
+        for prefix, before, after in self._layers:
+            out = inputs[-1] @ self.state[f"{prefix}weights"].reshape(before, after) + self.state[f"{prefix}bias"]
+            inputs.append(np.maximum(out, 0.0) if prefix else out)
+        error = self._error(inputs.pop(), labels)
+        found: dict[str, FloatArray] = {}
+        for (prefix, before, after), given in zip(self._layers[::-1], inputs[::-1], strict=True):
+            found[f"{prefix}bias"] = error
+            found[f"{prefix}weights"] = (given[:, :, None] * error[:, None, :]).reshape(len(features), -1)
+            error = (error @ self.state[f"{prefix}weights"].reshape(before, after).T) * (given > 0)
+        return np.concatenate([found[name] for name, _ in self._task.layout], axis=1)
+
     def _error(self, out: FloatArray, labels: IntArray | FloatArray) -> FloatArray:
         """Derivative of each record's loss by the head's outputs."""
         if self._task.outputs > 1:
@@ -132,8 +159,38 @@ class _Network:
 
 def train(task: Dense, base: State, part: Part, by: Scaling, fit: Fit, seed: bytes = bytes(32)) -> dict[str, IntArray]:
     """The site's update: its parameters after local training minus ``base``, quantised, clipped to ``fit.clip``."""
-    after = descend(task, base, part, by, fit, seed)
-    return task.state_of(clip_norm(quantise(after - dequantise(flatten(base))), fit.clip))
+    return _update(task, base, descend(task, base, part, by, fit, seed), fit.clip)
+
+
+def train_privately(task: Dense, base: State, part: Part, by: Scaling, how: PrivateSteps,
+                    clip: int = DEFAULT_CLIP) -> dict[str, IntArray]:
+    """The site's update by training that bounds what any one record can change (`privacy.training`).
+
+    What it spends is ``how.mechanism(...)`` of the task's parameters; reserve that before. by: from records that are
+    not the site's own. Fresh noise each time: the same inputs do not give the same update. Raises BadInput for a part
+    without records.
+    """
+    task.check(base)
+    data = by.inputs(part)
+    features = np.ascontiguousarray(dequantise(data.features))
+    labels = dequantise(data.labels) if not task.classes else data.labels
+    fit = Fit()
+
+    def gradients(vector: FloatArray, chosen: IntArray) -> FloatArray:
+        state: dict[str, FloatArray] = {}
+        at = 0
+        for name, shape in task.layout:
+            size = int(np.prod(shape))
+            state[name] = vector[at:at + size].reshape(shape)
+            at += size
+        return _Network(task, state, fit).each(features[chosen], labels[chosen])
+
+    after = private_training.descend(gradients, dequantise(flatten(base)), len(part), how)
+    return _update(task, base, after, clip)
+
+
+def _update(task: Dense, base: State, after: FloatArray, clip: int) -> dict[str, IntArray]:
+    return task.state_of(clip_norm(quantise(after - dequantise(flatten(base))), clip))
 
 
 def poison(part: Part) -> Part:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from troth.core.errors import BadInput
 from troth.fixed.numbers import IntArray
 from troth.learn.arrays import Layout, State
+from troth.learn.code import Code
 from troth.learn.data import Inputs, Schema
 from troth.learn.dense import Dense
 
@@ -60,6 +61,8 @@ class Task(Protocol):
 def task_of(said: Mapping[str, Any], schema: Schema) -> Task:
     """The task that a plan names, on records of ``schema``. Raises BadInput for another family or unread words."""
     family = said.get("family")
+    if family == Code.FAMILY:
+        return Code.of(said, schema)
     if family != Dense.FAMILY:
-        raise BadInput("an unknown family of models", expected=Dense.FAMILY, actual=family)
+        raise BadInput("an unknown family of models", expected=f"{Dense.FAMILY} or {Code.FAMILY}", actual=family)
     return Dense.of(said, schema)

@@ -18,6 +18,8 @@ from troth.learn.round import RoundInput, RoundOutput, run_round
 from troth.learn.sets import Consortium
 from troth.learn.worth import Record
 
+START = seed_of(0)
+"""The plan's seed, for the untrained model."""
 Attack = Callable[[Dense, State, Part, Scaling, site.Fit, bytes], State]
 
 
@@ -51,7 +53,7 @@ def train(consortium: Consortium, run: Run) -> tuple[RoundOutput, ...]:
     by = scaling(consortium.validation)
     seats = seats_of(len(consortium.sites))
     task = dense(consortium.validation, run.hidden)
-    base: State = task.start(seed_of(0))
+    base: State = task.start(START)
     history: tuple[Record, ...] = ()
     outputs = []
     for number in range(run.rounds):

@@ -5,13 +5,15 @@ validation log-loss when the plain mean of a coalition's updates is added to the
 2022: models of coalitions are rebuilt from the updates, never retrained). Up to ten players every coalition is
 evaluated. Above that, permutations drawn from the round's seed, each walked from every starting point in both
 directions, so that each player takes every place equally often and stands before each other player as often as after;
-a walk is cut short once the rest of it can no longer matter. Claimed numbers of examples are ignored, so they cannot be
+a walk is cut short once the rest of it can no longer matter. Above MAX_PLAYERS there are fewer and shorter walks
+(`crowd`). Claimed numbers of examples are ignored, so they cannot be
 inflated for pay.
 
 The value is computed for every validation record and summed, because the Shapley value is linear in the utility. The
 spread over records then gives a one-sided bound for the sum: with records drawn anew, a harmless update's *ceiling*
 (sum + 3 standard deviations of the sum) is below zero with a chance near 0.13 % in one round. Above ten players the
-sampling of permutations adds an error that the ceiling does not cover; each round draws anew.
+sampling of permutations adds an error that the ceiling does not cover (above MAX_PLAYERS it does); each round draws
+anew.
 
 **Evidence.** `evidence` never slashes on one round; see its rule.
 """
@@ -37,7 +39,12 @@ TRUNCATION = 1000
 """A walk is cut short when what is left to gain is under 1/1000 of what all players gain together."""
 DEVIATIONS = 3
 MAX_PLAYERS = 64
-"""With parameters at the model's limit, no sum over 64 sampled players can pass int64: no update can stop a round."""
+"""Up to here `sampled`, above `crowd`. With parameters at the model's limit, no sum over 64 sampled players can pass
+int64: no update can stop a round."""
+STARTS, LONGEST = 32, 128
+"""A crowd's walks: starts in each direction, and players in a walk."""
+_CELLS = 1 << 22
+"""Parameters of coalitions' models held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +71,13 @@ class _Game:
         new = [mask for mask in dict.fromkeys(masks) if mask not in self.masks]
         if not new:
             return
-        vectors = np.stack([self._model(mask) for mask in new])
-        for mask, losses in zip(new, self._task.row_losses(vectors, self._data), strict=True):
-            self.masks[mask] = len(self._gains)
-            self._gains.append(subtract(self._start, losses))
+        size = max(1, _CELLS // len(self._base))
+        for at in range(0, len(new), size):
+            some = new[at:at + size]
+            vectors = np.stack([self._model(mask) for mask in some])
+            for mask, losses in zip(some, self._task.row_losses(vectors, self._data), strict=True):
+                self.masks[mask] = len(self._gains)
+                self._gains.append(subtract(self._start, losses))
 
     def _model(self, mask: int) -> IntArray:
         members = [k for k in range(len(self._rows)) if mask >> k & 1]
@@ -150,11 +160,54 @@ def _walks(seed: bytes, count: int) -> Iterator[tuple[int, ...]]:
                 yield directed[start:] + directed[:start]
 
 
+def crowd(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
+    """Values in proportion to Shapley values for any number of players, from 2 * STARTS walks of one permutation.
+
+    The walks start evenly spaced along the permutation and its reverse and end after LONGEST players, so that every
+    player is met about 2 * STARTS * LONGEST / n times, in places spread evenly. What the mean of so many still changes
+    when one more joins is left out: the values are those of small coalitions, and their sum is below the whole gain.
+    The ceiling adds 3 standard deviations of the sampling to those of the records. Memory: one number per player and
+    record, and _CELLS parameters. ``task`` evaluates; base (d,), rows (n, d).
+    """
+    count, length = len(rows), min(len(rows), LONGEST)
+    order = permutation(seed, "shapley crowd", count)
+    start = task.row_losses(base.reshape(1, -1), data)[0]
+    gains = np.zeros((count, len(data.labels)), dtype=np.int64)
+    squares = [0] * count
+    size = max(1, _CELLS // len(base))
+    for directed in (order, order[::-1]):
+        for first in (count * number // STARTS for number in range(STARTS)):
+            walk = (directed[first:] + directed[:first])[:length]
+            sums, before = np.zeros_like(base), np.zeros(len(data.labels), dtype=np.int64)
+            for at in range(0, length, size):
+                some = list(walk[at:at + size])
+                partial = np.cumsum(np.concatenate([sums.reshape(1, -1), rows[some]]), axis=0)[1:]
+                means = divide_round(partial, np.arange(at + 1, at + len(some) + 1).reshape(-1, 1))
+                here = subtract(start, task.row_losses(add(means, base), data))
+                steps = np.diff(here, axis=0, prepend=before.reshape(1, -1))
+                gains[some] = add(gains[some], steps)
+                for player, step in zip(some, steps, strict=True):
+                    squares[player] += int(total(step)) ** 2
+                sums, before = partial[-1], here[-1]
+    values, ceilings, walks = [], [], 2 * STARTS
+    for row, square in zip(gains.tolist(), squares, strict=True):
+        whole = sum(row)
+        spread = max(0, sum(v * v for v in row) - whole * whole // max(1, len(row)))
+        values.append(divide_int(whole, walks))
+        ceilings.append(divide_int(whole + DEVIATIONS * (math.isqrt(spread) + math.isqrt(square) + 2), walks))
+    return Worth(tuple(values), tuple(ceilings), walks * length)
+
+
 def worth(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
-    """`exact` up to EXACT_PLAYERS, `sampled` above. Raises BadInput for no players, no records or a wrong seed."""
+    """`exact` up to EXACT_PLAYERS, `sampled` up to MAX_PLAYERS, `crowd` above.
+
+    Raises BadInput for no players, no records or a wrong seed.
+    """
     if len(seed) != 32 or not len(data.labels):
         raise BadInput("worth takes a 32-byte seed and a validation part", actual=f"{len(seed)}, {len(data.labels)}")
-    return exact(task, base, rows, data) if len(rows) <= EXACT_PLAYERS else sampled(task, base, rows, data, seed)
+    if len(rows) <= EXACT_PLAYERS:
+        return exact(task, base, rows, data)
+    return (sampled if len(rows) <= MAX_PLAYERS else crowd)(task, base, rows, data, seed)
 
 
 def pay(contributions: Sequence[int], reward: int) -> tuple[int, ...]:

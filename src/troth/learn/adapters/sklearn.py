@@ -17,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from troth.core.errors import BadInput, OutsideFailed
-from troth.fixed.numbers import ONE, FloatArray
+from troth.fixed.numbers import ONE, FloatArray, IntArray, clip_norm, dequantise, subtract
 from troth.learn.adapters.form import Form, Raw, narrow
 from troth.learn.adapters.plain import exactly, split
+from troth.learn.arrays import State, flatten
+from troth.learn.data import Inputs
+from troth.learn.dense import Dense
 
 _E = TypeVar("_E")
 LINEAR = ("LogisticRegression", "LinearRegression", "Ridge", "SGDClassifier", "SGDRegressor", "Perceptron")
@@ -146,6 +149,82 @@ def train(estimator: _E, features: npt.ArrayLike, labels: npt.ArrayLike, passes:
     if split(arrays(one)).layout != before.layout:
         raise BadInput("training changed the model's shapes", expected=before.layout)
     return estimator
+
+
+def _matching(task: Dense, estimator: Any) -> dict[str, tuple[str, int | None]]:
+    """The estimator's arrays that are this network's: its names to (attribute, layer). Raises BadInput where another
+    function is computed."""
+    classes = list(getattr(estimator, "classes_", []))
+    why = ""
+    if classes != list(range(task.classes)):
+        why = f"classes 0 to {task.classes - 1}" if task.classes else "a regression"
+    elif _is(estimator, LAYERED):
+        if task.hidden and estimator.activation != "relu":
+            why = "activation='relu'"
+    elif not _is(estimator, LINEAR) or task.hidden:
+        why = "a linear model without, a perceptron with hidden layers"
+    elif not _intercept(estimator):
+        why = "an intercept"
+    elif _is(estimator, ("Perceptron",)) or (_is(estimator, ("SGDClassifier",)) and (
+            estimator.loss != "log_loss" or task.classes > 2)):
+        why = "probabilities by logistic or softmax regression: of SGDClassifier, log_loss and two classes"
+    elif _is(estimator, ("LogisticRegression",)) and estimator.solver == "liblinear" and task.classes > 2:
+        why = "softmax regression"
+    if why:
+        raise BadInput("this estimator does not compute what the plan's network does", expected=why, actual=estimator)
+    if _is(estimator, LINEAR):
+        return {"bias": ("intercept_", None), "weights": ("coef_", None)}
+    found: dict[str, tuple[str, int | None]] = {}
+    for index, (prefix, _, _) in enumerate(task.layers()):
+        found |= {f"{prefix}bias": ("intercepts_", index), f"{prefix}weights": ("coefs_", index)}
+    return found
+
+
+def to_dense(task: Dense, estimator: Any) -> dict[str, IntArray]:
+    """A fitted estimator as a state of the plan's integer network, which everybody evaluates alike.
+
+    Of two classes the output is the log-odds of class 1, as in scikit-learn. Raises BadInput for an estimator that
+    computes something else, for other shapes, and for parameters beyond the network's limit.
+    """
+    state = Estimator(estimator)
+    numbers = state.form.encode(state.read(state.form))
+    found = {}
+    shapes = dict(task.layout)
+    for name, (attribute, index) in _matching(task, estimator).items():
+        array = numbers[attribute if index is None else f"{attribute}.{index}"]
+        if attribute == "coef_" and task.outputs > 1:
+            array = np.ascontiguousarray(array.T)
+        if array.size != np.prod(shapes[name]):
+            raise BadInput(f"{name} has another shape than the plan's", expected=shapes[name], actual=array.shape)
+        found[name] = array.reshape(shapes[name])
+    task.check(found)
+    return found
+
+
+def into_dense(task: Dense, estimator: _E, state: State) -> _E:
+    """Put a state of the plan's network into a fitted estimator, which is returned. Raises BadInput as `to_dense`."""
+    task.check(state)
+    seen = Estimator(estimator)
+    numbers: dict[str, IntArray] = {}
+    shapes = dict(seen.form.layout)
+    for name, (attribute, index) in _matching(task, estimator).items():
+        key = attribute if index is None else f"{attribute}.{index}"
+        array = np.ascontiguousarray(state[name].T) if attribute == "coef_" and task.outputs > 1 else state[name]
+        if key not in shapes or array.size != np.prod(shapes[key]):
+            raise BadInput(f"{key} has another shape than the plan's", expected=array.shape, actual=shapes.get(key))
+        numbers[key] = array.reshape(shapes[key])
+    seen.write(seen.form, seen.form.decode(numbers))
+    return estimator
+
+
+def update(task: Dense, base: State, estimator: Any, data: Inputs, clip: int, passes: int = 1) -> dict[str, IntArray]:
+    """A site's update of the plan's network, trained by scikit-learn: what `train` makes of ``base``, minus it.
+
+    estimator: as `prepare` gives it, for features and classes of the task; it is trained in place. clip: norm bound.
+    """
+    labels = data.labels if task.classes else dequantise(data.labels)
+    after = train(into_dense(task, estimator, base), dequantise(data.features), labels, passes)
+    return task.state_of(clip_norm(subtract(flatten(to_dense(task, after)), flatten(base)), clip))
 
 
 def worst(features: npt.ArrayLike) -> FloatArray:

@@ -146,7 +146,7 @@ class Proceedings:
     def _too_few(self, phase: Phase, count: int) -> Undecidable:
         return Undecidable(f"too few sites in phase {phase.name.lower()} of a masked sum: it does not come out",
                            expected=f"at least {self.session.threshold}", actual=count,
-                           do="Sum again under another context; nothing was shown of any vector.")
+                           do="Sum again under another context, with vectors that were not unmasked in this one.")
 
     def genuine(self, phase: Phase, message: Message) -> bool:
         """Whether a message is one of this session and phase, by somebody who is in, signed by that one."""

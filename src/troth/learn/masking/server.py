@@ -22,12 +22,16 @@ from troth.learn.masking.wire import Message, Phase, Reader, block, bundle, unbu
 
 
 class BonawitzServer:
-    """The server of one session."""
+    """The server of one session.
 
-    __slots__ = ("_keys", "_proceedings", "_session")
+    alike: every site is asked the same, with the sealed parts of all, as engines carry one call to many
+    (`troth.learn.engines`); else each gets the parts for itself, which is fewer bytes.
+    """
 
-    def __init__(self, session: Session, keys: KeyHistory) -> None:
-        self._session, self._keys = session, keys
+    __slots__ = ("_alike", "_proceedings", "_session")
+
+    def __init__(self, session: Session, keys: KeyHistory, *, alike: bool = False) -> None:
+        self._session, self._alike = session, alike
         self._proceedings = Proceedings(session, keys)
 
     @property
@@ -43,11 +47,15 @@ class BonawitzServer:
         if phase is Phase.KEYS:
             return {site: bundle(self._session.id, ()) for site in self._session.sites}
         before = found.heard[Phase(phase - 1)].values()
-        private = phase in (Phase.SHARES, Phase.CONFIRM)
-        exhibits = self._exhibits() if phase is Phase.MASKED else []
-        return {self._session.sites[place]: bundle(self._session.id, [
-            *exhibits, *(message.with_parts((place,) if private else ()) for message in before)])
-            for place in found.members}
+        sites = [self._session.sites[place] for place in found.members]
+        if phase not in (Phase.SHARES, Phase.CONFIRM):
+            exhibits = self._exhibits() if phase is Phase.MASKED else []
+            bare = [message.with_parts(()) for message in before]
+            return dict.fromkeys(sites, bundle(self._session.id, [*exhibits, *bare]))
+        if self._alike:
+            return dict.fromkeys(sites, bundle(self._session.id, before))
+        return {site: bundle(self._session.id, [message.with_parts((place,)) for message in before])
+                for site, place in zip(sites, found.members, strict=True)}
 
     def _exhibits(self) -> list[Message]:
         return [self._proceedings.heard[phase][sender].with_parts(places)
@@ -153,7 +161,7 @@ def total(found: Proceedings) -> Summed:
     if len(vector) and max(int(vector.max()), -int(vector.min())) > session.bound * len(found.active):
         raise Undecidable("the sum is beyond what the vectors' bound allows: some site masked something else",
                           expected=f"at most {session.bound * len(found.active)}", actual="more",
-                          do="Sum again; who it was cannot be seen behind the masks.")
+                          do="Make new vectors and sum again; who it was cannot be seen behind the masks.")
     sites = session.sites
     return Summed(vector, tuple(sites[place] for place in found.active),
                   tuple(site for place, site in enumerate(sites) if place not in found.active), tuple(found.faults))
@@ -183,7 +191,7 @@ def _pair_seeds(found: Proceedings, gone: int) -> dict[int, bytes]:
             raise Undecidable("the masks of a site that has gone cannot be taken away",
                               expected="its backup box, or the word of everybody in the sum",
                               actual=found.session.sites[gone],
-                              do="Sum again under another context without it; its own box shows its fault.")
+                              do="Make new vectors and sum them without it; its own box shows its fault.")
         seeds[place] = opened[place]
     return seeds
 

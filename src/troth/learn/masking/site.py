@@ -52,6 +52,12 @@ class BonawitzSite:
     def __repr__(self) -> str:
         return f"BonawitzSite({self._signer.did}, {len(self._own)} of {len(Phase)} phases)"
 
+    @property
+    def spent(self) -> bool:
+        """Whether this site has shown shares. Then its vector must not go into another sum: a server that says this one
+        failed may have had it, and the difference of two sums over other sites would be the vector of one."""
+        return Phase.UNMASK in self._own
+
     def answer(self, call: bytes) -> bytes:
         """The answer to a server's call; the same call again gets the same answer.
 
@@ -81,6 +87,9 @@ class BonawitzSite:
     def _hear(self, trial: Proceedings, phase: Phase, messages: Sequence[Message]) -> None:
         """Take in what the server passed on. Every message must count, and its own must be among them."""
         now = [one for one in messages if one.phase is phase]
+        if not now:
+            raise Misuse("a call out of turn", expected=f"messages of phase {phase.name.lower()}",
+                         actual=[one.phase.name.lower() for one in messages])
         counted = trial.accept(phase, now)
         if len(counted) != len(now):
             raise Refuted("the server passed on a message that does not count", expected="messages of this phase, "
