@@ -207,6 +207,7 @@ def test_a_plan_that_is_not_what_was_agreed_is_refused(begun: tuple[Coordinator,
     home, plan = begun
     agreed: Agreed = replace(home.agreed, **change)
     north = home["north"]
+    north.receive()
     member = Member(north, agreed, (home[SPONSOR].did, home[SPONSOR].account), home[AGGREGATOR].did,
                     part=lambda: read_table(home.file.sites["north"], agreed.schema))
     with pytest.raises(Refuted, match="not what was agreed"):
@@ -250,7 +251,7 @@ def test_absent_and_malformed_updates_stop_nobody(tmp_path: Path, monkeypatch: p
         return InProcessEngine({**local, south: absent})
 
     def crooked(member: Member, site: flow.Site, round_: int, part: Any) -> Any:
-        return {"bias": np.zeros(7, np.int64)}
+        return {"bias": np.zeros(7, np.int64)}, None
 
     with Coordinator(file, tmp_path / "out", PASSPHRASE, say=quiet, engine=engine) as home:
         home.prepare()
@@ -259,7 +260,7 @@ def test_absent_and_malformed_updates_stop_nobody(tmp_path: Path, monkeypatch: p
 
         def progress(row: Row) -> None:
             rows.append(row)
-            monkeypatch.setattr(Member, "delta", crooked)
+            monkeypatch.setattr(Member, "trained", crooked)
 
         home.run(plan, progress)
         south = home["south"].did
