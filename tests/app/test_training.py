@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
 from troth.core.verdicts import Outcome
 from troth.flows import round as flow
 from troth.learn import training
+from troth.learn.arrays import digest
 from troth.learn.claims import Seat
 from troth.learn.engines import Answer, Engine
 from troth.learn.engines.inprocess import InProcessEngine
@@ -89,6 +91,18 @@ def test_once_more_changes_nothing(whole: tuple[Path, Path, dict[str, Any]]) -> 
     with Coordinator(load(file), out, PASSPHRASE, say=quiet) as home:
         home.prepare()
         assert len(home[SPONSOR].book.opened()) == ROUNDS
+
+
+def test_from_python_it_is_the_same_verb(whole: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    file, out, result = whole
+    for given in (file, tomllib.loads(file.read_text())):
+        found = troth.train(given, out, passphrase=PASSPHRASE, files=file.parent)
+        assert found.result == result
+        assert digest(found.model).hex() == result["params"]
+        assert found.losses == tuple(row["loss"] / 65536 for row in result["rounds"])
+        assert all(0.5 < score <= 1 for score in found.scores)
+    with pytest.raises(Misuse, match="passphrase"):
+        troth.train(file, tmp_path)
 
 
 def test_a_folder_is_one_plan_s_and_one_process_s(whole: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
