@@ -24,7 +24,8 @@ __all__ = ["Settings", "Troth", "TrothError", "Trust", "When", "autolog", "file_
            "train", "verify_bundle"]
 
 _PLACES = {"Settings": "troth.app", "Troth": "troth.app", "file_subject": "troth.app", "verify_bundle": "troth.app",
-           "TrothError": "troth.core.errors", "Trust": "troth.verify.trust", "autolog": "troth.app.mlflow", "train": "troth.app.learning",
+           "TrothError": "troth.core.errors", "Trust": "troth.verify.trust", "autolog": "troth.app.mlflow",
+           "train": "troth.app.learning",
            "run": "troth.app.running", "resolve_did": "troth.app.resolving", "When": "troth.identity.resolution"}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from rounds_parts import PASSPHRASE, write
 
+import troth
 from troth.app import verify_bundle
 from troth.app.rounds import Agreed, load
 from troth.app.site import JOIN, Call, Member
