@@ -103,6 +103,9 @@ slither: $(VENV)/dev build/slither-venv contracts/node_modules   ## each finding
 faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand schedules of crashes, a moody node, re-organisations
 	TROTH_FAULTS=1000 TROTH_KILLS=60 $(BIN)/pytest tests/ledger/test_outbox_faults.py tests/ledger/test_outbox_kills.py -s $(ARGS)
 
+crashes: $(VENV)/dev       ## training: coordinators and sites killed at random, and the page on joining, in real processes
+	TROTH_CRASHES=20 $(BIN)/pytest tests/app/test_crashes.py tests/docs/test_joining_page.py -s $(ARGS)
+
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)
 

@@ -255,7 +255,6 @@ class Member:
         self.say(f"round {call.round}: update handed over, sealed to the aggregator and the verifiers")
         return "opened"
 
-
     def trained(self, site: flow.Site, round_: int, part: Part) -> tuple[State, Spent | None]:
         """The update, and what it spent of the records' privacy: the plan's local training on this site's records.
 
