@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop bench study docs \
+.PHONY: demo test lint contracts stateful reading faults privacy forge halmos slither planted mutants masking ckks interop bench study docs \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -94,6 +94,10 @@ slither: $(VENV)/dev build/slither-venv contracts/node_modules   ## each finding
 
 faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand schedules of crashes, a moody node, re-organisations
 	TROTH_FAULTS=1000 TROTH_KILLS=60 $(BIN)/pytest tests/ledger/test_outbox_faults.py tests/ledger/test_outbox_kills.py -s $(ARGS)
+
+privacy: $(VENV)/dev          ## the ledger of spent epsilon, killed hundreds of times; accuracy by epsilon
+	TROTH_PRIVACY_KILLS=200 $(BIN)/pytest tests/learn/test_privacy_ledger.py -s $(ARGS)
+	$(BIN)/python -m benchmarks privacy
 
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)
