@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from troth.app.rounds import Agreed
 
 CALL = "troth-round-call-1"
-JOIN, UPDATE, TAKE, EVIDENCE, SHARE, COMMIT, REVEAL = (
-    "join", "update", "take", "evidence", "share", "commit", "reveal")
+JOIN, UPDATE, OPEN, TAKE, EVIDENCE, SHARE, COMMIT, REVEAL = (
+    "join", "update", "open", "take", "evidence", "share", "commit", "reveal")
 Say = Callable[[str], None]
 
 
@@ -217,7 +217,7 @@ class Member:
         state = follower.state(call.deal)
         acts: dict[str, Callable[[Call, DealState], str]] = {JOIN: self._join}
         if isinstance(follower.seat, flow.Site):
-            acts |= {UPDATE: self._update, TAKE: self._take, EVIDENCE: self._evidence}
+            acts |= {UPDATE: self._update, OPEN: self._open, TAKE: self._take, EVIDENCE: self._evidence}
         else:
             acts |= {SHARE: self._share, COMMIT: self._commit, REVEAL: self._reveal}
         if call.act not in acts:
@@ -240,17 +240,20 @@ class Member:
         own = self._own(call)
         if own is not None:
             # Said before: the same claim again, so that a crash gives nobody two updates of one round.
-            verifiers = tuple(seat.did for seat in site.plan.verifiers)
-            items = self.party.evidence_here([own])
-            self.party.send([site.plan.aggregator.did, *verifiers], [own], items)
-            self.party.send([self._sponsor[0]], [own])
+            site.tell(own)
             return "sent again"
         part = self._records()
         delta, spent = self.trained(site, call.round, part)
-        site.contribute(call.deal, call.round, delta, len(part), privacy=spent)
+        site.commit(call.deal, call.round, delta, len(part), privacy=spent)
         private = f" privately, epsilon {epsilon_text(spent.epsilon)} of this round alone" if spent else ""
-        self.say(f"round {call.round}: trained on {len(part)} records{private}, update sent sealed")
-        return "sent"
+        self.say(f"round {call.round}: trained on {len(part)} records{private}, committed to the update")
+        return "committed"
+
+    def _open(self, call: Call, state: DealState) -> str:
+        self._site().reveal(call.deal, call.round)
+        self.say(f"round {call.round}: update handed over, sealed to the aggregator and the verifiers")
+        return "opened"
+
 
     def trained(self, site: flow.Site, round_: int, part: Part) -> tuple[State, Spent | None]:
         """The update, and what it spent of the records' privacy: the plan's local training on this site's records.
