@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop flower bench slow-links study docs \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop flower crashes privacy bench slow-links study docs \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -105,6 +105,10 @@ faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand sched
 
 crashes: $(VENV)/dev       ## training: coordinators and sites killed at random, and the page on joining, in real processes
 	TROTH_CRASHES=20 $(BIN)/pytest tests/app/test_crashes.py tests/docs/test_joining_page.py -s $(ARGS)
+
+privacy: $(VENV)/dev          ## the ledger of spent epsilon, killed hundreds of times; accuracy by epsilon
+	TROTH_PRIVACY_KILLS=200 $(BIN)/pytest tests/learn/test_privacy_ledger.py -s $(ARGS)
+	$(BIN)/python -m benchmarks privacy
 
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)
