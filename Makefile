@@ -6,7 +6,8 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop flower crashes privacy bench slow-links study docs \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
+        interop flower crashes privacy bench slow-links study docs attacks payouts \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -123,6 +124,12 @@ ckks: build/ckks-venv       ## sums under homomorphic encryption, with TenSEAL
 
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)
+
+attacks: $(VENV)/dev        ## hostile sites against each rule, on three skews: docs/data/attacks.json and its page; half an hour and more
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attacks $(ARGS)
+
+payouts: $(VENV)/dev        ## who earns what over 500 random consortia: docs/data/payouts.json and its page; half an hour and more
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.payouts $(ARGS)
 
 bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the same run
 	$(BIN)/python -m benchmarks $(ARGS)
