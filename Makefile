@@ -6,8 +6,8 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
-        interop flower crashes privacy bench slow-links study docs attacks payouts \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \ \
+        interop flower crashes privacy bench slow-links study docs attacks payouts own-code \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -136,6 +136,9 @@ bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the
 
 docs: $(BIN)/troth          ## generate the references of commands and public names
 	$(BIN)/python docs/generate.py
+
+own-code: $(VENV)/dev       ## a training of one's own file of code, from ROUND.toml to the bundle's check
+	$(BIN)/pytest tests/cli/test_cli_code.py $(ARGS)
 
 slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
 	$(BIN)/python -m benchmarks slow_links $(ARGS)
