@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop bench study docs \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop bench study consortia docs \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -15,8 +15,9 @@ $(BIN)/troth: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn]'
 	touch $@
 
-$(VENV)/dev: $(BIN)/troth
+$(VENV)/dev: $(BIN)/troth examples/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r examples/requirements.txt
 	touch $@
 
 contracts/node_modules: contracts/package-lock.json
@@ -114,6 +115,11 @@ bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the
 
 docs: $(BIN)/troth          ## generate the references of commands and public names
 	$(BIN)/python docs/generate.py
+
+consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and their deals; the results are docs/data/consortia.json
+	for name in hospitals mortgages appliances; do \
+		$(BIN)/python examples/consortium_$$name.py --seeds 20 --save docs/data/consortia.json || exit 1; done
+	$(BIN)/pytest tests/docs/test_consortia.py -m "slow or not slow" $(ARGS)
 
 study: $(BIN)/troth         ## accuracy over 20 seeded splits
 	$(BIN)/troth demo --study
