@@ -103,4 +103,4 @@ def test_with_deals_who_hides_or_poisons_ends_poorer(name: str, cheat: str, tmp_
     assert any(line.endswith(f"stake forfeited: {cheat}") for line in said)
     found = gains(said)
     assert found[cheat] < -1_000
-    assert all(gain > 0 for other, gain in found.items() if other not in (cheat, "sponsor"))
+    assert all(gain >= 0 for other, gain in found.items() if other not in (cheat, "sponsor"))

@@ -110,7 +110,7 @@ def fault(update: Update, base: State, clip: int) -> str | None:
         return "layout"
     if not 1 <= update.examples <= MAX_EXAMPLES:
         return "examples"
-    return "norm" if norm(flatten(update.delta)) > clip else None
+    return "norm" if norm(*update.delta.values()) > clip else None
 
 
 def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
