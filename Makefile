@@ -6,7 +6,8 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop bench study consortia docs \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop flower bench \
+        slow-links study consortia docs \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -48,6 +49,14 @@ build/ckks-venv: pyproject.toml constraints.txt   # TenSEAL is large, and nothin
 tests/interop/tools/node_modules: tests/interop/tools/package-lock.json
 	cd tests/interop/tools && npm ci --silent --no-audit --no-fund
 	touch $@
+
+build/flower-venv: pyproject.toml tests/flower/constraints.txt   # Flower pins older typer and rich than the rest is tested with
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -c tests/flower/constraints.txt -e '.[learn,flower]' pytest hypothesis
+	touch $@
+
+flower: build/flower-venv   ## a SuperLink and three SuperNodes on loopback finish a round deal; the engine over Flower
+	build/flower-venv/bin/python -m pytest tests/flower -s $(ARGS)
 
 demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
 	$(BIN)/troth demo --out $(OUT) $(ARGS)
@@ -120,6 +129,9 @@ consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and t
 	for name in hospitals mortgages appliances; do \
 		$(BIN)/python examples/consortium_$$name.py --seeds 20 --save docs/data/consortia.json || exit 1; done
 	$(BIN)/pytest tests/docs/test_consortia.py -m "slow or not slow" $(ARGS)
+
+slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
+	$(BIN)/python -m benchmarks slow_links $(ARGS)
 
 study: $(BIN)/troth         ## accuracy over 20 seeded splits
 	$(BIN)/troth demo --study
