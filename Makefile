@@ -6,8 +6,8 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \ \
-        interop flower crashes privacy bench slow-links study docs attacks payouts own-code \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
+        interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -16,8 +16,9 @@ $(BIN)/troth: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn]'
 	touch $@
 
-$(VENV)/dev: $(BIN)/troth
+$(VENV)/dev: $(BIN)/troth examples/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r examples/requirements.txt
 	touch $@
 
 contracts/node_modules: contracts/package-lock.json
@@ -139,6 +140,11 @@ docs: $(BIN)/troth          ## generate the references of commands and public na
 
 own-code: $(VENV)/dev       ## a training of one's own file of code, from ROUND.toml to the bundle's check
 	$(BIN)/pytest tests/cli/test_cli_code.py $(ARGS)
+
+consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and their deals; the results are docs/data/consortia.json
+	for name in hospitals mortgages appliances; do \
+		$(BIN)/python examples/consortium_$$name.py --seeds 20 --save docs/data/consortia.json || exit 1; done
+	$(BIN)/pytest tests/docs/test_consortia.py -m "slow or not slow" $(ARGS)
 
 slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
 	$(BIN)/python -m benchmarks slow_links $(ARGS)

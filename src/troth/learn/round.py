@@ -118,7 +118,7 @@ def fault(update: Update, base: State, clip: int) -> str | None:
     if not 1 <= update.examples <= MAX_EXAMPLES:
         return "examples"
     bound = clip if update.bound is None else min(clip, update.bound)
-    return "norm" if norm(flatten(update.delta)) > bound else None
+    return "norm" if norm(*update.delta.values()) > bound else None
 
 
 def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
@@ -151,36 +151,60 @@ def _record(seats: tuple[str, ...], groups: list[list[str]], found: Worth) -> Re
     return Record(tuple(values), tuple(ceilings), tuple(bool(one) for one in counted))
 
 
-def _reference(given: RoundInput, data: Inputs) -> IntArray | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Combined:
+    """The model that the updates give, those that counted, by site, and (site, reason) of the others."""
+
+    params: State
+    counted: tuple[Update, ...]
+    rejected: tuple[tuple[str, str], ...]
+
+
+def combine(given: RoundInput) -> Combined:
+    """Judge the updates and aggregate those that count: a round without its valuation.
+
+    Without any update that counts the model stays as it is. Parameters are clamped to the model's range, by definition
+    of the function.
+    """
+    counted, rejected = _sort_out(given)
+    params: State = given.base
+    if counted:
+        moved = add(flatten(given.base), flatten(aggregate(given.rule, counted, _reference(given))))
+        params = unflatten(np.clip(moved, -given.task.limit, given.task.limit), given.task.layout)
+    return Combined(params, tuple(counted), tuple(rejected))
+
+
+def _reference(given: RoundInput) -> IntArray | None:
     """The reference update, where the rule asks for one."""
     if given.rule != trusted.NAME or not isinstance(given.task, Dense):
         return None
-    return trusted.reference(given.task, given.base, data, given.clip)
+    return trusted.reference(given.task, given.base, _public(given), given.clip)
+
+
+def _public(given: RoundInput) -> Inputs:
+    """The sponsor's records as a model sees them."""
+    return scaling(given.validation).inputs(given.validation)
 
 
 def run_round(given: RoundInput) -> RoundOutput:
     """Judge the updates, aggregate those that count, value them, and say who is paid and who is slashed.
 
-    Without any update that counts the model stays as it is. Parameters are clamped to the model's range, by definition
-    of the function. Raises BadInput only for a validation part without records: updates alone never stop a round.
+    Raises BadInput only for a validation part without records: updates alone never stop a round.
     """
-    counted, rejected = _sort_out(given)
-    task, data = given.task, scaling(given.validation).inputs(given.validation)
-    base = flatten(given.base)
-    params: State = given.base
+    combined = combine(given)
+    task, data = given.task, _public(given)
+    params, counted = combined.params, combined.counted
     groups: list[list[str]] = []
     found = Worth((), (), 0)
     if counted:
-        moved = add(base, flatten(aggregate(given.rule, counted, _reference(given, data))))
-        params = unflatten(np.clip(moved, -task.limit, task.limit), task.layout)
         rows: IntArray = stack([flatten(update.delta) for update in counted])
         members = alike.groups(rows)
         groups = [[counted[position].site for position in group] for group in members]
         players = stack([divide_round(total(rows[list(group)], axis=0), len(group)) for group in members])
-        found = worth(task, base, players, data, given.seed)
+        found = worth(task, flatten(given.base), players, data, given.seed)
     record = _record(given.seats, groups, found)
     history = (*given.history, record)
     smoothed, slashed = smooth(history), evidence(history)
     earned = [0 if seat in slashed else value for seat, value in enumerate(smoothed)]
     return RoundOutput(params, digest(params), record, smoothed, pay(earned, given.reward), tuple(sorted(slashed)),
-                       tuple(rejected), task.score(params, data), task.loss(params, data), found.evaluations)
+                       combined.rejected, task.score(params, data), task.loss(params, data), found.evaluations)
