@@ -6,7 +6,7 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop flower bench study docs \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop flower bench slow-links study docs \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -122,6 +122,9 @@ bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the
 
 docs: $(BIN)/troth          ## generate the references of commands and public names
 	$(BIN)/python docs/generate.py
+
+slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
+	$(BIN)/python -m benchmarks slow_links $(ARGS)
 
 study: $(BIN)/troth         ## accuracy over 20 seeded splits
 	$(BIN)/troth demo --study

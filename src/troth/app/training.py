@@ -24,6 +24,7 @@ from troth.app.site import (
     COMMIT,
     EVIDENCE,
     JOIN,
+    OPEN,
     REVEAL,
     SHARE,
     TAKE,
@@ -394,8 +395,7 @@ class Rounds:
         self._join(number, deal)
         state = self.sponsor.state(deal)
         if self._submitted(deal) is None and state.final is None:
-            self._ask(UPDATE, number, deal, self._sites(deal), until=state.ask_start + self.agreed.periods.answer)
-            self._receive()
+            self._updates(number, deal, state.ask_start)
             self._aggregate(number, deal)
         state = self.sponsor.state(deal)
         if state.final is None:
@@ -410,6 +410,23 @@ class Rounds:
             self._close(deal)
         if self.sponsor.state(deal).rung == 1:
             self._correct(number, deal)
+
+    def _updates(self, number: int, deal: bytes, start: int) -> None:
+        """Commitments, the list of them, and only then the updates; each takes a third of the answer's time at most."""
+        aggregator, answer = self._aggregating(), self.agreed.periods.answer
+        if not aggregator.held(number, deal).lists:
+            self._ask(UPDATE, number, deal, self._sites(deal), until=start + answer // 3)
+            self._receive()
+        aggregator.fix(deal, number)
+        fixed = aggregator.held(number, deal).fixed
+        sites = {aggregator.party.statement(claim).issuer for claim in fixed}
+        self._ask(OPEN, number, deal, sorted(sites), until=start + 2 * answer // 3)
+        self._receive()
+
+    def _aggregating(self) -> flow.Aggregator:
+        if not isinstance(self.aggregator.seat, flow.Aggregator):
+            raise Misuse("this seat aggregates nothing")
+        return self.aggregator.seat
 
     def _deal(self, number: int) -> bytes:
         """The round's deal: found, or opened for a moment that was written down before."""
@@ -461,10 +478,7 @@ class Rounds:
 
     def _aggregate(self, number: int, deal: bytes) -> None:
         """Publish and submit. What was published of this deal before is submitted as it was."""
-        aggregator = self.aggregator.seat
-        if not isinstance(aggregator, flow.Aggregator):
-            raise Misuse("this seat aggregates nothing")
-        party = self.home[AGGREGATOR]
+        aggregator, party = self._aggregating(), self.home[AGGREGATOR]
         claim = next((claim for claim, said in party.claims(kinds.AGGREGATE)
                       if said.issuer == party.did and AggregateClaim.of(said).deal == deal), None)
         if claim is None:

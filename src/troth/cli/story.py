@@ -247,8 +247,12 @@ class Story:
             flow.join_all(self[name], deal)
         cheating = self.cheat if number == CHEAT_ROUND else "none"
         for name in active:
-            withhold = cheating == "hospital" and name == active[0]
-            self.sites[name].contribute(deal, number, self.delta(name), self.examples(name), withhold=withhold)
+            self.sites[name].commit(deal, number, self.delta(name), self.examples(name))
+        self.receive("aggregator", "sponsor", *self.verifiers)
+        self.aggregator.fix(deal, number)
+        self.receive(*active)
+        for name in active:
+            self.sites[name].reveal(deal, number, withhold=cheating == "hospital" and name == active[0])
         self.receive("aggregator", "sponsor", *self.verifiers)
         honest, updates = self.aggregator.aggregate(deal, number)
         output = tampered(honest, self.aggregator.base(), self.aggregator.replay) \

@@ -8,6 +8,8 @@ Rules by name, each from the matrix of updates, rows sorted by site, to one vect
 - ``centered_clipping``: from the coordinate median, five times add the mean of the differences clipped to the lower
   median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
 - ``median``: per coordinate.
+- ``trusted_reference``: each update brought to the norm of a reference update and weighted by its cosine with it
+  (`learn.trusted`; Cao et al., 2021). The one rule that may hold against a majority.
 
 Robust rules ignore the claimed numbers of examples: a claim of 10**9 records must not buy influence.
 """
@@ -35,6 +37,7 @@ from troth.fixed.numbers import (
     total,
 )
 from troth.fixed.order import median
+from troth.learn import trusted
 from troth.learn.arrays import State, flatten, layout, unflatten
 
 MAX_EXAMPLES = (1 << 31) - 1
@@ -115,16 +118,20 @@ def _median(rows: IntArray, _: tuple[int, ...]) -> IntArray:
 RULES: Mapping[str, Callable[[IntArray, tuple[int, ...]], IntArray]] = MappingProxyType({
     "mean": _mean, "nnm+trimmed_mean": _nnm_trimmed_mean, "centered_clipping": _centered_clipping, "median": _median,
 })
+NAMES = (*RULES, trusted.NAME)
+"""Every rule that a plan may name."""
 
 
-def aggregate(rule: str, updates: Sequence[Update]) -> dict[str, IntArray]:
+def aggregate(rule: str, updates: Sequence[Update], reference: IntArray | None = None) -> dict[str, IntArray]:
     """One delta from many, by the named rule; independent of the order of ``updates``.
 
-    Raises BadInput for an unknown rule, no updates, two from one site, unlike names or shapes, examples outside
+    reference: flat, for ``trusted_reference`` and no other. Raises BadInput for an unknown rule or a missing reference, no updates, two from one site, unlike names or shapes, examples outside
     1 … MAX_EXAMPLES, and when a sum or a distance could overflow.
     """
-    if rule not in RULES:
-        raise BadInput("unknown aggregation rule", expected=", ".join(RULES), actual=rule)
+    if rule not in NAMES:
+        raise BadInput("unknown aggregation rule", expected=", ".join(NAMES), actual=rule)
+    if (reference is not None) != (rule == trusted.NAME):
+        raise BadInput("a reference goes with one rule and no other", expected=trusted.NAME, actual=rule)
     ordered = sorted(updates, key=lambda update: update.site)
     if not ordered or len({update.site for update in ordered}) != len(ordered):
         raise BadInput("aggregation takes one update per site and at least one", actual=[u.site for u in ordered])
@@ -137,4 +144,8 @@ def aggregate(rule: str, updates: Sequence[Update]) -> dict[str, IntArray]:
             raise BadInput(f"{update.site} claims an impossible number of examples", expected=f"1 to {MAX_EXAMPLES}",
                            actual=update.examples)
     rows = stack([flatten(update.delta) for update in ordered])
+    if reference is not None:
+        if reference.shape != rows.shape[1:]:
+            raise BadInput("a reference of another size", expected=rows.shape[1:], actual=reference.shape)
+        return unflatten(trusted.weigh(rows, reference), shapes)
     return unflatten(RULES[rule](rows, tuple(update.examples for update in ordered)), shapes)

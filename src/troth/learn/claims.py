@@ -6,16 +6,17 @@ and every per-site list follows the plan's ``sites``, which ascend.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from troth.core.claims import Statement, Subject
 from troth.core.encoding import amount, from_hex, take
-from troth.core.errors import BadInput
+from troth.core.errors import BadInput, Refuted
 from troth.learn.privacy.mechanisms import Spent
 
-LISTING, PLAN, UPDATE, AGGREGATE = "listing", "plan", "update", "aggregate"
+LISTING, PLAN, UPDATE, COMMITMENTS, AGGREGATE = "listing", "plan", "update", "commitments", "aggregate"
 DELIVERY, VERDICT, MODEL = "delivery", "verdict", "model"
 
 #: Deal outcome beyond upheld (1) and refuted (2): the result stands without the updates whose evidence was withheld.
@@ -163,6 +164,56 @@ class UpdateClaim:
         base, deal, examples, round_, update = take(body, base=str, deal=str, examples=int, round=int, update=str)
         _about(statement, "update", from_hex(update, 32))
         return cls(round_, from_hex(deal, 32), from_hex(base, 32), from_hex(update, 32), examples, privacy)
+
+
+SALT = 32
+"""Random bytes in front of an update's, so that its digest tells nothing to whoever guesses the records."""
+_SEALED = b"troth-update-1\n"
+
+
+def seal_update(did: str, deal: bytes, round_: int, salt: bytes, data: bytes) -> bytes:
+    """The bytes that are sealed and digested for an update: whose it is and for what, 32 random bytes, the arrays.
+
+    Bound to its sender, because a commitment copied with its digest and CID would otherwise open with the key that the
+    one copied hands over; and to deal and round, so that no update opens in another.
+    """
+    return _SEALED + _owner(did, deal, round_) + salt + data
+
+
+def open_update(did: str, deal: bytes, round_: int, sealed: bytes) -> bytes:
+    """The arrays' bytes of `seal_update`. Raises Refuted for another sender's, deal's or round's."""
+    front = _SEALED + _owner(did, deal, round_)
+    if not sealed.startswith(front) or len(sealed) < len(front) + SALT:
+        raise Refuted("an update that was not made by its sender for this round", actual=did)
+    return sealed[len(front) + SALT:]
+
+
+def _owner(did: str, deal: bytes, round_: int) -> bytes:
+    return hashlib.sha256(_SEALED + deal + round_.to_bytes(8, "big") + did.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentsClaim:
+    """Update claims that somebody held before any of them was revealed. The aggregator's fixes what may count.
+
+    ``updates`` ascend. They are named here and not referred to, because a reference would have to be in every bundle.
+    """
+
+    round: int
+    deal: bytes
+    updates: tuple[bytes, ...]
+
+    def body(self) -> dict[str, Any]:
+        return {"deal": self.deal.hex(), "round": self.round, "updates": [claim.hex() for claim in self.updates]}
+
+    @classmethod
+    def of(cls, statement: Statement) -> Self:
+        deal, round_, updates = take(body_of(statement, COMMITMENTS), deal=str, round=int, updates=list)
+        found = tuple(from_hex(claim, 32) for claim in updates)
+        if list(found) != sorted(set(found)):
+            raise BadInput("commitments out of order", expected="ascending, distinct claims")
+        _about(statement, "deal", from_hex(deal, 32))
+        return cls(round_, from_hex(deal, 32), found)
 
 
 @dataclass(frozen=True, slots=True)

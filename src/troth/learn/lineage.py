@@ -19,7 +19,15 @@ from troth.core.ports import ClaimView, Finding, Statements
 from troth.core.terms import UPHELD, Result
 from troth.core.verdicts import Outcome
 from troth.learn import claims as kinds
-from troth.learn.claims import AggregateClaim, Listing, ModelClaim, Plan, UpdateClaim, VerdictClaim
+from troth.learn.claims import (
+    AggregateClaim,
+    CommitmentsClaim,
+    Listing,
+    ModelClaim,
+    Plan,
+    UpdateClaim,
+    VerdictClaim,
+)
 
 POLICY = "federated-model"
 
@@ -111,13 +119,40 @@ class UpdateRule:
         ) if not fits), None)
 
 
-def check_updates(source: Statements, rule: UpdateRule, step: RoundStep, unseated: frozenset[str]) -> int:
-    """How many updates the round counts. Raises Refuted for one that it may not count. unseated: slashed before."""
+def commitments_of(statement: Statement, plan_id: bytes, round_: int, deal: bytes) -> CommitmentsClaim | None:
+    """What a claim commits its issuer to for this round of this plan and deal; None if it does not."""
+    try:
+        said = CommitmentsClaim.of(statement)
+    except BadInput:
+        return None
+    fits = (said.round, said.deal, tuple(statement.refs)) == (round_, deal, (Ref("plan", plan_id),))
+    return said if fits and not statement.evidence else None
+
+
+def fixed_list(source: Statements, plan: Plan, step: RoundStep) -> frozenset[bytes]:
+    """The updates on the list that an aggregate rests on. Raises Refuted unless its aggregator's, of its round."""
+    claim = step.claim
+    statement = source.statement(step.statement.ref("commitments"))
+    said = commitments_of(statement, step.statement.ref("plan"), claim.round, claim.deal)
+    if said is None or statement.issuer != plan.aggregator.did:
+        raise Refuted(f"round {claim.round} does not rest on its aggregator's list of commitments",
+                      expected=plan.aggregator.did, actual=statement.issuer)
+    return frozenset(said.updates)
+
+
+def check_updates(source: Statements, plan: Plan, rule: UpdateRule, step: RoundStep, unseated: frozenset[str]) -> int:
+    """How many updates the round counts. Raises Refuted for one that it may not count. unseated: slashed before.
+
+    What a correction counts beyond the list, the verdicts that it rests on vouch for.
+    """
     seen: set[str] = set()
+    fixed, corrects = fixed_list(source, plan, step), bool(step.statement.all_refs("corrects"))
     after = step.statement.all_refs("base")
     for claim in step.statement.all_refs("update"):
         statement = source.statement(claim)
         wrong = rule.fault(statement, step.claim.round, step.claim.deal, step.claim.base, after[0] if after else None)
+        if wrong is None and claim not in fixed and not corrects:
+            wrong = "it was not committed to before others were revealed"
         if wrong is None and statement.issuer in seen:
             wrong = "its sender sent another"
         if wrong is None and statement.issuer in unseated:
@@ -174,7 +209,8 @@ class FederatedModel:
     says: Mapping[str, frozenset[str]] = {
         kinds.PLAN: frozenset({"sponsor"}), kinds.MODEL: frozenset({"sponsor"}),
         kinds.LISTING: frozenset({"hospital", "sponsor"}), kinds.UPDATE: frozenset({"hospital"}),
-        kinds.AGGREGATE: frozenset({"aggregator"}), kinds.VERDICT: frozenset({"verifier"}),
+        kinds.AGGREGATE: frozenset({"aggregator"}), kinds.COMMITMENTS: frozenset({"aggregator"}),
+        kinds.VERDICT: frozenset({"verifier"}),
     }
 
     def judge(self, view: ClaimView, roles: Mapping[str, tuple[str, ...]],
@@ -199,7 +235,7 @@ class FederatedModel:
         findings.append(Finding("path", Outcome.UPHELD, f"{len(steps)} rounds, each from the one before"))
         counted, unseated = 0, frozenset[str]()
         for step in steps:
-            counted += check_updates(view, rule, step, unseated)
+            counted += check_updates(view, plan, rule, step, unseated)
             unseated |= {plan.keys[seat] for seat in step.claim.numbers("slashed") if 0 <= seat < len(plan.keys)}
         findings.append(Finding("updates", Outcome.UPHELD, f"{counted} updates, each by a seated site on its listing"))
         corrections = [found for step in steps if (found := check_correction(view, plan, step))]

@@ -19,7 +19,7 @@ from troth.core.verdicts import Outcome
 from troth.learn import arrays
 from troth.learn.aggregate import Update
 from troth.learn.arrays import State
-from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim
+from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, open_update
 from troth.learn.data import Inputs, Part, Schema, scaling
 from troth.learn.lineage import RoundStep, UpdateRule, path
 from troth.learn.round import RoundInput, RoundOutput, run_round
@@ -36,6 +36,20 @@ class Gathered:
     updates: tuple[Update, ...]
     withheld: tuple[str, ...]
     false: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a party holds of a round when it judges it.
+
+    received: update claims. lists: the aggregator's lists of commitments. fixed: the updates on every one of them, so
+    that a second list adds nobody. witnessed: what more than half of the verifiers say they held before a list came.
+    """
+
+    received: tuple[bytes, ...]
+    lists: tuple[bytes, ...]
+    fixed: frozenset[bytes]
+    witnessed: frozenset[bytes]
 
 
 def the_evidence(statement: Statement, name: str) -> Evidence:
@@ -110,8 +124,9 @@ class Replay:
                 false.append(statement.issuer)
                 continue
             try:
-                opened.append(Update(statement.issuer, said.examples, arrays.decode(data)))
-            except BadInput:
+                inner = open_update(statement.issuer, said.deal, said.round, data)
+                opened.append(Update(statement.issuer, said.examples, arrays.decode(inner)))
+            except (Refuted, BadInput):
                 false.append(statement.issuer)
         return Gathered(tuple(opened), tuple(sorted(withheld)), tuple(sorted(false)))
 
@@ -156,34 +171,39 @@ class Replay:
 
     def fit(self, claims: Iterable[bytes], round_: int, deal: bytes, last: bytes | None,
             seated: frozenset[str]) -> tuple[bytes, ...]:
-        """Of these update claims those that a round may count: of seated sites, one each (the first), by site."""
+        """Of these update claims those that a round may count: of seated sites, one each, by site.
+
+        Of a site that sent several, that of the smallest id: in which order they came differs between parties.
+        """
         base = arrays.digest(self.base(last)[0])
         found: dict[str, bytes] = {}
-        for claim in claims:
+        for claim in sorted(claims):
             statement = self._source.statement(claim)
             if statement.issuer in seated and self.rule.fault(statement, round_, deal, base, last) is None:
                 found.setdefault(statement.issuer, claim)
         return tuple(found[did] for did in sorted(found))
 
-    def counted(self, named: Iterable[bytes], received: Iterable[bytes], round_: int, deal: bytes,
-                last: bytes | None, seated: frozenset[str]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-        """(updates that an aggregate names and may, others that were received), one a site.
+    def counted(self, named: Iterable[bytes], held: Held, round_: int, deal: bytes, last: bytes | None,
+                seated: frozenset[str]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """(updates that an aggregate names and may, others that could have been counted), one a site.
 
-        Of a site that sent two, the one that the aggregate names counts: which one the aggregator saw first nobody else
-        can tell, and a site must not be able to make an honest aggregator look false.
+        Of a site that sent two, the one that the aggregate names counts, if its list holds it: which one the aggregator
+        saw first nobody else can tell, and a site must not be able to make an honest aggregator look false.
         """
-        here = self.fit((claim for claim in named if self._here(claim)), round_, deal, last, seated)
+        here = self.fit((claim for claim in named if claim in held.fixed and self._here(claim)), round_, deal, last,
+                        seated)
         sites = {self._source.statement(claim).issuer for claim in here}
-        others = self.fit(received, round_, deal, last, seated)
+        others = self.fit((claim for claim in held.received if claim in held.fixed | held.witnessed), round_, deal,
+                          last, seated)
         return here, tuple(claim for claim in others if self._source.statement(claim).issuer not in sites)
 
-    def judge(self, step: RoundStep, received: Iterable[bytes], seated: frozenset[str],
+    def judge(self, step: RoundStep, held: Held, seated: frozenset[str],
               submitted: Result | None) -> tuple[RoundOutput, Result]:
-        """A verifier's finding on an aggregate. received: the update claims the verifier holds; submitted: what the
-        aggregator put on chain, None if nothing readable.
+        """A verifier's finding on an aggregate. submitted: what the aggregator put on chain, None if nothing readable.
 
-        1. Refuted, its account slashed: it names an update that the round may not count or that it handed to nobody,
-           submitted another result than its claim's, or re-execution of what it names gives another.
+        1. Refuted, its account slashed: it signed two lists of commitments or rests on none of its own, names an update
+           that the round may not count, that is not on its list or that it handed to nobody, submitted another result
+           than its claim's, or re-execution of what it names gives another.
         2. Withheld, the sites slashed: an update that it names cannot be opened; the round stands without it.
         3. Omitted, nobody slashed: the verifiers hold updates that it leaves out; the round stands with them.
         4. Upheld.
@@ -191,9 +211,11 @@ class Replay:
         bases = step.statement.all_refs("base")
         last, claim = bases[0] if bases else None, step.claim
         wanted = step.statement.all_refs("update")
-        named, others = self.counted(wanted, received, claim.round, claim.deal, last, seated)
+        named, others = self.counted(wanted, held, claim.round, claim.deal, last, seated)
         found, more = self.gather(named), self.gather(others)
         output = self.run(claim.round, last, (*found.updates, *more.updates))
+        if held.lists != step.statement.all_refs("commitments") or len(held.lists) != 1:
+            return output, self.refuted(output, seated)
         if len(named) != len(wanted) or found.false or not self._promises(claim, seated, submitted):
             return output, self.refuted(output, seated)
         if found.withheld:

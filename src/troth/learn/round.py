@@ -19,10 +19,11 @@ import numpy as np
 
 from troth.core.errors import BadInput
 from troth.fixed.numbers import ONE, IntArray, add, divide_int, divide_round, norm, stack, total
-from troth.learn import alike
-from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, RULES, Update, aggregate
+from troth.learn import alike, trusted
+from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, NAMES, Update, aggregate
 from troth.learn.arrays import State, digest, flatten, layout, unflatten
-from troth.learn.data import Part, scaling
+from troth.learn.data import Inputs, Part, scaling
+from troth.learn.dense import Dense
 from troth.learn.tasks import Task
 from troth.learn.worth import Record, Worth, evidence, pay, smooth, worth
 
@@ -57,8 +58,11 @@ class RoundInput:
         if list(self.seats) != sorted(set(self.seats)) or not 1 <= len(self.seats) <= MAX_SEATS:
             raise BadInput("seats are distinct keys in ascending order",
                            expected=f"1 to {MAX_SEATS}", actual=self.seats)
-        if self.rule not in RULES:
-            raise BadInput("unknown aggregation rule", expected=", ".join(RULES), actual=self.rule)
+        if self.rule not in NAMES:
+            raise BadInput("unknown aggregation rule", expected=", ".join(NAMES), actual=self.rule)
+        if self.rule == trusted.NAME and not isinstance(self.task, Dense):
+            raise BadInput("a trusted reference needs a gradient in integers", expected="a dense network",
+                           actual=self.task.json().get("family"))
         if len(self.seed) != 32 or self.reward < 0 or not 1 <= self.clip <= MAX_CLIP:
             raise BadInput("a round's seed, reward or norm bound is out of range",
                            expected=f"32 bytes, at least 0, 1 to {MAX_CLIP}",
@@ -143,6 +147,13 @@ def _record(seats: tuple[str, ...], groups: list[list[str]], found: Worth) -> Re
     return Record(tuple(values), tuple(ceilings), tuple(bool(one) for one in counted))
 
 
+def _reference(given: RoundInput, data: Inputs) -> IntArray | None:
+    """The reference update, where the rule asks for one."""
+    if given.rule != trusted.NAME or not isinstance(given.task, Dense):
+        return None
+    return trusted.reference(given.task, given.base, data, given.clip)
+
+
 def run_round(given: RoundInput) -> RoundOutput:
     """Judge the updates, aggregate those that count, value them, and say who is paid and who is slashed.
 
@@ -156,7 +167,7 @@ def run_round(given: RoundInput) -> RoundOutput:
     groups: list[list[str]] = []
     found = Worth((), (), 0)
     if counted:
-        moved = add(base, flatten(aggregate(given.rule, counted)))
+        moved = add(base, flatten(aggregate(given.rule, counted, _reference(given, data))))
         params = unflatten(np.clip(moved, -task.limit, task.limit), task.layout)
         rows: IntArray = stack([flatten(update.delta) for update in counted])
         members = alike.groups(rows)
