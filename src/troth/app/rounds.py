@@ -77,8 +77,6 @@ class Agreed:
 
     def check(self) -> None:
         """Raises BadInput for what no round could be, and Misuse where a stake would not deter."""
-        task_of(self.task, self.schema)
-        Fit.of(self.fit, self.clip)
         for what, ok, expected, actual in (
                 ("rounds", 1 <= self.rounds <= 10_000, "1 to 10000", self.rounds),
                 ("sites", 2 <= self.sites <= MAX_PLAYERS, f"2 to {MAX_PLAYERS}", self.sites),
@@ -90,6 +88,8 @@ class Agreed:
                  self.periods)):
             if not ok:
                 raise BadInput(f"these {what} are not possible", expected=expected, actual=actual)
+        task_of(self.task, self.schema)
+        Fit.of(self.fit, self.clip)
         self.money.check(self.sites, self.verifiers)
 
     def plan(self, sites: tuple[Seat, ...], aggregator: Seat, verifiers: tuple[Seat, ...]) -> Plan:

@@ -245,8 +245,10 @@ class Coordinator:
             sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
 
     def _hand_out(self, plan: bytes) -> None:
-        """Everybody gets everybody's introduction, the listings, the validation records and the plan."""
-        sponsor = self[SPONSOR]
+        """Everybody gets everybody's introduction, the listings, the validation records and the plan; once."""
+        sponsor, handed = self[SPONSOR], self.out / f"handed-{plan.hex()}"
+        if handed.exists():
+            return
         said = sponsor.statement(plan)
         people = kinds.Plan.of(said)
         dids = [seat.did for seat in (*people.sites, people.aggregator, *people.verifiers)]
@@ -260,8 +262,8 @@ class Coordinator:
                 sponsor.exchange.send(did, parcel)
         sponsor.send(dids, bindings)
         sponsor.send(dids, [*listings, plan], validation)
-        for party in self.parties.values():
-            party.receive()
+        with replacing(handed) as out:
+            out.write(b"")
 
     def _part(self, name: str) -> Part:
         return read_table(self.file.sites[name], self.agreed.schema)
