@@ -194,7 +194,12 @@ class Play:
             seat, part = self.sites[name], self.members[name]
             train = site.poisoned if name == poisoner else site.train
             delta = train(seat.replay.task, seat.base(), part, scaling(seat.replay.validation), self.question.run.fit)
-            seat.contribute(deal, number, delta, len(part), withhold=name == withholds)
+            seat.commit(deal, number, delta, len(part))
+        self._receive()
+        self.aggregator.fix(deal, number)
+        self._receive()
+        for name in active:
+            self.sites[name].reveal(deal, number, withhold=name == withholds)
         self._receive()
         honest, updates = self.aggregator.aggregate(deal, number)
         output = backwards(honest, self.aggregator) if lies else honest
