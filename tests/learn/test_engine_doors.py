@@ -158,6 +158,23 @@ def test_parts_come_back(parts: list[bytes]) -> None:
         assert receive_parts(right, 5, 40) is None
 
 
+def test_nothing_is_sent_after_the_last_byte() -> None:
+    """Whoever has read everything may hang up at once, also after a part without bytes."""
+    class Hangs:
+        """A connection whose other side hangs up as soon as it has all."""
+
+        def __init__(self) -> None:
+            self.sent = b""
+
+        def sendall(self, data: bytes) -> None:
+            assert len(self.sent) < 20, "it has hung up"
+            self.sent += data
+
+    link = Hangs()
+    send_parts(link, [b"", b""])  # type: ignore[arg-type]
+    assert link.sent == struct.pack(">IQQ", 2, 0, 0)
+
+
 @pytest.mark.parametrize("wire", [
     struct.pack(">I", 3), struct.pack(">I", 2**32 - 1), struct.pack(">IQ", 1, 9), struct.pack(">IQ", 1, 2**64 - 1),
     struct.pack(">IQ", 1, 4) + b"abc", struct.pack(">I", 1), b"\0"], ids=range(7))
