@@ -52,7 +52,7 @@ tests/interop/tools/node_modules: tests/interop/tools/package-lock.json
 
 build/flower-venv: pyproject.toml tests/flower/constraints.txt   # Flower pins older typer and rich than the rest is tested with
 	$(PYTHON) -m venv $@
-	$@/bin/python -m pip install --quiet --disable-pip-version-check -c tests/flower/constraints.txt -e '.[learn,flower]' pytest hypothesis
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -c tests/flower/constraints.txt -e '.[learn,flower]' 'flwr[simulation]' pytest hypothesis
 	touch $@
 
 flower: build/flower-venv   ## a SuperLink and three SuperNodes on loopback finish a round deal; the engine over Flower

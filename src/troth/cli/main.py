@@ -21,6 +21,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     credential,
     device,
     dids,
+    flower,
     formats,
     guardians,
     hardware,
