@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from rounds_parts import PASSPHRASE, write
 
+import troth
 from troth.app import verify_bundle
 from troth.app.rounds import Agreed, load
 from troth.app.site import JOIN, Call, Member
@@ -22,6 +24,7 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
 from troth.core.verdicts import Outcome
 from troth.flows import round as flow
 from troth.learn import training
+from troth.learn.arrays import digest
 from troth.learn.claims import Seat
 from troth.learn.engines import Answer, Engine
 from troth.learn.engines.inprocess import InProcessEngine
@@ -89,6 +92,18 @@ def test_once_more_changes_nothing(whole: tuple[Path, Path, dict[str, Any]]) -> 
     with Coordinator(load(file), out, PASSPHRASE, say=quiet) as home:
         home.prepare()
         assert len(home[SPONSOR].book.opened()) == ROUNDS
+
+
+def test_from_python_it_is_the_same_verb(whole: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    file, out, result = whole
+    for given in (file, tomllib.loads(file.read_text())):
+        found = troth.train(given, out, passphrase=PASSPHRASE, files=file.parent)
+        assert found.result == result
+        assert digest(found.model).hex() == result["params"]
+        assert found.losses == tuple(row["loss"] / 65536 for row in result["rounds"])
+        assert all(0.5 < score <= 1 for score in found.scores)
+    with pytest.raises(Misuse, match="passphrase"):
+        troth.train(file, tmp_path)
 
 
 def test_a_folder_is_one_plan_s_and_one_process_s(whole: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -207,6 +222,7 @@ def test_a_plan_that_is_not_what_was_agreed_is_refused(begun: tuple[Coordinator,
     home, plan = begun
     agreed: Agreed = replace(home.agreed, **change)
     north = home["north"]
+    north.receive()
     member = Member(north, agreed, (home[SPONSOR].did, home[SPONSOR].account), home[AGGREGATOR].did,
                     part=lambda: read_table(home.file.sites["north"], agreed.schema))
     with pytest.raises(Refuted, match="not what was agreed"):
@@ -250,7 +266,7 @@ def test_absent_and_malformed_updates_stop_nobody(tmp_path: Path, monkeypatch: p
         return InProcessEngine({**local, south: absent})
 
     def crooked(member: Member, site: flow.Site, round_: int, part: Any) -> Any:
-        return {"bias": np.zeros(7, np.int64)}
+        return {"bias": np.zeros(7, np.int64)}, None
 
     with Coordinator(file, tmp_path / "out", PASSPHRASE, say=quiet, engine=engine) as home:
         home.prepare()
@@ -259,7 +275,7 @@ def test_absent_and_malformed_updates_stop_nobody(tmp_path: Path, monkeypatch: p
 
         def progress(row: Row) -> None:
             rows.append(row)
-            monkeypatch.setattr(Member, "delta", crooked)
+            monkeypatch.setattr(Member, "trained", crooked)
 
         home.run(plan, progress)
         south = home["south"].did

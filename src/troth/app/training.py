@@ -43,6 +43,7 @@ from troth.flows import round as flow
 from troth.flows.round import round_terms
 from troth.identity.binding import BINDING
 from troth.identity.keystore import MIN_COST
+from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.claims import AggregateClaim, Listing, Seat, VerdictClaim
 from troth.learn.data import Part
@@ -323,6 +324,8 @@ class Coordinator:
             sponsor.anchor()
             roles = {"hospital": list(said.keys), "sponsor": [sponsor.did], "aggregator": [said.aggregator.did],
                      "verifier": [seat.did for seat in said.verifiers]}
+            with replacing(self.out / "model.params") as out:
+                out.write(arrays.encode(flow.Seat(sponsor, plan, rows[-1].aggregate).base()))
             with replacing(trust) as out:
                 out.write(sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"}).to_bytes())
             sponsor.bundle(model, bundle)
