@@ -17,6 +17,7 @@ from troth.learn.site import Fit
 from troth.learn.study import Question
 from troth.learn.training import Run
 
+FIRST_SEED = 101  # splits 1 to 12 were looked at while this was written
 UTILITIES = ("hot climate", "electric heating", "kitchens", "home offices")
 OWN = {"air conditioner": 0, "compact fluorescent lamp": 3, "fan": 0, "fridge": 2, "hairdryer": 1, "heater": 1,
        "incandescent bulb": 1, "laptop": 3, "microwave": 2, "vacuum": 3, "washing machine": 2}
@@ -45,7 +46,7 @@ def question() -> Question:
 
 def main() -> None:
     """The study, then five rounds with deals; a utility poisons until its stake is gone."""
-    words, asking = asked(__doc__), question()
+    words, asking = asked(__doc__, FIRST_SEED), question()
     ask("appliances", asking, words)
     if words.play:
         play = Play(words.folder, asking, words.seeds[0], 5)

@@ -1,7 +1,8 @@
-"""Six clinics of a trial (ACTG 175) learn together who gets worse; and an aggregator lies once, and pays for it.
+"""Seven clinics of a trial (ACTG 175) learn together who gets worse; and an aggregator lies once, and pays for it.
 
-Each clinic treats other patients: haemophilia centres, drug clinics, women's clinics, and clinics for the untreated,
-the briefly and the long treated. From what is known at week 20: does CD4 fall by half, AIDS or death follow later?
+Each clinic treats other patients: haemophilia centres, drug clinics, women's clinics, and clinics for men who were
+untreated before, treated for up to a year, for two years, or for longer. From what is known at week 20: does CD4 fall
+by half, AIDS or death follow later?
 
     python examples/consortium_hospitals.py [FOLDER] [--seeds 10] [--save FILE]
 """
@@ -16,7 +17,10 @@ from troth.learn.site import Fit
 from troth.learn.study import Question, auc
 from troth.learn.training import Run
 
-CLINICS = ("haemophilia", "drugs", "women", "untreated", "briefly treated", "long treated")
+CLINICS = ("haemophilia", "drugs", "women", "untreated", "up to a year", "up to two years",
+           "longer")
+TWO_YEARS = 730
+FIRST_SEED = 201  # splits 1 to 12 chose the training, 101 to 120 the seventh clinic
 TABLE = DATA / "actg175" / "actg175.csv"
 
 
@@ -30,9 +34,15 @@ def records() -> Part:
 def clinics(data: Part) -> list[int]:
     """Which clinic treats each patient: the first that fits."""
     column = {name: data.features[:, at].tolist() for at, name in enumerate(data.schema.columns)}
-    return [0 if hemophilia else 1 if drugs else 2 if not male else 4 if briefly else 5 if longer else 3
-            for hemophilia, drugs, male, briefly, longer in zip(*(column[name] for name in (
-                "hemophilia", "drugs", "male", "treated_1_52_weeks", "treated_longer")), strict=True)]
+    return [clinic(*row) for row in zip(*(column[name] for name in (
+        "hemophilia", "drugs", "male", "treated_1_52_weeks", "treated_longer", "days_treated_before")), strict=True)]
+
+
+def clinic(hemophilia: int, drugs: int, male: int, year: int, longer: int, days: int) -> int:
+    """A clinic by whom it treats."""
+    if hemophilia or drugs or not male:
+        return 0 if hemophilia else 1 if drugs else 2
+    return 4 if year else 3 if not longer else 5 if days <= TWO_YEARS else 6
 
 
 def question() -> Question:
@@ -49,7 +59,7 @@ def question() -> Question:
 
 def main() -> None:
     """The study, then two rounds with deals; the aggregator lies in the second."""
-    words, asking = asked(__doc__), question()
+    words, asking = asked(__doc__, FIRST_SEED), question()
     ask("hospitals", asking, words)
     if words.play:
         play = Play(words.folder, asking, words.seeds[0], 2)

@@ -25,6 +25,7 @@ from troth.learn.site import Fit
 from troth.learn.study import Question, auc
 from troth.learn.training import Run
 
+FIRST_SEED = 101  # splits 1 to 12 were looked at while this was written
 BANKS = ("bank 1", "bank 2", "bank 3", "bank 4", "bank 5", "bank 6", "condominiums", "houses single",
          "houses couples")
 NUMBERS = ("dir", "hir", "lvr", "ccs", "mcs", "uria")  # in units of 1/10,000
@@ -77,7 +78,7 @@ def question() -> Question:
 
 def main() -> None:
     """The study, then two rounds with deals; in the second a bank keeps its update from the verifier."""
-    words, asking = asked(__doc__), question()
+    words, asking = asked(__doc__, FIRST_SEED), question()
     ask("mortgages", asking, words)
     if words.play:
         play = Play(words.folder, asking, words.seeds[0], 2)

@@ -6,6 +6,8 @@ identifier's document; ``troth.train`` trains among several; ``TrothError`` root
 
 from typing import TYPE_CHECKING, Any
 
+from troth.core.version import VERSION
+
 if TYPE_CHECKING:
     from troth.app import Settings as Settings
     from troth.app import Troth as Troth
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from troth.identity.resolution import When as When
     from troth.verify.trust import Trust as Trust
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Settings", "Troth", "TrothError", "Trust", "When", "autolog", "file_subject", "resolve_did", "run",
            "train", "verify_bundle"]
 

@@ -5,11 +5,33 @@ from __future__ import annotations
 import math
 import statistics
 
+import numpy as np
 import pytest
 
 from troth.core.errors import BadInput
-from troth.learn.study import PLAIN, POISONER, POOLED, TROTH, TROTH_HONEST, Row, alone, why_join
+from troth.fixed.numbers import ONE
+from troth.learn import plain
+from troth.learn.data import Inputs, scaling
+from troth.learn.dense import Dense
+from troth.learn.sets import breast_cancer, consortium
+from troth.learn.site import Fit, descend_floats
+from troth.learn.study import (
+    FLOATS,
+    PLAIN,
+    POISONER,
+    POOLED,
+    TOGETHER,
+    TROTH,
+    TROTH_HONEST,
+    Question,
+    Row,
+    alone,
+    auc,
+    compare,
+    why_join,
+)
 from troth.learn.study import stored as stored_study
+from troth.learn.training import Run, dense
 
 STORED = stored_study()
 
@@ -58,3 +80,48 @@ def test_lead_is_paired_and_unknown_rows_are_refused() -> None:
         study.row("nobody")
     with pytest.raises(BadInput):
         why_join([])
+
+
+def test_auc_counts_pairs_and_halves_ties() -> None:
+    task = Dense(1, 2)
+    state = task.zeros() | {"weights": np.array([ONE])}
+    labels = np.array([0, 0, 1, 1])
+
+    def area(*features: int) -> int:
+        return auc(task, state, Inputs(np.array(features).reshape(-1, 1) * ONE, labels))
+
+    assert area(1, 2, 3, 4) == 1_000_000
+    assert area(4, 3, 2, 1) == 0
+    assert area(1, 3, 2, 3) == 625_000  # of four pairs two are right, one is a tie, one is wrong
+    assert area(5, 5, 5, 5) == 500_000
+    with pytest.raises(BadInput):
+        auc(task, state, Inputs(np.zeros((2, 1), dtype=np.int64), np.array([1, 1])))
+    with pytest.raises(BadInput):
+        auc(Dense(1, 3), Dense(1, 3).zeros(), Inputs(np.zeros((2, 1), dtype=np.int64), np.array([0, 1])))
+
+
+def test_any_consortium_is_compared_with_its_members_and_with_plain_averaging() -> None:
+    records, seen = breast_cancer(), list[tuple[int, int]]()
+    names = tuple(alone(index) for index in range(4))
+    question = Question("569 records", names, lambda seed: consortium(seed, records=records), Run(), command="here")
+    study = compare(question, STORED["seeds"][:1], lambda done, of: seen.append((done, of)))
+    assert seen == [(1, 1)]
+    assert [row.name for row in study.rows] == [*names, POOLED, FLOATS, TOGETHER]
+    whole = why_join(STORED["seeds"][:1])
+    for name, same in (*zip(names, names, strict=True), (POOLED, POOLED), (TOGETHER, TROTH_HONEST)):
+        assert study.row(name).scores == whole.row(same).scores
+    assert abs(study.row(FLOATS).mean - study.row(TOGETHER).mean) < 30_000
+    assert study.to_json()["data"] == "569 records"
+    with pytest.raises(BadInput):
+        compare(question, [])
+
+
+def test_plain_averaging_is_a_mean_weighted_by_records() -> None:
+    split = consortium(1)
+    task, by, fit = dense(split.validation), scaling(split.validation), Fit(3)
+    base = np.linspace(-1, 1, 31)
+    rows = [descend_floats(task, base, part, by, fit) for part in split.sites]
+    whole = sum(len(part) for part in split.sites)
+    expected = sum(row * (len(part) / whole) for row, part in zip(rows, split.sites, strict=True))
+    assert np.allclose(plain.step(task, base, split.sites, by, fit), expected, rtol=0, atol=1e-12)
+    assert not np.allclose(base, expected)

@@ -63,11 +63,12 @@ def quantise(values: npt.ArrayLike) -> IntArray:
     magnitudes above LIMIT: a value is never wrapped or clamped.
     """
     reals = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(reals).all():
-        raise BadInput("a value is not a finite number", expected="finite numbers", actual="NaN or infinity")
-    scaled = np.rint(np.ldexp(reals, FRACTION_BITS))
-    worst = float(np.abs(scaled).max(initial=0.0))
-    if worst > LIMIT:
+    scaled = np.asarray(reals * float(ONE))
+    np.rint(scaled, out=scaled)
+    worst = max(float(scaled.max(initial=0.0)), -float(scaled.min(initial=0.0)))
+    if not worst <= LIMIT:  # or no number at all
+        if not np.isfinite(reals).all():
+            raise BadInput("a value is not a finite number", expected="finite numbers", actual="NaN or infinity")
         raise BadInput("a value is too large for fixed point", expected=f"magnitude at most {LIMIT / ONE}",
                        actual=worst / ONE, do="Rescale it first; values are never clamped silently.")
     return scaled.astype(np.int64)
@@ -77,7 +78,7 @@ def dequantise(values: IntArray) -> FloatArray:
     """Fixed point -> real numbers, exact. Raises BadInput above LIMIT."""
     if magnitude(as_ints(values)) > LIMIT:
         raise BadInput("a fixed-point value is out of range", expected=f"at most {LIMIT}", actual=magnitude(values))
-    return np.ldexp(values.astype(np.float64), -FRACTION_BITS)
+    return np.asarray(values * (1.0 / ONE))  # each step exact: an integer below 2**31, times a power of two
 
 
 def shift_round(values: IntArray, bits: int = FRACTION_BITS) -> IntArray:
@@ -217,20 +218,22 @@ def squared_distances(rows: IntArray) -> IntArray:
     return found
 
 
-def norm(values: IntArray) -> int:
-    """Euclidean norm rounded up to the next integer, at the scale of ``values``.
+def norm(*values: IntArray) -> int:
+    """Euclidean norm of all elements together, rounded up to the next integer, at the scale of ``values``.
 
     Exact for any int64 input (the squares are summed in parts that cannot overflow, the parts in Python integers), so
     a hostile input is measured, not refused.
     """
-    flat = as_ints(values).reshape(-1)
-    chunk = INT64_MAX // max(1, magnitude(flat) ** 2)  # as many squares as int64 surely holds
-    if chunk < 64:
-        squares = sum(v * v for v in flat.tolist())
-    else:
-        squares = sum(dot(flat[at:at + chunk], flat[at:at + chunk]) for at in range(0, len(flat), chunk))
+    squares = sum(_squares(as_ints(array).reshape(-1)) for array in values)
     root = math.isqrt(squares)
     return root if root * root == squares else root + 1
+
+
+def _squares(flat: IntArray) -> int:
+    chunk = INT64_MAX // max(1, magnitude(flat) ** 2)  # as many squares as int64 surely holds
+    if chunk < 64:
+        return sum(v * v for v in flat.tolist())
+    return sum(dot(flat[at:at + chunk], flat[at:at + chunk]) for at in range(0, len(flat), chunk))
 
 
 def clip_norm(values: IntArray, bound: int) -> IntArray:

@@ -4,7 +4,8 @@
 is rejected with a named reason and the round goes on without it.
 
 Reasons: ``stranger`` (no seat), ``twice`` (several updates from one seat: none counts), ``layout`` (other names or
-shapes than the base), ``examples`` (claimed number out of range), ``norm`` (longer than the bound).
+shapes than the base), ``examples`` (claimed number out of range), ``norm`` (longer than the round's bound, or than the
+site's own). Whoever opens updates adds why one could not be read (``recheck.OPENED``).
 
 Near-duplicates are valued as one player and share its worth (`learn.alike`), so sending an update twice, with or
 without a little noise, is not paid twice. They are not aggregated as one: where honest sites agree, that would leave a
@@ -37,7 +38,8 @@ class RoundInput:
     """Everything a round depends on.
 
     task: the family of models. base: the model the updates start from. seats: all sites of the deal, ascending; results
-    are per seat in this order. updates: what arrived, in any order. validation: the sponsor's public part. seed: 32
+    are per seat in this order. updates: what arrived, in any order; rejected: (site, reason) of what arrived and could
+    not be read. validation: the sponsor's public part. seed: 32
     bytes for the draws. reward: smallest units to share. history: earlier rounds' records, oldest first. clip: norm
     bound at 2**16.
     """
@@ -52,6 +54,7 @@ class RoundInput:
     history: tuple[Record, ...] = ()
     rule: str = DEFAULT_RULE
     clip: int = 2 * ONE
+    rejected: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         self.task.check(self.base)
@@ -114,7 +117,8 @@ def fault(update: Update, base: State, clip: int) -> str | None:
         return "layout"
     if not 1 <= update.examples <= MAX_EXAMPLES:
         return "examples"
-    return "norm" if norm(flatten(update.delta)) > clip else None
+    bound = clip if update.bound is None else min(clip, update.bound)
+    return "norm" if norm(*update.delta.values()) > bound else None
 
 
 def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
@@ -132,7 +136,7 @@ def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
             counted.append(update)
         else:
             rejected.append((update.site, reason))
-    return counted, sorted(set(rejected))
+    return counted, sorted({*rejected, *given.rejected})
 
 
 def _record(seats: tuple[str, ...], groups: list[list[str]], found: Worth) -> Record:
@@ -147,36 +151,60 @@ def _record(seats: tuple[str, ...], groups: list[list[str]], found: Worth) -> Re
     return Record(tuple(values), tuple(ceilings), tuple(bool(one) for one in counted))
 
 
-def _reference(given: RoundInput, data: Inputs) -> IntArray | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Combined:
+    """The model that the updates give, those that counted, by site, and (site, reason) of the others."""
+
+    params: State
+    counted: tuple[Update, ...]
+    rejected: tuple[tuple[str, str], ...]
+
+
+def combine(given: RoundInput) -> Combined:
+    """Judge the updates and aggregate those that count: a round without its valuation.
+
+    Without any update that counts the model stays as it is. Parameters are clamped to the model's range, by definition
+    of the function.
+    """
+    counted, rejected = _sort_out(given)
+    params: State = given.base
+    if counted:
+        moved = add(flatten(given.base), flatten(aggregate(given.rule, counted, _reference(given))))
+        params = unflatten(np.clip(moved, -given.task.limit, given.task.limit), given.task.layout)
+    return Combined(params, tuple(counted), tuple(rejected))
+
+
+def _reference(given: RoundInput) -> IntArray | None:
     """The reference update, where the rule asks for one."""
     if given.rule != trusted.NAME or not isinstance(given.task, Dense):
         return None
-    return trusted.reference(given.task, given.base, data, given.clip)
+    return trusted.reference(given.task, given.base, _public(given), given.clip)
+
+
+def _public(given: RoundInput) -> Inputs:
+    """The sponsor's records as a model sees them."""
+    return scaling(given.validation).inputs(given.validation)
 
 
 def run_round(given: RoundInput) -> RoundOutput:
     """Judge the updates, aggregate those that count, value them, and say who is paid and who is slashed.
 
-    Without any update that counts the model stays as it is. Parameters are clamped to the model's range, by definition
-    of the function. Raises BadInput only for a validation part without records: updates alone never stop a round.
+    Raises BadInput only for a validation part without records: updates alone never stop a round.
     """
-    counted, rejected = _sort_out(given)
-    task, data = given.task, scaling(given.validation).inputs(given.validation)
-    base = flatten(given.base)
-    params: State = given.base
+    combined = combine(given)
+    task, data = given.task, _public(given)
+    params, counted = combined.params, combined.counted
     groups: list[list[str]] = []
     found = Worth((), (), 0)
     if counted:
-        moved = add(base, flatten(aggregate(given.rule, counted, _reference(given, data))))
-        params = unflatten(np.clip(moved, -task.limit, task.limit), task.layout)
         rows: IntArray = stack([flatten(update.delta) for update in counted])
         members = alike.groups(rows)
         groups = [[counted[position].site for position in group] for group in members]
         players = stack([divide_round(total(rows[list(group)], axis=0), len(group)) for group in members])
-        found = worth(task, base, players, data, given.seed)
+        found = worth(task, flatten(given.base), players, data, given.seed)
     record = _record(given.seats, groups, found)
     history = (*given.history, record)
     smoothed, slashed = smooth(history), evidence(history)
     earned = [0 if seat in slashed else value for seat, value in enumerate(smoothed)]
     return RoundOutput(params, digest(params), record, smoothed, pay(earned, given.reward), tuple(sorted(slashed)),
-                       tuple(rejected), task.score(params, data), task.loss(params, data), found.evaluations)
+                       combined.rejected, task.score(params, data), task.loss(params, data), found.evaluations)

@@ -159,7 +159,9 @@ class _Network:
 
 def train(task: Dense, base: State, part: Part, by: Scaling, fit: Fit, seed: bytes = bytes(32)) -> dict[str, IntArray]:
     """The site's update: its parameters after local training minus ``base``, quantised, clipped to ``fit.clip``."""
-    return _update(task, base, descend(task, base, part, by, fit, seed), fit.clip)
+    task.check(base)
+    start = dequantise(flatten(base))
+    return _update(task, start, descend_floats(task, start, part, by, fit, seed), fit.clip)
 
 
 def train_privately(task: Dense, base: State, part: Part, by: Scaling, how: PrivateSteps,
@@ -185,12 +187,12 @@ def train_privately(task: Dense, base: State, part: Part, by: Scaling, how: Priv
             at += size
         return _Network(task, state, fit).each(features[chosen], labels[chosen])
 
-    after = private_training.descend(gradients, dequantise(flatten(base)), len(part), how)
-    return _update(task, base, after, clip)
+    start = dequantise(flatten(base))
+    return _update(task, start, private_training.descend(gradients, start, len(part), how), clip)
 
 
-def _update(task: Dense, base: State, after: FloatArray, clip: int) -> dict[str, IntArray]:
-    return task.state_of(clip_norm(quantise(after - dequantise(flatten(base))), clip))
+def _update(task: Dense, start: FloatArray, after: FloatArray, clip: int) -> dict[str, IntArray]:
+    return task.state_of(clip_norm(quantise(after - start), clip))
 
 
 def poison(part: Part) -> Part:
