@@ -38,7 +38,9 @@ class Named:
 class LettersSuite(WireSuite):
     """Inherit, implement ``exchange``."""
 
-    short = 1.0  # a post office is asked in whole seconds
+    short = 0.4
+    look = 0.2
+    """Seconds that a site waits for a call before it looks whether the test is over."""
 
     def exchange(self, name: str) -> Exchange:
         raise NotImplementedError
@@ -82,7 +84,7 @@ class LettersSuite(WireSuite):
     def _serve(self, name: str, answer: Answer, stop: threading.Event) -> None:
         writer = self.writer(name)
         while not stop.is_set():
-            answer_letters(writer, answer, lambda: [DIDS["caller"]], 1.0)
+            answer_letters(writer, answer, lambda: [DIDS["caller"]], self.look)
         writer.exchange.close()
 
     def test_who_may_not_call_is_not_answered(self, stack: ExitStack) -> None:
@@ -125,6 +127,8 @@ class TestFolderEngine(LettersSuite):
 
 
 class TestPostEngine(LettersSuite):
+    short = look = 1.0  # a post office is asked in whole seconds
+
     @pytest.fixture(autouse=True)
     def _office(self, tmp_path: Path, stack: ExitStack) -> None:
         self.server = stack.enter_context(PostServer(tmp_path))
