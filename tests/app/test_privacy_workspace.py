@@ -154,6 +154,22 @@ def test_a_spending_that_says_too_little_is_refuted(site: tuple[Troth, bytes], c
     assert check(party, first).outcome is (Outcome.REFUTED if change == "fork" else Outcome.UPHELD)
 
 
+def test_a_spending_that_leaves_out_kin_which_an_earlier_one_named_is_refuted(site: tuple[Troth, bytes]) -> None:
+    party, listing = site
+    other = listed(party, records().rows(range(5)))
+    with opened(party) as privacy:
+        privacy.know(listing)
+        privacy.set_budget(other, Budget(of(2), DELTA))
+    before = spend(party, other)
+    last = spend(party, listing)
+    said = SpendingClaim.of(party.statement(last))
+    assert said.kin == (SpendingClaim.of(party.statement(before)).data,)
+    lie = replace(said, entry=bytes(32), kin=(), total=of(2))  # two on these records by now, and one on its kin
+    claim = party.attest(SPENDING, digest_subject("data", lie.data), lie.body(),
+                         refs=[Ref("listing", listing), Ref("before", last)])
+    assert check(party, claim).outcome is Outcome.REFUTED
+
+
 def test_what_an_update_says_was_spent_is_computed_again(site: tuple[Troth, bytes]) -> None:
     party, listing = site
     right = accounting.spent(ONE, DELTA)

@@ -63,6 +63,15 @@ def test_a_comparison_too_close_for_floats_is_made_exactly() -> None:
         assert len(calls) == 2, "the first bits cannot decide this"
 
 
+@pytest.mark.parametrize(("k", "j", "sigma"), [(0, 3, 7), (1, 1, 5), (1, 4, 5), (2, 1, 2), (3, 999, 1000)])
+def test_every_proposal_is_accepted_with_its_own_chance(k: int, j: int, sigma: int) -> None:
+    gamma = decimal.Decimal((k * (k - 1)) * sigma**2 + j * (2 * k * sigma + j)) / (2 * sigma**2)
+    chance = int(Fraction(decimal.Context(prec=60).exp(-gamma)) * 2**53)
+    for shift, accepted in ((-2**20, True), (2**20, False)):
+        drawn = ((chance + shift) << 11).to_bytes(8, "little")
+        assert noise._chances(np.array([k]), np.array([j]), sigma, lambda _, bits=drawn: bits).tolist() == [accepted]
+
+
 def test_two_calls_never_repeat() -> None:
     assert (discrete_gaussian(1 << 30, 1000) != discrete_gaussian(1 << 30, 1000)).mean() > 0.99
 
