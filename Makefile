@@ -6,7 +6,8 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop attacks payouts bench study docs \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \ \
+        interop flower crashes privacy bench slow-links study docs attacks payouts own-code \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -47,6 +48,14 @@ build/ckks-venv: pyproject.toml constraints.txt   # TenSEAL is large, and nothin
 tests/interop/tools/node_modules: tests/interop/tools/package-lock.json
 	cd tests/interop/tools && npm ci --silent --no-audit --no-fund
 	touch $@
+
+build/flower-venv: pyproject.toml tests/flower/constraints.txt   # Flower pins older typer and rich than the rest is tested with
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -c tests/flower/constraints.txt -e '.[learn,flower]' pytest hypothesis
+	touch $@
+
+flower: build/flower-venv   ## a SuperLink and three SuperNodes on loopback finish a round deal; the engine over Flower
+	build/flower-venv/bin/python -m pytest tests/flower -s $(ARGS)
 
 demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
 	$(BIN)/troth demo --out $(OUT) $(ARGS)
@@ -95,6 +104,13 @@ slither: $(VENV)/dev build/slither-venv contracts/node_modules   ## each finding
 faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand schedules of crashes, a moody node, re-organisations
 	TROTH_FAULTS=1000 TROTH_KILLS=60 $(BIN)/pytest tests/ledger/test_outbox_faults.py tests/ledger/test_outbox_kills.py -s $(ARGS)
 
+crashes: $(VENV)/dev       ## training: coordinators and sites killed at random, and the page on joining, in real processes
+	TROTH_CRASHES=20 $(BIN)/pytest tests/app/test_crashes.py tests/docs/test_joining_page.py -s $(ARGS)
+
+privacy: $(VENV)/dev          ## the ledger of spent epsilon, killed hundreds of times; accuracy by epsilon
+	TROTH_PRIVACY_KILLS=200 $(BIN)/pytest tests/learn/test_privacy_ledger.py -s $(ARGS)
+	$(BIN)/python -m benchmarks privacy
+
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)
 
@@ -120,6 +136,12 @@ bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the
 
 docs: $(BIN)/troth          ## generate the references of commands and public names
 	$(BIN)/python docs/generate.py
+
+own-code: $(VENV)/dev       ## a training of one's own file of code, from ROUND.toml to the bundle's check
+	$(BIN)/pytest tests/cli/test_cli_code.py $(ARGS)
+
+slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
+	$(BIN)/python -m benchmarks slow_links $(ARGS)
 
 study: $(BIN)/troth         ## accuracy over 20 seeded splits
 	$(BIN)/troth demo --study

@@ -96,12 +96,20 @@ def main(folder: Path) -> None:
     for name, part in zip(HOSPITALS, split.sites, strict=True):
         seat = sites[name]
         delta = site.train(LINEAR, seat.base(), part, scaling(seat.replay.validation), site.Fit())
-        seat.contribute(deal, 1, delta, len(part))
+        seat.commit(deal, 1, delta, len(part))
+    for party in (aggregator, verifier, sponsor):
+        party.receive()
+
+    # Nobody hands over an update before the aggregator has signed whose may count: so nobody can copy one.
+    combining = flow.Aggregator(aggregator, plan_id)
+    combining.fix(deal, 1)
+    for name in HOSPITALS:
+        parties[name].receive()
+        sites[name].reveal(deal, 1)
     for party in (aggregator, verifier, sponsor):
         party.receive()
 
     # The aggregate: claimed by the aggregator, looked at by the hospitals, executed again by the verifier.
-    combining = flow.Aggregator(aggregator, plan_id)
     output, updates = combining.aggregate(deal, 1)
     aggregate = combining.publish(deal, 1, output, updates)
     combining.submit(deal, aggregate, output)

@@ -21,7 +21,8 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
-        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py"}
+        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py",
+        "train_behind_masks.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -125,3 +126,11 @@ def test_checking_a_model(by_hand: tuple[Path, list[str]]) -> None:
     bundle.write_bytes(kept.replace(b'"rounds":1', b'"rounds":2'))
     assert run(EXAMPLES / "check_a_model.py", folder).returncode == 1
     bundle.write_bytes(kept)
+
+
+def test_train_behind_masks() -> None:
+    done = run(EXAMPLES / "train_behind_masks.py")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[3].startswith("round 4: 3 of 4 in the sum")
+    assert lines[-1] == "pay by rounds taken part in: 258, 258, 226, 258"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from troth.app import Settings, Troth
@@ -19,7 +19,7 @@ from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn import claims as kinds
 from troth.learn.arrays import State
-from troth.learn.claims import Plan, UpdateClaim, VerdictClaim, digest_subject
+from troth.learn.claims import Listing, Plan, UpdateClaim, VerdictClaim, digest_subject, seal_update
 from troth.learn.claims import Seat as PlanSeat
 from troth.learn.data import scaling
 from troth.learn.dense import Dense
@@ -32,6 +32,7 @@ LINEAR = Dense(30, 2)
 
 SITES = ("site-1", "site-2", "site-3")
 VERIFIERS = ("verifier-1", "verifier-2", "verifier-3")
+OVERSEERS = ("aggregator", *VERIFIERS)
 NAMES = (*SITES, "sponsor", "aggregator", *VERIFIERS, "stranger")
 MONEY = flow.Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
                    verifier_fee=300, bond=500)
@@ -48,6 +49,7 @@ class Run:
     output: RoundOutput | None = None
     updates: tuple[bytes, ...] = ()
     aggregate: bytes = b""
+    reveals: list[tuple[str, bytes, Evidence, tuple[str, ...]]] = field(default_factory=list)
 
 
 class Small:
@@ -131,23 +133,49 @@ class Small:
         return Run(deal, before)
 
     def update(self, name: str, run: Run, *, to: Iterable[str] | None = None, delta: State | None = None,
-               data: bytes | None = None, withheld: bool = False, **said: object) -> bytes:
-        """An update as a site could sign it, honest by default."""
+               inner: bytes | None = None, to_know: Iterable[str] | None = None, late: bool = False,
+               **said: object) -> bytes:
+        """An update as a site could commit to it, honest by default. ``to``: who is handed it, once it is fixed.
+
+        to_know: who is told of the commitment. inner: what stands for the arrays' bytes. late: handed over at once.
+        """
         seat = self.sites[name]
-        data = arrays.encode(self.deltas[name] if delta is None else delta) if data is None else data
+        inner = arrays.encode(self.deltas[name] if delta is None else delta) if inner is None else inner
+        data = seal_update(self[name].did, run.deal, 1, bytes(32), inner)
         evidence = self[name].add("update", data, seat.overseers())
         body: dict[str, object] = {"round": 1, "deal": run.deal, "base": arrays.digest(seat.base()),
-                                   "digest": hashlib.sha256(data).digest(), "examples": 100} | said
+                                   "digest": hashlib.sha256(data).digest(), "examples": len(self.parts[name]),
+                                   "data": Listing.of(self[name].statement(seat.listing)).commitment,
+                                   "training": seat.training()} | said
         claim = UpdateClaim(**body)  # type: ignore[arg-type]
         id_ = self[name].attest(kinds.UPDATE, digest_subject("update", claim.digest), claim.body(), evidence=[evidence],
                                 refs=[Ref("plan", self.plan_id), Ref("listing", seat.listing)])
-        for other in ("aggregator", *VERIFIERS) if to is None else to:
-            self[name].send([self[other].did], [id_], [] if withheld else [evidence])
+        for other in OVERSEERS if to_know is None else to_know:
+            self[name].send([self[other].did], [id_])
+        run.reveals.append((name, id_, evidence, tuple(OVERSEERS if to is None else to)))
+        if late:
+            self.reveal(run)
         return id_
 
-    def aggregate(self, run: Run, *, submit: bool = True) -> None:
-        """The honest aggregate of what arrived."""
+    def fix(self, run: Run) -> bytes:
+        """The aggregator fixes what arrived."""
         self.receive()
+        found = self.aggregator.fix(run.deal, 1)
+        self.receive()
+        return found
+
+    def reveal(self, run: Run) -> None:
+        """Everybody hands over what it committed to, whether it is on the list or not."""
+        for name, id_, evidence, to in run.reveals:
+            for other in to:
+                self[name].send([self[other].did], [id_], [evidence])
+        run.reveals.clear()
+        self.receive()
+
+    def aggregate(self, run: Run, *, submit: bool = True) -> None:
+        """The honest aggregate of what arrived, fixed and was handed over."""
+        self.fix(run)
+        self.reveal(run)
         run.output, run.updates = self.aggregator.aggregate(run.deal, 1)
         self.publish(run, run.output, run.updates, submit=submit)
 

@@ -137,6 +137,16 @@ class Waits(Worker):
 KINDS = {kind.__name__: kind for kind in (Worker, Cheat, TwoFaced, Dies, Sealless, Sleeps, Waits)}
 PRELOADED = ["torch", "torch.distributed", "sklearn.datasets", "troth.learn.slow.worker", "troth.learn.adapters.plain",
              "troth.identity.keybook", "troth.identity.signers"]
+class Forged:
+    """Says that it is a worker, without that worker's key."""
+
+    def __init__(self, did: str) -> None:
+        self.did, self._key = did, Ed25519Signer(bytes(32))
+
+    def sign(self, message: bytes) -> tuple[tuple[str, bytes], ...]:
+        return tuple((f"{self.did}#{self.did[8:]}", value) for _, value in self._key.sign(message))
+
+
 PATIENCE = Patience(grace=0.5, wait=5.0, meet=20.0)
 
 
@@ -148,8 +158,10 @@ def work(results: Any, said: Session, meeting: tuple[str, int], index: int, fold
     count = len(said.workers)
     try:
         link = Link(meeting, index, count, patience)
-        worker = KINDS[kind](said, START, SIGNERS[said.workers[index]], KeyBook(), Softmax(index, count, nap=nap), link,
-                             Path(folder), lambda sync, left_out: seen.append((sync, dict(left_out))))
+        did = said.workers[index]
+        signer: Any = Forged(did) if kind == "Forged" else SIGNERS[did]
+        worker = KINDS.get(kind, Worker)(said, START, signer, KeyBook(), Softmax(index, count, nap=nap), link,
+                                         Path(folder), lambda sync, left_out: seen.append((sync, dict(left_out))))
         point = worker.run()
         results.put((index, "done", point.digest, seen, worker.sent))
     except TrothError as error:

@@ -1,23 +1,39 @@
 """Rounds over a participant's own file of code: run only if given, undecidable on another runtime."""
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from troth.core.claims import Evidence, Ref, Statement, claim_id
 from troth.core.encoding import decode, encode
 from troth.core.errors import BadInput, Undecidable
+from troth.core.verdicts import Outcome
 from troth.fixed.numbers import ONE
-from troth.learn import code
+from troth.learn import arrays, code
 from troth.learn.aggregate import Update
 from troth.learn.arrays import equal, flatten
-from troth.learn.code import Code
+from troth.learn.claims import (
+    AggregateClaim,
+    Listing,
+    ModelClaim,
+    Plan,
+    Seat,
+    Training,
+    UpdateClaim,
+    digest_subject,
+    seal_update,
+)
+from troth.learn.code import Code, NotHere
 from troth.learn.data import scaling
 from troth.learn.draws import seed_of
+from troth.learn.recheck import RecheckRounds, Replay
 from troth.learn.round import RoundInput, run_round
 from troth.learn.sets import Consortium
 from troth.learn.tasks import task_of
+from troth.verify.view import raw_cid
 
 FILE = '''
 import numpy as np
@@ -130,7 +146,7 @@ def test_losses_are_numbers_whatever_the_code_says(body: str, value: int, four: 
     path = tmp_path / "model.py"
     path.write_text(f"import numpy as np\ndef start(seed): return {{'w': np.ones(1)}}\ndef fit(a, d, c): return a\n"
                     f"def evaluate(arrays, data):\n    {body}\n")
-    task = Code.propose(path, 2)
+    task = Code.propose(path, 2, bytes(32))
     data = scaling(four.validation).inputs(four.validation)
     assert task.loss(task.start(bytes(32)), data) == value
     assert task.score(task.start(bytes(32)), data) == -value * 1_000_000 // ONE
@@ -144,16 +160,92 @@ def test_a_file_that_is_no_model_is_refused(text: str, words: str, tmp_path: Pat
     path = tmp_path / "model.py"
     path.write_text(text)
     with pytest.raises(BadInput, match=words):
-        Code.propose(path, 2)
+        Code.propose(path, 2, bytes(32))
 
 
 def test_a_malformed_plan_is_refused(task: Code, four: Consortium) -> None:
     said = task.json()
     broken = [{**said, "sha256": "00"}, {**said, "arrays": []}, {**said, "arrays": [1]}, {**said, "runtime": 1},
+              {**said, "start": ""},
               {**said, "arrays": [{"dtype": "int64", "name": "w", "shape": [1]}]}, {**said, "more": 1},
               {**said, "arrays": [{"dtype": "float64", "name": "w", "shape": [0]}]}]
     for one in broken:
         with pytest.raises(BadInput):
             task_of(one, four.validation.schema)
+    with pytest.raises(NotHere, match="starts otherwise"):
+        task.start(seed_of(2))
     with pytest.raises(BadInput, match="other arrays"):
         replace(task, form=task.form.only(["b"])).start(seed_of(1))
+
+
+class View:
+    """A bundle's claims for one round over this task: plan, updates in the open, an aggregate, the model."""
+
+    def __init__(self, task: Code, four: Consortium, **lie: object) -> None:
+        self.said: dict[bytes, Statement] = {}
+        self.blobs: dict[str, bytes] = {}
+        records = self._keep("records", four.validation.to_bytes())
+        schema = four.validation.schema.json()
+        validation = self._say("listing", "sponsor", Listing(records.cid, len(four.validation), False, bytes(32),
+                                                             schema).body(), [], records)
+        seats = [Seat(did, did.encode().ljust(20, b"\0")) for did in ("site-0", "site-1", "aggregator", "verifier")]
+        called = Plan(tuple(seats[:2]), seats[2], (seats[3],), 1, 100, "mean", 8 * ONE, seed_of(1), "open", task.json())
+        plan = self._say("plan", "sponsor", called.body(), [Ref("validation", validation)])
+        replay = Replay(self, plan, lambda item: self.blobs[item.cid])
+        base, by = task.start(seed_of(1)), scaling(four.validation)
+        updates = []
+        for did, part in zip(("site-0", "site-1"), four.sites, strict=False):
+            data = seal_update(did, bytes(32), 1, bytes(32), arrays.encode(
+                task.update(base, by.inputs(part), {"steps": 20}, 8 * ONE)))
+            said = UpdateClaim(1, bytes(32), arrays.digest(base), sha256(data).digest(), len(part), bytes(32),
+                               Training(8 * ONE, task.digest))
+            updates.append(self._say("update", did, said.body(), [Ref("plan", plan)], self._keep("update", data),
+                                     said.digest))
+        output = run_round(RoundInput(task, base, ("site-0", "site-1"), replay.gather(updates).updates,
+                                      four.validation, sha256(seed_of(1) + bytes([0, 0, 0, 1])).digest(), 100, (),
+                                      "mean", 8 * ONE))
+        params = self._keep("params", arrays.encode(output.params))
+        assert sum(output.record.counted) == 2
+        result = {**output.to_json(), **lie}
+        aggregate = self._say("aggregate", "aggregator",
+                              AggregateClaim(1, bytes(32), arrays.digest(base), result).body(),
+                              [Ref("plan", plan), *(Ref("update", one) for one in updates)], params, output.digest)
+        self.target = self._say("model", "sponsor", ModelClaim(output.digest, 1, output.score, output.loss).body(),
+                                [Ref("plan", plan), Ref("aggregate", aggregate)], params, output.digest)
+
+    def _say(self, kind: str, issuer: str, body, refs, evidence: Evidence | None = None,
+             subject: bytes = bytes(32)) -> bytes:
+        said = Statement(kind, issuer, 5, digest_subject("update" if kind == "update" else "params", subject), body,
+                         tuple(refs), (evidence,) if evidence else ())
+        claim = claim_id(said.to_bytes())
+        self.said[claim] = said
+        return claim
+
+    def _keep(self, name: str, data: bytes) -> Evidence:
+        cid = raw_cid(sha256(data).digest())
+        self.blobs[cid] = data
+        return Evidence(name, cid, "raw", False)
+
+    def statement(self, claim: bytes) -> Statement:
+        return self.said[claim]
+
+    def blob(self, cid: str) -> bytes | None:
+        return self.blobs.get(cid)
+
+
+def test_a_round_of_code_is_refuted_on_its_runtime_and_undecidable_on_any_other(
+        task: Code, four: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, lie = View(task, four), View(task, four, loss=1)
+    here = code.runtime()
+    assert [found.outcome for found in RecheckRounds(None).recheck(honest)] == [Outcome.UPHELD]
+    assert [found.outcome for found in RecheckRounds(None).recheck(lie)] == [Outcome.REFUTED]
+    monkeypatch.setattr(code, "runtime", lambda requires=(): {**here, "machine": "Linux riscv64"})
+    for view in (honest, lie):
+        found, = RecheckRounds(None).recheck(view)
+        assert found.outcome is None
+        assert "another runtime" in found.detail
+    monkeypatch.setattr(code, "runtime", lambda requires=(): here)
+    monkeypatch.setattr(code, "_given", {})
+    found, = RecheckRounds(None).recheck(lie)
+    assert found.outcome is None
+    assert "not given" in found.detail

@@ -74,6 +74,26 @@ def test_only_its_owner_may_knock(tmp_path: Path) -> None:
         knock(door.path, b"x", 5)
 
 
+def test_calls_are_answered_in_the_thread_that_serves(tmp_path: Path) -> None:
+    """A workspace's files are opened for one thread."""
+    seen: list[threading.Thread] = []
+
+    def note(call: bytes) -> bytes:
+        seen.append(threading.current_thread())
+        return call
+
+    found: list[bytes] = []
+    with Door(tmp_path / "d", note, apart=False) as door:
+        visits = [threading.Thread(target=lambda: found.append(knock(door.path, b"x", 10))) for _ in range(3)]
+        for visit in visits:
+            visit.start()
+        door.serve(lambda: len(seen) == 3)
+        for visit in visits:
+            visit.join(10)
+    assert seen == [threading.current_thread()] * 3
+    assert found == [b"x"] * 3
+
+
 def test_a_dead_door_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "d"
     dead = socket.socket(socket.AF_UNIX)

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from torch.optim.sgd import sgd
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.fixed.numbers import LIMIT, ONE
 from troth.identity.keybook import KeyBook
-from troth.learn.arrays import unflatten
+from troth.learn.adapters import to_state
+from troth.learn.arrays import equal, unflatten
+from troth.learn.slow.folder import Committed, Folder
 from troth.learn.slow.link import Link, Meeting
+from troth.learn.slow.local import ModuleSteps
 from troth.learn.slow.outer import Point, Session, outer_step, pack, unpack
 from troth.learn.slow.recheck import recheck
 
@@ -92,6 +96,85 @@ def test_values_that_were_not_committed_to_are_named_and_left_out_for_good(tmp_p
         assert point.expelled == (DIDS[1],)
         assert point.digest == digest
     assert found[0][1] == found[2][1]
+
+
+def test_a_stranger_in_a_workers_place_counts_for_nothing_and_the_worker_is_not_expelled(tmp_path: Path) -> None:
+    with Room(session(3, syncs=2), tmp_path) as room:
+        for index in range(3):
+            room.start(index, "Forged" if index == 1 else "Worker")
+        found = room.finish(3)
+    assert found[1][0] == "Refuted"
+    assert found[0][:2] == found[2][:2]
+    assert found[0][2][0] == (1, {DIDS[1]: "signature"})
+    assert recheck(tmp_path / "0", session(3, syncs=2), START, KeyBook()).expelled == ()
+
+
+def test_a_point_is_believed_with_its_seals_alone(undisturbed: tuple[Path, bytes]) -> None:
+    folder, _ = undisturbed
+    said = session(3)
+    done = Folder(folder / "0", said).committed(2)
+    done.check(said, KeyBook())
+    assert Committed.from_bytes(done.to_bytes()) == done
+    one, two, three = done.seals
+    wrong = [replace(done, seals=(one, two)), replace(done, seals=(two, one, three)),
+             replace(done, seals=(one, one, two)),
+             replace(done, commitments=done.commitments[:2], seals=(one, two)),
+             replace(done, commitments=done.commitments[:1], seals=(one,)), replace(done, attempt=9),
+             replace(done, point={**done.point, "sync": 3}), replace(done, point={**done.point, "numbers": "0" * 64}),
+             replace(done, left_out={DIDS[0]: "values"}), replace(done, before=bytes(32)),
+             replace(done, seals=(one, two, replace(three, signatures=two.signatures)))]
+    for other in wrong:
+        with pytest.raises(Refuted):
+            other.check(said, KeyBook())
+    with pytest.raises(Refuted):
+        done.check(session(3, syncs=5), KeyBook())
+
+
+class Momentum:
+    """An optimiser whose memory is tensors, as those of torch.optim are."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.speed = [torch.zeros_like(parameter) for parameter in module.parameters()]
+
+    def state_dict(self) -> dict[str, list[torch.Tensor]]:
+        return {"speed": self.speed}
+
+    def load_state_dict(self, state: dict[str, list[torch.Tensor]]) -> None:
+        self.speed = [tensor.clone() for tensor in state["speed"]]
+
+
+def _steps() -> tuple[torch.nn.Module, ModuleSteps]:
+    torch.manual_seed(0)
+    module = torch.nn.Linear(2, 1)
+    optimiser = Momentum(module)
+
+    def step(module: torch.nn.Module, number: int) -> None:
+        module.zero_grad()
+        (module(torch.tensor([[1.0, number % 3]])) - number % 2).square().sum().backward()
+        with torch.no_grad():
+            for speed, parameter in zip(optimiser.speed, module.parameters(), strict=True):
+                speed.mul_(0.9).add_(parameter.grad)
+                parameter.sub_(0.01 * speed)
+
+    return module, ModuleSteps(module, 3, step, optimiser)
+
+
+def test_local_steps_go_on_after_a_crash_as_if_there_had_been_none() -> None:
+    module, steps = _steps()
+    start = to_state(module)
+    middle = steps.train(start, 1)
+    kept = steps.memory()
+    end = steps.train(middle, 2)
+    _, other = _steps()
+    other.recall(kept)
+    assert equal(other.train(middle, 2), end)
+    other.recall(b"")
+    assert not equal(other.train(middle, 2), end)
+    assert equal(other.train(start, 1), middle) is False
+    other.recall(b"")
+    assert equal(other.train(start, 1), middle)
+    with pytest.raises(BadInput, match="no optimiser"):
+        ModuleSteps(module, 1, lambda *_: None).recall(kept)
 
 
 def test_who_shows_different_values_to_different_workers_stops_the_sync(tmp_path: Path) -> None:

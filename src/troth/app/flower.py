@@ -13,10 +13,12 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -25,9 +27,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
-from troth.learn.engines.door import checked_path, door_of
+from troth.learn.engines import Answer, Engine, Tell
+from troth.learn.engines.carried import CarriedEngine
+from troth.learn.engines.courier import CourierEngine, couriered
+from troth.learn.engines.door import Door, checked_path, door_of
 from troth.learn.engines.flower import DOORS, ENGINE, NODES, OFF, read_nodes
 from troth.store.files import replacing
+
+if TYPE_CHECKING:
+    from troth.app import Troth
 
 CERTIFICATE_DAYS = 90
 LOOPBACK = "127.0.0.1"
@@ -295,3 +303,23 @@ def _once(path: Path, data: bytes) -> None:
 def _write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     with replacing(path, mode) as out:
         out.write(data)
+
+
+def open_door(party: Troth, answer: Answer, node: Node, tell: Tell | None = None) -> Door:
+    """A site's door: calls that come over Flower are answered by ``answer``, and parcels travel with them.
+
+    Answered when the door's ``serve`` is called, in its caller's thread.
+    party: its exchange must be a folder of its own, and whoever else uses it sees its sealed parcels. Raises Misuse
+    where the node was prepared for another site, or another process answers at this door.
+    """
+    if party.did != node.site:
+        raise Misuse("this node was prepared for another site", expected=node.site, actual=party.did)
+    return Door(node.door, couriered(answer, party.exchange, party.did, party.keybook.dids), tell,
+                apart=False)
+
+
+@contextmanager
+def over_flower(party: Troth, link: Link, tell: Tell | None = None) -> Iterator[Engine]:
+    """The engine of whoever calls: over the run of a prepared link, with the parcels of this party's exchange."""
+    with CarriedEngine(link.engine, tell=tell) as engine:
+        yield CourierEngine(engine, party.exchange, tell)

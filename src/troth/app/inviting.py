@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from troth.app import Settings, Troth
 from troth.app.place import FOLDER
+from troth.app.privacy import opened
 from troth.app.rounds import Agreed
 from troth.app.site import Member, Say
 from troth.app.training import AGGREGATOR, SPONSOR, Coordinator, approve, list_own, token
@@ -28,6 +29,7 @@ from troth.identity.keybook import KeyBook
 from troth.identity.messages import Message, documents_from_bytes, documents_to_bytes
 from troth.learn.data import Part
 from troth.learn.engines.exchange import Writer, answer_letters
+from troth.learn.privacy.ledger import Budget
 from troth.learn.tables import read_table
 from troth.ledger.exchange import Parcel
 from troth.store.files import holding
@@ -145,14 +147,23 @@ def open_invitation(data: bytes, expect: str | None = None) -> Invitation:
     return Invitation._of(said.sender, said.body)
 
 
+@dataclass(frozen=True, slots=True)
+class Private:
+    """Private training: what may ever be spent on the records, and the norm that each record's gradient is clipped to.
+    """
+
+    budget: Budget
+    norm: float = 1.0
+
+
 class Joined:
     """A site that takes part: its workspace, its records, its seat. Made by ``join``; ``run`` until all is over."""
 
     def __init__(self, party: Troth, invitation: Invitation, part: Callable[[], Part], listing: bytes,
-                 say: Say) -> None:
+                 say: Say, private: Private | None = None) -> None:
         self.party, self.invitation, self._say = party, invitation, say
         self.member = Member(party, invitation.agreed, invitation.sponsor, invitation.aggregator, part=part,
-                             listing=listing, say=say)
+                             listing=listing, private=private.norm if private else None, say=say)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
         """Answer the sponsor's calls until every round stands, or ``stop``; whether every round stands.
@@ -175,12 +186,14 @@ class Joined:
         return holding(self.party.root / "joined.lock", 0.0, "another process trains for this site")
 
 
-def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: Say) -> Joined:
+def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: Say,
+         private: Private | None = None) -> Joined:
     """Take a seat: list the records, sealed to this site alone, introduce it, and let the Book take its stakes.
 
     The records are read first: where they do not fit nothing is made, and nothing is sent. home: the site's folder; its
-    workspace is made if there is none. Doing it again goes on with what is there. Raises BadInput for records that do
-    not fit, Refuted where the chain is not the invitation's, Misuse for a workspace that is set up for another.
+    workspace is made if there is none. private: train within this budget of the records. Doing it again goes on with
+    what is there. Raises BadInput for records that do not fit, Refuted where the chain is not the invitation's, Misuse
+    for a workspace that is set up for another, or a budget beyond what was promised for these records before.
     """
     part = read_table(data, invitation.agreed.schema)
     if (home / FOLDER).exists():
@@ -208,11 +221,14 @@ def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: S
             party.bind_account()
         approve(party)
         listing = list_own(party, part, invitation.sponsor[0])
+        if private is not None:
+            with opened(party) as privacy:
+                privacy.set_budget(listing, private.budget)
     except BaseException:
         party.close()
         raise
     say(f"{len(part)} records listed, sealed to this site; introduced as {party.did}")
-    return Joined(party, invitation, lambda: part, listing, say)
+    return Joined(party, invitation, lambda: part, listing, say, private)
 
 
 def _check_chain(party: Troth, invitation: Invitation) -> None:

@@ -59,7 +59,7 @@ class Keeping:
         self.blobs = FileBlobs(root / "blocks")
         self.keyring = self._keyring()
         self._in_turn = False
-        self._by_kind: dict[str, list[bytes]] = {}
+        self._by_kind: dict[str, list[tuple[int, bytes]]] = {}
         self._statements: dict[bytes, Statement] = {}
         self._scanned = 0
         self._rotations: set[bytes] = set()
@@ -141,15 +141,15 @@ class Keeping:
             found = self._statements[claim] = Statement.from_bytes(entry.payload)
         return found
 
-    def claims(self, kind: str) -> Iterator[tuple[bytes, Statement]]:
-        """Every claim of a kind in the log, in order."""
+    def claims(self, *kinds: str) -> Iterator[tuple[bytes, Statement]]:
+        """Every claim of these kinds in the log, in order."""
         for entry in self.log.iterate(self._scanned):
             if entry.payload is not None:
                 statement = Statement.from_bytes(entry.payload)
                 self._statements[entry.id] = statement
-                self._by_kind.setdefault(statement.kind, []).append(entry.id)
+                self._by_kind.setdefault(statement.kind, []).append((entry.position, entry.id))
             self._scanned = entry.position + 1
-        for claim in tuple(self._by_kind.get(kind, ())):
+        for _, claim in sorted(found for kind in kinds for found in self._by_kind.get(kind, ())):
             yield claim, self._statements[claim]
 
     def envelope(self, claim: bytes) -> Envelope:

@@ -6,6 +6,7 @@ drawn, so the ledger can be made again from the log, and is, whenever it is open
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,18 @@ from troth.core.claims import Ref, Statement
 from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
 from troth.core.verdicts import Outcome, Report, Step, combine
+from troth.learn import site as training
+from troth.learn.arrays import State
 from troth.learn.claims import LISTING, UPDATE, Listing, UpdateClaim, digest_subject
-from troth.learn.data import Part, Schema
+from troth.learn.data import Part, Scaling, Schema
+from troth.learn.dense import Dense
+from troth.learn.privacy.accounting import calibrate
 from troth.learn.privacy.claims import SPENDING, SpendingClaim, purpose_text, recheck, recheck_spent
 from troth.learn.privacy.fingerprints import Fingerprints
-from troth.learn.privacy.ledger import Budget, DataSet, PrivacyLedger, Reservation, Spending
-from troth.learn.privacy.mechanisms import Mechanism
+from troth.learn.privacy.ledger import Budget, DataSet, Overspent, PrivacyLedger, Reservation, Spending
+from troth.learn.privacy.mechanisms import EVERY, Mechanism, Spent
+from troth.learn.privacy.training import BOUND, PrivateSteps, chance
+from troth.learn.site import Fit
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -36,6 +43,19 @@ class Account:
     data: DataSet
     total: int | None
     spendings: tuple[Spending, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a site trains a round privately: as the plan's fit asks, each record's gradient clipped to ``norm``.
+
+    left: rounds still to come, with this one. purpose: in the ledger.
+    """
+
+    fit: Fit
+    norm: float
+    left: int
+    purpose: str
 
 
 class Privacy:
@@ -157,6 +177,41 @@ class Privacy:
         self.ledger.release(reservation)
 
 
+    # Rounds
+
+    def refuse_plain(self, listing: bytes) -> None:
+        """Raises Misuse where a budget holds for a listing's records: an update without noise would pass any."""
+        found = self.know(listing)
+        if found.budget is not None or any(self.ledger.data_set(one).budget is not None for one in found.kin):
+            raise Misuse("a budget holds for these records, and training without noise would pass it",
+                         expected="private training", actual=listing.hex(),
+                         do="Join with --epsilon, or list records that no budget holds for.")
+
+    def train(self, listing: bytes, task: Dense, base: State, records: tuple[Part, Scaling], wish: Wish,
+              ) -> tuple[State, Spent]:
+        """One round: noise so that it and the rounds still to come keep within the budget; reserved, said, trained.
+
+        Returns the update and what it says of privacy. Raises Overspent where no noise is enough, and as ``reserve``.
+        """
+        part, by = records
+        data = self.know(listing)
+        if data.budget is None:
+            raise Misuse("these records have no budget", actual=listing.hex(), do="Set one: troth privacy budget.")
+        size = sum(math.prod(shape) for _, shape in task.layout)
+        sampled = EVERY if wish.fit.batch == 0 else chance(min(wish.fit.batch, len(part)), len(part))
+        planned = Mechanism(BOUND, BOUND, wish.fit.steps * wish.left, sampled, size)
+        before = [one.mechanism for one in self.ledger.counting(data.id)]
+        try:
+            found = calibrate(planned, data.budget.epsilon, data.budget.delta, before)
+        except Misuse as error:
+            raise Overspent(error.message, expected=error.expected, do=error.do) from None
+        how = PrivateSteps(wish.fit.steps, found.sigma, sampled, wish.fit.rate, wish.norm, wish.fit.decay)
+        reservation = self.reserve(listing, how.mechanism(size), wish.purpose)
+        self.begin(listing, reservation, wish.purpose)
+        update = training.train_privately(task, base, part, by, how, wish.fit.clip)
+        return update, Spent(reservation.mechanism, reservation.alone, reservation.budget.delta)
+
+
 @contextmanager
 def opened(party: Troth) -> Iterator[Privacy]:
     """The privacy ledger of a workspace, for a while."""
@@ -178,7 +233,7 @@ def check(party: Troth, target: bytes) -> Report:
     steps: list[Step] = []
     try:
         if statement.kind == UPDATE:
-            spent = UpdateClaim.of(statement).privacy
+            spent = UpdateClaim.of(statement).training.privacy
             if spent is None:
                 return _report([Step(1, "read", Outcome.UNDECIDABLE, "this update says nothing of privacy")])
             steps.append(Step(1, "read", Outcome.UPHELD, "what the update says was spent"))

@@ -12,8 +12,10 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from troth.app import privacy
+from troth.app.running import environment
 from troth.core.claims import Evidence
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError, Undecidable
@@ -23,10 +25,13 @@ from troth.flows.round import Words, round_terms
 from troth.identity.messages import Message
 from troth.learn import claims as kinds
 from troth.learn import site as training
+from troth.learn.arrays import State
 from troth.learn.claims import AggregateClaim, Plan
+from troth.learn.code import Code
 from troth.learn.data import Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.lineage import check_correction
+from troth.learn.privacy.mechanisms import Spent, epsilon_text
 from troth.store.files import replacing
 
 if TYPE_CHECKING:
@@ -34,8 +39,8 @@ if TYPE_CHECKING:
     from troth.app.rounds import Agreed
 
 CALL = "troth-round-call-1"
-JOIN, UPDATE, TAKE, EVIDENCE, SHARE, COMMIT, REVEAL = (
-    "join", "update", "take", "evidence", "share", "commit", "reveal")
+JOIN, UPDATE, OPEN, TAKE, EVIDENCE, SHARE, COMMIT, REVEAL = (
+    "join", "update", "open", "take", "evidence", "share", "commit", "reveal")
 Say = Callable[[str], None]
 
 
@@ -156,14 +161,16 @@ def the_plan(party: Troth, agreed: Agreed, sponsor: str, aggregator: str) -> byt
 class Member:
     """Answers calls for one seat. part: a site's own records, read when they are needed; None for a verifier.
 
-    listing: the site's. say: told what happens, a line each.
+    listing: the site's. private: train within the budget of the listing's records, each record's gradient clipped to
+    this norm (docs/reference/privacy.md). say: told what happens, a line each.
     """
 
     def __init__(self, party: Troth, agreed: Agreed, sponsor: tuple[str, Account], aggregator: str, *,
-                 part: Callable[[], Part] | None = None, listing: bytes = b"", say: Say | None = None) -> None:
+                 part: Callable[[], Part] | None = None, listing: bytes = b"", private: float | None = None,
+                 say: Say | None = None) -> None:
         self.party, self.agreed, self.say = party, agreed, say or _nobody
         self._sponsor, self._aggregator = sponsor, aggregator
-        self._part, self._listing = part, listing
+        self._part, self._listing, self._private = part, listing, private
         self._follower: Follower | None = None
 
     @property
@@ -212,7 +219,7 @@ class Member:
         state = follower.state(call.deal)
         acts: dict[str, Callable[[Call, DealState], str]] = {JOIN: self._join}
         if isinstance(follower.seat, flow.Site):
-            acts |= {UPDATE: self._update, TAKE: self._take, EVIDENCE: self._evidence}
+            acts |= {UPDATE: self._update, OPEN: self._open, TAKE: self._take, EVIDENCE: self._evidence}
         else:
             acts |= {SHARE: self._share, COMMIT: self._commit, REVEAL: self._reveal}
         if call.act not in acts:
@@ -235,24 +242,45 @@ class Member:
         own = self._own(call)
         if own is not None:
             # Said before: the same claim again, so that a crash gives nobody two updates of one round.
-            verifiers = tuple(seat.did for seat in site.plan.verifiers)
-            items = self.party.evidence_here([own])
-            self.party.send([site.plan.aggregator.did, *verifiers], [own], items)
-            self.party.send([self._sponsor[0]], [own])
+            site.tell(own)
             return "sent again"
         part = self._records()
-        site.contribute(call.deal, call.round, self.delta(site, call.round, part), len(part))
-        self.say(f"round {call.round}: trained on {len(part)} records, update sent sealed")
-        return "sent"
+        delta, spent = self.trained(site, call.round, part)
+        site.commit(call.deal, call.round, delta, len(part), site.training(environment(), spent))
+        private = f" privately, epsilon {epsilon_text(spent.epsilon)} of this round alone" if spent else ""
+        self.say(f"round {call.round}: trained on {len(part)} records{private}, committed to the update")
+        return "committed"
 
-    def delta(self, site: flow.Site, round_: int, part: Part) -> Any:
-        """The update: the plan's local training on this site's records. The same each time it is asked for."""
+    def _open(self, call: Call, state: DealState) -> str:
+        self._site().reveal(call.deal, call.round)
+        self.say(f"round {call.round}: update handed over, sealed to the aggregator and the verifiers")
+        return "opened"
+
+    def trained(self, site: flow.Site, round_: int, part: Part) -> tuple[State, Spent | None]:
+        """The update, and what it spent of the records' privacy: the plan's local training on this site's records.
+
+        Without privacy it is the same each time it is asked for; refused where a budget holds for the records. With it,
+        each time is charged anew, so what was sent is sent again and never made again (``_update``).
+        """
         replay, plan = site.replay, site.plan
+        if isinstance(replay.task, Code):
+            if self._private is not None or (self.party.root / privacy.FILE).exists():
+                raise Misuse("a file of code trains without a privacy budget", do="Take another task, or no budget.")
+            inputs = scaling(replay.validation).inputs(part)
+            return replay.task.update(site.base(), inputs, plan.fit, plan.clip), None
         if not isinstance(replay.task, Dense):
             raise Misuse("no ready training for this family of models", expected=Dense.FAMILY)
+        fit, by = training.Fit.of(plan.fit, plan.clip), scaling(replay.validation)
+        # A workspace without a ledger has no budgets.
+        if self._private is not None or (self.party.root / privacy.FILE).exists():
+            with privacy.opened(self.party) as ledger:
+                if self._private is not None:
+                    wish = privacy.Wish(fit, self._private, plan.rounds - round_ + 1,
+                                        f"plan {site.plan_id.hex()[:16]} round {round_}")
+                    return ledger.train(self._listing, replay.task, site.base(), (part, by), wish)
+                ledger.refuse_plain(self._listing)
         seed = hashlib.sha256(plan.seed + round_.to_bytes(4, "big") + self.party.did.encode()).digest()
-        return training.train(replay.task, site.base(), part, scaling(replay.validation),
-                              training.Fit.of(plan.fit, plan.clip), seed)
+        return training.train(replay.task, site.base(), part, by, fit, seed), None
 
     def _take(self, call: Call, state: DealState) -> str:
         site = self._site()

@@ -24,6 +24,7 @@ from troth.app.site import (
     COMMIT,
     EVIDENCE,
     JOIN,
+    OPEN,
     REVEAL,
     SHARE,
     TAKE,
@@ -42,6 +43,7 @@ from troth.flows import round as flow
 from troth.flows.round import round_terms
 from troth.identity.binding import BINDING
 from troth.identity.keystore import MIN_COST
+from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.claims import AggregateClaim, Listing, Seat, VerdictClaim
 from troth.learn.data import Part
@@ -238,8 +240,10 @@ class Coordinator:
             sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
 
     def _hand_out(self, plan: bytes) -> None:
-        """Everybody gets everybody's introduction, the listings, the validation records and the plan."""
-        sponsor = self[SPONSOR]
+        """Everybody gets everybody's introduction, the listings, the validation records and the plan; once."""
+        sponsor, handed = self[SPONSOR], self.out / f"handed-{plan.hex()}"
+        if handed.exists():
+            return
         said = sponsor.statement(plan)
         people = kinds.Plan.of(said)
         dids = [seat.did for seat in (*people.sites, people.aggregator, *people.verifiers)]
@@ -253,8 +257,8 @@ class Coordinator:
                 sponsor.exchange.send(did, parcel)
         sponsor.send(dids, bindings)
         sponsor.send(dids, [*listings, plan], validation)
-        for party in self.parties.values():
-            party.receive()
+        with replacing(handed) as out:
+            out.write(b"")
 
     def _part(self, name: str) -> Part:
         return read_table(self.file.sites[name], self.agreed.schema)
@@ -306,6 +310,8 @@ class Coordinator:
             sponsor.anchor()
             roles = {"hospital": list(said.keys), "sponsor": [sponsor.did], "aggregator": [said.aggregator.did],
                      "verifier": [seat.did for seat in said.verifiers]}
+            with replacing(self.out / "model.params") as out:
+                out.write(arrays.encode(flow.Seat(sponsor, plan, rows[-1].aggregate).base()))
             with replacing(trust) as out:
                 out.write(sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"}).to_bytes())
             sponsor.bundle(model, bundle)
@@ -379,8 +385,7 @@ class Rounds:
         self._join(number, deal)
         state = self.sponsor.state(deal)
         if self._submitted(deal) is None and state.final is None:
-            self._ask(UPDATE, number, deal, self._sites(deal), until=state.ask_start + self.agreed.periods.answer)
-            self._receive()
+            self._updates(number, deal, state.ask_start)
             self._aggregate(number, deal)
         state = self.sponsor.state(deal)
         if state.final is None:
@@ -395,6 +400,23 @@ class Rounds:
             self._close(deal)
         if self.sponsor.state(deal).rung == 1:
             self._correct(number, deal)
+
+    def _updates(self, number: int, deal: bytes, start: int) -> None:
+        """Commitments, the list of them, and only then the updates; each takes a third of the answer's time at most."""
+        aggregator, answer = self._aggregating(), self.agreed.periods.answer
+        if not aggregator.held(number, deal).lists:
+            self._ask(UPDATE, number, deal, self._sites(deal), until=start + answer // 3)
+            self._receive()
+        aggregator.fix(deal, number)
+        fixed = aggregator.held(number, deal).fixed
+        sites = {aggregator.party.statement(claim).issuer for claim in fixed}
+        self._ask(OPEN, number, deal, sorted(sites), until=start + 2 * answer // 3)
+        self._receive()
+
+    def _aggregating(self) -> flow.Aggregator:
+        if not isinstance(self.aggregator.seat, flow.Aggregator):
+            raise Misuse("this seat aggregates nothing")
+        return self.aggregator.seat
 
     def _deal(self, number: int) -> bytes:
         """The round's deal: found, or opened for a moment that was written down before."""
@@ -446,10 +468,7 @@ class Rounds:
 
     def _aggregate(self, number: int, deal: bytes) -> None:
         """Publish and submit. What was published of this deal before is submitted as it was."""
-        aggregator = self.aggregator.seat
-        if not isinstance(aggregator, flow.Aggregator):
-            raise Misuse("this seat aggregates nothing")
-        party = self.home[AGGREGATOR]
+        aggregator, party = self._aggregating(), self.home[AGGREGATOR]
         claim = next((claim for claim, said in party.claims(kinds.AGGREGATE)
                       if said.issuer == party.did and AggregateClaim.of(said).deal == deal), None)
         if claim is None:

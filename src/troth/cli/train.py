@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from troth.cli.parts import Json, app, passphrase, read_file, show, visible, write_file
+from troth.cli.parts import Coded, Json, app, passphrase, read_file, show, visible, write_file
 
 if TYPE_CHECKING:
     from troth.app.training import Row
@@ -66,17 +66,27 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
          sponsor: Annotated[str | None, typer.Option("--from", help="The DID that the sponsor must have.")] = None,
          check_only: Annotated[bool, typer.Option("--check-only", help="Show the terms, check the records, and stop; "
                                                   "nothing is written or sent.")] = False,
-         as_json: Json = False) -> None:
+         epsilon: Annotated[str | None, typer.Option("--epsilon", help="Train with differential privacy; the most that "
+                                                     "may ever be spent on these records.")] = None,
+         delta: Annotated[str, typer.Option("--delta", help="With --epsilon.")] = "0.00001",
+         norm: Annotated[float, typer.Option("--clip-norm", help="With --epsilon: what each record's gradient is "
+                                             "clipped to.")] = 1.0,
+         code: Coded = None, as_json: Json = False) -> None:
     """Take a seat in a training: show the terms, check the records, list them sealed, and train until it is over.
 
     This process only reaches outward, and can be stopped and started again at any time.
     """
     # Imported here: start-up of --help must not load the application.
+    from troth.app.inviting import Private, open_invitation
     from troth.app.inviting import join as join_
-    from troth.app.inviting import open_invitation
     from troth.core.errors import Misuse
+    from troth.learn.code import give
+    from troth.learn.privacy.ledger import Budget
+    from troth.learn.privacy.mechanisms import delta_text, micro
     from troth.learn.tables import read_table
 
+    if code is not None:
+        give(code)
     said = open_invitation(read_file(invitation), sponsor)
     for line in said.terms():
         typer.echo(visible(line), err=as_json)
@@ -89,10 +99,11 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
         rows = len(read_table(data, said.agreed.schema))
         show({"sponsor": said.sponsor[0], "checked": rows}, as_json, lambda: f"{rows} records fit")
         return
+    private = Private(Budget(micro(epsilon), delta_text(delta)), norm) if epsilon is not None else None
     stop = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stop.set())
-    joined = join_(said, data, home, passphrase(), _say)
+    joined = join_(said, data, home, passphrase(), _say, private)
     with joined.party as party:
         over = joined.run(stop.is_set)
         show({"did": party.did, "finished": over}, as_json,

@@ -46,8 +46,8 @@ class Party(Protocol):
         """What a claim in the party's log says. Raises Undecidable if it is not there."""
         ...
 
-    def claims(self, kind: str) -> Iterator[tuple[bytes, Statement]]:
-        """Every claim of a kind in the party's log, in order."""
+    def claims(self, *kinds: str) -> Iterator[tuple[bytes, Statement]]:
+        """Every claim of these kinds in the party's log, in order."""
         ...
 
     def add(self, name: str, data: bytes, seal_to: Sequence[str] | None = None) -> Evidence:

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from troth.core.claims import Evidence, Ref
-from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
+from troth.core.encoding import from_hex
+from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import (
     CHALLENGER,
     KEEPER,
@@ -40,21 +41,28 @@ from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.arrays import State
 from troth.learn.claims import (
+    BUILT_IN,
+    MAX_REJECTED,
     OMITTED,
+    SALT,
     WITHHELD,
     AggregateClaim,
+    CommitmentsClaim,
     DeliveryClaim,
     Listing,
     ModelClaim,
     Plan,
+    Training,
     UpdateClaim,
     VerdictClaim,
     digest_subject,
+    seal_update,
 )
+from troth.learn.code import NotHere
 from troth.learn.data import Part
-from troth.learn.lineage import RoundStep
+from troth.learn.lineage import RoundStep, commitments_of
 from troth.learn.privacy.mechanisms import Spent
-from troth.learn.recheck import Replay, the_evidence
+from troth.learn.recheck import Held, Replay, the_evidence
 from troth.learn.round import RoundOutput
 from troth.verify.policies.voices import commit_data, reveal_data
 from troth.verify.trace import CONSENT
@@ -237,12 +245,37 @@ class Seat:
         return RoundStep(claim, statement, AggregateClaim.of(statement))
 
     def updates(self, round_: int, deal: bytes) -> tuple[bytes, ...]:
-        """The update claims of a round in this party's log that it may count, by site; a site's later ones are ignored.
+        """The update claims of a round in this party's log that it may count if they were committed in time, by site.
 
         What anybody else says, or a site says wrongly, is nobody's update and stops nobody.
         """
         claims = (claim for claim, _ in self.party.claims(kinds.UPDATE))
         return self.replay.fit(claims, round_, deal, self.last, self.seated(deal))
+
+    def own(self, round_: int, deal: bytes) -> bytes | None:
+        """This party's own update of a round, if it committed to one."""
+        return next((claim for claim in self.updates(round_, deal)
+                     if self.party.statement(claim).issuer == self.party.did), None)
+
+    def lists(self, round_: int, deal: bytes) -> tuple[tuple[bytes, str, frozenset[bytes]], ...]:
+        """(claim, issuer, updates) of every list of commitments of a round in this party's log, in order."""
+        found = ((claim, statement, commitments_of(statement, self.plan_id, round_, deal))
+                 for claim, statement in self.party.claims(kinds.COMMITMENTS))
+        return tuple((claim, statement.issuer, frozenset(said.updates)) for claim, statement, said in found if said)
+
+    def held(self, round_: int, deal: bytes) -> Held:
+        """What this party holds of a round."""
+        plan, lists = self.plan, self.lists(round_, deal)
+        fixed = [(claim, updates) for claim, did, updates in lists if did == plan.aggregator.did]
+        voices: dict[bytes, set[str]] = {}
+        for _, did, updates in lists:
+            if did in {seat.did for seat in plan.verifiers}:
+                for claim in updates:
+                    voices.setdefault(claim, set()).add(did)
+        return Held(tuple(claim for claim, statement in self.party.claims(kinds.UPDATE)),
+                    tuple(sorted(claim for claim, _ in fixed)),
+                    frozenset.intersection(*(updates for _, updates in fixed)) if fixed else frozenset(),
+                    frozenset(claim for claim, dids in voices.items() if len(dids) > len(plan.verifiers) // 2))
 
     def submitted(self, deal: bytes) -> Entry | None:
         """What the aggregator put on chain: its answer to the first ask."""
@@ -280,24 +313,72 @@ class Site(Seat):
 
     listing: bytes = b""
 
-    def contribute(self, deal: bytes, round_: int, delta: State, examples: int, *, withhold: bool = False,
-                   privacy: Spent | None = None) -> bytes:
-        """Attest and send this round's update. ``withhold``: the cheat that keeps the evidence from the verifiers.
+    def training(self, environment: Mapping[str, str] | None = None, privacy: Spent | None = None) -> Training:
+        """How this site trains: within the plan's norm, by the code that the plan names or what Troth comes with.
 
-        privacy: what the training did to each record, as it was reserved and said before it began.
+        privacy: what it does to each record, as it was reserved and said before it begins.
         """
-        data = arrays.encode(delta)
-        evidence = self.party.add("update", data, self.overseers())
-        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples,
-                           privacy)
-        refs = [Ref("plan", self.plan_id), Ref("listing", self.listing), *self.base_refs()]
-        claim = self.party.attest(kinds.UPDATE, digest_subject("update", said.digest), said.body(), refs=refs,
-                                  evidence=[evidence])
-        verifiers = tuple(seat.did for seat in self.plan.verifiers)
-        self.party.send([self.plan.aggregator.did], [claim], [evidence])
-        self.party.send(verifiers, [claim], [] if withhold else [evidence])
-        self.party.send([self.party.statement(self.plan_id).issuer], [claim])
+        plan = self.plan
+        code = from_hex(plan.task["sha256"], 32) if plan.task.get("family") == "code" else BUILT_IN
+        return Training(plan.clip, code, environment or {}, privacy)
+
+    def commit(self, deal: bytes, round_: int, delta: State, examples: int, training: Training | None = None, *,
+               quote: Evidence | None = None) -> bytes:
+        """Attest this round's update, sealed, and say so without handing it over; the claim's id.
+
+        A site stands by its word: where it has committed already, that commitment is sent again. examples: at most the
+        rows of its listing. quote: evidence of that name, from the hardware that trained.
+        """
+        claim = self.own(round_, deal)
+        if claim is None:
+            listing = Listing.of(self.party.statement(self.listing))
+            if not 1 <= examples <= listing.rows:
+                raise Misuse("an update on other records than were listed", expected=f"1 to {listing.rows} examples",
+                             actual=examples, do="List the records that are trained on.")
+            data = seal_update(self.party.did, deal, round_, secrets.token_bytes(SALT), arrays.encode(delta))
+            evidence = [self.party.add("update", data, self.overseers()), *([quote] if quote else [])]
+            said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples,
+                               listing.commitment, training or self.training())
+            refs = [Ref("plan", self.plan_id), Ref("listing", self.listing), *self.base_refs()]
+            claim = self.party.attest(kinds.UPDATE, digest_subject("update", said.digest), said.body(), refs=refs,
+                                      evidence=evidence)
+        self.tell(claim)
         return claim
+
+    def tell(self, claim: bytes) -> None:
+        """Send a commitment, and nothing of what it commits to, to the aggregator, the verifiers and the sponsor."""
+        self.party.send([*self.overseers(), self.party.statement(self.plan_id).issuer], [claim])
+
+    def reveal(self, deal: bytes, round_: int, *, withhold: bool = False) -> bytes:
+        """Hand over the update that this site committed to, once the aggregator's list holds it; the claim's id.
+
+        The verifiers get the list first: what they did not hold by then is late. ``withhold``: the cheat that keeps the
+        evidence from the verifiers. Raises Misuse without a commitment, Pending before the list is here, Refuted where
+        the list leaves this site out or is one of several: then nothing is handed over, and the site should challenge
+        what the aggregator publishes.
+        """
+        claim, held = self.own(round_, deal), self.held(round_, deal)
+        if claim is None:
+            raise Misuse("nothing to reveal", expected="an update that was committed to", do="Commit first.")
+        if not held.lists:
+            raise Pending("the aggregator has not fixed the round's commitments", do="Take in what arrives, and retry.")
+        if len(held.lists) > 1:
+            raise Refuted("the aggregator signed several lists of one round's commitments", expected=1,
+                          actual=len(held.lists), do="Reveal nothing, and challenge its aggregate.")
+        if claim not in held.fixed:
+            raise Refuted("the aggregator's list leaves out this site's commitment", expected=claim.hex(),
+                          do="Reveal nothing, and challenge its aggregate.")
+        evidence = the_evidence(self.party.statement(claim), "update")
+        verifiers = tuple(seat.did for seat in self.plan.verifiers)
+        self.party.send(verifiers, [*held.lists, claim], [] if withhold else [evidence])
+        self.party.send([self.plan.aggregator.did], [claim], [evidence])
+        return claim
+
+    def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
+        """As every seat, with the lists of commitments that this site got: two of them refute the aggregator."""
+        own = self.own(round_, deal)
+        claims = [*claims, *self.held(round_, deal).lists, *([own] if own else [])]
+        return Seat.deliver(self, deal, round_, evidence, sorted(set(claims)))
 
     def doubt(self, aggregate: bytes) -> str | None:
         """Why this site would challenge an aggregate, from what it can see itself; None if nothing speaks against it.
@@ -309,6 +390,8 @@ class Site(Seat):
             return self._doubt(self.step(aggregate))
         except (Refuted, BadInput) as error:
             return f"it cannot be what it says: {error.message}"
+        except NotHere:  # floats of another machine are no ground for a challenge
+            return None
         except Undecidable as error:
             return f"it was not handed over: {error.message}"
 
@@ -324,43 +407,87 @@ class Site(Seat):
         state = arrays.decode(self.party.read(the_evidence(step.statement, "params")))
         task, inputs = replay.task, replay.inputs()
         task.check(state)
+        why = self._left_out(step)  # before anything that another machine's floats may leave open
+        if why:
+            return why
+        if arrays.digest(state) != claim.params:
+            return f"its params are {arrays.digest(state).hex()}, the claim says {claim.params.hex()}"
         loss = task.loss(state, inputs)
-        found = {"params": arrays.digest(state).hex(), "loss": loss, "score_ppm": task.score(state, inputs)}
-        for name, value in found.items():
+        for name, value in {"loss": loss, "score_ppm": task.score(state, inputs)}.items():
             if claim.result.get(name) != value:
                 return f"its {name} is {value}, the claim says {claim.result.get(name)}"
         before = task.loss(self.base(), inputs)
         if loss > before + RISE:
             return f"the loss on the public records rose from {before / 65536:.4f} to {loss / 65536:.4f}"
-        own = [found for found in self.updates(claim.round, claim.deal)
-               if self.party.statement(found).issuer == self.party.did]
-        if own and own[0] not in step.statement.all_refs("update"):
-            return "it leaves out this site's update"
         return None
+
+    def _left_out(self, step: RoundStep) -> str | None:
+        """Whether the aggregate counts what was committed to in time, this site's update among it."""
+        claim = step.claim
+        counted, held = step.statement.all_refs("update"), self.held(claim.round, claim.deal)
+        own = self.own(claim.round, claim.deal)
+        if held.lists != step.statement.all_refs("commitments"):
+            return "it does not rest on the one list of commitments that its aggregator signed"
+        if not held.fixed.issuperset(counted):
+            return "it counts an update that was not committed to in time"
+        return "it leaves out this site's update" if own and own not in counted else None
 
 
 @dataclass(slots=True)
 class Aggregator(Seat):
-    """Combines the updates and says with what result."""
+    """Fixes which updates may count, combines them and says with what result."""
+
+    def fix(self, deal: bytes, round_: int) -> bytes:
+        """Sign and send the list of the commitments that arrived: what may count, before any is revealed; its id.
+
+        It names what arrived and may not count, with the reason. A list is signed once: where there is one already, it
+        is sent again.
+        """
+        held = self.held(round_, deal)
+        if held.lists:
+            claim = held.lists[0]
+        else:
+            updates, rejected = self.replay.sort(self._unsorted(), round_, deal, self.last, self.seated(deal))
+            said = CommitmentsClaim(round_, deal, tuple(sorted(updates)), rejected[:MAX_REJECTED])
+            claim = self.party.attest(kinds.COMMITMENTS, digest_subject("deal", deal), said.body(),
+                                      refs=[Ref("plan", self.plan_id)])
+        self.party.send(self.everybody(), [claim])
+        return claim
+
+    def _unsorted(self) -> list[bytes]:
+        """Update claims of this plan, or of none, that no list of this aggregator's names yet."""
+        named = set[bytes]()
+        for _, statement in self.party.claims(kinds.COMMITMENTS):
+            if statement.issuer == self.party.did:
+                said = CommitmentsClaim.of(statement)
+                named |= {*said.updates, *(claim for claim, _ in said.rejected)}
+        return [claim for claim, statement in self.party.claims(kinds.UPDATE)
+                if claim not in named and statement.all_refs("plan") in ((), (self.plan_id,))]
 
     def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
         """As every seat, with the update claims that arrived: no site can hide one from the verifiers that counts."""
-        return Seat.deliver(self, deal, round_, evidence, [*claims, *self.updates(round_, deal)])
+        return Seat.deliver(self, deal, round_, evidence,
+                            [*claims, *self.held(round_, deal).lists, *self.updates(round_, deal)])
 
     def aggregate(self, deal: bytes, round_: int) -> tuple[RoundOutput, tuple[bytes, ...]]:
-        """The honest result over the updates that arrived and open, and the update claims it counts."""
-        updates = self.updates(round_, deal)
+        """The honest result over the updates that were fixed and handed over, and their claims.
+
+        What was handed over and cannot be read is among them, rejected in the result with its reason.
+        """
+        held = self.held(round_, deal)
+        updates = self.replay.counted(held.fixed, held, round_, deal, self.last, self.seated(deal))[0]
         found = self.replay.gather(updates)
-        counted = {update.site for update in found.updates}
-        output = self.replay.run(round_, self.last, found.updates)
-        return output, tuple(claim for claim in updates if self.party.statement(claim).issuer in counted)
+        output = self.replay.run(round_, self.last, found.updates, found.rejected)
+        return output, tuple(claim for claim in updates if self.party.statement(claim).issuer not in found.withheld)
 
     def publish(self, deal: bytes, round_: int, output: RoundOutput, updates: Iterable[bytes],
                 refs: Iterable[Ref] = ()) -> bytes:
         """Attest an aggregate and hand it to every seat, its parameters sealed to them; the claim's id."""
         evidence = self.party.add("params", arrays.encode(output.params), self.everybody())
         said = AggregateClaim(round_, deal, arrays.digest(self.base()), output.to_json())
-        all_refs = [Ref("plan", self.plan_id), *self.base_refs(), *(Ref("update", claim) for claim in updates), *refs]
+        lists = (Ref("commitments", found) for found in self.held(round_, deal).lists[:1])
+        all_refs = [Ref("plan", self.plan_id), *self.base_refs(), *lists,
+                    *(Ref("update", claim) for claim in updates), *refs]
         claim = self.party.attest(kinds.AGGREGATE, digest_subject("params", output.digest), said.body(),
                                   refs=all_refs, evidence=[evidence])
         self.party.send(self.everybody(), [claim], [evidence])
@@ -384,17 +511,37 @@ class Verifier(Seat):
         site that gave its update to some of them only must not be able to set them apart. Do this when the evidence ask
         is over, take in the others' shares once, then find.
         """
-        others = tuple(did for did in self.overseers())
-        claims = self.updates(round_, deal)
+        held, witness = self.held(round_, deal), self.witness(deal, round_)
+        in_time = held.fixed | set(CommitmentsClaim.of(self.party.statement(witness)).updates)
+        claims = [claim for claim in held.received if claim in in_time]
         items = []
         for claim in claims:
             item = the_evidence(self.party.statement(claim), "update")
             try:
-                self.party.share(item, others)
+                self.party.share(item, self.overseers())
             except Undecidable:  # not given to this verifier
                 continue
             items.append(item)
-        self.party.send(others, claims, items)
+        self.party.send(self.overseers(), [*claims, *held.lists, witness], items)
+
+    def witness(self, deal: bytes, round_: int) -> bytes:
+        """Sign which commitments this verifier held before it saw any list of them; the claim's id.
+
+        Whom the aggregator left off its list is known by this. A log only grows, so its order is the order of arrival.
+        """
+        own = [claim for claim, did, _ in self.lists(round_, deal) if did == self.party.did]
+        if own:
+            return own[0]
+        aggregator, before = self.plan.aggregator.did, []
+        for claim, statement in self.party.claims(kinds.UPDATE, kinds.COMMITMENTS):
+            if statement.kind == kinds.UPDATE:
+                before.append(claim)
+            elif statement.issuer == aggregator and commitments_of(statement, self.plan_id, round_, deal):
+                break
+        fit = [claim for claim in before if self.replay.fit([claim], round_, deal, self.last, self.seated(deal))]
+        return self.party.attest(kinds.COMMITMENTS, digest_subject("deal", deal),
+                                 CommitmentsClaim(round_, deal, tuple(sorted(fit))).body(),
+                                 refs=[Ref("plan", self.plan_id)])
 
     def find(self, aggregate: bytes, deal: bytes | None = None, round_: int = 0) -> tuple[RoundOutput, Result]:
         """The honest finding on what the aggregator submitted, from the updates that this verifier received.
@@ -412,13 +559,14 @@ class Verifier(Seat):
         if step.claim.deal != deal or step.statement.issuer != self.plan.aggregator.did or (
                 bases != ((self.last,) if self.last else ())):
             return self._without(deal, round_ or step.claim.round)
-        received = self.updates(step.claim.round, deal)
-        return self.replay.judge(step, received, self.seated(deal), self._result(aggregate, deal))
+        held = self.held(step.claim.round, deal)
+        return self.replay.judge(step, held, self.seated(deal), self._result(aggregate, deal))
 
     def _without(self, deal: bytes, round_: int) -> tuple[RoundOutput, Result]:
         """The finding on an aggregate that is none: the round as the received updates give it."""
-        opened = self.replay.gather(self.updates(round_, deal))
-        output = self.replay.run(round_, self.last, opened.updates)
+        _, claims = self.replay.counted((), self.held(round_, deal), round_, deal, self.last, self.seated(deal))
+        opened = self.replay.gather(claims)
+        output = self.replay.run(round_, self.last, opened.updates, opened.rejected)
         return output, self.replay.refuted(output, self.seated(deal))
 
     def _result(self, aggregate: bytes, deal: bytes) -> Result | None:
@@ -465,22 +613,21 @@ def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, Verdi
     deal, round_ = step.claim.deal, step.claim.round
     agreeing = {claim: said for claim, said in verdicts.items() if said.result == result.to_bytes()}
     params = {said.params for said in agreeing.values()}
-    named, others = replay.counted(step.statement.all_refs("update"), aggregator.updates(round_, deal), round_, deal,
+    named, others = replay.counted(step.statement.all_refs("update"), aggregator.held(round_, deal), round_, deal,
                                    aggregator.last, aggregator.seated(deal))
     accounts = {seat.did: seat.account for seat in aggregator.plan.sites}
     withheld = result.slashed if result.outcome == WITHHELD else frozenset()
     counted = [claim for claim in (*named, *others)
                if accounts[aggregator.party.statement(claim).issuer] not in withheld]
     found = replay.gather(counted)
-    unopened = {*found.withheld, *found.false}
-    output = replay.run(round_, aggregator.last, found.updates)
+    output = replay.run(round_, aggregator.last, found.updates, found.rejected)
     if params != {output.digest}:
         raise Refuted("the verifiers found another model", expected=sorted(found.hex() for found in params),
                       actual=output.digest.hex())
     refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]
     return aggregator.publish(deal, round_, output,
-                              [claim for claim in counted if aggregator.party.statement(claim).issuer not in unopened],
-                              refs)
+                              [claim for claim in counted
+                               if aggregator.party.statement(claim).issuer not in found.withheld], refs)
 
 
 def publish_model(sponsor: Seat) -> bytes:

@@ -46,11 +46,15 @@ DEFAULT_RULE = "centered_clipping"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """One site's word for a round: its canonical key (a DID), the examples it claims, and its delta."""
+    """One site's word for a round: its canonical key (a DID), the examples it claims, and its delta.
+
+    bound: the norm at 2**16 that the site says it kept to; None where it says nothing of its own.
+    """
 
     site: str
     examples: int
     delta: State
+    bound: int | None = None
 
 
 def tolerated(count: int) -> int:

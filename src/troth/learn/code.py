@@ -13,8 +13,9 @@ its digest equals the plan's. What it does then it does with that person's right
 
 **Floats.** ``evaluate`` runs in floating point, so its last bits depend on the machine. The plan therefore names the
 runtime (Python, libraries, threads, instruction set), and the aggregator must have it. Where it is another,
-re-execution is refused as *undecidable*, never as refuted. Everything else in a round (norms, aggregation, Shapley
-values, pay) is integer arithmetic over these losses, rounded to 2**-16 and clamped to 0 … 256.0; NaN, and an error in
+re-execution is *undecidable* (`NotHere`), never refuted; a site may train there all the same, from the start whose
+digest the plan names. Everything else in a round (norms, aggregation, Shapley values, pay) is integer arithmetic over
+these losses, rounded to 2**-16 and clamped to 0 … 256.0; NaN, and an error in
 arithmetic, count as 256.0, so that no update can stop a round.
 """
 
@@ -37,14 +38,21 @@ import numpy.typing as npt
 from troth.core.encoding import from_hex, take
 from troth.core.errors import BadInput, OutsideFailed, Undecidable
 from troth.fixed.numbers import ONE, FloatArray, IntArray, clip_norm, dequantise, divide_int, magnitude, subtract
+from troth.learn import arrays
 from troth.learn.adapters.form import Form, Slot, narrow
-from troth.learn.adapters.plain import NamedArrays, split
+from troth.learn.adapters.plain import NamedArrays
 from troth.learn.arrays import Layout, State, flatten, layout, unflatten
 from troth.learn.data import Inputs, Schema
 
 PPM = 1_000_000
 PARAMETER_LIMIT = 1 << 24
 LOSS_LIMIT = 1 << 24
+
+
+class NotHere(Undecidable):
+    """This process cannot run the plan's code as the plan says: it was not given the file, or is another runtime."""
+
+
 _NEEDED = ("start", "fit", "evaluate")
 
 _given: dict[bytes, Path] = {}
@@ -64,11 +72,11 @@ def give(path: Path) -> bytes:
 def _load(digest: bytes) -> ModuleType:
     path = _given.get(digest)
     if path is None:
-        raise Undecidable("the plan names a file of code that this process was not given", expected=digest.hex(),
+        raise NotHere("the plan names a file of code that this process was not given", expected=digest.hex(),
                           do="Get it from the sponsor, read it, and give it with --code FILE.")
     data = path.read_bytes()
     if hashlib.sha256(data).digest() != digest:
-        raise Undecidable("the file of code was changed since it was given", expected=digest.hex(), actual=str(path))
+        raise NotHere("the file of code was changed since it was given", expected=digest.hex(), actual=str(path))
     module = ModuleType(f"troth_code_{digest.hex()[:16]}")
     # the very bytes that were hashed, of a file that a person gave
     exec(compile(data, str(path), "exec"), module.__dict__)  # noqa: S102
@@ -105,9 +113,11 @@ class Records:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Code:
-    """The family ``code`` of `tasks.Task`. digest: of the file. form: its arrays. runtime: the plan's."""
+    """The family ``code`` of `tasks.Task`. digest: of the file. first: of the state that training starts from. form:
+    its arrays. runtime: the plan's."""
 
     digest: bytes
+    first: bytes
     form: Form
     runtime: Mapping[str, Any]
     classes: int
@@ -116,19 +126,22 @@ class Code:
     FAMILY: ClassVar[str] = "code"
 
     @classmethod
-    def propose(cls, path: Path, classes: int, seed: bytes = bytes(32)) -> Self:
-        """A sponsor's task for its own file, on this runtime. Runs the file."""
+    def propose(cls, path: Path, classes: int, seed: bytes) -> Self:
+        """A sponsor's task for its own file, on this runtime. seed: the plan's. Runs the file."""
         digest = give(path)
         module = _load(digest)
-        form = split(dict(module.start(seed)))
+        start = NamedArrays({name: np.asarray(array) for name, array in dict(module.start(seed)).items()})
+        form = start.form
         if form.kept:
             raise BadInput("arrays of a file of code are floats", actual=form.kept)
-        return cls(digest, form, runtime(tuple(getattr(module, "requires", ()))), classes)
+        first = arrays.digest(form.encode(start.read(form)))
+        return cls(digest, first, form, runtime(tuple(getattr(module, "requires", ()))), classes)
 
     @classmethod
     def of(cls, said: Mapping[str, Any], schema: Schema) -> Self:
         """The task that a plan names. Raises BadInput."""
-        _, listed, ground, digest = take(dict(said), family=str, arrays=list, runtime=dict, sha256=str)
+        _, listed, ground, digest, start = take(dict(said), family=str, arrays=list, runtime=dict, sha256=str,
+                                                start=str)
         slots = []
         for item in listed:
             if type(item) is not dict:
@@ -137,11 +150,12 @@ class Code:
             if any(type(size) is not int or size < 1 for size in shape):
                 raise BadInput("a shape is of positive integers", actual=shape)
             slots.append(Slot(name, tuple(shape), dtype))
-        return cls(from_hex(digest, 32), Form(tuple(slots)), ground, len(schema.classes))
+        return cls(from_hex(digest, 32), from_hex(start, 32), Form(tuple(slots)), ground, len(schema.classes))
 
     def json(self) -> dict[str, object]:
         """What a plan says."""
         return {"family": self.FAMILY, "runtime": dict(self.runtime), "sha256": self.digest.hex(),
+                "start": self.first.hex(),
                 "arrays": [{"dtype": one.dtype, "name": one.name, "shape": list(one.shape)} for one in self.form.slots]}
 
     @property
@@ -157,16 +171,20 @@ class Code:
             raise BadInput("a parameter is out of range", expected=f"magnitude at most {self.limit}", actual=worst)
 
     def start(self, seed: bytes) -> dict[str, IntArray]:
-        """The untrained model. Raises Undecidable without the file, or on another runtime."""
-        return self._state(self._module().start(seed))
+        """The untrained model. Raises NotHere without the file, or where it comes out as another than the plan's."""
+        state = self._state(_load(self.digest).start(seed))
+        if arrays.digest(state) != self.first:
+            raise NotHere("the plan's code starts otherwise here", expected=self.first.hex(),
+                          actual=arrays.digest(state).hex(), do="Take the start from the sponsor; compare the seed.")
+        return state
 
     def row_losses(self, vectors: IntArray, data: Inputs) -> IntArray:
-        """(m, D) on n records -> (m, n). Raises Undecidable without the file, or on another runtime."""
+        """(m, D) on n records -> (m, n). Raises NotHere without the file, or on another runtime."""
         evaluate, records = self._module().evaluate, self._records(data)
         return np.stack([self._losses(evaluate, unflatten(vector, self.layout), records) for vector in vectors])
 
     def loss(self, state: State, data: Inputs) -> int:
-        """Mean loss at 2**16, half to even. Raises BadInput for no records; Undecidable as above."""
+        """Mean loss at 2**16, half to even. Raises BadInput for no records; NotHere as above."""
         self.check(state)
         losses = self.row_losses(flatten(state).reshape(1, -1), data)[0].tolist()
         if not losses:
@@ -193,13 +211,13 @@ class Code:
         here = runtime(tuple(getattr(module, "requires", ())))
         if here != dict(self.runtime):
             differs = [name for name in here if here[name] != self.runtime.get(name)]
-            raise Undecidable("the plan's code runs on another runtime than this one: its floats may differ",
+            raise NotHere("the plan's code runs on another runtime than this one: its floats may differ",
                               expected={name: self.runtime.get(name) for name in differs},
                               actual={name: here[name] for name in differs}, do="Check it on a machine like that.")
         return module
 
-    def _state(self, arrays: Any) -> dict[str, IntArray]:
-        found = NamedArrays(dict(arrays))
+    def _state(self, given: Any) -> dict[str, IntArray]:
+        found = NamedArrays({name: np.asarray(array) for name, array in dict(given).items()})
         if found.form.layout != self.layout or found.form.kept:
             raise BadInput("the file of code gave other arrays", expected=self.layout, actual=found.form.layout)
         return found.form.encode(found.read(found.form))

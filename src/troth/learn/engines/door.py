@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import queue
 import socket
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,7 @@ MAX_PATH = 100
 _CHUNK = 1 << 20
 _IDLE = 60.0
 """Seconds that a connection may be silent in the middle of a call or an answer."""
+_LOOK = 0.1
 _ANSWERED, _FAILED = b"\1", b"\0"
 
 
@@ -111,19 +113,22 @@ def listening(path: Path, backlog: int = 8) -> socket.socket:
 
 
 class Door:
-    """Answers calls at ``path`` from the moment it is made until it is closed, one at a time, in the order they come.
+    """Lets calls in at ``path`` from when it is made until it is closed; they are answered one at a time, in order.
 
-    Only this user's processes may knock (mode 0600). tell: told why a call was not answered.
+    Only this user's processes may knock (mode 0600). tell: told why a call was not answered. apart: answer in a thread
+    of the door's own; without it calls wait until ``serve`` answers them in its caller's thread, which is what a
+    workspace needs, since its files are opened for one thread.
     """
 
-    def __init__(self, path: Path, answer: Answer, tell: Tell | None = None) -> None:
+    def __init__(self, path: Path, answer: Answer, tell: Tell | None = None, *, apart: bool = True) -> None:
         self.path = path
         self._answer, self._tell = answer, tell or (lambda site, why: None)
-        self._turn = threading.Lock()
+        self._calls: queue.SimpleQueue[tuple[bytes, queue.SimpleQueue[tuple[bytes, bytes]]]] = queue.SimpleQueue()
         self._listening = listening(path)
-        self._open = True
-        self._thread = threading.Thread(target=self._serve, name="door", daemon=True)
-        self._thread.start()
+        self._closed = threading.Event()
+        threading.Thread(target=self._let_in, name="door", daemon=True).start()
+        if apart:
+            threading.Thread(target=self.serve, args=(self._closed.is_set,), name="answers", daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -135,14 +140,23 @@ class Door:
 
     def close(self) -> None:
         """Nobody is let in any more. A call that is being answered is answered."""
-        if self._open:
-            self._open = False
+        if not self._closed.is_set():
+            self._closed.set()
             self.path.unlink(missing_ok=True)
             self._listening.shutdown(socket.SHUT_RDWR)
             self._listening.close()
 
-    def _serve(self) -> None:
-        while self._open:
+    def serve(self, stop: Callable[[], bool]) -> None:
+        """Answer what comes, in this thread, until ``stop`` says so or the door is closed."""
+        while not (stop() or self._closed.is_set()):
+            try:
+                call, back = self._calls.get(timeout=_LOOK)
+            except queue.Empty:
+                continue
+            back.put(self._say(call))
+
+    def _let_in(self) -> None:
+        while not self._closed.is_set():
             try:
                 link, _ = self._listening.accept()
             except OSError:
@@ -155,17 +169,18 @@ class Door:
                 link.settimeout(_IDLE)
                 parts = receive_parts(link, 1, MAX_CALL)
                 if parts:
-                    send_parts(link, self._say(parts[0]))
+                    back: queue.SimpleQueue[tuple[bytes, bytes]] = queue.SimpleQueue()
+                    self._calls.put((parts[0], back))
+                    send_parts(link, back.get())
             except (OSError, BadInput) as error:
                 self._tell(str(self.path), f"a visitor left or made no sense: {error}")
 
     def _say(self, call: bytes) -> tuple[bytes, bytes]:
-        with self._turn:
-            try:
-                return _ANSWERED, bytes(memoryview(self._answer(call)))
-            except Exception as error:  # whatever a user's own training code raises: the door stays, the caller hears
-                self._tell(str(self.path), f"{type(error).__name__}: {error}")
-                return _FAILED, b""  # why is the site's business: a carrier is told no more than that
+        try:
+            return _ANSWERED, bytes(memoryview(self._answer(call)))
+        except Exception as error:  # whatever a user's own training code raises: the door stays, the caller hears
+            self._tell(str(self.path), f"{type(error).__name__}: {error}")
+            return _FAILED, b""  # why is the site's business: a carrier is told no more than that
 
 
 def knock(path: Path, call: bytes, patience: float, most: int = MAX_ANSWER) -> bytes:

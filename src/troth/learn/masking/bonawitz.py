@@ -13,7 +13,7 @@ from troth.learn.masking.site import BonawitzSite
 PUBLIC, PARCEL, SIGNATURES, SHARE, POINT = 1216, 1136 + 128, 3600, 64, 33
 """Bytes: a public key, a parcel, a hybrid identity's two signatures with their names, a share, a commitment."""
 
-WORD_SECONDS, PEER_SECONDS, POINT_SECONDS = 6e-10, 3e-3, 2e-5
+WORD_SECONDS, PEER_SECONDS, POINT_SECONDS = 4e-9, 1e-2, 2e-5
 """Of one core, measured by ``benchmarks/masking.py``: a mask's word made and added; keys, parcels and signatures of one
 peer in all phases; one commitment's point in one check."""
 

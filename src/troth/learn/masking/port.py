@@ -18,6 +18,7 @@ from troth.core.errors import BadInput, Misuse
 from troth.core.ports import KeyHistory, Signer
 from troth.fixed.numbers import IntArray, as_ints, magnitude
 from troth.learn.arrays import MAX_ELEMENTS
+from troth.learn.engines import Engine
 
 Random = Callable[[int], bytes]
 """random(n) gives n secret bytes."""
@@ -196,6 +197,20 @@ class SecureSum(Protocol):
     def cost(self, sites: int, length: int) -> Cost:
         """What it would cost, before anybody chooses it."""
         ...
+
+
+def over(engine: Engine, patience: float) -> Callable[[Mapping[str, bytes]], Mapping[str, bytes]]:
+    """What `run` asks with, over an engine. The server must ask every site the same (`BonawitzServer`: ``alike``).
+
+    patience: seconds for each phase. Raises what ``Engine.ask`` raises, Misuse for a server that asks otherwise.
+    """
+    def ask(calls: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        if len(set(calls.values())) != 1:
+            raise Misuse("an engine carries one call to all sites", expected="a server that asks all alike",
+                         actual=f"{len(set(calls.values()))} calls")
+        return engine.ask(next(iter(calls.values())), list(calls), patience)
+
+    return ask
 
 
 def run(server: SumServer, ask: Callable[[Mapping[str, bytes]], Mapping[str, bytes]]) -> Summed:

@@ -22,12 +22,16 @@ from troth.learn.masking.wire import Message, Phase, Reader, block, bundle, unbu
 
 
 class BonawitzServer:
-    """The server of one session."""
+    """The server of one session.
 
-    __slots__ = ("_keys", "_proceedings", "_session")
+    alike: every site is asked the same, with the sealed parts of all, as engines carry one call to many
+    (`troth.learn.engines`); else each gets the parts for itself, which is fewer bytes.
+    """
 
-    def __init__(self, session: Session, keys: KeyHistory) -> None:
-        self._session, self._keys = session, keys
+    __slots__ = ("_alike", "_proceedings", "_session")
+
+    def __init__(self, session: Session, keys: KeyHistory, *, alike: bool = False) -> None:
+        self._session, self._alike = session, alike
         self._proceedings = Proceedings(session, keys)
 
     @property
@@ -43,11 +47,15 @@ class BonawitzServer:
         if phase is Phase.KEYS:
             return {site: bundle(self._session.id, ()) for site in self._session.sites}
         before = found.heard[Phase(phase - 1)].values()
-        private = phase in (Phase.SHARES, Phase.CONFIRM)
-        exhibits = self._exhibits() if phase is Phase.MASKED else []
-        return {self._session.sites[place]: bundle(self._session.id, [
-            *exhibits, *(message.with_parts((place,) if private else ()) for message in before)])
-            for place in found.members}
+        sites = [self._session.sites[place] for place in found.members]
+        if phase not in (Phase.SHARES, Phase.CONFIRM):
+            exhibits = self._exhibits() if phase is Phase.MASKED else []
+            bare = [message.with_parts(()) for message in before]
+            return dict.fromkeys(sites, bundle(self._session.id, [*exhibits, *bare]))
+        if self._alike:
+            return dict.fromkeys(sites, bundle(self._session.id, before))
+        return {site: bundle(self._session.id, [message.with_parts((place,)) for message in before])
+                for site, place in zip(sites, found.members, strict=True)}
 
     def _exhibits(self) -> list[Message]:
         return [self._proceedings.heard[phase][sender].with_parts(places)

@@ -162,16 +162,17 @@ class Worker:
         self._local.recall(self._folder.memory(point.sync))
 
     def _leave(self, group: Group) -> None:
-        """Stay until every member has the last sync: who lacks it comes again."""
-        try:
+        """Stay until every member has the last sync. Who lacks it, or waits to come in, is met once more."""
+        with suppress(Broken):
             group.exchange(b"1", 1)
-        except Broken:
-            # enough may be gone for good, having all they need
-            with suppress(OutsideFailed, Broken):
-                again = self._link.join(group.attempt, self._session.quorum, self._expelled(),
-                                        4 * self._link.patience.grace)
-                self._greet(again)
-                again.exchange(b"1", 1)
+            if not self._link.waiting(group.attempt, {*group.members, *self._expelled()}):
+                return
+        # enough may be gone for good, having all they need
+        with suppress(OutsideFailed, Broken):
+            again = self._link.join(group.attempt, self._session.quorum, self._expelled(),
+                                    4 * self._link.patience.grace)
+            self._greet(again)
+            again.exchange(b"1", 1)
 
     # One sync.
 
