@@ -174,7 +174,8 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def page(found: Mapping[str, Any]) -> str:
     """The table in Markdown."""
     lines = ["| who | in shares: mean | 95 % interval | slashed |", "|---|---|---|---|"]
-    names = {"honest": "an honest site among honest ones", "lowest": "the least paid of them", "beside": "an honest site beside a poisoner",
+    names = {"honest": "an honest site among honest ones",
+             "lowest": "the least paid of them", "beside": "an honest site beside a poisoner",
              "poisoner": "a poisoner"}
     for name, value in found.items():
         if isinstance(value, dict):
