@@ -155,7 +155,7 @@ def interval(values: Sequence[float]) -> dict[str, float]:
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the consortia say together."""
     found: dict[str, Any] = {"consortia": len(rows)}
-    for name in ("poisoner", "honest", "beside"):
+    for name in ("poisoner", "honest", "lowest", "beside"):
         found[name] = interval([row[name] for row in rows])
     for name in POISON:
         some = [row for row in rows if row["poison"] == name]
@@ -174,7 +174,8 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def page(found: Mapping[str, Any]) -> str:
     """The table in Markdown."""
     lines = ["| who | in shares: mean | 95 % interval | slashed |", "|---|---|---|---|"]
-    names = {"honest": "an honest site among honest ones", "beside": "an honest site beside a poisoner",
+    names = {"honest": "an honest site among honest ones",
+             "lowest": "the least paid of them", "beside": "an honest site beside a poisoner",
              "poisoner": "a poisoner"}
     for name, value in found.items():
         if isinstance(value, dict):
