@@ -205,6 +205,7 @@ class View:
                                       four.validation, sha256(seed_of(1) + bytes([0, 0, 0, 1])).digest(), 100, (),
                                       "mean", 8 * ONE))
         params = self._keep("params", arrays.encode(output.params))
+        assert sum(output.record.counted) == 2
         result = {**output.to_json(), **lie}
         aggregate = self._say("aggregate", "aggregator",
                               AggregateClaim(1, bytes(32), arrays.digest(base), result).body(),

@@ -27,6 +27,7 @@ from troth.learn import claims as kinds
 from troth.learn import site as training
 from troth.learn.arrays import State
 from troth.learn.claims import AggregateClaim, Plan
+from troth.learn.code import Code
 from troth.learn.data import Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.lineage import check_correction
@@ -255,7 +256,6 @@ class Member:
         self.say(f"round {call.round}: update handed over, sealed to the aggregator and the verifiers")
         return "opened"
 
-
     def trained(self, site: flow.Site, round_: int, part: Part) -> tuple[State, Spent | None]:
         """The update, and what it spent of the records' privacy: the plan's local training on this site's records.
 
@@ -263,6 +263,11 @@ class Member:
         each time is charged anew, so what was sent is sent again and never made again (``_update``).
         """
         replay, plan = site.replay, site.plan
+        if isinstance(replay.task, Code):
+            if self._private is not None or (self.party.root / privacy.FILE).exists():
+                raise Misuse("a file of code trains without a privacy budget", do="Take another task, or no budget.")
+            inputs = scaling(replay.validation).inputs(part)
+            return replay.task.update(site.base(), inputs, plan.fit, plan.clip), None
         if not isinstance(replay.task, Dense):
             raise Misuse("no ready training for this family of models", expected=Dense.FAMILY)
         fit, by = training.Fit.of(plan.fit, plan.clip), scaling(replay.validation)

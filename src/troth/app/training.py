@@ -43,6 +43,7 @@ from troth.flows import round as flow
 from troth.flows.round import round_terms
 from troth.identity.binding import BINDING
 from troth.identity.keystore import MIN_COST
+from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.claims import AggregateClaim, Listing, Seat, VerdictClaim
 from troth.learn.data import Part
@@ -239,8 +240,10 @@ class Coordinator:
             sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
 
     def _hand_out(self, plan: bytes) -> None:
-        """Everybody gets everybody's introduction, the listings, the validation records and the plan."""
-        sponsor = self[SPONSOR]
+        """Everybody gets everybody's introduction, the listings, the validation records and the plan; once."""
+        sponsor, handed = self[SPONSOR], self.out / f"handed-{plan.hex()}"
+        if handed.exists():
+            return
         said = sponsor.statement(plan)
         people = kinds.Plan.of(said)
         dids = [seat.did for seat in (*people.sites, people.aggregator, *people.verifiers)]
@@ -254,8 +257,8 @@ class Coordinator:
                 sponsor.exchange.send(did, parcel)
         sponsor.send(dids, bindings)
         sponsor.send(dids, [*listings, plan], validation)
-        for party in self.parties.values():
-            party.receive()
+        with replacing(handed) as out:
+            out.write(b"")
 
     def _part(self, name: str) -> Part:
         return read_table(self.file.sites[name], self.agreed.schema)
@@ -307,6 +310,8 @@ class Coordinator:
             sponsor.anchor()
             roles = {"hospital": list(said.keys), "sponsor": [sponsor.did], "aggregator": [said.aggregator.did],
                      "verifier": [seat.did for seat in said.verifiers]}
+            with replacing(self.out / "model.params") as out:
+                out.write(arrays.encode(flow.Seat(sponsor, plan, rows[-1].aggregate).base()))
             with replacing(trust) as out:
                 out.write(sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"}).to_bytes())
             sponsor.bundle(model, bundle)

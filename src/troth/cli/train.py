@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from troth.cli.parts import Json, app, passphrase, read_file, show, visible, write_file
+from troth.cli.parts import Coded, Json, app, passphrase, read_file, show, visible, write_file
 
 if TYPE_CHECKING:
     from troth.app.training import Row
@@ -71,7 +71,7 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
          delta: Annotated[str, typer.Option("--delta", help="With --epsilon.")] = "0.00001",
          norm: Annotated[float, typer.Option("--clip-norm", help="With --epsilon: what each record's gradient is "
                                              "clipped to.")] = 1.0,
-         as_json: Json = False) -> None:
+         code: Coded = None, as_json: Json = False) -> None:
     """Take a seat in a training: show the terms, check the records, list them sealed, and train until it is over.
 
     This process only reaches outward, and can be stopped and started again at any time.
@@ -80,10 +80,13 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
     from troth.app.inviting import Private, open_invitation
     from troth.app.inviting import join as join_
     from troth.core.errors import Misuse
+    from troth.learn.code import give
     from troth.learn.privacy.ledger import Budget
     from troth.learn.privacy.mechanisms import delta_text, micro
     from troth.learn.tables import read_table
 
+    if code is not None:
+        give(code)
     said = open_invitation(read_file(invitation), sponsor)
     for line in said.terms():
         typer.echo(visible(line), err=as_json)
