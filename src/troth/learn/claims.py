@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from troth.core import version
 from troth.core.claims import Statement, Subject
 from troth.core.encoding import amount, from_hex, take
 from troth.core.errors import BadInput, Refuted
-from troth.core.version import VERSION
 from troth.learn.privacy.mechanisms import Spent
 
 LISTING, PLAN, UPDATE, COMMITMENTS, AGGREGATE = "listing", "plan", "update", "commitments", "aggregate"
@@ -140,7 +140,7 @@ class Plan:
         return tuple(seat.did for seat in self.sites)
 
 
-BUILT_IN = hashlib.sha256(f"troth {VERSION}".encode()).digest()
+BUILT_IN = hashlib.sha256(f"troth {version.VERSION}".encode()).digest()
 """Names the training that comes with this version, where a claim names code by its SHA-256."""
 MAX_ENVIRONMENT = 16
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9_.-]{0,39}", re.ASCII)

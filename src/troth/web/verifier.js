@@ -11,7 +11,7 @@
   T.SAYS = {
     "federated-model": {
       plan: ["sponsor"], model: ["sponsor"], listing: ["hospital", "sponsor"], update: ["hospital"],
-      aggregate: ["aggregator"], verdict: ["verifier"],
+      aggregate: ["aggregator"], commitments: ["aggregator"], verdict: ["verifier"],
     },
   };
   const refute = (says) => { throw new T.Refuted(says); };
