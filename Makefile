@@ -6,8 +6,8 @@ OUT ?= out
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks interop flower bench \
-        slow-links study consortia docs \
+.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
+        interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
         clean chromium postgres softhsm
 .DELETE_ON_ERROR:
 
@@ -52,7 +52,7 @@ tests/interop/tools/node_modules: tests/interop/tools/package-lock.json
 
 build/flower-venv: pyproject.toml tests/flower/constraints.txt   # Flower pins older typer and rich than the rest is tested with
 	$(PYTHON) -m venv $@
-	$@/bin/python -m pip install --quiet --disable-pip-version-check -c tests/flower/constraints.txt -e '.[learn,flower]' pytest hypothesis
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -c tests/flower/constraints.txt -e '.[learn,flower]' 'flwr[simulation]' pytest hypothesis
 	touch $@
 
 flower: build/flower-venv   ## a SuperLink and three SuperNodes on loopback finish a round deal; the engine over Flower
@@ -105,6 +105,13 @@ slither: $(VENV)/dev build/slither-venv contracts/node_modules   ## each finding
 faults: $(VENV)/dev tests/tools/node_modules   ## sending: over a thousand schedules of crashes, a moody node, re-organisations
 	TROTH_FAULTS=1000 TROTH_KILLS=60 $(BIN)/pytest tests/ledger/test_outbox_faults.py tests/ledger/test_outbox_kills.py -s $(ARGS)
 
+crashes: $(VENV)/dev       ## training: coordinators and sites killed at random, and the page on joining, in real processes
+	TROTH_CRASHES=20 $(BIN)/pytest tests/app/test_crashes.py tests/docs/test_joining_page.py -s $(ARGS)
+
+privacy: $(VENV)/dev          ## the ledger of spent epsilon, killed hundreds of times; accuracy by epsilon
+	TROTH_PRIVACY_KILLS=200 $(BIN)/pytest tests/learn/test_privacy_ledger.py -s $(ARGS)
+	$(BIN)/python -m benchmarks privacy
+
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)
 
@@ -119,11 +126,20 @@ ckks: build/ckks-venv       ## sums under homomorphic encryption, with TenSEAL
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)
 
+attacks: $(VENV)/dev        ## hostile sites against each rule, on three skews: docs/data/attacks.json and its page; half an hour and more
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attacks $(ARGS)
+
+payouts: $(VENV)/dev        ## who earns what over 500 random consortia: docs/data/payouts.json and its page; half an hour and more
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.payouts $(ARGS)
+
 bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the same run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(BIN)/troth          ## generate the references of commands and public names
 	$(BIN)/python docs/generate.py
+
+own-code: $(VENV)/dev       ## a training of one's own file of code, from ROUND.toml to the bundle's check
+	$(BIN)/pytest tests/cli/test_cli_code.py $(ARGS)
 
 consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and their deals; the results are docs/data/consortia.json
 	for name in hospitals mortgages appliances; do \

@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by docs/generate.py: change the source, then run it again. -->"
 MODULES = ("app", "app.keeping", "app.onchain", "app.paying", "app.checking", "app.formats", "app.place",
-           "app.running", "app.workload", "flows.parts", "flows.round", "core.ports",
+           "app.running", "app.workload",
+           "learn.adapters", "learn.adapters.partial", "learn.adapters.sklearn", "learn.adapters.lora", "learn.code",
+           "learn.slow.outer", "learn.slow.worker", "learn.slow.link", "learn.slow.local", "learn.slow.recheck",
+           "flows.parts", "flows.round", "core.ports",
            "core.errors", "core.verdicts", "verify.trust")
 STATUSES = (
     (0, "done, or upheld"), (1, "refuted: the evidence contradicts what was said"),

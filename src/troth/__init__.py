@@ -1,16 +1,19 @@
 """Troth: check what was done with AI, and hold people to what they promised.
 
 ``troth.Troth`` is a workspace of one party; ``troth.verify_bundle`` checks a bundle; ``troth.resolve_did`` finds an
-identifier's document; ``TrothError`` roots the errors.
+identifier's document; ``troth.train`` trains among several; ``TrothError`` roots the errors.
 """
 
 from typing import TYPE_CHECKING, Any
+
+from troth.core.version import VERSION
 
 if TYPE_CHECKING:
     from troth.app import Settings as Settings
     from troth.app import Troth as Troth
     from troth.app import file_subject as file_subject
     from troth.app import verify_bundle as verify_bundle
+    from troth.app.learning import train as train
     from troth.app.mlflow import autolog as autolog
     from troth.app.resolving import resolve_did as resolve_did
     from troth.app.running import run as run
@@ -18,12 +21,13 @@ if TYPE_CHECKING:
     from troth.identity.resolution import When as When
     from troth.verify.trust import Trust as Trust
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Settings", "Troth", "TrothError", "Trust", "When", "autolog", "file_subject", "resolve_did", "run",
-           "verify_bundle"]
+           "train", "verify_bundle"]
 
 _PLACES = {"Settings": "troth.app", "Troth": "troth.app", "file_subject": "troth.app", "verify_bundle": "troth.app",
            "TrothError": "troth.core.errors", "Trust": "troth.verify.trust", "autolog": "troth.app.mlflow",
+           "train": "troth.app.learning",
            "run": "troth.app.running", "resolve_did": "troth.app.resolving", "When": "troth.identity.resolution"}
 
 

@@ -43,7 +43,7 @@ def write(folder: Path, *, rounds: int = 2, rest: str = '[sites]\nnorth = "north
     """The files of a round; its ROUND.toml."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate(("north", "south", "validation")):
-        (folder / f"{name}.csv").write_text(table(seed, 40))
+        (folder / f"{name}.csv").write_text(table(seed, 40 + seed))
     path = folder / "ROUND.toml"
     path.write_text(f'[round]\nname = "two clinics"\nrounds = {rounds}\n{SCHEMA}{MONEY}[validation]\n'
                     f'file = "validation.csv"\n[verifiers]\ncount = {verifiers}\n{rest}')

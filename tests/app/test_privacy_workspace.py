@@ -14,7 +14,7 @@ from troth.core.claims import Evidence, Ref
 from troth.core.errors import Misuse, Undecidable
 from troth.core.verdicts import Outcome
 from troth.flows.round import list_records
-from troth.learn.claims import UPDATE, UpdateClaim, digest_subject
+from troth.learn.claims import UPDATE, Training, UpdateClaim, digest_subject
 from troth.learn.data import Part, Schema
 from troth.learn.privacy import accounting
 from troth.learn.privacy.claims import SPENDING, SpendingClaim
@@ -159,7 +159,7 @@ def test_what_an_update_says_was_spent_is_computed_again(site: tuple[Troth, byte
     right = accounting.spent(ONE, DELTA)
     for privacy, outcome in ((right, Outcome.UPHELD), (replace(right, epsilon=right.epsilon - 10), Outcome.REFUTED),
                              (None, Outcome.UNDECIDABLE)):
-        said = UpdateClaim(1, bytes(32), bytes(32), bytes(32), 20, privacy)
+        said = UpdateClaim(1, bytes(32), bytes(32), bytes(32), 20, bytes(32), Training(1, privacy=privacy))
         claim = party.attest(UPDATE, digest_subject("update", bytes(32)), said.body(), refs=[Ref("listing", listing)])
         assert UpdateClaim.of(party.statement(claim)) == said
         assert check(party, claim).outcome is outcome

@@ -30,7 +30,8 @@ def main(settings: Path) -> None:
         listing = next(claim for claim, one in party.claims(LISTING) if one.issuer == party.did)
         member = Member(party, file.agreed, (said["sponsor"], bytes.fromhex(said["account"])), said["aggregator"],
                         part=lambda: read_table(Path(said["data"]), file.agreed.schema), listing=listing, say=print)
-        with open_door(party, member.answer, Node(Path(said["node"]), party.did), print) as door:
+        with open_door(party, member.answer, Node(Path(said["node"]), party.did), print,
+                       courier=True) as door:
             print("open", flush=True)
             door.serve(stop.is_set)
         print("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)

@@ -16,7 +16,7 @@ from troth.app.training import SPONSOR, Coordinator
 from troth.core.encoding import decode_object
 from troth.identity.messages import Message
 from troth.learn.engines import Answer, Engine
-from troth.learn.engines.courier import CourierEngine, couriered, unpack
+from troth.learn.engines.courier import CourierEngine, couriered, pack, unpack
 from troth.learn.engines.inprocess import InProcessEngine
 
 LIES = ("none", "alters the call", "alters the answer", "replays an answer", "swaps answers", "withholds")
@@ -45,7 +45,9 @@ class Operator:
                 self._engine.ask(changed, [self.victim], patience))
         found = dict(self._engine.ask(call, sites, patience))
         if lie == "alters the answer":
-            found[self.victim] = flipped(found[self.victim], len(found[self.victim]) // 2)
+            said, arrived, *letters = unpack(found[self.victim])
+            letters[1::2] = [flipped(letter, len(letter) // 2) for letter in letters[1::2]]
+            found[self.victim] = pack([said, arrived, *letters])
         elif lie == "replays an answer":
             found[self.victim] = self._joined[self.victim]
         elif lie == "swaps answers":

@@ -66,7 +66,8 @@ def test_a_round_deal_over_flower(tmp_path_factory: pytest.TempPathFactory, monk
             here.append(Both(engine, list(dids.values()), InProcessEngine(verifiers)))
             return here[-1]
 
-        with RpcServer(home.chain, 0) as rpc, over_flower(home[SPONSOR], link, lambda *said: print(*said)) as engine:
+        with RpcServer(home.chain, 0) as rpc, over_flower(home[SPONSOR], link, lambda *said: print(*said),
+                                                          courier=True) as engine:
             begin = time.monotonic()
             started.start("link", link.folder / "superlink.sh")
             once(link.folder / "register.sh")

@@ -19,7 +19,7 @@ from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn import claims as kinds
 from troth.learn.arrays import State
-from troth.learn.claims import Plan, UpdateClaim, VerdictClaim, digest_subject, seal_update
+from troth.learn.claims import Listing, Plan, UpdateClaim, VerdictClaim, digest_subject, seal_update
 from troth.learn.claims import Seat as PlanSeat
 from troth.learn.data import scaling
 from troth.learn.dense import Dense
@@ -133,18 +133,20 @@ class Small:
         return Run(deal, before)
 
     def update(self, name: str, run: Run, *, to: Iterable[str] | None = None, delta: State | None = None,
-               data: bytes | None = None, to_know: Iterable[str] | None = None, late: bool = False,
+               inner: bytes | None = None, to_know: Iterable[str] | None = None, late: bool = False,
                **said: object) -> bytes:
         """An update as a site could commit to it, honest by default. ``to``: who is handed it, once it is fixed.
 
-        to_know: who is told of the commitment. data: what stands for the arrays' bytes. late: handed over at once.
+        to_know: who is told of the commitment. inner: what stands for the arrays' bytes. late: handed over at once.
         """
         seat = self.sites[name]
-        data = arrays.encode(self.deltas[name] if delta is None else delta) if data is None else data
-        data = seal_update(self[name].did, run.deal, 1, bytes(32), data)
+        inner = arrays.encode(self.deltas[name] if delta is None else delta) if inner is None else inner
+        data = seal_update(self[name].did, run.deal, 1, bytes(32), inner)
         evidence = self[name].add("update", data, seat.overseers())
         body: dict[str, object] = {"round": 1, "deal": run.deal, "base": arrays.digest(seat.base()),
-                                   "digest": hashlib.sha256(data).digest(), "examples": 100} | said
+                                   "digest": hashlib.sha256(data).digest(), "examples": len(self.parts[name]),
+                                   "data": Listing.of(self[name].statement(seat.listing)).commitment,
+                                   "training": seat.training()} | said
         claim = UpdateClaim(**body)  # type: ignore[arg-type]
         id_ = self[name].attest(kinds.UPDATE, digest_subject("update", claim.digest), claim.body(), evidence=[evidence],
                                 refs=[Ref("plan", self.plan_id), Ref("listing", seat.listing)])

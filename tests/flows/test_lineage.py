@@ -16,7 +16,18 @@ from troth.core.terms import REFUTED, UPHELD, Result
 from troth.core.verdicts import Outcome
 from troth.learn import arrays, site
 from troth.learn import claims as kinds
-from troth.learn.claims import AggregateClaim, Listing, ModelClaim, Plan, Seat, UpdateClaim, VerdictClaim
+from troth.learn.claims import (
+    AggregateClaim,
+    CommitmentsClaim,
+    Listing,
+    ModelClaim,
+    Plan,
+    Seat,
+    Training,
+    UpdateClaim,
+    VerdictClaim,
+    seal_update,
+)
 from troth.learn.data import scaling
 from troth.learn.dense import Dense
 from troth.learn.lineage import FederatedModel
@@ -58,7 +69,7 @@ class Story:
 
     def say(self, name: str, kind: str, issuer: str, body: Mapping[str, Any], refs: list[Ref],
             evidence: tuple[Evidence, ...] = (), subject: bytes = bytes(32)) -> bytes:
-        about = kinds.digest_subject("update" if kind == "update" else "params", subject)
+        about = kinds.digest_subject({"update": "update", "commitments": "deal"}.get(kind, "params"), subject)
         statement = Statement(kind, issuer, 5, about, body, tuple(refs), evidence)
         statement = self.edits.get(name, lambda same: same)(statement)
         claim = claim_id(statement.to_bytes())
@@ -82,8 +93,8 @@ class Story:
         """Say everything, honestly but for ``edits``."""
         public = self.keep("records", split().validation.to_bytes())
         listings = [self.say(f"listing {did}", "listing", did,
-                             Listing(raw_cid(did.encode().ljust(32)), 9, True, bytes(32), BREAST_CANCER.json()).body(),
-                             [])
+                             Listing(raw_cid(did.encode().ljust(32)), 200, True, bytes(32),
+                                     BREAST_CANCER.json()).body(), [])
                     for did in SITES]
         validation = self.say("validation", "listing", SPONSOR, Listing(
             public.cid, len(split().validation), False, bytes(32), BREAST_CANCER.json()).body(), [], (public,))
@@ -109,13 +120,18 @@ class Story:
         after = [Ref("base", last)] if last else []
         updates = []
         for did, part, listing in zip(SITES, split().sites, listings, strict=False):
-            data = arrays.encode(site.train(LINEAR, base, part, scaling(split().validation), site.Fit()))
-            said = UpdateClaim(number, deal, arrays.digest(base), hashlib.sha256(data).digest(), len(part))
+            data = seal_update(did, deal, number, bytes(32), arrays.encode(
+                site.train(LINEAR, base, part, scaling(split().validation), site.Fit())))
+            said = UpdateClaim(number, deal, arrays.digest(base), hashlib.sha256(data).digest(), len(part), bytes(32),
+                               Training(site.DEFAULT_CLIP, environment={"python": "3"}))
             updates.append(self.say(f"update {number} {did}", "update", did, said.body(),
                                     [Ref("plan", plan_id), Ref("listing", listing), *after],
                                     (self.keep("update", data, sealed=True),), said.digest))
         output = replay.run(number, last, replay.gather(updates).updates)
-        refs = [Ref("plan", plan_id), *after, *(Ref("update", claim) for claim in updates)]
+        fixed = CommitmentsClaim(number, deal, tuple(sorted(updates)))
+        list_ = self.say(f"list {number}", "commitments", AGGREGATOR, fixed.body(), [Ref("plan", plan_id)],
+                         subject=deal)
+        refs = [Ref("plan", plan_id), *after, Ref("commitments", list_), *(Ref("update", claim) for claim in updates)]
         params = self.keep("params", arrays.encode(output.params), sealed=True)
         if number == 2:
             wrong = AggregateClaim(number, deal, arrays.digest(base), {**output.to_json(), "params": "11" * 32})
@@ -197,6 +213,13 @@ def test_the_honest_story_is_upheld() -> None:
     ({"update 1 did:s1": more(Ref("also", bytes(32)))}, "rests on something else"),
     ({"update 1 did:s1": without("plan")}, "rests on something else"),
     ({"update 1 did:s1": lambda said: replace(said, evidence=())}, "other evidence"),
+    ({"update 1 did:s1": body(data="44" * 32)}, "other data"),
+    ({"update 1 did:s1": body(examples=201)}, "more records than its sender listed"),
+    ({"update 1 did:s1": body(clip=site.DEFAULT_CLIP + 1)}, "longer than the plan allows"),
+    ({"list 1": lambda said: body(updates=said.body["updates"][1:])(said)}, "committed to before"),
+    ({"list 1": by("did:s1")}, "its aggregator's list"),
+    ({"list 1": body(round=2)}, "its aggregator's list"),
+    ({"list 1": without("plan")}, "its aggregator's list"),
     ({"aggregate 1": result(slashed=[0])}, "lost its seat"),
     # Corrections
     ({"aggregate 2": without("verdict")}, "without enough verdicts"),

@@ -11,7 +11,6 @@ What a round cannot see, and no stake in it deters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -25,13 +24,6 @@ from troth.learn.claims import OMITTED, WITHHELD
 
 FEE, KEEPER = MONEY.fee, MONEY.keeper
 SEAT = MONEY.verifier_fee // len(VERIFIERS)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    found = Small(tmp_path_factory.mktemp("small"))
-    yield found
-    found.close()
 
 
 def fair(small: Small, result: Result, gains: dict[str, int], aside: set[str]) -> None:
@@ -131,11 +123,12 @@ def test_a_copied_update_shares_one_update_s_pay(small: Small) -> None:
 @pytest.mark.parametrize("data", [b"", b"garbage", b"\xff" * 300])
 def test_garbage_whose_digest_fits_counts_for_nothing(small: Small, data: bytes) -> None:
     run = small.open()
-    small.update("site-1", run, data=data)
+    small.update("site-1", run, inner=data)
     for name in SITES[1:]:
         small.update(name, run)
     small.aggregate(run)
-    assert len(run.updates) == 2
+    assert run.output is not None
+    assert run.output.rejected == ((small["site-1"].did, "bytes"),)
     assert {result.outcome for _, result in small.findings(run).values()} == {UPHELD}
 
 

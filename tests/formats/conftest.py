@@ -23,6 +23,7 @@ from troth.learn.claims import (
     ModelClaim,
     Plan,
     Seat,
+    Training,
     UpdateClaim,
     digest_subject,
 )
@@ -94,7 +95,7 @@ def lineage(party: Troth) -> Lineage:
     plan_id = party.attest(PLAN, digest_subject("seed", bytes(32)), plan.body(),
                            refs=[Ref("validation", validation), Ref("listing", sealed)])
     delta = hashlib.sha256(b"update").digest()
-    update = UpdateClaim(1, bytes(32), bytes(32), delta, 2)
+    update = UpdateClaim(1, bytes(32), bytes(32), delta, 2, sealing.commitment, Training(131_072))
     update_id = party.attest(UPDATE, digest_subject("update", delta), update.body(),
                              refs=[Ref("plan", plan_id), Ref("listing", sealed)])
     params = b"weights"

@@ -72,6 +72,21 @@ def test_every_float_type_is_quantised_exactly_and_filled_to_the_nearest(dtype: 
     assert torch.equal(module.weight, (torch.tensor([[65537, -3, 256]], dtype=torch.float64) / 65536).to(kind))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+def test_a_module_on_an_accelerator_stays_there() -> None:
+    module = Tied().to("cuda").to(torch.bfloat16)
+    module(torch.randn(8, 4, device="cuda", dtype=torch.bfloat16))
+    state = to_state(module)
+    assert arrays.equal(to_state(into(Tied().to("cuda").to(torch.bfloat16), state)), state)
+    weight = module.first.weight
+    into(module, {name: array // 2 for name, array in state.items()})
+    assert module.first.weight is weight is module.second.weight
+    assert {tensor.device.type for tensor in module.state_dict().values()} == {"cuda"}
+    part = Partial.of(module, ["norm.bias"])
+    sent = part.to_state(module)
+    assert arrays.equal(part.to_state(part.into(module, sent)), sent)
+
+
 def _digits() -> tuple[torch.Tensor, torch.Tensor]:
     features, labels = load_digits(return_X_y=True)
     return torch.tensor(features / 16, dtype=torch.float32), torch.tensor(labels)

@@ -6,12 +6,12 @@ import pytest
 
 from troth.core.claims import Statement, Subject
 from troth.core.errors import BadInput
-from troth.learn.claims import AggregateClaim, ModelClaim, UpdateClaim, digest_subject
+from troth.learn.claims import AggregateClaim, ModelClaim, Training, UpdateClaim, digest_subject
 
 MINE, OTHER = b"\x01" * 32, b"\x02" * 32
 CASES = [
     ("model", "params", ModelClaim(MINE, 8, 960_000, 6_000)),
-    ("update", "update", UpdateClaim(1, bytes(32), bytes(32), MINE, 10)),
+    ("update", "update", UpdateClaim(1, bytes(32), bytes(32), MINE, 10, bytes(32), Training(1))),
     ("aggregate", "params", AggregateClaim(1, bytes(32), bytes(32), {"params": MINE.hex()})),
 ]
 

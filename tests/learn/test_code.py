@@ -15,7 +15,17 @@ from troth.fixed.numbers import ONE
 from troth.learn import arrays, code
 from troth.learn.aggregate import Update
 from troth.learn.arrays import equal, flatten
-from troth.learn.claims import AggregateClaim, Listing, ModelClaim, Plan, Seat, UpdateClaim, digest_subject
+from troth.learn.claims import (
+    AggregateClaim,
+    Listing,
+    ModelClaim,
+    Plan,
+    Seat,
+    Training,
+    UpdateClaim,
+    digest_subject,
+    seal_update,
+)
 from troth.learn.code import Code, NotHere
 from troth.learn.data import scaling
 from troth.learn.draws import seed_of
@@ -185,14 +195,17 @@ class View:
         base, by = task.start(seed_of(1)), scaling(four.validation)
         updates = []
         for did, part in zip(("site-0", "site-1"), four.sites, strict=False):
-            data = arrays.encode(task.update(base, by.inputs(part), {"steps": 20}, 8 * ONE))
-            said = UpdateClaim(1, bytes(32), arrays.digest(base), sha256(data).digest(), len(part))
+            data = seal_update(did, bytes(32), 1, bytes(32), arrays.encode(
+                task.update(base, by.inputs(part), {"steps": 20}, 8 * ONE)))
+            said = UpdateClaim(1, bytes(32), arrays.digest(base), sha256(data).digest(), len(part), bytes(32),
+                               Training(8 * ONE, task.digest))
             updates.append(self._say("update", did, said.body(), [Ref("plan", plan)], self._keep("update", data),
                                      said.digest))
         output = run_round(RoundInput(task, base, ("site-0", "site-1"), replay.gather(updates).updates,
                                       four.validation, sha256(seed_of(1) + bytes([0, 0, 0, 1])).digest(), 100, (),
                                       "mean", 8 * ONE))
         params = self._keep("params", arrays.encode(output.params))
+        assert sum(output.record.counted) == 2
         result = {**output.to_json(), **lie}
         aggregate = self._say("aggregate", "aggregator",
                               AggregateClaim(1, bytes(32), arrays.digest(base), result).body(),

@@ -81,6 +81,19 @@ def test_letters_go_both_ways_and_each_keeps_its_own(office: Office) -> None:
     assert office.waits(office.sponsor, SPONSOR) == [b"from a"]
 
 
+def test_the_same_words_to_two_are_two_letters(office: Office) -> None:
+    for site in (A, B):
+        office.sponsor.put(site, b"to all")
+    office.sites[A].put(SPONSOR, b"again")
+    office.sites[A].put(SPONSOR, b"again")
+    office.lost = {B}
+    office.engine.ask(b"x", [A, B], 5)
+    assert office.waits(office.sponsor, A) == []
+    assert office.waits(office.sponsor, B) == [b"to all"]
+    office.engine.ask(b"y", [A], 5)
+    assert office.waits(office.sites[A], SPONSOR) == []
+
+
 def test_a_lost_answer_loses_no_letter(office: Office) -> None:
     office.sponsor.put(A, b"to a")
     office.sites[A].put(SPONSOR, b"from a")

@@ -233,6 +233,33 @@ class BadShares(BonawitzSite):
         return head, sealed
 
 
+class BadBackup(BonawitzSite):
+    """Deals one site a share of its backup secret that lies on no polynomial; the other is right."""
+
+    __slots__ = ()
+
+    def _deal(self, trial: Proceedings) -> tuple[bytes, list[bytes]]:
+        dealt: dict[int, tuple[vss.Share, ...]] = {}
+        real, vss.deal = vss.deal, lambda *given: _kept(real(*given), dealt)
+        try:
+            head, sealed = super()._deal(trial)
+        finally:
+            vss.deal = real
+        key = trial.heard[Phase.KEYS][2].parts[self._index]
+        material = b"m" * 32
+        seed = parcels.pair_seed(material, self._session, trial.keys_view, 2, 3)
+        sealed[2] = parcels.seal(self._session, trial.keys_view, self._index, 2, key, (
+            dealt[3][0], replace(dealt[3][1], value=5), material))
+        return head[:-32] + parcels.tag(self._session, 2, 3, seed), sealed
+
+
+def _kept(found: tuple[bytes, dict[int, vss.Share]],
+          kept: dict[int, tuple[vss.Share, ...]]) -> tuple[bytes, dict[int, vss.Share]]:
+    for place, share in found[1].items():
+        kept[place] = (*kept.get(place, ()), share)
+    return found
+
+
 class Garbage(BonawitzSite):
     """Deals one site bytes that are no parcel."""
 
@@ -335,6 +362,7 @@ class BadBox(BonawitzSite):
 
 @pytest.mark.parametrize(("make", "phase", "reason", "included"), [
     (BadShares, "shares", "bad parcel to site 2", False),
+    (BadBackup, "shares", "bad parcel to site 2", False),
     (Garbage, "shares", "bad parcel to site 2", False),
     (WrongTag, "shares", "bad parcel to site 2", False),
     (NoPoint, "shares", "malformed", False),
@@ -344,8 +372,8 @@ class BadBox(BonawitzSite):
     (Short, "masked", "vector of another length", False),
     (Surplus, "agree", "malformed", True),
     (WrongShare, "unmask", "wrong share of site 0", True),
-], ids=["bad shares", "garbage", "wrong tag", "no point", "weak key", "liar", "liar with another key", "short",
-        "surplus", "wrong share"])
+], ids=["bad shares", "bad backup", "garbage", "wrong tag", "no point", "weak key", "liar", "liar with another key",
+        "short", "surplus", "wrong share"])
 def test_a_site_that_breaks_the_rules_is_named(five: World, make: type[BonawitzSite], phase: str, reason: str,
                                                included: bool) -> None:
     session, server, sites, vectors = start(five, s3=make)
@@ -422,6 +450,18 @@ def test_who_masks_beyond_the_bound_is_seen_but_not_named(five: World) -> None:
 
 
 # Shares.
+
+def test_a_parcel_is_for_one_place_of_one_session(five: World) -> None:
+    session, other, key, view = five.session(), five.session(context=2), RecipientKey.generate(), b"v" * 32
+    share = vss.Share(5, 6)
+    parcel = parcels.seal(session, view, 3, 2, key.public().data, (share, share, b"m" * 32))
+    assert parcels.open_parcel(session, view, 3, 2, parcel, key.seed) == (share, share, b"m" * 32)
+    assert parcels.open_parcel(other, view, 3, 2, parcel, key.seed) is None
+    assert parcels.open_parcel(session, b"w" * 32, 3, 2, parcel, key.seed) is None
+    assert parcels.open_parcel(session, view, 4, 2, parcel, key.seed) is None
+    assert parcels.open_parcel(session, view, 3, 1, parcel, key.seed) is None
+    assert parcels.open_parcel(session, view, 3, 2, parcel, bytes(32)) is None
+
 
 def test_shares_lead_to_the_secret_and_fewer_to_nothing() -> None:
     random = seeded(5)

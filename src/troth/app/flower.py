@@ -305,21 +305,37 @@ def _write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         out.write(data)
 
 
-def open_door(party: Troth, answer: Answer, node: Node, tell: Tell | None = None) -> Door:
-    """A site's door: calls that come over Flower are answered by ``answer``, and parcels travel with them.
+def open_door(party: Troth, answer: Answer, node: Node, tell: Tell | None = None, *, courier: bool = False) -> Door:
+    """A site's door: calls that come over Flower are answered by ``answer``, in the thread that calls its ``serve``.
 
-    Answered when the door's ``serve`` is called, in its caller's thread.
-    party: its exchange must be a folder of its own, and whoever else uses it sees its sealed parcels. Raises Misuse
-    where the node was prepared for another site, or another process answers at this door.
+    courier: parcels travel with the calls, for a site that reaches no post office; its exchange is then a folder of
+    its own, and the caller's ``over_flower`` says the same. Raises Misuse where the node was prepared for another site,
+    or another process answers at this door.
     """
     if party.did != node.site:
         raise Misuse("this node was prepared for another site", expected=node.site, actual=party.did)
-    return Door(node.door, couriered(answer, party.exchange, party.did, party.keybook.dids), tell,
-                apart=False)
+    said = couriered(answer, party.exchange, party.did, party.keybook.dids) if courier else answer
+    return Door(node.door, said, tell, apart=False)
 
 
 @contextmanager
-def over_flower(party: Troth, link: Link, tell: Tell | None = None) -> Iterator[Engine]:
-    """The engine of whoever calls: over the run of a prepared link, with the parcels of this party's exchange."""
+def over_flower(party: Troth, link: Link, tell: Tell | None = None, *, courier: bool = False) -> Iterator[Engine]:
+    """The engine of whoever calls, over the run of a prepared link. courier: as the sites' doors have it."""
     with CarriedEngine(link.engine, tell=tell) as engine:
-        yield CourierEngine(engine, party.exchange, tell)
+        yield CourierEngine(engine, party.exchange, tell) if courier else engine
+
+
+def read_link(folder: Path) -> Link:
+    """A link that was prepared. Raises Misuse where there is none."""
+    link = Link(folder.resolve())
+    if not link.ca.exists():
+        raise Misuse("no SuperLink was prepared here", actual=folder, do="Prepare one: troth flower link.")
+    return link
+
+
+def read_node(folder: Path, site: str) -> Node:
+    """A site's node that was prepared. Raises Misuse where there is none."""
+    node = Node(folder.resolve(), site)
+    if not node.public.exists():
+        raise Misuse("no SuperNode was prepared here", actual=folder, do="Prepare one: troth flower node.")
+    return node

@@ -36,6 +36,7 @@ from troth.store.files import holding
 from troth.verify.trust import Trust
 
 if TYPE_CHECKING:
+    from troth.app.flower import Node
     from troth.ledger.deploy import Contracts
 
 PURPOSE, FORMAT = "troth-invitation-1", "troth-invitation-file-1"
@@ -181,6 +182,19 @@ class Joined:
                 party.receive()
         self._say(f"every round is settled; this site holds {token(party).balance(party.account)}")
         return True
+
+    def serve(self, node: Node, stop: Callable[[], bool] = lambda: False) -> bool:
+        """As ``run``, for calls that come over Flower: parcels travel with them, and nothing is asked of a post office.
+
+        Raises Misuse where the node was prepared for another site.
+        """
+        # Imported here: only a site behind Flower has a door.
+        from troth.app.flower import open_door
+
+        over = self.member.finished
+        with self._turn(), open_door(self.party, self.member.answer, node, lambda who, why: self._say(why)) as door:
+            door.serve(lambda: stop() or over())
+        return over()
 
     def _turn(self) -> AbstractContextManager[None]:
         return holding(self.party.root / "joined.lock", 0.0, "another process trains for this site")

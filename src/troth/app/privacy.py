@@ -233,7 +233,7 @@ def check(party: Troth, target: bytes) -> Report:
     steps: list[Step] = []
     try:
         if statement.kind == UPDATE:
-            spent = UpdateClaim.of(statement).privacy
+            spent = UpdateClaim.of(statement).training.privacy
             if spent is None:
                 return _report([Step(1, "read", Outcome.UNDECIDABLE, "this update says nothing of privacy")])
             steps.append(Step(1, "read", Outcome.UPHELD, "what the update says was spent"))

@@ -14,8 +14,9 @@ from troth.core.errors import BadInput, OutsideFailed
 from troth.core.terms import Account
 from troth.flows.parts import Pin
 from troth.flows.round import Money, Periods, Words
-from troth.learn.aggregate import DEFAULT_RULE, RULES
+from troth.learn.aggregate import DEFAULT_RULE, NAMES
 from troth.learn.claims import Plan, Seat
+from troth.learn.code import Code
 from troth.learn.data import Schema
 from troth.learn.draws import seed_of
 from troth.learn.round import MAX_CLIP
@@ -77,19 +78,19 @@ class Agreed:
 
     def check(self) -> None:
         """Raises BadInput for what no round could be, and Misuse where a stake would not deter."""
-        task_of(self.task, self.schema)
-        Fit.of(self.fit, self.clip)
         for what, ok, expected, actual in (
                 ("rounds", 1 <= self.rounds <= 10_000, "1 to 10000", self.rounds),
                 ("sites", 2 <= self.sites <= MAX_PLAYERS, f"2 to {MAX_PLAYERS}", self.sites),
                 ("verifiers", 1 <= self.verifiers <= MAX_VERIFIERS, f"1 to {MAX_VERIFIERS}", self.verifiers),
-                ("rule", self.rule in RULES, ", ".join(RULES), self.rule),
+                ("rule", self.rule in NAMES, ", ".join(NAMES), self.rule),
                 ("clip", 1 <= self.clip <= MAX_CLIP, f"up to {MAX_CLIP / 65536:g}", self.clip / 65536),
                 ("privacy", self.privacy == "open", "open", self.privacy),
                 ("periods", all(1 <= getattr(self.periods, name) < 1 << 32 for name in PERIODS), "seconds from 1 on",
                  self.periods)):
             if not ok:
                 raise BadInput(f"these {what} are not possible", expected=expected, actual=actual)
+        task_of(self.task, self.schema)
+        Fit.of(self.fit, self.clip)
         self.money.check(self.sites, self.verifiers)
 
     def plan(self, sites: tuple[Seat, ...], aggregator: Seat, verifiers: tuple[Seat, ...]) -> Plan:
@@ -174,6 +175,11 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
                            actual=type(file).__name__)
         files[name] = path.parent / file
     clip = round(float(what["clip"]) * 65536)
+    if "file" in task:  # the sponsor's own file of code, which it names here knowingly; a plan names it by digest
+        family, file = take(task, family=str, file=str)
+        if family != Code.FAMILY:
+            raise BadInput(f"{path.name} [task] file", expected=f'family = "{Code.FAMILY}"', actual=family)
+        task = Code.propose(path.parent / file, len(schema["classes"]), seed_of(what["seed"])).json()
     agreed = Agreed(what["name"], Schema(tuple(schema["columns"]), schema["decimals"], schema["label"],
                                          tuple(schema["classes"]), schema["source"]),
                     task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],

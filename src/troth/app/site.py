@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from troth.app import privacy
+from troth.app.running import environment
 from troth.core.claims import Evidence
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError, Undecidable
@@ -26,6 +27,7 @@ from troth.learn import claims as kinds
 from troth.learn import site as training
 from troth.learn.arrays import State
 from troth.learn.claims import AggregateClaim, Plan
+from troth.learn.code import Code
 from troth.learn.data import Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.lineage import check_correction
@@ -244,7 +246,7 @@ class Member:
             return "sent again"
         part = self._records()
         delta, spent = self.trained(site, call.round, part)
-        site.commit(call.deal, call.round, delta, len(part), privacy=spent)
+        site.commit(call.deal, call.round, delta, len(part), site.training(environment(), spent))
         private = f" privately, epsilon {epsilon_text(spent.epsilon)} of this round alone" if spent else ""
         self.say(f"round {call.round}: trained on {len(part)} records{private}, committed to the update")
         return "committed"
@@ -254,7 +256,6 @@ class Member:
         self.say(f"round {call.round}: update handed over, sealed to the aggregator and the verifiers")
         return "opened"
 
-
     def trained(self, site: flow.Site, round_: int, part: Part) -> tuple[State, Spent | None]:
         """The update, and what it spent of the records' privacy: the plan's local training on this site's records.
 
@@ -262,6 +263,11 @@ class Member:
         each time is charged anew, so what was sent is sent again and never made again (``_update``).
         """
         replay, plan = site.replay, site.plan
+        if isinstance(replay.task, Code):
+            if self._private is not None or (self.party.root / privacy.FILE).exists():
+                raise Misuse("a file of code trains without a privacy budget", do="Take another task, or no budget.")
+            inputs = scaling(replay.validation).inputs(part)
+            return replay.task.update(site.base(), inputs, plan.fit, plan.clip), None
         if not isinstance(replay.task, Dense):
             raise Misuse("no ready training for this family of models", expected=Dense.FAMILY)
         fit, by = training.Fit.of(plan.fit, plan.clip), scaling(replay.validation)

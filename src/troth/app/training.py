@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ from troth.flows import round as flow
 from troth.flows.round import round_terms
 from troth.identity.binding import BINDING
 from troth.identity.keystore import MIN_COST
+from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.claims import AggregateClaim, Listing, Seat, VerdictClaim
 from troth.learn.data import Part
@@ -53,12 +54,15 @@ from troth.learn.tables import read_table
 from troth.store.files import holding, replacing
 
 if TYPE_CHECKING:
+    from troth.app.flower import Link
     from troth.ledger.chains import Chain
 
 MARK, JOURNAL = "troth-train.json", "rounds.json"
 SPONSOR, AGGREGATOR = "sponsor", "aggregator"
 PATIENCE = 20.0
 """Seconds that one call to invited sites waits; whoever is absent is called again while the deal's time lasts."""
+FLOWER_PATIENCE = 120.0
+"""The same over Flower, which starts a process for each call at each site."""
 Say = Callable[[str], None]
 
 
@@ -89,12 +93,14 @@ class Coordinator:
     """One plan's coordinator. ``prepare``, ``gather``, ``run``; each finds what was done before.
 
     engine: instead of the one that fits the file: given the answers of the local parties by DID. say: told each step.
+    link: a prepared SuperLink over which invited sites are called; without it, through the exchange.
     """
 
     def __init__(self, file: RoundFile, out: Path, passphrase: str, *, say: Say = print,
-                 engine: Callable[[Mapping[str, Answer]], Engine] | None = None) -> None:
+                 engine: Callable[[Mapping[str, Answer]], Engine] | None = None, link: Link | None = None) -> None:
         self.file, self.agreed, self.out, self._passphrase = file, file.agreed, out, passphrase
-        self.say, self._engine = say, engine
+        self.say, self._engine, self._link = say, engine, link
+        self._open = ExitStack()
         self.parties: dict[str, Troth] = {}
         self.members: dict[str, Member] = {}
         self.chain: Chain | None = None
@@ -109,6 +115,7 @@ class Coordinator:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._open.close()
         for party in self.parties.values():
             party.close()
         if self.chain is not None:
@@ -239,8 +246,10 @@ class Coordinator:
             sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
 
     def _hand_out(self, plan: bytes) -> None:
-        """Everybody gets everybody's introduction, the listings, the validation records and the plan."""
-        sponsor = self[SPONSOR]
+        """Everybody gets everybody's introduction, the listings, the validation records and the plan; once."""
+        sponsor, handed = self[SPONSOR], self.out / f"handed-{plan.hex()}"
+        if handed.exists():
+            return
         said = sponsor.statement(plan)
         people = kinds.Plan.of(said)
         dids = [seat.did for seat in (*people.sites, people.aggregator, *people.verifiers)]
@@ -254,8 +263,8 @@ class Coordinator:
                 sponsor.exchange.send(did, parcel)
         sponsor.send(dids, bindings)
         sponsor.send(dids, [*listings, plan], validation)
-        for party in self.parties.values():
-            party.receive()
+        with replacing(handed) as out:
+            out.write(b"")
 
     def _part(self, name: str) -> Part:
         return read_table(self.file.sites[name], self.agreed.schema)
@@ -285,12 +294,20 @@ class Coordinator:
         if self._engine is not None:
             return [(self._engine(local), frozenset(local))]
         engines: list[tuple[Engine, frozenset[str]]] = []
-        if self.file.invited:
+        if self.file.invited and self._link is not None:
+            # Imported here: only a run over Flower makes certificates.
+            from troth.app.flower import over_flower
+
+            engine = over_flower(self[SPONSOR], self._link, self._absent)
+            engines.append((self._open.enter_context(engine), frozenset()))
+        elif self.file.invited:
             sponsor = self[SPONSOR]
             writer = Writer(sponsor.exchange, sponsor.identity.signer(), lambda: sponsor.keybook)
             engines.append((ExchangeEngine(writer), frozenset()))
         return [*engines, (InProcessEngine(local), frozenset(local))]
 
+    def _absent(self, site: str, why: str) -> None:
+        self.say(f"{site[-12:]} {why}")
 
     def finish(self, plan: bytes, rows: list[Row]) -> dict[str, Any]:
         """Publish the model, its anchored bundle, a trust file for whoever checks it; what ``result.json`` says.
@@ -307,6 +324,8 @@ class Coordinator:
             sponsor.anchor()
             roles = {"hospital": list(said.keys), "sponsor": [sponsor.did], "aggregator": [said.aggregator.did],
                      "verifier": [seat.did for seat in said.verifiers]}
+            with replacing(self.out / "model.params") as out:
+                out.write(arrays.encode(flow.Seat(sponsor, plan, rows[-1].aggregate).base()))
             with replacing(trust) as out:
                 out.write(sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"}).to_bytes())
             sponsor.bundle(model, bundle)
@@ -317,13 +336,13 @@ class Coordinator:
 
 
 def train(file: RoundFile, out: Path, passphrase: str, *, say: Say = print, patience: float = 3600.0,
-          progress: Callable[[Row], None] | None = None) -> dict[str, Any]:
+          progress: Callable[[Row], None] | None = None, link: Link | None = None) -> dict[str, Any]:
     """All of it: prepare, wait for every seat, train every round, publish; the result, as ``result.json`` holds it.
 
     Goes on where an earlier run was cut off. Raises what reading the file and the data raises before anything is made,
     Pending where seats stay empty or somebody does not deposit, OutsideFailed.
     """
-    with Coordinator(file, out, passphrase, say=say) as home:
+    with Coordinator(file, out, passphrase, say=say, link=link) as home:
         home.prepare()
         plan = home.gather(patience)
         result = home.finish(plan, home.run(plan, progress))
@@ -340,6 +359,7 @@ class Rounds:
         self.sponsor, self.aggregator = home.seats(plan)
         self.plan = self.sponsor.seat.plan
         self._engines = home.engines()
+        self._patience = PATIENCE if home._link is None else FLOWER_PATIENCE
         self._verifiers = [seat.did for seat in self.plan.verifiers]
 
     def run(self, progress: Callable[[Row], None] | None) -> list[Row]:
@@ -563,7 +583,7 @@ class Rounds:
         for engine, reached in self._engines:
             mine = [did for did in dids if did in reached or (not reached and not self._elsewhere(did))]
             if mine:
-                found |= engine.ask(call, mine, PATIENCE if not reached else 3600.0)
+                found |= engine.ask(call, mine, self._patience if not reached else 3600.0)
         return found
 
     def _elsewhere(self, did: str) -> bool:

@@ -21,6 +21,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     credential,
     device,
     dids,
+    flower,
     formats,
     guardians,
     hardware,
@@ -39,6 +40,7 @@ from troth.cli import (  # noqa: F401  (their commands)
 from troth.cli.parts import (
     Asked,
     Believed,
+    Coded,
     Json,
     Opener,
     Unasked,
@@ -199,7 +201,7 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry
            offline: Annotated[bool, typer.Option("--offline", help="Reach for nothing outside the file.")] = False,
            signature: Annotated[Path | None, typer.Option("--signature", help="A detached signature; FILE.troth-sig "
                                                           "beside it by default.")] = None,
-           by: content.By = None, as_json: Json = False) -> None:
+           by: content.By = None, code: Coded = None, as_json: Json = False) -> None:
     """Check a bundle, or a file with its detached signature: numbered steps, and one of upheld, refuted, undecidable,
     pending.
     """
@@ -210,6 +212,10 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry
     if offline and (as_party or registry):
         raise Misuse("--offline reaches for nothing outside the file", do="Leave out --as, --registry or --offline.")
     believed = None if trust is None else Trust.from_bytes(read_file(trust))
+    if code is not None:
+        from troth.learn.code import give  # start-up time, as above
+
+        give(code)
     beside = content.detached(file, signature, by)
     if beside is not None:
         from troth.app.content import believed as whom  # start-up time, as above

@@ -30,6 +30,8 @@ Where = Annotated[Path | None, typer.Option("--home", help="The workspace; the n
 Believed = Annotated[Path | None, typer.Option("--trust", help="What you believe.")]
 Unasked = Annotated[bool, typer.Option("--offline", help="The index as it stands; ask no node.")]
 Asked = Annotated[Path | None, typer.Option("--registry", help="A workspace whose registry says when keys were good.")]
+Coded = Annotated[Path | None, typer.Option("--code", help="A plan's own file of code, which you have read: it runs "
+                                            "with your rights.")]
 Opener = Annotated[Path | None, typer.Option("--as", help="A workspace whose keys open evidence.")]
 
 

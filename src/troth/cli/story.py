@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from troth.app import Settings, Troth
+from troth.app.running import environment
 from troth.core.errors import Misuse
 from troth.core.ports import Clock
 from troth.core.terms import UPHELD, Account, DealState, Result
@@ -247,7 +248,8 @@ class Story:
             flow.join_all(self[name], deal)
         cheating = self.cheat if number == CHEAT_ROUND else "none"
         for name in active:
-            self.sites[name].commit(deal, number, self.delta(name), self.examples(name))
+            site_ = self.sites[name]
+            site_.commit(deal, number, self.delta(name), self.examples(name), site_.training(environment()))
         self.receive("aggregator", "sponsor", *self.verifiers)
         self.aggregator.fix(deal, number)
         self.receive(*active)

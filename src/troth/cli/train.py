@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from troth.cli.parts import Json, app, passphrase, read_file, show, visible, write_file
+from troth.cli.parts import Coded, Json, app, passphrase, read_file, show, visible, write_file
 
 if TYPE_CHECKING:
     from troth.app.training import Row
@@ -21,6 +21,8 @@ File = Annotated[Path, typer.Argument(help="What to train, by whom and for how m
 @app.command()
 def train(file: File, out: Out = Path("training"),
           wait: Annotated[int, typer.Option("--wait", min=1, help="Seconds to wait for invited sites.")] = 3600,
+          flower: Annotated[Path | None, typer.Option("--flower", help="Call invited sites over this prepared "
+                                                      "SuperLink: troth flower link.")] = None,
           as_json: Json = False) -> None:
     """Train the rounds of a ROUND.toml, each a deal. A run that was killed goes on from the last round that stands.
 
@@ -29,9 +31,19 @@ def train(file: File, out: Out = Path("training"),
     # Imported here: start-up of --help must not load the application.
     from troth.app.rounds import load
     from troth.app.training import train as train_
+    from troth.core.errors import Misuse
     from troth.web.training import training_page
 
-    result = train_(load(file), out, passphrase(), say=_say, patience=float(wait), progress=_row)
+    said, link = load(file), None
+    if flower is not None:
+        # Imported here: only a run over Flower makes certificates.
+        from troth.app.flower import read_link
+
+        if not said.invited:
+            raise Misuse("these sites are local: nothing of theirs is carried over Flower",
+                         do="Invite them: [invited] in the file.")
+        link = read_link(flower)
+    result = train_(said, out, passphrase(), say=_say, patience=float(wait), progress=_row, link=link)
     write_file(out / "training.html", training_page(result).encode())
     rows = [f"{'round':>5} {'loss':>8} {'score':>9} {'updates':>7}"]
     rows += [f"{row['round']:>5} {row['loss'] / 65536:>8.4f} {row['score_ppm'] / 10_000:>8.2f}% {row['counted']:>7}"
@@ -63,6 +75,8 @@ def invite(file: File, output: Annotated[Path, typer.Option("-o", "--output", he
 def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
          data: Annotated[Path | None, typer.Option("--data", help="This site's records, .csv or .parquet.")] = None,
          home: Annotated[Path, typer.Option("--home", help="This site's folder; made if need be.")] = Path("site"),
+         flower: Annotated[Path | None, typer.Option("--flower", help="Answer calls that come over this prepared "
+                                                     "SuperNode: troth flower node.")] = None,
          sponsor: Annotated[str | None, typer.Option("--from", help="The DID that the sponsor must have.")] = None,
          check_only: Annotated[bool, typer.Option("--check-only", help="Show the terms, check the records, and stop; "
                                                   "nothing is written or sent.")] = False,
@@ -71,7 +85,7 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
          delta: Annotated[str, typer.Option("--delta", help="With --epsilon.")] = "0.00001",
          norm: Annotated[float, typer.Option("--clip-norm", help="With --epsilon: what each record's gradient is "
                                              "clipped to.")] = 1.0,
-         as_json: Json = False) -> None:
+         code: Coded = None, as_json: Json = False) -> None:
     """Take a seat in a training: show the terms, check the records, list them sealed, and train until it is over.
 
     This process only reaches outward, and can be stopped and started again at any time.
@@ -80,10 +94,13 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
     from troth.app.inviting import Private, open_invitation
     from troth.app.inviting import join as join_
     from troth.core.errors import Misuse
+    from troth.learn.code import give
     from troth.learn.privacy.ledger import Budget
     from troth.learn.privacy.mechanisms import delta_text, micro
     from troth.learn.tables import read_table
 
+    if code is not None:
+        give(code)
     said = open_invitation(read_file(invitation), sponsor)
     for line in said.terms():
         typer.echo(visible(line), err=as_json)
@@ -102,7 +119,13 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
         signal.signal(ending, lambda *_: stop.set())
     joined = join_(said, data, home, passphrase(), _say, private)
     with joined.party as party:
-        over = joined.run(stop.is_set)
+        if flower is None:
+            over = joined.run(stop.is_set)
+        else:
+            # Imported here: only a site behind Flower has a door.
+            from troth.app.flower import read_node
+
+            over = joined.serve(read_node(flower, party.did), stop.is_set)
         show({"did": party.did, "finished": over}, as_json,
              lambda: "finished" if over else "stopped; run the same command to go on")
 

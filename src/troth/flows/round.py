@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from troth.core.claims import Evidence, Ref
+from troth.core.encoding import from_hex
 from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import (
     CHALLENGER,
@@ -40,6 +41,8 @@ from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.arrays import State
 from troth.learn.claims import (
+    BUILT_IN,
+    MAX_REJECTED,
     OMITTED,
     SALT,
     WITHHELD,
@@ -49,6 +52,7 @@ from troth.learn.claims import (
     Listing,
     ModelClaim,
     Plan,
+    Training,
     UpdateClaim,
     VerdictClaim,
     digest_subject,
@@ -309,28 +313,41 @@ class Site(Seat):
 
     listing: bytes = b""
 
-    def commit(self, deal: bytes, round_: int, delta: State, examples: int, *, privacy: Spent | None = None) -> bytes:
+    def training(self, environment: Mapping[str, str] | None = None, privacy: Spent | None = None) -> Training:
+        """How this site trains: within the plan's norm, by the code that the plan names or what Troth comes with.
+
+        privacy: what it does to each record, as it was reserved and said before it begins.
+        """
+        plan = self.plan
+        code = from_hex(plan.task["sha256"], 32) if plan.task.get("family") == "code" else BUILT_IN
+        return Training(plan.clip, code, environment or {}, privacy)
+
+    def commit(self, deal: bytes, round_: int, delta: State, examples: int, training: Training | None = None, *,
+               quote: Evidence | None = None) -> bytes:
         """Attest this round's update, sealed, and say so without handing it over; the claim's id.
 
-        A site stands by its word: where it has committed already, that commitment is sent again. privacy: what the
-        training did to each record, as it was reserved and said before it began.
+        A site stands by its word: where it has committed already, that commitment is sent again. examples: at most the
+        rows of its listing. quote: evidence of that name, from the hardware that trained.
         """
-        claim = self.own(round_, deal) or self._attest(deal, round_, delta, examples, privacy)
+        claim = self.own(round_, deal)
+        if claim is None:
+            listing = Listing.of(self.party.statement(self.listing))
+            if not 1 <= examples <= listing.rows:
+                raise Misuse("an update on other records than were listed", expected=f"1 to {listing.rows} examples",
+                             actual=examples, do="List the records that are trained on.")
+            data = seal_update(self.party.did, deal, round_, secrets.token_bytes(SALT), arrays.encode(delta))
+            evidence = [self.party.add("update", data, self.overseers()), *([quote] if quote else [])]
+            said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples,
+                               listing.commitment, training or self.training())
+            refs = [Ref("plan", self.plan_id), Ref("listing", self.listing), *self.base_refs()]
+            claim = self.party.attest(kinds.UPDATE, digest_subject("update", said.digest), said.body(), refs=refs,
+                                      evidence=evidence)
         self.tell(claim)
         return claim
 
     def tell(self, claim: bytes) -> None:
         """Send a commitment, and nothing of what it commits to, to the aggregator, the verifiers and the sponsor."""
         self.party.send([*self.overseers(), self.party.statement(self.plan_id).issuer], [claim])
-
-    def _attest(self, deal: bytes, round_: int, delta: State, examples: int, privacy: Spent | None) -> bytes:
-        data = seal_update(self.party.did, deal, round_, secrets.token_bytes(SALT), arrays.encode(delta))
-        evidence = self.party.add("update", data, self.overseers())
-        said = UpdateClaim(round_, deal, arrays.digest(self.base()), hashlib.sha256(data).digest(), examples,
-                           privacy)
-        refs = [Ref("plan", self.plan_id), Ref("listing", self.listing), *self.base_refs()]
-        return self.party.attest(kinds.UPDATE, digest_subject("update", said.digest), said.body(), refs=refs,
-                                 evidence=[evidence])
 
     def reveal(self, deal: bytes, round_: int, *, withhold: bool = False) -> bytes:
         """Hand over the update that this site committed to, once the aggregator's list holds it; the claim's id.
@@ -423,15 +440,29 @@ class Aggregator(Seat):
     def fix(self, deal: bytes, round_: int) -> bytes:
         """Sign and send the list of the commitments that arrived: what may count, before any is revealed; its id.
 
-        A list is signed once: where there is one already, it is sent again.
+        It names what arrived and may not count, with the reason. A list is signed once: where there is one already, it
+        is sent again.
         """
         held = self.held(round_, deal)
-        claim = held.lists[0] if held.lists else self.party.attest(
-            kinds.COMMITMENTS, digest_subject("deal", deal),
-            CommitmentsClaim(round_, deal, tuple(sorted(self.updates(round_, deal)))).body(),
-            refs=[Ref("plan", self.plan_id)])
+        if held.lists:
+            claim = held.lists[0]
+        else:
+            updates, rejected = self.replay.sort(self._unsorted(), round_, deal, self.last, self.seated(deal))
+            said = CommitmentsClaim(round_, deal, tuple(sorted(updates)), rejected[:MAX_REJECTED])
+            claim = self.party.attest(kinds.COMMITMENTS, digest_subject("deal", deal), said.body(),
+                                      refs=[Ref("plan", self.plan_id)])
         self.party.send(self.everybody(), [claim])
         return claim
+
+    def _unsorted(self) -> list[bytes]:
+        """Update claims of this plan, or of none, that no list of this aggregator's names yet."""
+        named = set[bytes]()
+        for _, statement in self.party.claims(kinds.COMMITMENTS):
+            if statement.issuer == self.party.did:
+                said = CommitmentsClaim.of(statement)
+                named |= {*said.updates, *(claim for claim, _ in said.rejected)}
+        return [claim for claim, statement in self.party.claims(kinds.UPDATE)
+                if claim not in named and statement.all_refs("plan") in ((), (self.plan_id,))]
 
     def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
         """As every seat, with the update claims that arrived: no site can hide one from the verifiers that counts."""
@@ -439,13 +470,15 @@ class Aggregator(Seat):
                             [*claims, *self.held(round_, deal).lists, *self.updates(round_, deal)])
 
     def aggregate(self, deal: bytes, round_: int) -> tuple[RoundOutput, tuple[bytes, ...]]:
-        """The honest result over the updates that were fixed and open, and the update claims it counts."""
+        """The honest result over the updates that were fixed and handed over, and their claims.
+
+        What was handed over and cannot be read is among them, rejected in the result with its reason.
+        """
         held = self.held(round_, deal)
         updates = self.replay.counted(held.fixed, held, round_, deal, self.last, self.seated(deal))[0]
         found = self.replay.gather(updates)
-        counted = {update.site for update in found.updates}
-        output = self.replay.run(round_, self.last, found.updates)
-        return output, tuple(claim for claim in updates if self.party.statement(claim).issuer in counted)
+        output = self.replay.run(round_, self.last, found.updates, found.rejected)
+        return output, tuple(claim for claim in updates if self.party.statement(claim).issuer not in found.withheld)
 
     def publish(self, deal: bytes, round_: int, output: RoundOutput, updates: Iterable[bytes],
                 refs: Iterable[Ref] = ()) -> bytes:
@@ -533,7 +566,7 @@ class Verifier(Seat):
         """The finding on an aggregate that is none: the round as the received updates give it."""
         _, claims = self.replay.counted((), self.held(round_, deal), round_, deal, self.last, self.seated(deal))
         opened = self.replay.gather(claims)
-        output = self.replay.run(round_, self.last, opened.updates)
+        output = self.replay.run(round_, self.last, opened.updates, opened.rejected)
         return output, self.replay.refuted(output, self.seated(deal))
 
     def _result(self, aggregate: bytes, deal: bytes) -> Result | None:
@@ -587,15 +620,14 @@ def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, Verdi
     counted = [claim for claim in (*named, *others)
                if accounts[aggregator.party.statement(claim).issuer] not in withheld]
     found = replay.gather(counted)
-    unopened = {*found.withheld, *found.false}
-    output = replay.run(round_, aggregator.last, found.updates)
+    output = replay.run(round_, aggregator.last, found.updates, found.rejected)
     if params != {output.digest}:
         raise Refuted("the verifiers found another model", expected=sorted(found.hex() for found in params),
                       actual=output.digest.hex())
     refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]
     return aggregator.publish(deal, round_, output,
-                              [claim for claim in counted if aggregator.party.statement(claim).issuer not in unopened],
-                              refs)
+                              [claim for claim in counted
+                               if aggregator.party.statement(claim).issuer not in found.withheld], refs)
 
 
 def publish_model(sponsor: Seat) -> bytes:

@@ -3,10 +3,10 @@
 Rules by name, each from the matrix of updates, rows sorted by site, to one vector:
 
 - ``mean``: federated averaging weighted by claimed examples (McMahan et al., 2017). No protection; for comparison.
-- ``nnm+trimmed_mean`` (default): each update becomes the mean of its n - f nearest, then per coordinate the f smallest
-  and largest are dropped (Allouah et al., 2023).
-- ``centered_clipping``: from the coordinate median, five times add the mean of the differences clipped to the lower
-  median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
+- ``centered_clipping`` (default): from the coordinate median, five times add the mean of the differences clipped to
+  the lower median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
+- ``nnm+trimmed_mean``: each update becomes the mean of its n - f nearest, then per coordinate the f smallest and
+  largest are dropped (Allouah et al., 2023).
 - ``median``: per coordinate.
 - ``trusted_reference``: each update brought to the norm of a reference update and weighted by its cosine with it
   (`learn.trusted`; Cao et al., 2021). The one rule that may hold against a majority.
@@ -41,16 +41,20 @@ from troth.learn import trusted
 from troth.learn.arrays import State, flatten, layout, unflatten
 
 MAX_EXAMPLES = (1 << 31) - 1
-DEFAULT_RULE = "nnm+trimmed_mean"
+DEFAULT_RULE = "centered_clipping"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """One site's word for a round: its canonical key (a DID), the examples it claims, and its delta."""
+    """One site's word for a round: its canonical key (a DID), the examples it claims, and its delta.
+
+    bound: the norm at 2**16 that the site says it kept to; None where it says nothing of its own.
+    """
 
     site: str
     examples: int
     delta: State
+    bound: int | None = None
 
 
 def tolerated(count: int) -> int:
@@ -103,10 +107,12 @@ CLIPPING_STEPS = 5
 def _centered_clipping(rows: IntArray, _: tuple[int, ...]) -> IntArray:
     centre = median(rows)
     for _step in range(CLIPPING_STEPS):
-        radius = sorted(norm(subtract(row, centre)) for row in rows)[(len(rows) - 1) // 2]
+        lengths = [norm(subtract(row, centre)) for row in rows]
+        radius = sorted(lengths)[(len(rows) - 1) // 2]
         moved = np.zeros_like(centre)
-        for row in rows:  # one at a time: no second matrix
-            moved = add(moved, clip_norm(subtract(row, centre), radius))
+        for row, length in zip(rows, lengths, strict=True):  # one at a time: no second matrix
+            gap = subtract(row, centre)
+            moved = add(moved, gap if length <= radius else clip_norm(gap, radius))
         centre = add(centre, divide_round(moved, len(rows)))
     return centre
 
@@ -125,8 +131,9 @@ NAMES = (*RULES, trusted.NAME)
 def aggregate(rule: str, updates: Sequence[Update], reference: IntArray | None = None) -> dict[str, IntArray]:
     """One delta from many, by the named rule; independent of the order of ``updates``.
 
-    reference: flat, for ``trusted_reference`` and no other. Raises BadInput for an unknown rule or a missing reference, no updates, two from one site, unlike names or shapes, examples outside
-    1 … MAX_EXAMPLES, and when a sum or a distance could overflow.
+    reference: flat, for ``trusted_reference`` and no other. Raises BadInput for an unknown rule, a missing reference,
+    no updates, two from one site, unlike names or shapes, examples outside 1 … MAX_EXAMPLES, and when a sum or a
+    distance could overflow.
     """
     if rule not in NAMES:
         raise BadInput("unknown aggregation rule", expected=", ".join(NAMES), actual=rule)

@@ -7,6 +7,7 @@ and every per-site list follows the plan's ``sites``, which ascend.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -14,6 +15,7 @@ from typing import Any, Self
 from troth.core.claims import Statement, Subject
 from troth.core.encoding import amount, from_hex, take
 from troth.core.errors import BadInput, Refuted
+from troth.core.version import VERSION
 from troth.learn.privacy.mechanisms import Spent
 
 LISTING, PLAN, UPDATE, COMMITMENTS, AGGREGATE = "listing", "plan", "update", "commitments", "aggregate"
@@ -138,11 +140,45 @@ class Plan:
         return tuple(seat.did for seat in self.sites)
 
 
+BUILT_IN = hashlib.sha256(f"troth {VERSION}".encode()).digest()
+"""Names the training that comes with this version, where a claim names code by its SHA-256."""
+MAX_ENVIRONMENT = 16
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9_.-]{0,39}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a site says that it trained. Its word: nobody re-executes training.
+
+    clip: largest norm that it let its update have, at 2**16; the bytes are measured against it. code: SHA-256 of what
+    trained, a file or ``BUILT_IN``. environment: what it ran on, in short words: no host and no person. privacy: what
+    was done to each record, None for nothing.
+    """
+
+    clip: int
+    code: bytes = BUILT_IN
+    environment: Mapping[str, str] = field(default_factory=dict)
+    privacy: Spent | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip < 1:
+            raise BadInput("a norm bound below one unit", expected="at least 1, at 2**16", actual=self.clip)
+        bad = [name for name, value in self.environment.items() if type(value) is not str or len(value) > 200
+               or not value.isprintable() or not _ENVIRONMENT.fullmatch(name)]
+        if bad or len(self.environment) > MAX_ENVIRONMENT:
+            raise BadInput("an environment is a few short words", actual=bad or len(self.environment),
+                           expected=f"at most {MAX_ENVIRONMENT}, each of at most 200 printable characters")
+
+    def body(self) -> dict[str, Any]:
+        return {"clip": self.clip, "code": self.code.hex(), "environment": dict(self.environment),
+                "privacy": None if self.privacy is None else self.privacy.body()}
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateClaim:
     """One site's contribution to one round. ``round`` counts from 1 and is absolute; ``base``: digest started from.
 
-    privacy: what its training did to each record, where the site bounds that; the field is absent otherwise.
+    digest: SHA-256 of what is sealed (`seal_update`). examples: records trained on. data: the listing's commitment.
     """
 
     round: int
@@ -150,20 +186,26 @@ class UpdateClaim:
     base: bytes
     digest: bytes
     examples: int
-    privacy: Spent | None = None
+    data: bytes
+    training: Training
 
     def body(self) -> dict[str, Any]:
-        said = {"base": self.base.hex(), "deal": self.deal.hex(), "examples": self.examples, "round": self.round,
-                "update": self.digest.hex()}
-        return said if self.privacy is None else said | {"privacy": self.privacy.body()}
+        return {"base": self.base.hex(), "data": self.data.hex(), "deal": self.deal.hex(), "examples": self.examples,
+                "round": self.round, "update": self.digest.hex()} | self.training.body()
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
         body = body_of(statement, UPDATE)
-        privacy = Spent.of(body.pop("privacy")) if "privacy" in body else None
-        base, deal, examples, round_, update = take(body, base=str, deal=str, examples=int, round=int, update=str)
+        if "privacy" not in body:
+            raise BadInput("an update that is silent on privacy", expected="what was spent, or null")
+        spent = body.pop("privacy")
+        base, clip, code, data, deal, environment, examples, round_, update = take(
+            body, base=str, clip=int, code=str, data=str, deal=str, environment=dict, examples=int, round=int,
+            update=str)
         _about(statement, "update", from_hex(update, 32))
-        return cls(round_, from_hex(deal, 32), from_hex(base, 32), from_hex(update, 32), examples, privacy)
+        training = Training(clip, from_hex(code, 32), environment, None if spent is None else Spent.of(spent))
+        return cls(round_, from_hex(deal, 32), from_hex(base, 32), from_hex(update, 32), examples, from_hex(data, 32),
+                   training)
 
 
 SALT = 32
@@ -192,28 +234,39 @@ def _owner(did: str, deal: bytes, round_: int) -> bytes:
     return hashlib.sha256(_SEALED + deal + round_.to_bytes(8, "big") + did.encode()).digest()
 
 
+MAX_REJECTED = 256
+
+
 @dataclass(frozen=True, slots=True)
 class CommitmentsClaim:
     """Update claims that somebody held before any of them was revealed. The aggregator's fixes what may count.
 
-    ``updates`` ascend. They are named here and not referred to, because a reference would have to be in every bundle.
+    ``updates`` ascend, and so does ``rejected``: (claim, reason) of those that arrived and may not count. They are
+    named here and not referred to: what is referred to must be in everybody's log before a model can be bundled.
     """
 
     round: int
     deal: bytes
     updates: tuple[bytes, ...]
+    rejected: tuple[tuple[bytes, str], ...] = ()
 
     def body(self) -> dict[str, Any]:
-        return {"deal": self.deal.hex(), "round": self.round, "updates": [claim.hex() for claim in self.updates]}
+        return {"deal": self.deal.hex(),
+                "rejected": [{"claim": claim.hex(), "reason": reason} for claim, reason in self.rejected],
+                "round": self.round, "updates": [claim.hex() for claim in self.updates]}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
-        deal, round_, updates = take(body_of(statement, COMMITMENTS), deal=str, round=int, updates=list)
+        deal, rejected, round_, updates = take(body_of(statement, COMMITMENTS), deal=str, rejected=list, round=int,
+                                               updates=list)
         found = tuple(from_hex(claim, 32) for claim in updates)
-        if list(found) != sorted(set(found)):
+        named = tuple((from_hex(claim, 32), reason) for claim, reason in (
+            take(one, claim=str, reason=str) for one in rejected))
+        ids = [claim for claim, _ in named]
+        if list(found) != sorted(set(found)) or ids != sorted({*ids} - {*found}) or len(ids) > MAX_REJECTED:
             raise BadInput("commitments out of order", expected="ascending, distinct claims")
         _about(statement, "deal", from_hex(deal, 32))
-        return cls(round_, from_hex(deal, 32), found)
+        return cls(round_, from_hex(deal, 32), found, named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ class Code:
         """A sponsor's task for its own file, on this runtime. seed: the plan's. Runs the file."""
         digest = give(path)
         module = _load(digest)
-        start = NamedArrays(dict(module.start(seed)))
+        start = NamedArrays({name: np.asarray(array) for name, array in dict(module.start(seed)).items()})
         form = start.form
         if form.kept:
             raise BadInput("arrays of a file of code are floats", actual=form.kept)
@@ -217,7 +217,7 @@ class Code:
         return module
 
     def _state(self, given: Any) -> dict[str, IntArray]:
-        found = NamedArrays(dict(given))
+        found = NamedArrays({name: np.asarray(array) for name, array in dict(given).items()})
         if found.form.layout != self.layout or found.form.kept:
             raise BadInput("the file of code gave other arrays", expected=self.layout, actual=found.form.layout)
         return found.form.encode(found.read(found.form))

@@ -73,9 +73,26 @@ def _check_follows(step: RoundStep, after: RoundStep) -> None:
         raise Refuted("rounds of different plans on one path")
 
 
+#: Why an update may not be counted, by the word that claims use for it.
+FAULTS: Mapping[str, str] = {
+    "unreadable": "it cannot be read",
+    "stranger": "its sender has no seat",
+    "unseated": "its sender has no seat in this round",
+    "round": "it is of another round",
+    "deal": "it is of another deal",
+    "base": "it started from another model",
+    "refs": "it rests on something else than the plan, its sender's listing and the aggregate before",
+    "evidence": "it has other evidence than one sealed update, and perhaps a quote",
+    "data": "it names other data than its sender's listing",
+    "examples": "it claims more records than its sender listed, or none",
+    "clip": "it let itself be longer than the plan allows",
+    "twice": "its sender sent another",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateRule:
-    """Which updates a plan's rounds may count. listings: each site's own, by DID.
+    """Which updates a plan's rounds may count. listings: each site's own, by DID, and what it says. clip: the plan's.
 
     The same rule serves the aggregator, who must not count another update, the verifiers, and whoever reads the lineage
     later: an update that only one of them minds would let its sender spoil everybody's work.
@@ -83,39 +100,45 @@ class UpdateRule:
 
     plan_id: bytes
     listings: Mapping[str, bytes]
+    listed: Mapping[str, Listing]
+    clip: int
 
     @classmethod
     def of(cls, source: Statements, plan_id: bytes) -> UpdateRule:
         """The rule of a plan whose listings are in ``source``. Raises Refuted unless each site has one listing."""
         statement = source.statement(plan_id)
+        plan = Plan.of(statement)
         pairs = [(source.statement(claim).issuer, claim) for claim in statement.all_refs("listing")]
-        if sorted(did for did, _ in pairs) != list(Plan.of(statement).keys):
+        if sorted(did for did, _ in pairs) != list(plan.keys):
             raise Refuted("the plan does not rest on one listing of each site, and no other",
-                          expected=f"{len(Plan.of(statement).keys)} listings", actual=len(pairs))
-        return cls(plan_id, dict(pairs))
+                          expected=f"{len(plan.keys)} listings", actual=len(pairs))
+        listed = {did: Listing.of(source.statement(claim)) for did, claim in pairs}
+        return cls(plan_id, dict(pairs), listed, plan.clip)
 
     def fault(self, statement: Statement, round_: int, deal: bytes, base: bytes, after: bytes | None) -> str | None:
-        """Why a round may not count this update; None if it may.
+        """Why a round may not count this update, as a word of ``FAULTS``; None if it may.
 
         base: digest of the model that the round starts from. after: the aggregate before, None in round 1.
         """
         try:
             said = UpdateClaim.of(statement)
-        except BadInput as error:
-            return f"it cannot be read ({error.message})"
-        listing = self.listings.get(statement.issuer)
-        refs = [Ref("plan", self.plan_id), *([Ref("listing", listing)] if listing else []),
-                *([Ref("base", after)] if after else [])]
+        except BadInput:
+            return "unreadable"
+        listing, listed = self.listings.get(statement.issuer), self.listed.get(statement.issuer)
+        if listing is None or listed is None:
+            return "stranger"
+        refs = [Ref("plan", self.plan_id), Ref("listing", listing), *([Ref("base", after)] if after else [])]
+        evidence = [(item.name, item.sealed) for item in statement.evidence if item.name != "quote"]
         return next((what for what, fits in (
-            ("its sender has no seat", listing is not None),
-            ("it is of another round", said.round == round_),
-            ("it is of another deal", said.deal == deal),
-            ("it started from another model", said.base == base),
+            ("round", said.round == round_),
+            ("deal", said.deal == deal),
+            ("base", said.base == base),
             # Anything more would have to be in everybody's log before the model could be bundled.
-            ("it rests on something else than the plan, its sender's listing and the aggregate before",
-             Counter(statement.refs) == Counter(refs)),
-            ("it has other evidence than one sealed update",
-             [(item.name, item.sealed) for item in statement.evidence] == [("update", True)]),
+            ("refs", Counter(statement.refs) == Counter(refs)),
+            ("evidence", evidence == [("update", True)] and len(statement.evidence) <= 2),
+            ("data", said.data == listed.commitment),
+            ("examples", 1 <= said.examples <= listed.rows),
+            ("clip", said.training.clip <= self.clip),
         ) if not fits), None)
 
 
@@ -150,11 +173,12 @@ def check_updates(source: Statements, plan: Plan, rule: UpdateRule, step: RoundS
     after = step.statement.all_refs("base")
     for claim in step.statement.all_refs("update"):
         statement = source.statement(claim)
-        wrong = rule.fault(statement, step.claim.round, step.claim.deal, step.claim.base, after[0] if after else None)
+        word = rule.fault(statement, step.claim.round, step.claim.deal, step.claim.base, after[0] if after else None)
+        wrong = FAULTS[word] if word else None
         if wrong is None and claim not in fixed and not corrects:
             wrong = "it was not committed to before others were revealed"
         if wrong is None and statement.issuer in seen:
-            wrong = "its sender sent another"
+            wrong = FAULTS["twice"]
         if wrong is None and statement.issuer in unseated:
             wrong = "its sender lost its seat in an earlier round"
         if wrong:
@@ -237,7 +261,8 @@ class FederatedModel:
         for step in steps:
             counted += check_updates(view, plan, rule, step, unseated)
             unseated |= {plan.keys[seat] for seat in step.claim.numbers("slashed") if 0 <= seat < len(plan.keys)}
-        findings.append(Finding("updates", Outcome.UPHELD, f"{counted} updates, each by a seated site on its listing"))
+        findings.append(Finding("updates", Outcome.UPHELD, f"{counted} updates, each by a seated site on "
+                                "its listing, committed to before any was revealed"))
         corrections = [found for step in steps if (found := check_correction(view, plan, step))]
         findings.append(Finding("corrections", Outcome.UPHELD, "; ".join(corrections) or "no round was refuted"))
         findings.append(_published(view, target, model, statement, steps[0]))

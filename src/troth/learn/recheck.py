@@ -7,7 +7,7 @@ long afterwards), so they can only differ in the evidence they hold.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from troth.core.claims import Evidence, Statement
@@ -29,13 +29,25 @@ from troth.learn.worth import Record
 Opener = Callable[[Evidence], bytes]
 
 
+#: Why an update that is here cannot be read, by the word that claims use for it.
+OPENED: Mapping[str, str] = {
+    "sealed": "its sealing does not open",
+    "digest": "its bytes are not those that were committed to",
+    "replay": "it was made by another sender, or for another round",
+    "bytes": "its bytes are no arrays",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Updates that could be opened; who withheld theirs; whose evidence is not what they signed."""
+    """Updates that could be opened; who withheld theirs; (site, reason) of those that are not what was signed.
+
+    Reasons are words of ``OPENED``. Whoever can open the evidence finds the same.
+    """
 
     updates: tuple[Update, ...]
     withheld: tuple[str, ...]
-    false: tuple[str, ...]
+    rejected: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,27 +120,39 @@ class Replay:
 
     def gather(self, updates: Iterable[bytes]) -> Gathered:
         """Open these update claims' evidence."""
-        opened, withheld, false = [], [], []
+        opened: list[Update] = []
+        withheld: list[str] = []
+        rejected: list[tuple[str, str]] = []
         for claim in updates:
             statement = self._source.statement(claim)
-            said = UpdateClaim.of(statement)
             try:
-                data = self._open(the_evidence(statement, "update"))
+                found = self._opened(statement)
             except Undecidable:
                 withheld.append(statement.issuer)
                 continue
-            except (Refuted, BadInput):  # a sealing made so that it does not open
-                false.append(statement.issuer)
-                continue
-            if hashlib.sha256(data).digest() != said.digest:
-                false.append(statement.issuer)
-                continue
-            try:
-                inner = open_update(statement.issuer, said.deal, said.round, data)
-                opened.append(Update(statement.issuer, said.examples, arrays.decode(inner)))
-            except (Refuted, BadInput):
-                false.append(statement.issuer)
-        return Gathered(tuple(opened), tuple(sorted(withheld)), tuple(sorted(false)))
+            if isinstance(found, Update):
+                opened.append(found)
+            else:
+                rejected.append((statement.issuer, found))
+        return Gathered(tuple(opened), tuple(sorted(withheld)), tuple(sorted(rejected)))
+
+    def _opened(self, statement: Statement) -> Update | str:
+        """What was committed to, or why it is not that. Raises Undecidable where it is not here for this party."""
+        said = UpdateClaim.of(statement)
+        try:
+            data = self._open(the_evidence(statement, "update"))
+        except (Refuted, BadInput):  # a sealing made so that it does not open
+            return "sealed"
+        if hashlib.sha256(data).digest() != said.digest:
+            return "digest"
+        try:
+            inner = open_update(statement.issuer, said.deal, said.round, data)
+        except Refuted:
+            return "replay"
+        try:
+            return Update(statement.issuer, said.examples, arrays.decode(inner), said.training.clip)
+        except BadInput:
+            return "bytes"
 
     def base(self, last: bytes | None) -> tuple[State, tuple[Record, ...]]:
         """The model after aggregate ``last`` (None: the untrained one), and the records of all rounds so far."""
@@ -140,18 +164,22 @@ class Replay:
             raise Refuted("the model's bytes are not the aggregate's", expected=steps[-1].claim.params.hex())
         return arrays.decode(data), tuple(record_of(step.claim) for step in steps)
 
-    def run(self, round_: int, last: bytes | None, updates: tuple[Update, ...]) -> RoundOutput:
-        """Execute a round that starts from aggregate ``last``. Raises Undecidable where evidence is missing."""
+    def run(self, round_: int, last: bytes | None, updates: tuple[Update, ...],
+            rejected: tuple[tuple[str, str], ...] = ()) -> RoundOutput:
+        """Execute a round that starts from aggregate ``last``. Raises Undecidable where evidence is missing.
+
+        rejected: (site, reason) of updates that were handed over and could not be read.
+        """
         state, history = self.base(last)
         seed = hashlib.sha256(self.plan.seed + round_.to_bytes(4, "big")).digest()
         return run_round(RoundInput(self.task, state, self.plan.keys, updates, self.validation, seed,
-                                    self.plan.reward, history, self.plan.rule, self.plan.clip))
+                                    self.plan.reward, history, self.plan.rule, self.plan.clip, rejected))
 
     def rerun(self, step: RoundStep) -> tuple[RoundOutput, Gathered]:
         """Execute again the round that an aggregate claims, from the updates it names."""
         bases = step.statement.all_refs("base")
         found = self.gather(step.statement.all_refs("update"))
-        return self.run(step.claim.round, bases[0] if bases else None, found.updates), found
+        return self.run(step.claim.round, bases[0] if bases else None, found.updates, found.rejected), found
 
     def result(self, outcome: int, output: RoundOutput, seated: frozenset[str],
                also: Iterable[bytes] = ()) -> Result:
@@ -169,19 +197,31 @@ class Replay:
         return Result(UPHELD, payments, frozenset(self.plan.sites[seat].account for seat in slashed
                                                   if self.plan.keys[seat] in seated))
 
-    def fit(self, claims: Iterable[bytes], round_: int, deal: bytes, last: bytes | None,
-            seated: frozenset[str]) -> tuple[bytes, ...]:
-        """Of these update claims those that a round may count: of seated sites, one each, by site.
+    def sort(self, claims: Iterable[bytes], round_: int, deal: bytes, last: bytes | None,
+             seated: frozenset[str]) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, str], ...]]:
+        """(update claims that a round may count, one a site, by site; (claim, reason) of the others, by claim).
 
-        Of a site that sent several, that of the smallest id: in which order they came differs between parties.
+        Reasons are words of ``lineage.FAULTS``. Of a site that sent several, the one of the smallest id may count: in
+        which order they came differs between parties.
         """
         base = arrays.digest(self.base(last)[0])
         found: dict[str, bytes] = {}
+        rejected = []
         for claim in sorted(claims):
             statement = self._source.statement(claim)
-            if statement.issuer in seated and self.rule.fault(statement, round_, deal, base, last) is None:
-                found.setdefault(statement.issuer, claim)
-        return tuple(found[did] for did in sorted(found))
+            wrong = self.rule.fault(statement, round_, deal, base, last)
+            if wrong is None and statement.issuer not in seated:
+                wrong = "unseated"
+            if wrong is None and found.setdefault(statement.issuer, claim) != claim:
+                wrong = "twice"
+            if wrong is not None:
+                rejected.append((claim, wrong))
+        return tuple(found[did] for did in sorted(found)), tuple(rejected)
+
+    def fit(self, claims: Iterable[bytes], round_: int, deal: bytes, last: bytes | None,
+            seated: frozenset[str]) -> tuple[bytes, ...]:
+        """The first of `sort`: what a round may count."""
+        return self.sort(claims, round_, deal, last, seated)[0]
 
     def counted(self, named: Iterable[bytes], held: Held, round_: int, deal: bytes, last: bytes | None,
                 seated: frozenset[str]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
@@ -213,15 +253,15 @@ class Replay:
         wanted = step.statement.all_refs("update")
         named, others = self.counted(wanted, held, claim.round, claim.deal, last, seated)
         found, more = self.gather(named), self.gather(others)
-        output = self.run(claim.round, last, (*found.updates, *more.updates))
+        output = self.run(claim.round, last, (*found.updates, *more.updates), found.rejected)
         if held.lists != step.statement.all_refs("commitments") or len(held.lists) != 1:
             return output, self.refuted(output, seated)
-        if len(named) != len(wanted) or found.false or not self._promises(claim, seated, submitted):
+        if len(named) != len(wanted) or not self._promises(claim, seated, submitted):
             return output, self.refuted(output, seated)
         if found.withheld:
             accounts = {seat.did: seat.account for seat in self.plan.sites}
             return output, self.result(WITHHELD, output, seated, [accounts[did] for did in found.withheld])
-        if self.run(claim.round, last, found.updates).to_json() != dict(claim.result):
+        if self.run(claim.round, last, found.updates, found.rejected).to_json() != dict(claim.result):
             return output, self.refuted(output, seated)
         return output, self.result(OMITTED if more.updates else UPHELD, output, seated)
 
@@ -282,7 +322,7 @@ class RecheckRounds:
             return Finding(name, None, f"not re-executed: {error.message}")
         if found.withheld:
             return Finding(name, None, "not re-executed: sealed to the aggregator and the verifiers")
-        if found.false or output.to_json() != dict(step.claim.result):
+        if output.to_json() != dict(step.claim.result):
             return Finding(name, Outcome.REFUTED, f"re-execution gives {output.digest.hex()[:16]}…, "
                            f"the claim says {step.claim.params.hex()[:16]}…")
         return Finding(name, Outcome.UPHELD, f"re-executed from {len(found.updates)} updates: the same bits, "

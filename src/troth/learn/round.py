@@ -4,7 +4,8 @@
 is rejected with a named reason and the round goes on without it.
 
 Reasons: ``stranger`` (no seat), ``twice`` (several updates from one seat: none counts), ``layout`` (other names or
-shapes than the base), ``examples`` (claimed number out of range), ``norm`` (longer than the bound).
+shapes than the base), ``examples`` (claimed number out of range), ``norm`` (longer than the round's bound, or than the
+site's own). Whoever opens updates adds why one could not be read (``recheck.OPENED``).
 
 Near-duplicates are valued as one player and share its worth (`learn.alike`), so sending an update twice, with or
 without a little noise, is not paid twice. They are not aggregated as one: where honest sites agree, that would leave a
@@ -37,7 +38,8 @@ class RoundInput:
     """Everything a round depends on.
 
     task: the family of models. base: the model the updates start from. seats: all sites of the deal, ascending; results
-    are per seat in this order. updates: what arrived, in any order. validation: the sponsor's public part. seed: 32
+    are per seat in this order. updates: what arrived, in any order; rejected: (site, reason) of what arrived and could
+    not be read. validation: the sponsor's public part. seed: 32
     bytes for the draws. reward: smallest units to share. history: earlier rounds' records, oldest first. clip: norm
     bound at 2**16.
     """
@@ -52,6 +54,7 @@ class RoundInput:
     history: tuple[Record, ...] = ()
     rule: str = DEFAULT_RULE
     clip: int = 2 * ONE
+    rejected: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         self.task.check(self.base)
@@ -114,7 +117,8 @@ def fault(update: Update, base: State, clip: int) -> str | None:
         return "layout"
     if not 1 <= update.examples <= MAX_EXAMPLES:
         return "examples"
-    return "norm" if norm(*update.delta.values()) > clip else None
+    bound = clip if update.bound is None else min(clip, update.bound)
+    return "norm" if norm(*update.delta.values()) > bound else None
 
 
 def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
@@ -132,7 +136,7 @@ def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
             counted.append(update)
         else:
             rejected.append((update.site, reason))
-    return counted, sorted(set(rejected))
+    return counted, sorted({*rejected, *given.rejected})
 
 
 def _record(seats: tuple[str, ...], groups: list[list[str]], found: Worth) -> Record:

@@ -22,7 +22,6 @@ import numpy as np
 from troth.core.errors import BadInput
 from troth.fixed.numbers import quantise
 from troth.learn import site
-from troth.learn.aggregate import DEFAULT_RULE
 from troth.learn.arrays import State, flatten
 from troth.learn.data import Inputs, Part, scaling
 from troth.learn.dense import PPM, Dense
@@ -32,6 +31,8 @@ from troth.learn.training import START, Run, dense
 from troth.learn.training import train as train_run
 
 COMMAND = "troth demo --study"
+STUDIED = "nnm+trimmed_mean"
+"""The rule of the demonstration, four hospitals of which one may be hostile."""
 POISONER = 2
 """Index of the hospital that poisons: the third."""
 # Student's t, two-sided 95 %, by degrees of freedom; the last entry serves all larger ones (slightly too wide).
@@ -163,7 +164,7 @@ def stored() -> dict[str, Any]:
     return found
 
 
-def why_join(seeds: Sequence[int] = tuple(range(1, 21)), rounds: int = 8, rule: str = DEFAULT_RULE,
+def why_join(seeds: Sequence[int] = tuple(range(1, 21)), rounds: int = 8, rule: str = STUDIED,
              progress: Callable[[int, int], None] | None = None) -> Study:
     """Train every row on every split. ``progress(done, of)`` is called after each split.
 

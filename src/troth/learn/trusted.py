@@ -1,4 +1,4 @@
-"""A trusted reference (FLTrust: Cao, Fang, Liu, Gong, 2021) in integers: what the validation records themselves ask for.
+"""A trusted reference (FLTrust: Cao, Fang, Liu, Gong, 2021) in integers: what the validation records ask for.
 
 The rule weighs each update by how far it points the way of one update that nobody hostile made. Here that update is not
 anybody's message: it is computed from the model and the sponsor's public validation records, in integers, so that
@@ -116,7 +116,7 @@ def _error(task: Dense, out: IntArray, labels: IntArray) -> IntArray:
 
 
 def _others(logits: IntArray) -> IntArray:
-    """For each class ln of the sum of the other classes' exponentials, at 2**16, from both ends in the classes' order."""
+    """For each class ln of the sum of the others' exponentials, at 2**16, from both ends in the classes' order."""
     classes = logits.shape[1]
     before, after = [logits[:, 0]], [logits[:, classes - 1]]
     for index in range(1, classes - 1):

@@ -21,6 +21,7 @@ from troth.learn.engines.door import checked_path, listening, receive_parts, sen
 SLACK = 60.0
 """Seconds beyond its patience in which a carrier must hand back what it has."""
 MAX_SITES = 100_000
+_LOOK = 0.2
 
 
 class CarriedEngine:
@@ -100,22 +101,26 @@ class CarriedEngine:
             self._link = None
 
 
-def carry(path: Path, engine: Engine) -> int:
+def carry(path: Path, engine: Engine, patience: float = 0.0) -> int:
     """Be the carrier of the engine at ``path``: ask ``engine`` what comes, until the other side closes; how often.
 
-    Raises OutsideFailed where nobody listens there.
+    patience: seconds to wait for somebody to listen there. Raises OutsideFailed where nobody does.
     """
-    calls = 0
+    calls, end = 0, time.monotonic() + patience
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        try:
-            link.connect(str(checked_path(path)))
-        except OSError as error:
-            raise OutsideFailed(f"nobody asks at {path}", actual=error.strerror,
-                                do="Start what holds the plan first.") from None
+        while True:
+            try:
+                link.connect(str(checked_path(path)))
+                break
+            except OSError as error:
+                if time.monotonic() >= end:
+                    raise OutsideFailed(f"nobody asks at {path}", actual=error.strerror,
+                                        do="Start what calls, such as troth train, and then this.") from None
+            time.sleep(_LOOK)
         try:
             while (parts := receive_parts(link, MAX_SITES, MAX_CALL)) is not None:
-                patience, call, *names = parts
-                found = engine.ask(call, [name.decode() for name in names], float(patience))
+                seconds, call, *names = parts
+                found = engine.ask(call, [name.decode() for name in names], float(seconds))
                 send_parts(link, [part for name, answer in found.items() for part in (name.encode(), answer)])
                 calls += 1
         except OSError:  # the other side closed in the middle: its work is over

@@ -47,7 +47,7 @@ class _Bag:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._there: dict[bytes, PurePath] = {}
+        self._there: dict[bytes, set[PurePath]] = {}
 
     def fill(self, addresses: Iterable[str], room: int) -> list[bytes]:
         """(address, letter) after (address, letter), the oldest first, as many as there is room for."""
@@ -60,16 +60,20 @@ class _Bag:
                 room -= len(letter) + len(address) + 16
                 if room < 0:
                     return parts
-                self._there[hashlib.sha256(letter).digest()] = place
+                self._there.setdefault(_digest(address, letter), set()).add(place)
                 parts += [address.encode(), letter]
         return parts
 
     def arrived(self, digests: bytes) -> None:
         """The other side has these: they need not be kept."""
         for at in range(0, len(digests), _DIGEST):
-            place = self._there.pop(digests[at : at + _DIGEST], None)
-            if place is not None:
+            for place in self._there.pop(digests[at : at + _DIGEST], ()):
                 self._exchange.done(place)
+
+
+def _digest(address: str, letter: bytes) -> bytes:
+    """A letter to somebody: the same words to another are another letter."""
+    return hashlib.sha256(pack([address.encode(), letter])).digest()
 
 
 def _deliver(exchange: Exchange, parts: Sequence[bytes], to: Callable[[str], bool]) -> bytes:
@@ -84,7 +88,7 @@ def _deliver(exchange: Exchange, parts: Sequence[bytes], to: Callable[[str], boo
             raise BadInput("an address that is no text") from None
         if to(name):
             exchange.put(name, letter)
-        digests.append(hashlib.sha256(letter).digest())
+        digests.append(_digest(name, letter))
     return b"".join(digests)
 
 

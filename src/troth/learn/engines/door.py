@@ -51,7 +51,8 @@ def send_parts(link: socket.socket, parts: Sequence[bytes]) -> None:
     link.sendall(struct.pack(">I", len(parts)))
     for part in parts:
         link.sendall(struct.pack(">Q", len(part)))
-        link.sendall(part)
+        if part:  # whoever has read all may have answered and hung up: nothing is sent after that
+            link.sendall(part)
 
 
 def receive_parts(link: socket.socket, most: int, longest: int) -> list[bytes] | None:
@@ -198,7 +199,7 @@ def knock(path: Path, call: bytes, patience: float, most: int = MAX_ANSWER) -> b
             parts = receive_parts(link, 2, most)
         except OSError as error:
             raise OutsideFailed(f"nobody answers at {path}", actual=error,
-                                do="Start the process of this site: troth flower site.") from None
+                                do="Start the process of this site: troth join INVITATION --flower NODE.") from None
     if parts is None or len(parts) != 2 or parts[0] != _ANSWERED:
         raise OutsideFailed("the site did not answer this call", actual=path, do="Its own log says why.")
     return parts[1]

@@ -37,6 +37,8 @@ NODES = "TROTH_FLOWER_NODES"
 OFF = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0",
        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1"}
 """The environment in which Flower tells its makers nothing and installs nothing."""
+WAIT = 600.0
+"""Seconds that a run waits for whoever calls."""
 _RECORD, _SITE, _CALL, _ANSWER = "troth", "site", "call", "answer"
 
 
@@ -159,7 +161,7 @@ def serve_grid(grid: Grid, context: Context | None = None) -> None:
     socket = os.environ.get(ENGINE)
     if not socket:
         raise Misuse("who asks is not known here", do=f"Set {ENGINE} to its socket.")
-    carry(Path(socket), GridEngine(grid, read_nodes(os.environ.get(NODES))))
+    carry(Path(socket), GridEngine(grid, read_nodes(os.environ.get(NODES))), WAIT)
 
 
 def read_nodes(path: str | None) -> dict[str, bytes] | None:
