@@ -4,8 +4,9 @@ Ten sites on 8 x 8 digits with about 10,000, 100,000 and 1,000,000 parameters; 1
 *Signed*: each site trains, rounds, bounds, encodes and digests its update and signs the claim with both suites; the
 aggregator checks signatures and digests, decodes, rejects, combines by the default rule, signs; each site checks and
 decodes the model. *Whole*: the same through real workspaces and files: sealed to each reader, synced to disk, logged,
-handed over in parcels, opened. The deal's transactions are no part of either, and neither is valuing updates, which is
-timed apart: it depends on the number of sites and public records, and the plain loop pays nobody.
+committed to before any is shown, handed over in parcels, opened. The deal's transactions are no part of either, and
+neither is valuing updates, which is timed apart: it depends on the number of sites and public records, and the plain
+loop pays nobody.
 
 CPU seconds of one process, the best of the repeats. The raw cost of signatures: what the same suites take to sign and
 check as many short messages.
@@ -211,18 +212,28 @@ class Bench:
             flow.join_all(party, deal)
         return deal
 
-    def contribute(self, name: str, deal: bytes, number: int, watch: Watch) -> None:
-        """A site's part of a round."""
+    def commit(self, name: str, deal: bytes, number: int, watch: Watch) -> None:
+        """A site's training and its commitment."""
         seat, part = self.sites[name], self.split.sites[self.names.index(name)]
         base = watch.time("the model opened by the sites", seat.base)
         delta = watch.time("local training", lambda: site.train(self.task, base, part, self.by, FIT))
-        watch.time("updates encoded, sealed, signed, sent", lambda: seat.contribute(deal, number, delta, len(part)))
+        watch.time("updates encoded, sealed, signed", lambda: seat.commit(deal, number, delta, len(part)))
+
+    def _list(self, deal: bytes, number: int) -> None:
+        """The aggregator says whose updates it knows of, before anybody shows one."""
+        self.parties["aggregator"].receive()
+        self.aggregator.fix(deal, number)
+        for name in self.names:
+            self.parties[name].receive()
 
     def round(self, number: int, watch: Watch) -> tuple[RoundInput, Combined]:
         """A round from training to the sites' next model."""
         deal, seat = self.deal(number), self.aggregator
         for name in self.names:
-            self.contribute(name, deal, number, watch)
+            self.commit(name, deal, number, watch)
+        watch.time("commitments taken in and listed", lambda: self._list(deal, number))
+        for name in self.names:
+            watch.time("updates sent", lambda name=name: self.sites[name].reveal(deal, number))
         watch.time("updates taken in and checked", self.parties["aggregator"].receive)
         claims = watch.time("updates chosen", lambda: seat.updates(number, deal))
         found = watch.time("updates opened and decoded", lambda: seat.replay.gather(claims))
@@ -271,10 +282,10 @@ def loop(core: Core, start: FloatArray) -> float:
 
 
 def memory(bench: Bench, number: int) -> dict[str, float]:
-    """The most that one site holds at once in its part of a round, in MiB and in copies of the model in floats."""
+    """The most that one site holds at once while it trains and commits, in MiB and in copies of the model in floats."""
     deal, name = bench.deal(number), bench.names[0]
     tracemalloc.start()
-    bench.contribute(name, deal, number, Watch())
+    bench.commit(name, deal, number, Watch())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     size = sum(int(np.prod(shape)) for _, shape in bench.task.layout) * 8
