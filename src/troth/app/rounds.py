@@ -172,7 +172,8 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     for name, file in sites.items():
         if type(file) is not str or not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 40:
             raise BadInput(f"{path.name} [sites] {name}",
-                           expected="a name of letters, digits and -, at most 40, and a file", actual=f"{name} = {file!r}")
+                           expected="a name of letters, digits and -, at most 40, and a file",
+                           actual=f"{name} = {file!r}")
         files[name] = path.parent / file
     clip = round(float(what["clip"]) * 65536)
     if "file" in task:  # the sponsor's own file of code, which it names here knowingly; a plan names it by digest
