@@ -20,12 +20,12 @@ def test_what_is_agreed_is_written_and_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "said"), [
-    ("rounds = 2", "rounds = 0", "rounds are not possible"),
+    ("rounds = 2", "rounds = 0", "rounds: not possible"),
     ("rounds = 2", "rounds = true", "[round] rounds; expected int"),
     ("rounds = 2", 'rounds = 2\nruel = "mean"', "keys that mean nothing; expected name, rounds, rule"),
-    ("rounds = 2", 'rounds = 2\nrule = "krum"', "rule are not possible; expected mean, nnm+trimmed_mean"),
-    ("rounds = 2", 'rounds = 2\nprivacy = "secret"', "privacy are not possible"),
-    ("rounds = 2", "rounds = 2\nclip = 1e9", "clip are not possible"),
+    ("rounds = 2", 'rounds = 2\nrule = "krum"', "rule: not possible; expected mean, nnm+trimmed_mean"),
+    ("rounds = 2", 'rounds = 2\nprivacy = "secret"', "privacy: not possible"),
+    ("rounds = 2", "rounds = 2\nclip = 1e9", "clip: not possible"),
     ("rounds = 2", "rounds = 2\nclip = nan", "expected a number"),
     ("[round]", "[rounds]", "tables that mean nothing"),
     ("decimals = 1", "", "[schema] lacks decimals"),
@@ -37,11 +37,11 @@ def test_what_is_agreed_is_written_and_read_back(tmp_path: Path) -> None:
     ('file = "validation.csv"', "", "[validation] lacks file"),
     ('north = "north.csv"', "north = 3", "[sites] north"),
     ('north = "north.csv"', '"../x" = "north.csv"', "a name of letters"),
-    ('north = "north.csv"', "", "sites are not possible"),
-    ("count = 1", "count = 0", "verifiers are not possible"),
+    ('north = "north.csv"', "", "sites: not possible"),
+    ("count = 1", "count = 0", "verifiers: not possible"),
     ("[verifiers]", '[task]\nfamily = "oracle"\n[verifiers]', "family"),
     ("[verifiers]", "[fit]\nrate = 1000\n[verifiers]", "local training is out of range"),
-    ("[verifiers]", "[periods]\nwindow = 0\n[verifiers]", "periods are not possible"),
+    ("[verifiers]", "[periods]\nwindow = 0\n[verifiers]", "periods: not possible"),
     ("[sites]", "[invited]\nsites = 2\n[sites]", "needs its sites in one way"),
 ])
 def test_what_is_wrong_is_said(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -79,6 +79,7 @@ def test_its_page_shows_every_round(whole: tuple[Path, Path, dict[str, Any]]) ->
     result = whole[2]
     shown = training_page(result | {"name": "<script>alert(1)</script>"})
     assert "<script>alert" not in shown
+    assert [name in shown for name in ("<figcaption>Loss", "<figcaption>Score")] == [True, True]
     for row in result["rounds"]:
         assert row["deal"][:16] in shown
         assert f"{row['loss'] / 65536:.4f}" in shown
@@ -104,6 +105,21 @@ def test_from_python_it_is_the_same_verb(whole: tuple[Path, Path, dict[str, Any]
         assert all(0.5 < score <= 1 for score in found.scores)
     with pytest.raises(Misuse, match="passphrase"):
         troth.train(file, tmp_path)
+
+
+def test_files_that_do_not_fit_leave_the_folder_free(tmp_path: Path) -> None:
+    file, out = write(tmp_path / "files"), tmp_path / "out"
+    right = file.read_text()
+    file.write_text(right.replace("validation.csv", "away.csv"))
+    with pytest.raises(OutsideFailed, match="away"):
+        train(load(file), out, PASSPHRASE, say=quiet)
+    file.write_text(right.replace('"dose"', '"weight"'))
+    with pytest.raises(BadInput, match=r"does not fit.*weight"):
+        train(load(file), out, PASSPHRASE, say=quiet)
+    assert not out.exists()
+    file.write_text(right)
+    with Coordinator(load(file), out, PASSPHRASE):
+        assert (out / "troth-train.json").exists()
 
 
 def test_a_folder_is_one_plan_s_and_one_process_s(whole: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:

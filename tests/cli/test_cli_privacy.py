@@ -60,3 +60,9 @@ def test_estimates_need_no_workspace(run: Run, tmp_path: Path) -> None:
     assert float(found["noise"]) == pytest.approx(1.5, rel=0.01)
     run("nowhere", *common, status=2)
     run("nowhere", *common, "--noise", "1", "--epsilon", "1", status=2)
+
+
+@pytest.mark.parametrize("wrong", ["0", "abc", "nan"])
+def test_what_is_no_epsilon_is_refused_before_anything_is_read(run: Run, wrong: str) -> None:
+    said = run(".", "join", "INVITE", "--check-only", "--epsilon", wrong, status=2)
+    assert "not an epsilon" in str(said["said"])

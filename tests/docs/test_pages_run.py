@@ -16,6 +16,7 @@ def test_tutorial_then_readme(tmp_path: Path) -> None:
     """One after the other in one folder: the README's commands look at what `troth demo` left there."""
     walk((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"), tmp_path)
     assert (tmp_path / "out" / "report.html").exists()
+    shutil.copytree(ROOT / "examples" / "rounds", tmp_path / "examples" / "rounds")
     walk((ROOT / "README.md").read_text(encoding="utf-8"), tmp_path)
 
 

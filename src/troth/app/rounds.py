@@ -88,7 +88,7 @@ class Agreed:
                 ("periods", all(1 <= getattr(self.periods, name) < 1 << 32 for name in PERIODS), "seconds from 1 on",
                  self.periods)):
             if not ok:
-                raise BadInput(f"these {what} are not possible", expected=expected, actual=actual)
+                raise BadInput(f"{what}: not possible", expected=expected, actual=actual)
         task_of(self.task, self.schema)
         Fit.of(self.fit, self.clip)
         self.money.check(self.sites, self.verifiers)
@@ -171,8 +171,9 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     files = {}
     for name, file in sites.items():
         if type(file) is not str or not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 40:
-            raise BadInput(f"{path.name} [sites] {name}", expected="a name of letters, digits and -, and a file",
-                           actual=type(file).__name__)
+            raise BadInput(f"{path.name} [sites] {name}",
+                           expected="a name of letters, digits and -, at most 40, and a file",
+                           actual=f"{name} = {file!r}")
         files[name] = path.parent / file
     clip = round(float(what["clip"]) * 65536)
     if "file" in task:  # the sponsor's own file of code, which it names here knowingly; a plan names it by digest

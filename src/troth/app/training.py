@@ -138,9 +138,7 @@ class Coordinator:
 
         Raises what reading a file raises, before anything is made.
         """
-        validation = read_table(self.file.validation, self.agreed.schema)
-        for path in self.file.sites.values():
-            read_table(path, self.agreed.schema)
+        validation = _tables(self.file)
         # Imported here: the chain's libraries take a second to load.
         from troth.ledger.chains import open_chain
         from troth.ledger.chains.embedded import EmbeddedChain
@@ -655,19 +653,30 @@ def list_own(party: Troth, part: Part, sponsor: str) -> bytes:
     return found
 
 
+def _tables(file: RoundFile) -> Part:
+    """The validation records, once every file named here fits the schema. Raises what reading a table raises."""
+    for path in file.sites.values():
+        read_table(path, file.agreed.schema)
+    return read_table(file.validation, file.agreed.schema)
+
+
 def _claim_folder(out: Path, file: RoundFile) -> None:
-    """Make the folder this plan's, or find that it is. Raises Misuse for another's."""
+    """Make the folder this plan's, or find that it is; a file that does not fit leaves nothing behind.
+
+    Raises Misuse for another's, and what reading a table raises.
+    """
     said = encode({"agreed": file.agreed.json(), "format": "troth-train-1"})
+    mark = out / MARK
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        mark = out / MARK
         if mark.exists():
             if mark.read_bytes() != said:
                 raise Misuse(f"{out} holds another plan, or this one as it was before {file.path.name} was changed",
                              do="Choose another folder with --out, or undo the change.")
             return
-        if any(path.name != "lock" for path in out.iterdir()):
+        if out.exists() and any(path.name != "lock" for path in out.iterdir()):
             raise Misuse(f"{out} is not empty and holds no training", do="Choose another folder with --out.")
+        _tables(file)  # before the folder is this plan's: who corrects the file may use it
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutsideFailed(f"cannot use {out}", actual=error.strerror) from None
     with replacing(mark) as written:

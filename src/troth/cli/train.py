@@ -101,6 +101,7 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
 
     if code is not None:
         give(code)
+    private = Private(Budget(micro(epsilon), delta_text(delta)), norm) if epsilon is not None else None
     said = open_invitation(read_file(invitation), sponsor)
     for line in said.terms():
         typer.echo(visible(line), err=as_json)
@@ -113,7 +114,6 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
         rows = len(read_table(data, said.agreed.schema))
         show({"sponsor": said.sponsor[0], "checked": rows}, as_json, lambda: f"{rows} records fit")
         return
-    private = Private(Budget(micro(epsilon), delta_text(delta)), norm) if epsilon is not None else None
     stop = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stop.set())

@@ -64,7 +64,8 @@ def give(path: Path) -> bytes:
     try:
         digest = hashlib.sha256(path.read_bytes()).digest()
     except OSError as error:
-        raise OutsideFailed("the file of code cannot be read", actual=error) from None
+        raise OutsideFailed(f"cannot read {path}", actual=error.strerror,
+                            do="Name the file of code that the plan is to run.") from None
     _given[digest] = path
     return digest
 

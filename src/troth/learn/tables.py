@@ -133,7 +133,8 @@ def _csv(path: Path) -> Iterator[list[str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path.name} is not UTF-8", actual=f"byte {error.start}") from None
+        raise BadInput(f"{path.name} is not UTF-8", actual=f"byte {error.start}",
+                       do="Save the table as CSV in UTF-8, or as Parquet.") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:

@@ -27,9 +27,11 @@ def training_page(result: Mapping[str, Any]) -> str:
     def whole(value: float) -> str:
         return f"{value:,.0f}"
 
-    curves = (charts.line("loss on the public records", numbers, [row["loss"] / NATS for row in rows], loss, disputed)
-              + charts.line("score on the public records", numbers, [row["score_ppm"] / 10_000 for row in rows], share,
-                            disputed))
+    curves = (
+        _figure("Loss", charts.line("loss on the public records", numbers, [row["loss"] / NATS for row in rows], loss,
+                                    disputed))
+        + _figure("Score", charts.line("score on the public records", numbers,
+                                       [row["score_ppm"] / 10_000 for row in rows], share, disputed)))
     paid = {name: [float(row["paid"].get(did, "0")) for row in rows] for did, name in names.items()}
     what = table(("round", "loss", "score", "updates", "outcome", "deal"), (
         (str(row["round"]), f"{row['loss'] / NATS:.4f}", percent(row["score_ppm"]), str(row["counted"]),
@@ -40,9 +42,15 @@ def training_page(result: Mapping[str, Any]) -> str:
     body = (f"<main><h1>{text(result['name'])}</h1><p>Model {text(result['params'][:16])}…, "
             f"{len(rows)} rounds. Score: the share predicted right, or for numbers the coefficient of determination. "
             "A ring marks a round that the verifiers settled.</p>"
-            f"<h2>Curves</h2>{curves}{what}<h2>Paid, in the token's smallest unit</h2>"
+            f'<h2>Curves</h2><div class="charts">{curves}</div>{what}'
+            "<h2>Paid, in the token's smallest unit</h2>"
             f"{charts.bars('paid a round', numbers, paid, whole)}{charts.legend(list(names.values()))}{money}</main>")
     return page(f"Training: {result['name']}", body)
+
+
+def _figure(name: str, chart: str) -> str:
+    return (f"<figure><figcaption>{name} <span>on the sponsor\u2019s public records, by round</span></figcaption>"
+            f"{chart}</figure>")
 
 
 def _outcome(number: int) -> str:
