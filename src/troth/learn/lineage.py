@@ -319,5 +319,6 @@ def _published(view: ClaimView, target: Statement, model: ModelClaim, plan: Stat
         raise Refuted("the model does not score what its claim says",
                       expected=f"score {model.score} ppm, loss {model.loss}",
                       actual=f"score {found[0]} ppm, loss {found[1]}")
+    measure = f"{model.score / 10_000:.2f} % right" if schema.classes else f"R² {model.score / 1_000_000:.4f}"
     return Finding("published model", Outcome.UPHELD,
-                   f"{model.score / 10_000:.2f} % on {len(part)} public records, computed again here")
+                   f"{measure} on {len(part)} public records, computed again here")
