@@ -341,7 +341,7 @@ class Member:
         if state.rung != 1 or _answered(state, 1, 1, self.party.account) or entry is None:
             return "nothing is asked"
         output, result = verifier.find(entry.claim, call.deal, call.round)
-        verifier.commit(entry.claim, output.digest, result, self._salt(call.deal))
+        verifier.commit(entry.claim, output, result, self._salt(call.deal), deal=call.deal, round_=call.round)
         self.say(f"round {call.round}: executed again; outcome {result.outcome}, committed")
         return "committed"
 
