@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 CALL = "troth-round-call-1"
 JOIN, UPDATE, OPEN, TAKE, EVIDENCE, SHARE, COMMIT, REVEAL = (
     "join", "update", "open", "take", "evidence", "share", "commit", "reveal")
+CLOCKS_APART = 60
+"""Seconds that a deal's time to fund may end later here than for the sponsor who opened it."""
 Say = Callable[[str], None]
 
 
@@ -228,6 +230,11 @@ class Member:
 
     def _join(self, call: Call, state: DealState) -> str:
         if state.status == "funding":
+            latest = self.party.chain.now() + self.agreed.periods.fund + CLOCKS_APART
+            if state.terms.fund_by > latest:
+                # Deposits of a deal that is never funded whole lie there until its time to fund is over.
+                raise Refuted("this deal would hold deposits longer than was agreed", expected=f"fund_by up to {latest}",
+                              actual=state.terms.fund_by, do="Nothing was deposited. Ask the sponsor.")
             staked = flow.join_all(self.party, call.deal)
             if staked:
                 self.say(f"round {call.round}: staked {staked}")
