@@ -61,6 +61,13 @@ def invited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invited]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invited]:
+    """Another plan, whose seats nobody needs."""
+    with inviting(tmp_path_factory.mktemp("elsewhere")) as found:
+        yield found
+
+
 def test_it_says_what_is_agreed_to(invited: Invited) -> None:
     said = open_invitation(invited.data, invited.sponsor)
     assert said.agreed == load(invited.file).agreed
@@ -122,6 +129,23 @@ def test_another_chain_at_its_address_is_refused(invited: Invited, tmp_path: Pat
             join(elsewhere, invited.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet)
 
 
+def test_an_invitation_names_no_place_here_and_changes_no_workspace(elsewhere: Invited, tmp_path: Path) -> None:
+    said = open_invitation(elsewhere.data)
+    for place in ({"chain": f"embedded:{tmp_path}/theirs.sqlite"}, {"post": str(tmp_path / "theirs")}):
+        crooked = replace(said, **place)  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match="places on this machine"):
+            Invitation._of(said.sponsor[0], crooked._body())
+    assert not list(tmp_path.iterdir())
+    party = join(said, elsewhere.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet).party
+    before = party.contracts.encode()
+    other = party.deploy(quorum=1)
+    party.use_contracts(said.contracts)
+    party.close()
+    with pytest.raises(Misuse, match="other contracts"):
+        join(replace(said, contracts=other), elsewhere.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet)
+    assert (party.root / "contracts.json").read_bytes() == before
+
+
 def test_local_sites_need_none(tmp_path: Path) -> None:
     with Coordinator(load(write(tmp_path / "files")), tmp_path / "out", PASSPHRASE, say=quiet) as home, \
             pytest.raises(Misuse, match="local"):
@@ -148,10 +172,10 @@ def test_a_listing_that_is_none_and_a_second_seat_of_one_account_stop_nobody(tmp
             party.close()
 
 
-def test_other_records_of_the_same_number_are_other_records(invited: Invited, tmp_path: Path) -> None:
+def test_other_records_of_the_same_number_are_other_records(elsewhere: Invited, tmp_path: Path) -> None:
     """What is trained on is charged to the listing's budget: it must be the listing's."""
-    said, other = open_invitation(invited.data), tmp_path / "other.csv"
-    join(said, invited.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet).party.close()
+    said, other = open_invitation(elsewhere.data), tmp_path / "other.csv"
+    join(said, elsewhere.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet).party.close()
     other.write_text(table(7, 40))
     with pytest.raises(Misuse, match="other records"):
         join(said, other, tmp_path / "site", PASSPHRASE, quiet)

@@ -233,8 +233,8 @@ class Member:
             latest = self.party.chain.now() + self.agreed.periods.fund + CLOCKS_APART
             if state.terms.fund_by > latest:
                 # Deposits of a deal that is never funded whole lie there until its time to fund is over.
-                raise Refuted("this deal would hold deposits longer than was agreed", expected=f"fund_by up to {latest}",
-                              actual=state.terms.fund_by, do="Nothing was deposited. Ask the sponsor.")
+                raise Refuted("this deal would hold deposits longer than was agreed", actual=state.terms.fund_by,
+                              expected=f"fund_by up to {latest}", do="Nothing was deposited. Ask the sponsor.")
             staked = flow.join_all(self.party, call.deal)
             if staked:
                 self.say(f"round {call.round}: staked {staked}")
