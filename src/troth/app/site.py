@@ -271,15 +271,14 @@ class Member:
         """
         replay, plan = site.replay, site.plan
         if isinstance(replay.task, Code):
-            if self._private is not None or (self.party.root / privacy.FILE).exists():
+            if self._private is not None or privacy.kept(self.party):
                 raise Misuse("a file of code trains without a privacy budget", do="Take another task, or no budget.")
             inputs = scaling(replay.validation).inputs(part)
             return replay.task.update(site.base(), inputs, plan.fit, plan.clip), None
         if not isinstance(replay.task, Dense):
             raise Misuse("no ready training for this family of models", expected=Dense.FAMILY)
         fit, by = training.Fit.of(plan.fit, plan.clip), scaling(replay.validation)
-        # A workspace without a ledger has no budgets.
-        if self._private is not None or (self.party.root / privacy.FILE).exists():
+        if self._private is not None or privacy.kept(self.party):
             with privacy.opened(self.party) as ledger:
                 if self._private is not None:
                     wish = privacy.Wish(fit, self._private, plan.rounds - round_ + 1,
