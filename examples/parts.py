@@ -245,7 +245,7 @@ class Play:
         if len(delivering) < len(self.sites) - len(self.slashed):
             self.chain.advance(self.words.periods.answer)
         output, result = self.verifier.find(aggregate)
-        claim, salt = self.verifier.commit(aggregate, output.digest, result)
+        claim, salt = self.verifier.commit(aggregate, output, result)
         self.verifier.reveal(claim, salt)
         self.parties["sponsor"].book.judge(self.parties["sponsor"].account, deal)
         self._receive()

@@ -5,22 +5,25 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from rounds_parts import PASSPHRASE, write
+from rounds_parts import PASSPHRASE, table, write
 
 from troth.app.inviting import Invitation, invite, join, open_invitation
 from troth.app.rounds import load
 from troth.app.training import SPONSOR, Coordinator, train
 from troth.core.encoding import decode_object, encode
-from troth.core.errors import BadInput, Misuse, Refuted
+from troth.core.errors import BadInput, Misuse, Pending, Refuted
+from troth.identity.binding import bind
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.messages import Message, documents_to_bytes
+from troth.learn.claims import LISTING, digest_subject
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.chains.server import RpcServer
-from troth.ledger.exchange import box_of
+from troth.ledger.exchange import Parcel, box_of
 from troth.ledger.postoffice import PostServer
 
 
@@ -39,9 +42,8 @@ class Invited:
     office: PostServer
 
 
-@pytest.fixture(scope="module")
-def invited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invited]:
-    folder = tmp_path_factory.mktemp("invited")
+@contextmanager
+def inviting(folder: Path) -> Iterator[Invited]:
     with PostServer(folder / "post") as office, EmbeddedChain(folder / "chain.sqlite") as chain, \
             RpcServer(chain, 0) as node:
         rest = (f'[periods]\nfund = 90\nanswer = 90\nverdict = 60\nwindow = 1\n'
@@ -51,6 +53,19 @@ def invited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invited]:
             home.prepare()
             data, sponsor = invite(home), home[SPONSOR].did
         yield Invited(file, folder / "out", data, sponsor, office)
+
+
+@pytest.fixture(scope="module")
+def invited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invited]:
+    with inviting(tmp_path_factory.mktemp("invited")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invited]:
+    """Another plan, whose seats nobody needs."""
+    with inviting(tmp_path_factory.mktemp("elsewhere")) as found:
+        yield found
 
 
 def test_it_says_what_is_agreed_to(invited: Invited) -> None:
@@ -114,10 +129,56 @@ def test_another_chain_at_its_address_is_refused(invited: Invited, tmp_path: Pat
             join(elsewhere, invited.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet)
 
 
+def test_an_invitation_names_no_place_here_and_changes_no_workspace(elsewhere: Invited, tmp_path: Path) -> None:
+    said = open_invitation(elsewhere.data)
+    for place in ({"chain": f"embedded:{tmp_path}/theirs.sqlite"}, {"post": str(tmp_path / "theirs")}):
+        crooked = replace(said, **place)  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match="places on this machine"):
+            Invitation._of(said.sponsor[0], crooked._body())
+    assert not list(tmp_path.iterdir())
+    party = join(said, elsewhere.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet).party
+    before = party.contracts.encode()
+    other = party.deploy(quorum=1)
+    party.use_contracts(said.contracts)
+    party.close()
+    with pytest.raises(Misuse, match="other contracts"):
+        join(replace(said, contracts=other), elsewhere.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet)
+    assert (party.root / "contracts.json").read_bytes() == before
+
+
 def test_local_sites_need_none(tmp_path: Path) -> None:
     with Coordinator(load(write(tmp_path / "files")), tmp_path / "out", PASSPHRASE, say=quiet) as home, \
             pytest.raises(Misuse, match="local"):
         invite(home)
+
+
+def test_a_listing_that_is_none_and_a_second_seat_of_one_account_stop_nobody(tmp_path: Path) -> None:
+    """Whoever holds an invitation, or only the sponsor's address, could keep a plan from being called for ever."""
+    with inviting(tmp_path) as invited:
+        said, north = open_invitation(invited.data), invited.file.parent / "north.csv"
+        parties = [join(said, north, tmp_path / name, PASSPHRASE, quiet).party for name in ("one", "two")]
+        first, second = parties
+        rubbish = first.attest(LISTING, digest_subject("records", bytes(32)), {"rows": "none"})
+        first.send([invited.sponsor], [rubbish])
+        shared = bind(second.identity.signer(), first.identity.account, second.contracts.chain_id, 1 << 31)
+        second.exchange.send(invited.sponsor, Parcel(claims=(shared,)))
+        with Coordinator(load(invited.file), invited.out, PASSPHRASE, say=quiet) as home:
+            home.prepare()
+            home[SPONSOR].receive()
+            assert [home[SPONSOR].account_of(party.did) for party in parties] == [first.account] * 2
+            with pytest.raises(Pending, match="expected 2 sites; found 1"):
+                home.gather(0.0)
+        for party in parties:
+            party.close()
+
+
+def test_other_records_of_the_same_number_are_other_records(elsewhere: Invited, tmp_path: Path) -> None:
+    """What is trained on is charged to the listing's budget: it must be the listing's."""
+    said, other = open_invitation(elsewhere.data), tmp_path / "other.csv"
+    join(said, elsewhere.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet).party.close()
+    other.write_text(table(7, 40))
+    with pytest.raises(Misuse, match="other records"):
+        join(said, other, tmp_path / "site", PASSPHRASE, quiet)
 
 
 def test_sites_join_and_train_to_the_end(invited: Invited, tmp_path: Path) -> None:

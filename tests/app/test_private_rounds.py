@@ -50,12 +50,12 @@ def test_a_site_trains_within_its_budget_and_says_what_it_spent(tmp_path: Path) 
         assert [len(row.rejected) for row in rows] == [0] * ROUNDS
         home.finish(plan, rows)
         updates = [(claim, UpdateClaim.of(said)) for claim, said in home["aggregator"].claims(UPDATE)]
-        private = [(claim, said) for claim, said in updates if said.privacy is not None]
+        private = [(claim, said) for claim, said in updates if said.training.privacy is not None]
         assert len(updates) == 2 * ROUNDS
         assert [said.round for _, said in private] == [1, 2]
         assert all(check(home["aggregator"], claim).outcome is Outcome.UPHELD for claim, _ in private)
         spendings = [(claim, SpendingClaim.of(said)) for claim, said in north.claims(SPENDING)]
-        assert [said.spent for _, said in spendings] == [said.privacy for _, said in private]
+        assert [said.spent for _, said in spendings] == [said.training.privacy for _, said in private]
         assert all(check(north, claim).outcome is Outcome.UPHELD for claim, _ in spendings)
         assert BUDGET.epsilon * 0.97 < spendings[-1][1].total <= BUDGET.epsilon, "the rounds share the budget"
         mechanisms = [said.spent.mechanism for _, said in spendings]
@@ -76,6 +76,14 @@ def refused(home: Coordinator, listing: bytes, mechanism: Mechanism) -> None:
     plain = Member(old.party, old.agreed, old._sponsor, old._aggregator, part=old._part, listing=listing)
     with pytest.raises(Misuse, match="without noise would pass it"):
         plain.trained(site, ROUNDS, old._part())
+    for file in old.party.root.glob(f"{privacy.FILE}*"):  # lost, and made again from the log
+        file.rename(file.with_name(f"lost-{file.name}"))
+    with pytest.raises(Misuse, match="without noise would pass it"):
+        plain.trained(site, ROUNDS, old._part())
+    for file in old.party.root.glob(f"{privacy.FILE}*"):
+        file.unlink()
+    for file in old.party.root.glob("lost-*"):
+        file.rename(file.with_name(file.name.removeprefix("lost-")))
     south = home.members["south"]
     assert isinstance(south.follower.seat, flow.Site)
     assert south._part is not None

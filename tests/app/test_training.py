@@ -227,6 +227,9 @@ def test_a_site_acts_only_on_deals_that_the_plan_leads_to(begun: tuple[Coordinat
     assert "only the sponsor" in answered(member, Call(JOIN, plan, 1, wrong).to_bytes(home[AGGREGATOR]))["error"]
     for rubbish in (b"", b"{}", bytes(100)):
         assert "error" in answered(member, rubbish)
+    late = flow.round_terms(follower.words, follower.seat.plan, frozenset(follower.seat.plan.keys), chain.now() + 9_999)
+    kept = sponsor.book.open(sponsor.account, late, bytes(31) + b"\1")
+    assert "longer than was agreed" in answered(member, Call(JOIN, plan, 1, kept).to_bytes(sponsor))["error"]
     assert token(member.party).balance(member.party.account) == held
 
 

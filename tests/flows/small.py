@@ -222,8 +222,9 @@ class Small:
 
     def rerun(self, run: Run, asleep: Iterable[str] = ()) -> Result:
         """The verifiers commit, reveal and are judged."""
-        found = self.findings(run)
-        voices = {name: self.verifiers[name].commit(run.aggregate, output.digest, result)
+        found, entry = self.findings(run), self.aggregator.submitted(run.deal)
+        claim = entry.claim if entry else run.aggregate
+        voices = {name: self.verifiers[name].commit(claim, output, result, deal=run.deal, round_=1)
                   for name, (output, result) in found.items() if name not in asleep}
         if list(asleep):
             self.chain.advance(self.words.periods.answer)

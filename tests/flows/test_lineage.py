@@ -26,6 +26,7 @@ from troth.learn.claims import (
     Training,
     UpdateClaim,
     VerdictClaim,
+    found_digest,
     seal_update,
 )
 from troth.learn.data import scaling
@@ -137,7 +138,8 @@ class Story:
             wrong = AggregateClaim(number, deal, arrays.digest(base), {**output.to_json(), "params": "11" * 32})
             replaced = self.say("wrong", "aggregate", AGGREGATOR, wrong.body(), refs, (params,), b"\x11" * 32)
             result = Result(REFUTED, output.payments, frozenset({seat(AGGREGATOR).account})).to_bytes()
-            verdict = VerdictClaim(deal, 1, number, REFUTED, output.digest, result)
+            verdict = VerdictClaim(deal, 1, number, REFUTED, output.digest,
+                                   found_digest(output.to_json()), result)
             verdicts = [self.say(f"verdict {did}", "verdict", did, verdict.body(),
                                  [Ref("of", replaced), Ref("plan", plan_id)]) for did in VERIFIERS[:2]]
             refs += [Ref("corrects", replaced), *(Ref("verdict", claim) for claim in verdicts)]
@@ -236,6 +238,10 @@ def test_the_honest_story_is_upheld() -> None:
     (verdicts(body(outcome=UPHELD)), "without enough verdicts"),
     (verdicts(body(result=Result(REFUTED, (300, 0, 0)).to_bytes().hex())), "without enough verdicts"),
     ({"aggregate 2": result(payments=["300", "0", "0"])}, "without enough verdicts"),
+    # Nobody else's verdict vouches for what later rounds are paid and slashed by.
+    ({"aggregate 2": result(contributions=[10**9, 0, 0])}, "without enough verdicts"),
+    ({"aggregate 2": result(ceilings=[-1, -1, -1])}, "without enough verdicts"),
+    ({"aggregate 2": result(slashed=[0])}, "without enough verdicts"),
     ({"wrong": body(deal="66" * 32)}, "another round"),
     ({"wrong": by("did:s1")}, "another round"),
     # The model

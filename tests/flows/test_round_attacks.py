@@ -276,6 +276,8 @@ def test_a_claim_that_was_never_handed_over_is_refuted(small: Small) -> None:
     for output, result in small.findings(run).values():
         assert (result.outcome, result.slashed) == (REFUTED, {small["aggregator"].account})
         assert result.values == output.payments
+    assert small.rerun(run).outcome == REFUTED
+    assert small.settle(run)["aggregator"] == -MONEY.aggregator_stake
 
 
 # Verifiers
@@ -289,12 +291,12 @@ def test_a_verifier_that_copies_a_commitment_or_reveals_garbage_or_sleeps_loses_
     found = small.findings(run)
     first = small.verifiers["verifier-1"]
     output, result = found["verifier-1"]
-    claim, salt = first.commit(run.aggregate, output.digest, result)
+    claim, salt = first.commit(run.aggregate, output, result)
     copied = next(entry.data for entry in small["sponsor"].book.state(run.deal).history
                   if entry.by == small["verifier-1"].account and entry.rung == 1)
     thief = small["verifier-2"]
     thief.book.submit(thief.account, run.deal, 1, 0, bytes(32), copied)
-    third = small.verifiers["verifier-3"].commit(run.aggregate, *_said(found["verifier-3"]))
+    third = small.verifiers["verifier-3"].commit(run.aggregate, *found["verifier-3"])
     first.reveal(claim, salt)
     revealed = next(entry.data for entry in small["sponsor"].book.state(run.deal).history
                     if entry.by == small["verifier-1"].account and entry.rung == 1 and entry.ask == 2)
@@ -305,11 +307,6 @@ def test_a_verifier_that_copies_a_commitment_or_reveals_garbage_or_sleeps_loses_
     gains = small.settle(run)
     assert gains["verifier-2"] == -MONEY.verifier_stake
     assert gains["verifier-1"] == gains["verifier-3"] == SEAT
-
-
-def _said(found: tuple[object, Result]) -> tuple[bytes, Result]:
-    output, result = found
-    return output.digest, result  # type: ignore[attr-defined]
 
 
 def test_one_verifier_asleep_costs_it_and_nobody_else(small: Small) -> None:

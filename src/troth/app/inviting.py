@@ -32,6 +32,7 @@ from troth.learn.engines.exchange import Writer, answer_letters
 from troth.learn.privacy.ledger import Budget
 from troth.learn.tables import read_table
 from troth.ledger.exchange import Parcel
+from troth.ledger.postoffice import is_address
 from troth.store.files import holding
 from troth.verify.trust import Trust
 
@@ -75,6 +76,10 @@ class Invitation:
             post=str, trust=dict)
         if not all(type(one) is str for one in parties):
             raise BadInput("an invitation without its parties", expected="parcels in base64")
+        if not (is_address(chain) and is_address(post)):
+            # Else joining would make files where a stranger says: a chain's, or mailboxes.
+            raise BadInput("an invitation to places on this machine", expected="http(s) addresses of chain and post",
+                           actual=(chain, post))
         return cls((sponsor, from_hex(account, 20)), aggregator, Agreed.of(agreed), Trust.from_bytes(encode(trust)),
                    Contracts.decode(encode(contracts)),
                    tuple(Parcel.from_bytes(from_base64(one)) for one in parties), chain, post)
@@ -207,7 +212,7 @@ def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: S
     The records are read first: where they do not fit nothing is made, and nothing is sent. home: the site's folder; its
     workspace is made if there is none. private: train within this budget of the records. Doing it again goes on with
     what is there. Raises BadInput for records that do not fit, Refuted where the chain is not the invitation's, Misuse
-    for a workspace that is set up for another, or a budget beyond what was promised for these records before.
+    for a workspace that is set up otherwise, or a budget beyond what was promised for these records before.
     """
     part = read_table(data, invitation.agreed.schema)
     if (home / FOLDER).exists():
@@ -223,6 +228,8 @@ def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: S
         say(f"a workspace for this site in {home}")
     try:
         _check_chain(party, invitation)
+        if (party.root / "contracts.json").exists() and party.contracts.encode() != invitation.contracts.encode():
+            raise Misuse("this workspace is set up with other contracts", do="Name another folder with --home.")
         party.use_contracts(invitation.contracts)
         for parcel in invitation.parties:
             party.meet(parcel)

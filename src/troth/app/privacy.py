@@ -182,7 +182,9 @@ class Privacy:
     def refuse_plain(self, listing: bytes) -> None:
         """Raises Misuse where a budget holds for a listing's records: an update without noise would pass any."""
         found = self.know(listing)
-        if found.budget is not None or any(self.ledger.data_set(one).budget is not None for one in found.kin):
+        # A file that was lost and made again from the log has what was spent, and no budgets.
+        spent = bool(self.ledger.counting(found.id))
+        if spent or found.budget is not None or any(self.ledger.data_set(one).budget is not None for one in found.kin):
             raise Misuse("a budget holds for these records, and training without noise would pass it",
                          expected="private training", actual=listing.hex(),
                          do="Join with --epsilon, or list records that no budget holds for.")
@@ -210,6 +212,11 @@ class Privacy:
         self.begin(listing, reservation, wish.purpose)
         update = training.train_privately(task, base, part, by, how, wish.fit.clip)
         return update, Spent(reservation.mechanism, reservation.alone, reservation.budget.delta)
+
+
+def kept(party: Troth) -> bool:
+    """Whether a workspace has budgets: it has a ledger, or its log tells of one that was lost."""
+    return (party.root / FILE).exists() or any(said.issuer == party.did for _, said in party.claims(SPENDING))
 
 
 @contextmanager

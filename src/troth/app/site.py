@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 CALL = "troth-round-call-1"
 JOIN, UPDATE, OPEN, TAKE, EVIDENCE, SHARE, COMMIT, REVEAL = (
     "join", "update", "open", "take", "evidence", "share", "commit", "reveal")
+CLOCKS_APART = 60
+"""Seconds that a deal's time to fund may end later here than for the sponsor who opened it."""
 Say = Callable[[str], None]
 
 
@@ -228,6 +230,11 @@ class Member:
 
     def _join(self, call: Call, state: DealState) -> str:
         if state.status == "funding":
+            latest = self.party.chain.now() + self.agreed.periods.fund + CLOCKS_APART
+            if state.terms.fund_by > latest:
+                # Deposits of a deal that is never funded whole lie there until its time to fund is over.
+                raise Refuted("this deal would hold deposits longer than was agreed", actual=state.terms.fund_by,
+                              expected=f"fund_by up to {latest}", do="Nothing was deposited. Ask the sponsor.")
             staked = flow.join_all(self.party, call.deal)
             if staked:
                 self.say(f"round {call.round}: staked {staked}")
@@ -264,15 +271,14 @@ class Member:
         """
         replay, plan = site.replay, site.plan
         if isinstance(replay.task, Code):
-            if self._private is not None or (self.party.root / privacy.FILE).exists():
+            if self._private is not None or privacy.kept(self.party):
                 raise Misuse("a file of code trains without a privacy budget", do="Take another task, or no budget.")
             inputs = scaling(replay.validation).inputs(part)
             return replay.task.update(site.base(), inputs, plan.fit, plan.clip), None
         if not isinstance(replay.task, Dense):
             raise Misuse("no ready training for this family of models", expected=Dense.FAMILY)
         fit, by = training.Fit.of(plan.fit, plan.clip), scaling(replay.validation)
-        # A workspace without a ledger has no budgets.
-        if self._private is not None or (self.party.root / privacy.FILE).exists():
+        if self._private is not None or privacy.kept(self.party):
             with privacy.opened(self.party) as ledger:
                 if self._private is not None:
                     wish = privacy.Wish(fit, self._private, plan.rounds - round_ + 1,
@@ -341,7 +347,7 @@ class Member:
         if state.rung != 1 or _answered(state, 1, 1, self.party.account) or entry is None:
             return "nothing is asked"
         output, result = verifier.find(entry.claim, call.deal, call.round)
-        verifier.commit(entry.claim, output.digest, result, self._salt(call.deal))
+        verifier.commit(entry.claim, output, result, self._salt(call.deal), deal=call.deal, round_=call.round)
         self.say(f"round {call.round}: executed again; outcome {result.outcome}, committed")
         return "committed"
 

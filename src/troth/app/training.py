@@ -36,6 +36,7 @@ from troth.app.site import (
     seated,
     the_plan,
 )
+from troth.core.claims import Statement
 from troth.core.encoding import decode_object, encode, sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Undecidable
 from troth.core.terms import Result, deal_id
@@ -50,6 +51,7 @@ from troth.learn.data import Part
 from troth.learn.engines import Answer, Engine
 from troth.learn.engines.exchange import ExchangeEngine, Writer
 from troth.learn.engines.inprocess import InProcessEngine
+from troth.learn.recheck import the_evidence
 from troth.learn.tables import read_table
 from troth.store.files import holding, replacing
 
@@ -208,9 +210,13 @@ class Coordinator:
         sponsor, aggregator = self[SPONSOR], self[AGGREGATOR]
         plan = the_plan(sponsor, self.agreed, sponsor.did, aggregator.did)
         if plan is None:
-            listings = self._invited(patience) if self.file.invited else {
-                self[name].did: list_own(self[name], self._part(name), sponsor.did) for name in self.file.sites}
-            sponsor.receive()
+            if self.file.invited:
+                # Nothing is taken in after it: a new binding could make two of these seats one account's.
+                listings = self._invited(patience)
+            else:
+                listings = {self[name].did: list_own(self[name], self._part(name), sponsor.did)
+                            for name in self.file.sites}
+                sponsor.receive()
             seats = tuple(Seat(did, sponsor.account_of(did)) for did in listings)
             verifiers = tuple(Seat(party.did, party.account) for name, party in self.parties.items()
                               if name.startswith("verifier-") and name not in self.file.sites)
@@ -224,15 +230,21 @@ class Coordinator:
         return plan
 
     def _invited(self, patience: float) -> dict[str, bytes]:
-        """The first listings that fit, by DID, from sites that said who they are; paid in as they come."""
+        """The first listings that fit, by DID, from sites that said who they are; paid in as they come.
+
+        What anybody sends that is no such listing, or from an account that has a seat already, stops nobody.
+        """
         sponsor, until = self[SPONSOR], time.monotonic() + patience
         while True:
             found: dict[str, bytes] = {}
+            taken = {party.account for party in self.parties.values()}
             for claim, said in sponsor.claims(kinds.LISTING):
-                if said.issuer == sponsor.did or len(found) == self.agreed.sites:
+                if said.issuer in found or len(found) == self.agreed.sites or not self._fits(said):
                     continue
-                if Listing.of(said).schema == self.agreed.schema.json() and sponsor.accounts_of(said.issuer):
-                    found.setdefault(said.issuer, claim)
+                account = sponsor.account_of(said.issuer)
+                if account not in taken:
+                    taken.add(account)
+                    found[said.issuer] = claim
             for did in found:
                 self.pay_in(sponsor.account_of(did))
             if len(found) == self.agreed.sites:
@@ -242,6 +254,16 @@ class Coordinator:
                               do="Send the invitation, and run troth train again.")
             self.say(f"{len(found)} of {self.agreed.sites} sites have joined; waiting")
             sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
+
+    def _fits(self, said: Statement) -> bool:
+        """Whether this is a listing of the agreed schema, by somebody whose account on this chain is known."""
+        sponsor = self[SPONSOR]
+        try:
+            fits = Listing.of(said).schema == self.agreed.schema.json()
+        except BadInput:
+            return False
+        bound = sponsor.accounts_of(said.issuer)
+        return fits and bool(bound) and sponsor.account_of(said.issuer) in bound
 
     def _hand_out(self, plan: bytes) -> None:
         """Everybody gets everybody's introduction, the listings, the validation records and the plan; once."""
@@ -645,7 +667,8 @@ def list_own(party: Troth, part: Part, sponsor: str) -> bytes:
         data = part.to_bytes()
         sealing = party.seal_records(data, data.splitlines()[1:])
         found = flow.list_records(party, part, sealing.commitment, sealing.evidence)
-    elif Listing.of(party.statement(found)).rows != len(part):
+    elif party.read(the_evidence(party.statement(found), "records")) != part.to_bytes():
+        # Whatever is trained on is said, and charged to a budget, by this listing.
         raise Misuse("this workspace has listed other records", expected=Listing.of(party.statement(found)).rows,
                      actual=len(part), do="Use another workspace for another data set.")
     party.introduce(sponsor)

@@ -321,7 +321,7 @@ class Story:
             output, result = verifier.find(aggregate)
             if self.cheat == "verifier" and name == "verifier-3":
                 output, result = record.output, verifier.replay.result(UPHELD, record.output, self.seated(deal))
-            pending[name] = verifier.commit(aggregate, output.digest, result)
+            pending[name] = verifier.commit(aggregate, output, result)
         for name, (claim, salt) in pending.items():
             self.verifiers[name].reveal(claim, salt)
         result = self["sponsor"].book.judge(self["sponsor"].account, deal)

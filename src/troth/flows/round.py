@@ -56,6 +56,7 @@ from troth.learn.claims import (
     UpdateClaim,
     VerdictClaim,
     digest_subject,
+    found_digest,
     seal_update,
 )
 from troth.learn.code import NotHere
@@ -581,16 +582,19 @@ class Verifier(Seat):
         """Sites whose update's evidence this verifier does not hold."""
         return self.replay.gather(self.step(aggregate).statement.all_refs("update")).withheld
 
-    def commit(self, aggregate: bytes, params: bytes, result: Result,
-               salt: bytes | None = None) -> tuple[bytes, bytes]:
+    def commit(self, aggregate: bytes, output: RoundOutput, result: Result, salt: bytes | None = None, *,
+               deal: bytes | None = None, round_: int = 0) -> tuple[bytes, bytes]:
         """Attest a verdict and commit to it on chain; (verdict claim, salt) to reveal with.
 
-        salt: 32 secret bytes that were put away beforehand, so that a crash does not lose what it takes to reveal.
+        output, result: as ``find`` gave them. salt: 32 secret bytes that were put away beforehand, so that a crash does
+        not lose what it takes to reveal. deal, round_: as for ``find``.
         """
-        step = self.step(aggregate)
-        deal, data, salt = step.claim.deal, result.to_bytes(), salt or secrets.token_bytes(32)
-        said = VerdictClaim(deal, 1, step.claim.round, result.outcome, params, data)
-        claim = self.party.attest(kinds.VERDICT, digest_subject("params", params), said.body(),
+        if deal is None:
+            said_by = self.step(aggregate).claim
+            deal, round_ = said_by.deal, said_by.round
+        data, salt = result.to_bytes(), salt or secrets.token_bytes(32)
+        said = VerdictClaim(deal, 1, round_, result.outcome, output.digest, found_digest(output.to_json()), data)
+        claim = self.party.attest(kinds.VERDICT, digest_subject("params", said.params), said.body(),
                                   refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])
         committed = commit_data(deal, 1, self.party.account, data, salt)
         self.party.book.submit(self.party.account, deal, 1, 0, hashlib.sha256(claim).digest(), committed)

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from troth.core import version
 from troth.core.claims import Statement, Subject
-from troth.core.encoding import amount, from_hex, take
+from troth.core.encoding import amount, encode, from_hex, take
 from troth.core.errors import BadInput, Refuted
 from troth.learn.privacy.mechanisms import Spent
 
@@ -327,11 +327,17 @@ class DeliveryClaim:
         return {"cids": list(self.cids), "deal": self.deal.hex(), "round": self.round, "to": list(self.to)}
 
 
+def found_digest(result: Mapping[str, Any]) -> bytes:
+    """SHA-256 of an aggregate's result, but for what it rejected: all that payments and later rounds rest on."""
+    return hashlib.sha256(encode({name: value for name, value in result.items() if name != "rejected"})).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class VerdictClaim:
     """A verifier's finding about one aggregate. ``result``: the deal result's ABI bytes it will reveal.
 
-    ``params`` is the digest that re-execution gives; ``outcome`` the deal's outcome number.
+    ``params`` is the digest of the model that re-execution gives, ``found`` of all that it gives (`found_digest`);
+    ``outcome`` the deal's outcome number.
     """
 
     deal: bytes
@@ -339,19 +345,23 @@ class VerdictClaim:
     round: int
     outcome: int
     params: bytes
+    found: bytes
     result: bytes
 
     def body(self) -> dict[str, Any]:
-        return {"deal": self.deal.hex(), "outcome": self.outcome, "params": self.params.hex(), "policy": "rerun",
+        return {"deal": self.deal.hex(), "found": self.found.hex(), "outcome": self.outcome,
+                "params": self.params.hex(), "policy": "rerun",
                 "result": self.result.hex(), "round": self.round, "rung": self.rung}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
-        deal, outcome, params, policy, result, round_, rung = take(
-            body_of(statement, VERDICT), deal=str, outcome=int, params=str, policy=str, result=str, round=int, rung=int)
+        deal, found, outcome, params, policy, result, round_, rung = take(
+            body_of(statement, VERDICT), deal=str, found=str, outcome=int, params=str, policy=str, result=str,
+            round=int, rung=int)
         if policy != "rerun":
             raise BadInput("a verdict under another policy", expected="rerun", actual=policy)
-        return cls(from_hex(deal, 32), rung, round_, outcome, from_hex(params, 32), from_hex(result))
+        return cls(from_hex(deal, 32), rung, round_, outcome, from_hex(params, 32), from_hex(found, 32),
+                   from_hex(result))
 
 
 @dataclass(frozen=True, slots=True)

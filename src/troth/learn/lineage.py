@@ -27,6 +27,7 @@ from troth.learn.claims import (
     Plan,
     UpdateClaim,
     VerdictClaim,
+    found_digest,
 )
 
 POLICY = "federated-model"
@@ -191,7 +192,7 @@ def check_correction(source: Statements, plan: Plan, step: RoundStep) -> str | N
     """What a round that replaces a refuted one rests on; None for a round that replaces nothing.
 
     Raises Refuted unless more than half of the plan's verifiers found, against the replaced one, exactly this result:
-    the same model, payments and slashed sites.
+    the same model, payments, slashed sites, and what later rounds are paid and slashed by.
     """
     verdicts = step.statement.all_refs("verdict")
     if not step.statement.all_refs("corrects") and not verdicts:
@@ -223,7 +224,8 @@ def _finds(verdict: Statement, wrong: bytes, step: RoundStep) -> bool:
     except BadInput:
         return False
     return (verdict.all_refs("of") == (wrong,) and said.deal == step.claim.deal and said.round == step.claim.round
-            and said.params == step.claim.params and said.outcome == result.outcome != UPHELD
+            and (said.params, said.found) == (step.claim.params, found_digest(step.claim.result))
+            and said.outcome == result.outcome != UPHELD
             and result.values == payments)
 
 
