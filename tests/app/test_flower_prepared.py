@@ -7,8 +7,10 @@ import socket
 import ssl
 import stat
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,13 @@ def handshake(link: Path, ca: Path, host: str) -> None:
                 pass
         finally:
             thread.join(10)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short name: a socket's path is short, and the usual one is long where tests run side by side."""
+    with tempfile.TemporaryDirectory(prefix="troth-") as folder:
+        yield Path(folder)
 
 
 def test_prepared_in_the_order_in_which_people_do_it(tmp_path: Path) -> None:
