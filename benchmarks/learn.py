@@ -7,10 +7,10 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks import median_seconds
 from troth.fixed.numbers import ONE, FloatArray, dequantise
 from troth.learn import site
 from troth.learn.aggregate import DEFAULT_RULE, Update, aggregate
@@ -24,15 +24,6 @@ from troth.learn.training import Run, seats_of, train
 from troth.learn.worth import exact, sampled
 
 LINEAR = Dense(30, 2)
-
-
-def _median_seconds(action: Callable[[], object], repeats: int) -> float:
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
 
 
 def _round(split: Consortium, repeats: int) -> dict[str, float]:
@@ -51,10 +42,10 @@ def _round(split: Consortium, repeats: int) -> dict[str, float]:
         found: FloatArray = features @ vector[1:] + vector[0]
         return float(np.logaddexp(0, np.where(labels == 1, -found, found)).mean())
 
-    floats = _median_seconds(float_averaging, repeats * 5)
-    whole = _median_seconds(lambda: run_round(given), repeats)
-    rule = _median_seconds(lambda: aggregate(DEFAULT_RULE, updates), repeats)
-    local = _median_seconds(lambda: site.train(LINEAR, base, split.sites[0], by, plan), repeats)
+    floats = median_seconds(float_averaging, repeats * 5)
+    whole = median_seconds(lambda: run_round(given), repeats)
+    rule = median_seconds(lambda: aggregate(DEFAULT_RULE, updates), repeats)
+    local = median_seconds(lambda: site.train(LINEAR, base, split.sites[0], by, plan), repeats)
     return {"float_averaging_ms": floats * 1e3, "integer_round_ms": whole * 1e3, "aggregate_ms": rule * 1e3,
             "local_training_ms": local * 1e3, "round_over_float_averaging": whole / floats,
             "round_over_one_sites_training": whole / local}
@@ -118,7 +109,7 @@ def _fidelity(split: Consortium) -> dict[str, float]:
 def run(quick: bool = False) -> dict[str, object]:
     """All figures; ratios compare within this run."""
     split = consortium(1)
-    eight = _median_seconds(lambda: train(split, Run(attacks={2: site.poisoned})), 1 if quick else 5)
+    eight = median_seconds(lambda: train(split, Run(attacks={2: site.poisoned})), 1 if quick else 5)
     found: dict[str, dict[str, float]] = {
         "round_of_4": _round(split, 10 if quick else 100), "shapley_of_10": _shapley(2 if quick else 12),
         "fidelity": _fidelity(split), "training": {"eight_rounds_s": eight, "of_3_s_limit": eight / 3}}

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import statistics
 import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import median_seconds
 from troth.core.ports import Signer
 from troth.fixed.numbers import IntArray
 from troth.identity.hybrid import HybridIdentity
@@ -29,15 +28,6 @@ from troth.learn.masking.server import BonawitzServer, check_transcript
 
 PEERS = 10
 CKKS_PYTHON = Path(__file__).parent.parent / "build" / "ckks-venv" / "bin" / "python"
-
-
-def _seconds(action: Callable[[], object], repeats: int) -> float:
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        action()
-        taken.append(time.process_time() - start)
-    return statistics.median(taken)
 
 
 def _world(length: int) -> tuple[Session, list[Signer], KeyBook, list[IntArray]]:
@@ -90,7 +80,8 @@ def _whole(way: SecureSum, length: int) -> dict[str, float]:
     if isinstance(server, BonawitzServer):
         transcript = server.transcript()
         found["transcript_bytes"] = len(transcript)
-        found["check_transcript_cpu_s"] = _seconds(lambda: check_transcript(transcript, keys, session), 1)
+        found["check_transcript_cpu_s"] = median_seconds(
+            lambda: check_transcript(transcript, keys, session), 1, time.process_time)
     return found
 
 
@@ -107,7 +98,7 @@ def _masks(length: int, repeats: int) -> dict[str, float]:
         for one in plain:
             np.add(words, one, out=words)
 
-    taken, adding = _seconds(masked, repeats), _seconds(bare, repeats)
+    taken, adding = median_seconds(masked, repeats, time.process_time), median_seconds(bare, repeats, time.process_time)
     return {"ten_masks_cpu_s": taken, "ten_masks_over_ten_sums": taken / adding}
 
 

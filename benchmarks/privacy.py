@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import secrets
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks import median_seconds
 from troth.fixed.numbers import ONE
 from troth.learn import site
 from troth.learn.arrays import flatten
@@ -85,19 +85,10 @@ def accuracies(name: str, splits: int) -> dict[str, object]:
     return found
 
 
-def _seconds(action: Callable[[], object], repeats: int) -> float:
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
-
-
 def _noise(repeats: int) -> dict[str, float]:
     million = 1_000_000
-    exact = _seconds(lambda: discrete_gaussian(BOUND, million), repeats)
-    plain = _seconds(lambda: np.random.default_rng(secrets.randbits(128)).normal(size=million), repeats)
+    exact = median_seconds(lambda: discrete_gaussian(BOUND, million), repeats)
+    plain = median_seconds(lambda: np.random.default_rng(secrets.randbits(128)).normal(size=million), repeats)
     return {"exact_s_per_million": round(exact, 3), "over_numpy_floats": round(exact / plain, 1)}
 
 
@@ -110,13 +101,13 @@ def _accounting(repeats: int) -> dict[str, float]:
         accounting._several.cache_clear()
         accounting.epsilon(items, DELTA)
 
-    one, three = _seconds(lambda: cold(steps[:1]), repeats), _seconds(lambda: cold(steps), repeats)
+    one, three = median_seconds(lambda: cold(steps[:1]), repeats), median_seconds(lambda: cold(steps), repeats)
     ledger, prints = PrivacyLedger(None, b"m"), Fingerprints(bytes(32))
     found = list(prints.of([[index] for index in range(1000)], 0))
     data = ledger.add(prints.of_set(found), found, "records").id
     ledger.set_budget(data, Budget(10**9, DELTA), 0)
-    warm = _seconds(lambda: ledger.reserve(data, steps[0], "round", 0), 3 + repeats)
-    sought = _seconds(lambda: accounting.calibrate(steps[0], micro("2"), DELTA), 1)
+    warm = median_seconds(lambda: ledger.reserve(data, steps[0], "round", 0), 3 + repeats)
+    sought = median_seconds(lambda: accounting.calibrate(steps[0], micro("2"), DELTA), 1)
     return {"epsilon_of_500_sampled_steps_s": round(one, 2), "of_three_such_s": round(three, 2),
             "one_more_reservation_s": round(warm, 2), "noise_for_an_epsilon_s": round(sought, 1)}
 
