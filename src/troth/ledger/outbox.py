@@ -19,13 +19,14 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.store.files import holding
-from troth.store.sqlite import write_ahead
+from troth.store.sqlite import translated, write_ahead
 
 PENDING, INCLUDED, SAFE, FINALIZED, FAILED = "pending", "included", "safe", "finalized", "failed"
 EXPIRED = "expired"
@@ -191,17 +192,9 @@ class Outbox:
         with self._lock:
             self._db.close()
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise OutsideFailed(f"the outbox {self.path} failed: {error}",
-                                do="Nothing was sent. Free some space, then ask again.") from error
-        except sqlite3.DatabaseError as error:
-            raise BadInput(f"the outbox {self.path} cannot be read: {error}",
-                           do="Restore it. Without it, look on the chain for what was done before asking again.",
-                           ) from error
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(f"the outbox {self.path}", "Nothing was sent. Free some space, then ask again.",
+                          "Restore it. Without it, look on the chain for what was done before asking again.")
 
     @contextlib.contextmanager
     def writing(self, *, durable: bool) -> Iterator[None]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
+from collections.abc import Iterator
+
+from troth.core.errors import BadInput, OutsideFailed
 
 _STEP = 0.005  # seconds between two tries
 
@@ -23,3 +27,17 @@ def write_ahead(db: sqlite3.Connection, wait: float) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
                 raise
         time.sleep(_STEP)
+
+
+@contextlib.contextmanager
+def translated(what: str, failed: str, unreadable: str) -> Iterator[None]:
+    """SQLite's errors as ours. what: the file, in words. failed, unreadable: what to do in either case.
+
+    Raises OutsideFailed where the machine fails (a lock, no space), BadInput where the file is none of SQLite's.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OutsideFailed(f"{what} failed: {error}", do=failed) from error
+    except sqlite3.DatabaseError as error:
+        raise BadInput(f"{what} cannot be read: {error}", do=unreadable) from error

@@ -27,6 +27,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
 from troth.learn.privacy import accounting
 from troth.learn.privacy.fingerprints import SIZE
 from troth.learn.privacy.mechanisms import MAX_EPSILON, RECORD, Mechanism, delta_of, epsilon_text
-from troth.store.sqlite import write_ahead
+from troth.store.sqlite import translated, write_ahead
 
 RESERVED, SPENT, RELEASED = "reserved", "spent", "released"
 APPLICATION_ID = 0x74726F70
@@ -172,16 +173,9 @@ class PrivacyLedger:
         with self._lock:
             self._db.close()
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise OutsideFailed(f"the privacy ledger {self.path} failed: {error}",
-                                do="Nothing was reserved. Free some space, then ask again.") from error
-        except sqlite3.DatabaseError as error:
-            raise BadInput(f"the privacy ledger {self.path} cannot be read: {error}",
-                           do="Restore it; until then nothing may be spent.") from error
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(f"the privacy ledger {self.path}", "Nothing was reserved. Free some space, then ask again.",
+                          "Restore it; until then nothing may be spent.")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
