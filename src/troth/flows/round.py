@@ -253,16 +253,26 @@ class Seat:
         claims = (claim for claim, _ in self.party.claims(kinds.UPDATE))
         return self.replay.fit(claims, round_, deal, self.last, self.seated(deal))
 
+    def by_site(self, updates: Iterable[bytes]) -> tuple[tuple[str, bytes], ...]:
+        """(site, claim) of these updates, by site: one each, as ``updates`` and the aggregator's sorting give them."""
+        return tuple(sorted((self.party.statement(claim).issuer, claim) for claim in updates))
+
     def own(self, round_: int, deal: bytes) -> bytes | None:
         """This party's own update of a round, if it committed to one."""
         return next((claim for claim in self.updates(round_, deal)
                      if self.party.statement(claim).issuer == self.party.did), None)
 
     def lists(self, round_: int, deal: bytes) -> tuple[tuple[bytes, str, frozenset[bytes]], ...]:
-        """(claim, issuer, updates) of every list of commitments of a round in this party's log, in order."""
+        """(claim, issuer, updates) of every list of commitments of a round in this party's log, in order.
+
+        An update that is here and listed as another site's than its issuer's is left out: so a list fixes one a site.
+        """
+        issuers = {claim: statement.issuer for claim, statement in self.party.claims(kinds.UPDATE)}
         found = ((claim, statement, commitments_of(statement, self.plan_id, round_, deal))
                  for claim, statement in self.party.claims(kinds.COMMITMENTS))
-        return tuple((claim, statement.issuer, frozenset(said.updates)) for claim, statement, said in found if said)
+        return tuple((claim, statement.issuer, frozenset(update for site, update in said.sites
+                                                         if issuers.get(update, site) == site))
+                     for claim, statement, said in found if said)
 
     def held(self, round_: int, deal: bytes) -> Held:
         """What this party holds of a round."""
@@ -449,7 +459,7 @@ class Aggregator(Seat):
             claim = held.lists[0]
         else:
             updates, rejected = self.replay.sort(self._unsorted(), round_, deal, self.last, self.seated(deal))
-            said = CommitmentsClaim(round_, deal, tuple(sorted(updates)), rejected[:MAX_REJECTED])
+            said = CommitmentsClaim(round_, deal, self.by_site(updates), rejected[:MAX_REJECTED])
             claim = self.party.attest(kinds.COMMITMENTS, digest_subject("deal", deal), said.body(),
                                       refs=[Ref("plan", self.plan_id)])
         self.party.send(self.everybody(), [claim])
@@ -539,9 +549,9 @@ class Verifier(Seat):
                 before.append(claim)
             elif statement.issuer == aggregator and commitments_of(statement, self.plan_id, round_, deal):
                 break
-        fit = [claim for claim in before if self.replay.fit([claim], round_, deal, self.last, self.seated(deal))]
+        fit = self.replay.fit(before, round_, deal, self.last, self.seated(deal))
         return self.party.attest(kinds.COMMITMENTS, digest_subject("deal", deal),
-                                 CommitmentsClaim(round_, deal, tuple(sorted(fit))).body(),
+                                 CommitmentsClaim(round_, deal, self.by_site(fit)).body(),
                                  refs=[Ref("plan", self.plan_id)])
 
     def find(self, aggregate: bytes, deal: bytes | None = None, round_: int = 0) -> tuple[RoundOutput, Result]:

@@ -54,8 +54,9 @@ class Gathered:
 class Held:
     """What a party holds of a round when it judges it.
 
-    received: update claims. lists: the aggregator's lists of commitments. fixed: the updates on every one of them, so
-    that a second list adds nobody. witnessed: what more than half of the verifiers say they held before a list came.
+    received: update claims. lists: the aggregator's lists of commitments. fixed: the updates on every one of them, each
+    under its own site, so that a second list adds nobody. witnessed: what more than half of the verifiers say they held
+    before a list came.
     """
 
     received: tuple[bytes, ...]
