@@ -395,7 +395,8 @@ class Site(Seat):
         """Why this site would challenge an aggregate, from what it can see itself; None if nothing speaks against it.
 
         It computes the model's score on the public validation records again, and compares it with the claim's and
-        with the model before.
+        with the model before; and who is paid and slashed by the record that the claim gives. That the record itself is
+        right only those who hold every update can tell.
         """
         try:
             return self._doubt(self.step(aggregate))
@@ -418,7 +419,8 @@ class Site(Seat):
         state = arrays.decode(self.party.read(the_evidence(step.statement, "params")))
         task, inputs = replay.task, replay.inputs()
         task.check(state)
-        why = self._left_out(step)  # before anything that another machine's floats may leave open
+        # Before anything that another machine's floats may leave open:
+        why = self._left_out(step) or replay.misreckoned(claim, self.last)
         if why:
             return why
         if arrays.digest(state) != claim.params:
@@ -441,7 +443,11 @@ class Site(Seat):
             return "it does not rest on the one list of commitments that its aggregator signed"
         if not held.fixed.issuperset(counted):
             return "it counts an update that was not committed to in time"
-        return "it leaves out this site's update" if own and own not in counted else None
+        if own and own not in counted:
+            return "it leaves out this site's update"
+        if own and self.replay.made_nothing(claim, own, self.last):
+            return "it counts this site's update for nothing"
+        return None
 
 
 @dataclass(slots=True)
