@@ -164,7 +164,7 @@ def _coordinates(data: bytes, what: str) -> list[int]:
 
 
 def _bn254() -> Any:
-    """The curve's arithmetic, which the embedded chain brings. Imported late: 0.1 s, and most commands check no proof."""
+    """The arithmetic that the embedded chain brings. Imported late: 0.1 s, and most commands check no proof."""
     from py_ecc import optimized_bn128
 
     return optimized_bn128
