@@ -1,1 +1,1 @@
-"""Answers that anybody can check: models as integer programs, their circuits, proofs, statements and reasons."""
+"""Running models where others can check it: models as integer programs, circuits, proofs, sandboxes."""
