@@ -28,6 +28,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     hardware,
     identity,
     mandate,
+    model,
     payouts,
     person,
     post,
