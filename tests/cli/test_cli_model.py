@@ -14,15 +14,12 @@ from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from cli.conftest import PASSPHRASE, Run
+from cli.model_parts import published, trained_state
 from troth.app import Settings, Troth
 from troth.app.models import trained
 from troth.cli.main import app
-from troth.core.claims import Ref
 from troth.core.errors import BadInput
-from troth.fixed.numbers import ONE
 from troth.identity.keystore import MIN_COST
-from troth.learn import arrays
-from troth.learn.claims import Listing, ModelClaim, Plan, Seat, digest_subject
 from troth.learn.data import scaling
 from troth.learn.dense import Dense
 from troth.learn.sets import BREAST_CANCER, breast_cancer
@@ -108,33 +105,15 @@ def test_a_pickle_is_read_only_where_somebody_vouches_for_it(run: Run, rows: Pat
     run("work", "model", "quantise", "cut.pkl", "--unsafe-pickle", *make, "--label", "right", status=2)
 
 
-def published(party: Troth, state: dict[str, np.ndarray], digest: bytes | None = None) -> bytes:
-    """A model claim as a round leaves it, of a plan whose validation records are public."""
-    part = breast_cancer().rows(range(120))
-    records = party.add("records", part.to_bytes())
-    listing = party.attest("listing", digest_subject("records", bytes(32)), Listing(
-        records.cid, len(part), False, bytes(32), BREAST_CANCER.json()).body(), evidence=[records])
-    seats = [Seat(f"did:s{at}", bytes([at]) * 20) for at in range(3)]
-    plan = Plan(tuple(seats), Seat("did:a", b"a" * 20), (Seat("did:v", b"v" * 20),), 1, 300, "mean", 1 << 16, bytes(32),
-                "open")
-    planned = party.attest("plan", digest_subject("plan", bytes(32)), plan.body(), refs=[Ref("validation", listing)])
-    named = arrays.digest(state) if digest is None else digest
-    return party.attest("model", digest_subject("params", named), ModelClaim(named, 1, 0, 0).body(), refs=[
-        Ref("plan", planned)], evidence=[party.add("params", arrays.encode(state))])
-
-
 def test_a_consortiums_model_is_quantised_from_its_claim(run: Run, tmp_path: Path) -> None:
     part = breast_cancer().rows(range(120))
-    table = scaling(part).apply(part.features) / ONE
-    fitted = LogisticRegression().fit(table, part.labels)
-    state = {"bias": np.rint(fitted.intercept_ * ONE).astype(np.int64),
-             "weights": np.rint(fitted.coef_[0] * ONE).astype(np.int64)}
+    state = trained_state()
     with Troth.init(tmp_path / "work", PASSPHRASE, Settings("work", "", ""), cost=MIN_COST) as party:
         claim, liar = published(party, state), published(party, state, bytes(32))
         model, rows, labels = trained(party, claim)
         task = Dense(30, 2)
         inputs = scaling(part).inputs(part)
-        own = task.outputs_of(task_vector(state)[None], inputs.features)[0, :, 0] > 0
+        own = task.outputs_of(np.concatenate([state["bias"], state["weights"]])[None], inputs.features)[0, :, 0] > 0
         assert (model.labels(model.run(rows)) == own).mean() >= 0.99
         assert labels.tolist() == part.labels.tolist()
         assert model.classes == BREAST_CANCER.classes
@@ -145,7 +124,3 @@ def test_a_consortiums_model_is_quantised_from_its_claim(run: Run, tmp_path: Pat
     assert said["score_before"] >= 900_000
     run("work", "model", "quantise", "00" * 32, "-o", "none.tprog", status=3)
     run("work", "model", "quantise", claim.hex(), "-o", "none.tprog", "--unsafe-pickle", status=2)
-
-
-def task_vector(state: dict[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([state["bias"].reshape(-1), state["weights"].reshape(-1)])

@@ -22,6 +22,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     credential,
     device,
     dids,
+    explain,
     flower,
     formats,
     guardians,
