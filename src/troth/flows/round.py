@@ -45,6 +45,7 @@ from troth.learn.claims import (
     MAX_REJECTED,
     OMITTED,
     SALT,
+    UNSUMMED,
     WITHHELD,
     AggregateClaim,
     CommitmentsClaim,
@@ -70,6 +71,7 @@ from troth.verify.trace import CONSENT
 
 AGGREGATE_ASK, EVIDENCE_ASK, COMMIT_ASK, REVEAL_ASK = "aggregate", "evidence", "commit", "reveal"
 OUTCOMES = (UPHELD, REFUTED, WITHHELD, OMITTED)
+BEHIND_MASKS = (UPHELD, REFUTED, UNSUMMED)
 RISE = 65_536 // 20  # a loss on the public records that rises by 0.05 nats makes a site call the verifiers
 
 
@@ -143,9 +145,13 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
     """The terms of one round among the sites still seated. Raises Misuse where a stake would not deter."""
     money, periods = words.money, words.periods
     sites = tuple(seat for seat in plan.sites if seat.did in seated)
-    if len(sites) < 2:
-        raise Misuse("a round needs sites to compare", expected="at least 2 seated", actual=len(sites))
+    least = 2 if plan.masking is None else plan.masking.least
+    if len(sites) < least:
+        raise Misuse("a round needs sites to compare", expected=f"at least {least} seated", actual=len(sites))
     money.check(len(sites), len(plan.verifiers))
+    weights = dict.fromkeys(plan.keys, 1)
+    if plan.masking is not None and plan.masking.stakes:
+        weights = dict(zip(plan.keys, plan.masking.stakes, strict=True))
     bench = tuple(seat.account for seat in plan.verifiers)
     shares = Split(tuple(seat.account for seat in plan.sites))
 
@@ -157,19 +163,20 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
         return Pot(stake_pot(account), account, amount, {SLASHED: half(amount)}, residual=account)
 
     fee = Split((plan.aggregator.account,), amounts=(money.fee,))
-    by_outcome: dict[int, Rule] = dict.fromkeys(OUTCOMES, shares)
+    outcomes = OUTCOMES if plan.masking is None else BEHIND_MASKS
+    by_outcome: dict[int, Rule] = dict.fromkeys(outcomes, shares)
     pots = (
         Pot("reward", words.sponsor, money.reward, by_outcome, residual=words.sponsor),
         # Whoever has an omitted update counted gets half of the fee that the aggregator does not: with a share of the
         # reward at stake a site left out gains by calling, and nobody gains by sending to the verifiers alone.
-        Pot("fee", words.sponsor, money.fee, {UPHELD: fee, WITHHELD: fee, OMITTED: half(money.fee)},
-            residual=words.sponsor),
+        Pot("fee", words.sponsor, money.fee, {UPHELD: fee, WITHHELD: fee, OMITTED: half(money.fee)}
+            if plan.masking is None else {UPHELD: fee}, residual=words.sponsor),
         Pot("keeper", words.sponsor, money.keeper,
-            dict.fromkeys(OUTCOMES, Split((KEEPER,), weights=(1,))), residual=words.sponsor),
+            dict.fromkeys(outcomes, Split((KEEPER,), weights=(1,))), residual=words.sponsor),
         stake(plan.aggregator.account, money.aggregator_stake),
-        *(stake(seat.account, money.site_stake) for seat in sites),
+        *(stake(seat.account, money.site_stake * weights[seat.did]) for seat in sites),
         *(stake(account, money.verifier_stake) for account in bench),
-        Pot("verifiers", climber(1), money.verifier_fee, dict.fromkeys(OUTCOMES, Answered(1))),
+        Pot("verifiers", climber(1), money.verifier_fee, dict.fromkeys(outcomes, Answered(1))),
     )
     evidence = (plan.aggregator.account, *(seat.account for seat in sites))
     rungs = (
@@ -482,21 +489,26 @@ class Aggregator(Seat):
         return output, tuple(claim for claim in updates if self.party.statement(claim).issuer not in found.withheld)
 
     def publish(self, deal: bytes, round_: int, output: RoundOutput, updates: Iterable[bytes],
-                refs: Iterable[Ref] = ()) -> bytes:
-        """Attest an aggregate and hand it to every seat, its parameters sealed to them; the claim's id."""
+                refs: Iterable[Ref] = (), transcripts: bytes | None = None) -> bytes:
+        """Attest an aggregate and hand it to every seat, its parameters sealed to them; the claim's id.
+
+        transcripts: of masked sums; they are sealed to the verifiers, and handed over when they ask.
+        """
         evidence = self.party.add("params", arrays.encode(output.params), self.everybody())
-        said = AggregateClaim(round_, deal, arrays.digest(self.base()), output.to_json())
+        shown = [] if transcripts is None else [self.party.add("transcripts", transcripts, self.overseers())]
+        said = AggregateClaim(round_, deal, arrays.digest(self.base()), output.to_json(),
+                              None if transcripts is None else hashlib.sha256(transcripts).digest())
         lists = (Ref("commitments", found) for found in self.held(round_, deal).lists[:1])
         all_refs = [Ref("plan", self.plan_id), *self.base_refs(), *lists,
                     *(Ref("update", claim) for claim in updates), *refs]
         claim = self.party.attest(kinds.AGGREGATE, digest_subject("params", output.digest), said.body(),
-                                  refs=all_refs, evidence=[evidence])
+                                  refs=all_refs, evidence=[evidence, *shown])
         self.party.send(self.everybody(), [claim], [evidence])
         return claim
 
     def submit(self, deal: bytes, claim: bytes, output: RoundOutput) -> None:
         """Put the claim and its result on chain, and have the first rung judge it."""
-        result = self.replay.result(UPHELD, output, self.seated(deal))
+        result = self.replay.promised(self.step(claim).claim, self.seated(deal))
         self.party.book.submit(self.party.account, deal, 0, 0, claim, result.to_bytes())
         self.party.book.judge(self.party.account, deal)
 
