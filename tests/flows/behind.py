@@ -39,7 +39,7 @@ class Behind(Small):
         self.dids = {self[name].did: name for name in names}
 
     def renew(self) -> None:
-        """Journals that know of no earlier attack: each is a first round of the plan, and a vector goes into one sum."""
+        """Journals that know of no earlier attack: each is a round 1 of the plan, whose vector goes into one sum."""
         for journal in self.journals.values():
             journal.close()
         self.journals = {name: SumJournal(self[name].root / f"sums-{self.count}.sqlite")

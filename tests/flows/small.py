@@ -15,6 +15,8 @@ from troth.core.claims import Evidence, Ref
 from troth.core.terms import Result
 from troth.flows import round as flow
 from troth.flows.parts import Pin
+from troth.flows.roles import call_plan, list_records
+from troth.flows.terms import Money, Words, join_all, round_terms
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn import claims as kinds
@@ -35,7 +37,7 @@ SITES = ("site-1", "site-2", "site-3")
 VERIFIERS = ("verifier-1", "verifier-2", "verifier-3")
 OVERSEERS = ("aggregator", *VERIFIERS)
 NAMES = (*SITES, "sponsor", "aggregator", *VERIFIERS, "stranger")
-MONEY = flow.Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
+MONEY = Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
                    verifier_fee=300, bond=500)
 PURSE = 1_000_000
 COMMONS = hashlib.sha256(b"commons").digest()[:20]
@@ -77,22 +79,22 @@ class Small:
         listings = {}
         for name, part in self.parts.items():
             sealing = self[name].seal_records(part.to_bytes(), part.to_bytes().splitlines()[1:])
-            listings[name] = flow.list_records(self[name], part, sealing.commitment, sealing.evidence)
+            listings[name] = list_records(self[name], part, sealing.commitment, sealing.evidence)
             self[name].send([sponsor.did], [listings[name]])
         sponsor.receive()
         public = sponsor.add("records", split.validation.to_bytes())
-        validation = flow.list_records(sponsor, split.validation, bytes(32), public)
+        validation = list_records(sponsor, split.validation, bytes(32), public)
         sites = tuple(sorted(map(self.seat, names), key=lambda seat: seat.did))
         self.plan = Plan(sites, self.seat("aggregator"), tuple(map(self.seat, VERIFIERS)), 1, MONEY.reward,
                          "nnm+trimmed_mean", site.DEFAULT_CLIP, bytes(32), masking.privacy if masking else "open",
                          masking=masking)
-        self.plan_id = flow.call_plan(sponsor, self.plan, validation, listings.values())
+        self.plan_id = call_plan(sponsor, self.plan, validation, listings.values())
         everybody = [party.did for party in self.parties.values() if party is not sponsor]
         sponsor.send(everybody, [*listings.values(), validation, self.plan_id], [public])
         self.receive()
         assumed, rerun = (Pin(contracts[name].address, contracts[name].codehash)
                           for name in ("assumed", "rerun:2"))
-        self.words = flow.Words(self.token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
+        self.words = Words(self.token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
         self.listings = listings
         self.sites = {name: flow.Site(self[name], self.plan_id, listing=listings[name]) for name in names}
         self.aggregator = flow.Aggregator(self["aggregator"], self.plan_id)
@@ -130,10 +132,10 @@ class Small:
         """A funded round among all sites."""
         self.count += 1
         before, sponsor = self.balances(), self["sponsor"]
-        terms = flow.round_terms(self.words, self.plan, frozenset(self.plan.keys), self.chain.now())
+        terms = round_terms(self.words, self.plan, frozenset(self.plan.keys), self.chain.now())
         deal = sponsor.book.open(sponsor.account, terms, self.count.to_bytes(32, "big"))
         for name in self.parties if join is None else join:
-            flow.join_all(self[name], deal)
+            join_all(self[name], deal)
         return Run(deal, before)
 
     def update(self, name: str, run: Run, *, to: Iterable[str] | None = None, delta: State | None = None,

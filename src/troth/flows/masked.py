@@ -1,6 +1,7 @@
 """A federated round in which nobody but its owner sees an update: privacy modes *masked* and *grouped*.
 
-Claims, ladder and money are those of `troth.flows.round`; what differs is what goes from hand to hand.
+Ladder and money are those of `flows.terms`, roles begin as those of open rounds do (`flows.roles`); what differs is
+what goes from hand to hand.
 
 1. Each site says in an update claim, signed, that it takes part: round, base, data, examples, clip, privacy spent, and
    the one sum that its vector goes into. It hands nothing over.
@@ -16,6 +17,7 @@ its aggregator has no fee, whose word alone it is that none came out.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +28,7 @@ from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.ports import Signer
 from troth.core.terms import Result
 from troth.fixed.numbers import IntArray
-from troth.flows import round as flow
+from troth.flows.roles import AggregatorRole, Role, SiteRole, VerifierRole
 from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.claims import Listing, UpdateClaim, VerdictClaim, digest_subject, found_digest
@@ -43,8 +45,8 @@ from troth.learn.round import RoundOutput
 PHASES = 6
 
 
-class BehindMasks(flow.Seat):
-    """A seat in a plan without open updates."""
+class BehindMasks(Role):
+    """A role in a plan without open updates."""
 
     __slots__ = ()
 
@@ -60,7 +62,7 @@ class BehindMasks(flow.Seat):
 
 
 @dataclass(slots=True)
-class Site(BehindMasks, flow.Site):
+class Site(BehindMasks, SiteRole):
     """A site: trains, says that it takes part, answers for its part of the sum, watches the aggregate, challenges.
 
     journal: of this site's parts in sums. signer: its own.
@@ -79,8 +81,8 @@ class Site(BehindMasks, flow.Site):
         """Say that this site takes part in the round's sum, and keep the vector for it; the claim's id.
 
         make: the vector, and what it spends of the records' privacy; asked once a round, whatever happens in between.
-        Where the site has said so already, that claim is sent again. Raises Refuted where its vector of this round is in
-        another sum, Misuse for more examples than it listed, and what ``make`` raises.
+        Where the site has said so already, that claim is sent again. Raises Refuted where its vector of this round is
+        in another sum, Misuse for more examples than it listed, and what ``make`` raises.
         """
         claim = self.own(round_, deal)
         if claim is None:
@@ -126,7 +128,7 @@ class Site(BehindMasks, flow.Site):
     def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
         """As every seat, with this site's word that it takes part."""
         own = self.own(round_, deal)
-        return flow.Seat.deliver(self, deal, round_, evidence, sorted({*claims, *([own] if own else [])}))
+        return Role.deliver(self, deal, round_, evidence, sorted({*claims, *([own] if own else [])}))
 
     def _left_out(self, step: RoundStep) -> str | None:
         """What this site knows itself of its part in the sum."""
@@ -151,10 +153,14 @@ class Site(BehindMasks, flow.Site):
 
 
 @dataclass(slots=True)
-class Aggregator(BehindMasks, flow.Aggregator):
+class Aggregator(BehindMasks, AggregatorRole):
     """Carries the messages of the sums, and says what follows. journal: of what it heard."""
 
     journal: SumJournal = field(kw_only=True)
+
+    def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
+        """As every seat, with the update claims that arrived: an aggregate may name none that verifiers do not hold."""
+        return Role.deliver(self, deal, round_, evidence, sorted({*claims, *self.said(round_, deal).values()}))
 
     def sum_up(self, deal: bytes, round_: int, ask: Ask) -> tuple[tuple[bytes | None, ...], tuple[str, ...]]:
         """The transcripts of the round's sums, None for one that did not come out; and why those did not.
@@ -183,9 +189,12 @@ class Aggregator(BehindMasks, flow.Aggregator):
         updates = [said[did] for did in sorted(shown.included)]
         return self.publish(deal, round_, output, updates, refs, write_transcripts(shown.transcripts))
 
+    def _rests_on(self, deal: bytes, round_: int) -> tuple[Ref, ...]:
+        return ()
+
 
 @dataclass(slots=True)
-class Verifier(BehindMasks, flow.Verifier):
+class Verifier(BehindMasks, VerifierRole):
     """Sums a challenged round again from its transcripts: commits to what it found, then reveals it."""
 
     def share(self, deal: bytes, round_: int) -> None:
@@ -206,8 +215,11 @@ class Verifier(BehindMasks, flow.Verifier):
             pass
         self.party.send(self.overseers(), claims, items)
 
+    def _judge(self, step: RoundStep, deal: bytes, submitted: Result | None) -> tuple[RoundOutput, Result]:
+        output, result, _ = self.replay.found(step, self.seated(deal), submitted)
+        return output, result
+
     def _without(self, deal: bytes, round_: int) -> tuple[RoundOutput, Result]:
-        """The finding on an aggregate that is none: no sum is shown."""
         output, _ = self.replay.nothing(round_, deal, self.last, self.seated(deal))
         return output, self.replay.refuted(output, self.seated(deal))
 
@@ -223,10 +235,8 @@ def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, Verdi
     agreeing = {claim: said for claim, said in verdicts.items() if said.result == result.to_bytes()}
     wanted = {said.found for said in agreeing.values()}
     candidates = [replay.nothing(round_, deal, aggregator.last, seated)]
-    try:
+    with contextlib.suppress(Undecidable):
         candidates.insert(0, replay.again(step, seated))
-    except Undecidable:
-        pass
     for output, shown in candidates:
         if wanted == {found_digest(output.to_json())}:
             refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]

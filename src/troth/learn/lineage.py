@@ -177,7 +177,7 @@ def check_updates(source: Statements, plan: Plan, rule: UpdateRule, step: RoundS
     """
     seen: set[str] = set()
     masked = plan.masking is not None
-    fixed = frozenset() if masked else fixed_list(source, plan, step)
+    fixed: Mapping[str, bytes] = {} if masked else fixed_list(source, plan, step)
     corrects = masked or bool(step.statement.all_refs("corrects"))
     after = step.statement.all_refs("base")
     for claim in step.statement.all_refs("update"):

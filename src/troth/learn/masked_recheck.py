@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from troth.core.encoding import take
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.ports import Finding, KeyHistory, Statements
 from troth.core.terms import UPHELD, Result
@@ -18,13 +19,20 @@ from troth.core.verdicts import Outcome
 from troth.learn import arrays
 from troth.learn.claims import UNSUMMED, AggregateClaim, UpdateClaim
 from troth.learn.lineage import RoundStep, path
-from troth.learn.masked_round import MaskedInput, round_name, run_masked_round, sessions
+from troth.learn.masked_round import (
+    PROTOCOL,
+    MaskedInput,
+    owed_behind,
+    round_name,
+    run_masked_round,
+    sessions,
+)
 from troth.learn.masking.kept import read_transcripts
 from troth.learn.masking.port import Session, Summed
 from troth.learn.masking.server import check_transcript
 from troth.learn.masking.terms import Terms
-from troth.learn.recheck import Held, Opener, Replay, the_evidence
-from troth.learn.round import RoundOutput
+from troth.learn.recheck import Opener, Replay, record_of, the_evidence
+from troth.learn.round import Owed, RoundOutput
 
 TRANSCRIPTS = "transcripts"
 """The name of an aggregate's evidence that holds them."""
@@ -166,15 +174,20 @@ class MaskedReplay(Replay):
         found = self.shows(step, seated)
         return self.sum_up(step.claim.round, bases[0] if bases else None, found.sums, seated), found
 
+    def due(self, claim: AggregateClaim, before: tuple[RoundStep, ...]) -> Owed:
+        """As for open updates; who broke the protocol stands in ``rejected``, and only the transcripts show it."""
+        keys, rejected = self.plan.keys, claim.result.get("rejected")
+        if type(rejected) is not list:
+            raise BadInput("an aggregate without its rejected", expected="a list")
+        guilty = frozenset(keys.index(did) for did, reason in (take(one, site=str, reason=str) for one in rejected)
+                           if reason == PROTOCOL and did in keys)
+        away = frozenset(keys.index(did) for did in frozenset(keys) - self._seated(before))
+        history = (*(record_of(step.claim) for step in before), record_of(claim))
+        return owed_behind(self.terms, history, guilty, away, self.plan.reward)
+
     def outcome(self, claim: AggregateClaim) -> int:
         """The outcome that an aggregate's own words come to. Raises BadInput."""
         return UPHELD if any(claim.flags("counted")) else UNSUMMED
-
-    def judge(self, step: RoundStep, held: Held, seated: frozenset[str],
-              submitted: Result | None) -> tuple[RoundOutput, Result]:
-        """A verifier's finding on an aggregate, as `found`. held: nothing of it counts here."""
-        output, result, _ = self.found(step, seated, submitted)
-        return output, result
 
     def found(self, step: RoundStep, seated: frozenset[str],
               submitted: Result | None) -> tuple[RoundOutput, Result, Shown]:
@@ -206,11 +219,11 @@ class MaskedReplay(Replay):
 
     def seated_at(self, step: RoundStep) -> frozenset[str]:
         """The sites that no aggregate before this one found guilty: its deal's, as the plan leads to it."""
-        out = set[str]()
-        for before in path(self._source, step.id)[:-1]:
-            out |= {self.plan.keys[seat] for seat in before.claim.numbers("slashed")
-                    if 0 <= seat < len(self.plan.keys)}
-        return frozenset(self.plan.keys) - out
+        return self._seated(path(self._source, step.id)[:-1])
+
+    def _seated(self, before: Iterable[RoundStep]) -> frozenset[str]:
+        out = {seat for step in before for seat in step.claim.numbers("slashed")}
+        return frozenset(did for seat, did in enumerate(self.plan.keys) if seat not in out)
 
 
 def recheck_masked(source: Statements, plan_id: bytes, open_: Opener, keys: KeyHistory | None,

@@ -36,7 +36,7 @@ from troth.learn.draws import permutation
 from troth.learn.masking.port import Session, Summed, default_threshold
 from troth.learn.masking.server import check_transcript
 from troth.learn.masking.terms import GROUPED, MASKED, Terms
-from troth.learn.round import MAX_CLIP, RoundOutput
+from troth.learn.round import MAX_CLIP, Owed, RoundOutput
 from troth.learn.tasks import Task
 from troth.learn.worth import MAX_PLAYERS, Record, pay, smooth, worth
 
@@ -44,6 +44,8 @@ MIN_GROUP_ROUNDS = 8
 """An honest seat that meets a poisoner in half of the rounds does so eight times in a row with a chance of 0.4 %; with
 one poisoner among nine and groups of three, of 0.002 %."""
 
+PROTOCOL = "protocol"
+"""Why a site is rejected that its own signed messages prove to have broken the protocol."""
 NOISE_TAIL = 16
 """An element's noise is beyond so many sigma with a chance below 2**-180; the site then sums nothing that round."""
 
@@ -85,7 +87,7 @@ def round_name(plan: bytes, deal: bytes, round_: int, base: bytes) -> bytes:
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskedInput:
     """Everything such a round depends on; fields as in `round.RoundInput`. sums: one a group, in the order of `groups`,
-    None where the sum did not come out. away: seats that are out of the plan since an earlier round: in no group, unpaid.
+    None where the sum did not come out. away: seats out of the plan since an earlier round: in no group, unpaid.
     """
 
     task: Task
@@ -150,18 +152,25 @@ def run_masked_round(given: MaskedInput) -> RoundOutput:
                                 for number, row in enumerate(rows)])
         params = unflatten(np.clip(add(base, flatten(step)), -task.limit, task.limit), task.layout)
     record, evaluations = _record(given, sums, rows, base)
-    history = (*given.history, record)
-    guilty = {given.seats.index(fault.site) for found in sums for fault in found.faults}
-    harmful = group_evidence(history) if given.terms.privacy == GROUPED else frozenset()
-    slashed = tuple(sorted(guilty | harmful))
-    smoothed = smooth(history)
-    unpaid = {*slashed, *(seat for seat, site in enumerate(given.seats) if site in given.away)}
-    earned = [0 if seat in unpaid else value for seat, value in enumerate(
-        smoothed if given.terms.privacy == GROUPED else _rounds(given.terms, history))]
-    rejected = sorted((site, "protocol" if seat in guilty else "dropped") for seat, site in enumerate(given.seats)
-                      if seat in guilty or not (record.counted[seat] or site in given.away))
-    return RoundOutput(params, digest(params), record, smoothed, pay(earned, given.reward), slashed, tuple(rejected),
+    guilty = frozenset(given.seats.index(fault.site) for found in sums for fault in found.faults)
+    away = frozenset(seat for seat, site in enumerate(given.seats) if site in given.away)
+    due = owed_behind(given.terms, (*given.history, record), guilty, away, given.reward)
+    rejected = sorted((site, PROTOCOL if seat in guilty else "dropped") for seat, site in enumerate(given.seats)
+                      if seat in guilty or not (record.counted[seat] or seat in away))
+    return RoundOutput(params, digest(params), record, due.smoothed, due.payments, due.slashed, tuple(rejected),
                        task.score(params, data), task.loss(params, data), evaluations)
+
+
+def owed_behind(terms: Terms, history: Sequence[Record], guilty: frozenset[int], away: frozenset[int],
+                reward: int) -> Owed:
+    """Who is paid and slashed after these rounds, as `round.owed`: it follows from their records and from who broke the
+    protocol in the last. away: seats that are out of the plan since an earlier round."""
+    smoothed = smooth(history)
+    grouped = terms.privacy == GROUPED
+    slashed: frozenset[int] = guilty | (group_evidence(history) if grouped else frozenset())
+    earned = [0 if seat in slashed | away else value
+              for seat, value in enumerate(smoothed if grouped else _rounds(terms, history))]
+    return Owed(smoothed, pay(earned, reward), tuple(sorted(slashed)))
 
 
 def _mean(found: Summed, clip: int) -> IntArray:

@@ -22,7 +22,7 @@ from troth.learn.arrays import State
 from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, open_update
 from troth.learn.data import Inputs, Part, Schema, scaling
 from troth.learn.lineage import RoundStep, UpdateRule, path
-from troth.learn.round import RoundInput, RoundOutput, fault, owed, run_round
+from troth.learn.round import Owed, RoundInput, RoundOutput, fault, owed, run_round
 from troth.learn.tasks import Task, task_of
 from troth.learn.worth import Record
 
@@ -168,8 +168,7 @@ class Replay:
     def misreckoned(self, claim: AggregateClaim, last: bytes | None) -> str | None:
         """What of an aggregate's pay and slashing does not follow from its own record and those before; None if all
         does. It takes the aggregates' claims alone. Raises BadInput for what is no record."""
-        before = () if last is None else tuple(record_of(step.claim) for step in path(self._source, last))
-        due = owed((*before, record_of(claim)), self.plan.reward)
+        due = self.due(claim, () if last is None else path(self._source, last))
         for name, found, said in (
                 ("smoothed", due.smoothed, claim.numbers("smoothed")),
                 ("payments", due.payments, tuple(map(amount, claim.texts("payments")))),
@@ -177,6 +176,10 @@ class Replay:
             if found != said:
                 return f"by its own record {name} are {list(found)}, it says {list(said)}"
         return None
+
+    def due(self, claim: AggregateClaim, before: tuple[RoundStep, ...]) -> Owed:
+        """What an aggregate's own record comes to, after the rounds before. Raises BadInput for what is no record."""
+        return owed((*(record_of(step.claim) for step in before), record_of(claim)), self.plan.reward)
 
     def made_nothing(self, claim: AggregateClaim, own: bytes, last: bytes | None) -> bool:
         """Whether an aggregate that names this party's update does not count it, though nothing is wrong with it."""

@@ -219,5 +219,5 @@ class SumJournal:
     def forget(self, session: bytes) -> None:
         """The sum is over and its transcript published: what was heard is in there."""
         with self._writing():
-            for table in ("heard", "asked"):
-                self._db.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
+            self._db.execute("DELETE FROM heard WHERE session = ?", (session,))
+            self._db.execute("DELETE FROM asked WHERE session = ?", (session,))

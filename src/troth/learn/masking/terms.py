@@ -68,7 +68,8 @@ class Terms:
         """Raises BadInput unless so many seats can take part in such rounds."""
         if not self.least <= count <= MOST_SITES:
             raise BadInput(f"a {self.privacy} round needs other seats", actual=count,
-                           expected=f"{self.least} to {MOST_SITES} sites", do="Choose smaller groups, or the mode masked.")
+                           expected=f"{self.least} to {MOST_SITES} sites",
+                           do="Choose smaller groups, or the mode masked.")
         if len(self.stakes) not in (0, count):
             raise BadInput("stakes of other seats", expected=f"{count}, or none", actual=len(self.stakes))
 
