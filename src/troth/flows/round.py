@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
 from troth.core.encoding import from_hex
@@ -609,7 +609,9 @@ class Verifier(Seat):
             said_by = self.step(aggregate).claim
             deal, round_ = said_by.deal, said_by.round
         data, salt = result.to_bytes(), salt or secrets.token_bytes(32)
-        said = VerdictClaim(deal, 1, round_, result.outcome, output.digest, found_digest(output.to_json()), data)
+        withheld = self.replay.withheld(output, result) if result.outcome == WITHHELD else ()
+        said = VerdictClaim(deal, 1, round_, result.outcome, output.digest, found_digest(output.to_json()), data,
+                            withheld)
         claim = self.party.attest(kinds.VERDICT, digest_subject("params", said.params), said.body(),
                                   refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])
         committed = commit_data(deal, 1, self.party.account, data, salt)
@@ -625,29 +627,30 @@ class Verifier(Seat):
 
 def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, VerdictClaim],
             result: Result) -> bytes:
-    """The aggregate that training goes on from after a refutation: what the agreeing verifiers found.
+    """The aggregate that training goes on from after a refutation: what more than half of the verifiers found.
 
-    Raises Refuted where this aggregator's own re-execution does not give it.
+    verdicts: of ``wrong``. result: the deal's, which may slash verifiers besides. Raises Refuted where this
+    aggregator's own re-execution does not give what more than half of them found; what a few say beside stops nobody.
     """
-    step, replay = aggregator.step(wrong), aggregator.replay
-    deal, round_ = step.claim.deal, step.claim.round
-    agreeing = {claim: said for claim, said in verdicts.items() if said.result == result.to_bytes()}
-    params = {said.params for said in agreeing.values()}
+    step, replay, party = aggregator.step(wrong), aggregator.replay, aggregator.party
+    deal, round_, bench = step.claim.deal, step.claim.round, {seat.account for seat in aggregator.plan.verifiers}
+    agreeing = {claim: said for claim, said in verdicts.items()
+                if replace(result, slashed=result.slashed - bench).to_bytes() == said.result}
     named, others = replay.counted(step.statement.all_refs("update"), aggregator.held(round_, deal), round_, deal,
                                    aggregator.last, aggregator.seated(deal))
-    accounts = {seat.did: seat.account for seat in aggregator.plan.sites}
-    withheld = result.slashed if result.outcome == WITHHELD else frozenset()
-    counted = [claim for claim in (*named, *others)
-               if accounts[aggregator.party.statement(claim).issuer] not in withheld]
-    found = replay.gather(counted)
-    output = replay.run(round_, aggregator.last, found.updates, found.rejected)
-    if params != {output.digest}:
-        raise Refuted("the verifiers found another model", expected=sorted(found.hex() for found in params),
-                      actual=output.digest.hex())
-    refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]
-    return aggregator.publish(deal, round_, output,
-                              [claim for claim in counted
-                               if aggregator.party.statement(claim).issuer not in found.withheld], refs)
+    for withheld in sorted({said.withheld for said in agreeing.values()}):
+        counted = [claim for claim in (*named, *others) if party.statement(claim).issuer not in withheld]
+        found = replay.gather(counted)
+        output = replay.run(round_, aggregator.last, found.updates, found.rejected)
+        same = {claim: party.statement(claim).issuer for claim, said in agreeing.items()
+                if (said.params, said.found) == (output.digest, found_digest(output.to_json()))}
+        if len(set(same.values())) > len(bench) // 2:
+            refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(same))]
+            return aggregator.publish(deal, round_, output, [
+                claim for claim in counted if party.statement(claim).issuer not in found.withheld], refs)
+    raise Refuted("the verifiers found another model than this aggregator does",
+                  expected=sorted({said.params.hex() for said in agreeing.values()}),
+                  actual=f"{len(agreeing)} verdicts of {len(bench)} verifiers with the deal's result")
 
 
 def publish_model(sponsor: Seat) -> bytes:
