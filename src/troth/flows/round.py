@@ -545,13 +545,15 @@ class Verifier(Seat):
         """Sign which commitments this verifier held before it saw any list of them; the claim's id.
 
         Whom the aggregator left off its list is known by this. A log only grows, so its order is the order of arrival.
+        However much strangers sent, it is one pass over the log, and only seats' claims are looked into.
         """
         own = [claim for claim, did, _ in self.lists(round_, deal) if did == self.party.did]
         if own:
             return own[0]
-        aggregator, before = self.plan.aggregator.did, []
+        plan = self.plan
+        aggregator, seats, before = plan.aggregator.did, set(plan.keys), []
         for claim, statement in self.party.claims(kinds.UPDATE, kinds.COMMITMENTS):
-            if statement.kind == kinds.UPDATE:
+            if statement.issuer in seats and statement.kind == kinds.UPDATE:
                 before.append(claim)
             elif statement.issuer == aggregator and commitments_of(statement, self.plan_id, round_, deal):
                 break
