@@ -253,16 +253,26 @@ class Seat:
         claims = (claim for claim, _ in self.party.claims(kinds.UPDATE))
         return self.replay.fit(claims, round_, deal, self.last, self.seated(deal))
 
+    def by_site(self, updates: Iterable[bytes]) -> tuple[tuple[str, bytes], ...]:
+        """(site, claim) of these updates, by site: one each, as ``updates`` and the aggregator's sorting give them."""
+        return tuple(sorted((self.party.statement(claim).issuer, claim) for claim in updates))
+
     def own(self, round_: int, deal: bytes) -> bytes | None:
         """This party's own update of a round, if it committed to one."""
         return next((claim for claim in self.updates(round_, deal)
                      if self.party.statement(claim).issuer == self.party.did), None)
 
     def lists(self, round_: int, deal: bytes) -> tuple[tuple[bytes, str, frozenset[bytes]], ...]:
-        """(claim, issuer, updates) of every list of commitments of a round in this party's log, in order."""
+        """(claim, issuer, updates) of every list of commitments of a round in this party's log, in order.
+
+        An update that is here and listed as another site's than its issuer's is left out: so a list fixes one a site.
+        """
+        issuers = {claim: statement.issuer for claim, statement in self.party.claims(kinds.UPDATE)}
         found = ((claim, statement, commitments_of(statement, self.plan_id, round_, deal))
                  for claim, statement in self.party.claims(kinds.COMMITMENTS))
-        return tuple((claim, statement.issuer, frozenset(said.updates)) for claim, statement, said in found if said)
+        return tuple((claim, statement.issuer, frozenset(update for site, update in said.sites
+                                                         if issuers.get(update, site) == site))
+                     for claim, statement, said in found if said)
 
     def held(self, round_: int, deal: bytes) -> Held:
         """What this party holds of a round."""
@@ -385,7 +395,8 @@ class Site(Seat):
         """Why this site would challenge an aggregate, from what it can see itself; None if nothing speaks against it.
 
         It computes the model's score on the public validation records again, and compares it with the claim's and
-        with the model before.
+        with the model before; and who is paid and slashed by the record that the claim gives. That the record itself is
+        right only those who hold every update can tell.
         """
         try:
             return self._doubt(self.step(aggregate))
@@ -408,7 +419,8 @@ class Site(Seat):
         state = arrays.decode(self.party.read(the_evidence(step.statement, "params")))
         task, inputs = replay.task, replay.inputs()
         task.check(state)
-        why = self._left_out(step)  # before anything that another machine's floats may leave open
+        # Before anything that another machine's floats may leave open:
+        why = self._left_out(step) or replay.misreckoned(claim, self.last)
         if why:
             return why
         if arrays.digest(state) != claim.params:
@@ -431,7 +443,11 @@ class Site(Seat):
             return "it does not rest on the one list of commitments that its aggregator signed"
         if not held.fixed.issuperset(counted):
             return "it counts an update that was not committed to in time"
-        return "it leaves out this site's update" if own and own not in counted else None
+        if own and own not in counted:
+            return "it leaves out this site's update"
+        if own and self.replay.made_nothing(claim, own, self.last):
+            return "it counts this site's update for nothing"
+        return None
 
 
 @dataclass(slots=True)
@@ -449,7 +465,7 @@ class Aggregator(Seat):
             claim = held.lists[0]
         else:
             updates, rejected = self.replay.sort(self._unsorted(), round_, deal, self.last, self.seated(deal))
-            said = CommitmentsClaim(round_, deal, tuple(sorted(updates)), rejected[:MAX_REJECTED])
+            said = CommitmentsClaim(round_, deal, self.by_site(updates), rejected[:MAX_REJECTED])
             claim = self.party.attest(kinds.COMMITMENTS, digest_subject("deal", deal), said.body(),
                                       refs=[Ref("plan", self.plan_id)])
         self.party.send(self.everybody(), [claim])
@@ -539,9 +555,9 @@ class Verifier(Seat):
                 before.append(claim)
             elif statement.issuer == aggregator and commitments_of(statement, self.plan_id, round_, deal):
                 break
-        fit = [claim for claim in before if self.replay.fit([claim], round_, deal, self.last, self.seated(deal))]
+        fit = self.replay.fit(before, round_, deal, self.last, self.seated(deal))
         return self.party.attest(kinds.COMMITMENTS, digest_subject("deal", deal),
-                                 CommitmentsClaim(round_, deal, tuple(sorted(fit))).body(),
+                                 CommitmentsClaim(round_, deal, self.by_site(fit)).body(),
                                  refs=[Ref("plan", self.plan_id)])
 
     def find(self, aggregate: bytes, deal: bytes | None = None, round_: int = 0) -> tuple[RoundOutput, Result]:

@@ -241,32 +241,42 @@ MAX_REJECTED = 256
 class CommitmentsClaim:
     """Update claims that somebody held before any of them was revealed. The aggregator's fixes what may count.
 
-    ``updates`` ascend, and so does ``rejected``: (claim, reason) of those that arrived and may not count. They are
-    named here and not referred to: what is referred to must be in everybody's log before a model can be bundled.
+    ``sites``: (site, its one claim), by site. With the site named, nobody can fix a menu of one site's updates and
+    choose from it once the others are revealed: a claim counts only under its own issuer. ``rejected``: (claim, reason)
+    of those that arrived and may not count, by claim. They are named here and not referred to: what is referred to
+    must be in everybody's log before a model can be bundled.
     """
 
     round: int
     deal: bytes
-    updates: tuple[bytes, ...]
+    sites: tuple[tuple[str, bytes], ...]
     rejected: tuple[tuple[bytes, str], ...] = ()
+
+    @property
+    def updates(self) -> tuple[bytes, ...]:
+        """The claims that may count, by site."""
+        return tuple(claim for _, claim in self.sites)
 
     def body(self) -> dict[str, Any]:
         return {"deal": self.deal.hex(),
                 "rejected": [{"claim": claim.hex(), "reason": reason} for claim, reason in self.rejected],
-                "round": self.round, "updates": [claim.hex() for claim in self.updates]}
+                "round": self.round, "updates": [{"claim": claim.hex(), "site": site} for site, claim in self.sites]}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
         deal, rejected, round_, updates = take(body_of(statement, COMMITMENTS), deal=str, rejected=list, round=int,
                                                updates=list)
-        found = tuple(from_hex(claim, 32) for claim in updates)
+        sites = tuple((site, from_hex(claim, 32)) for claim, site in (take(one, claim=str, site=str)
+                                                                      for one in updates))
         named = tuple((from_hex(claim, 32), reason) for claim, reason in (
             take(one, claim=str, reason=str) for one in rejected))
-        ids = [claim for claim, _ in named]
-        if list(found) != sorted(set(found)) or ids != sorted({*ids} - {*found}) or len(ids) > MAX_REJECTED:
-            raise BadInput("commitments out of order", expected="ascending, distinct claims")
+        ids, fixed, dids = [claim for claim, _ in named], {claim for _, claim in sites}, [site for site, _ in sites]
+        if dids != sorted(set(dids)) or len(fixed) < len(dids):
+            raise BadInput("commitments that are not one a site", expected="distinct claims, by site")
+        if ids != sorted({*ids} - fixed) or len(ids) > MAX_REJECTED:
+            raise BadInput("rejected commitments out of order", expected="ascending, distinct claims")
         _about(statement, "deal", from_hex(deal, 32))
-        return cls(round_, from_hex(deal, 32), found, named)
+        return cls(round_, from_hex(deal, 32), sites, named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,15 +153,16 @@ def commitments_of(statement: Statement, plan_id: bytes, round_: int, deal: byte
     return said if fits and not statement.evidence else None
 
 
-def fixed_list(source: Statements, plan: Plan, step: RoundStep) -> frozenset[bytes]:
-    """The updates on the list that an aggregate rests on. Raises Refuted unless its aggregator's, of its round."""
+def fixed_list(source: Statements, plan: Plan, step: RoundStep) -> Mapping[str, bytes]:
+    """Each site's update on the list that an aggregate rests on. Raises Refuted unless its aggregator's, of its round.
+    """
     claim = step.claim
     statement = source.statement(step.statement.ref("commitments"))
     said = commitments_of(statement, step.statement.ref("plan"), claim.round, claim.deal)
     if said is None or statement.issuer != plan.aggregator.did:
         raise Refuted(f"round {claim.round} does not rest on its aggregator's list of commitments",
                       expected=plan.aggregator.did, actual=statement.issuer)
-    return frozenset(said.updates)
+    return dict(said.sites)
 
 
 def check_updates(source: Statements, plan: Plan, rule: UpdateRule, step: RoundStep, unseated: frozenset[str]) -> int:
@@ -176,7 +177,7 @@ def check_updates(source: Statements, plan: Plan, rule: UpdateRule, step: RoundS
         statement = source.statement(claim)
         word = rule.fault(statement, step.claim.round, step.claim.deal, step.claim.base, after[0] if after else None)
         wrong = FAULTS[word] if word else None
-        if wrong is None and claim not in fixed and not corrects:
+        if wrong is None and fixed.get(statement.issuer) != claim and not corrects:
             wrong = "it was not committed to before others were revealed"
         if wrong is None and statement.issuer in seen:
             wrong = FAULTS["twice"]

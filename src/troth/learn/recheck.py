@@ -22,7 +22,7 @@ from troth.learn.arrays import State
 from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, open_update
 from troth.learn.data import Inputs, Part, Schema, scaling
 from troth.learn.lineage import RoundStep, UpdateRule, path
-from troth.learn.round import RoundInput, RoundOutput, run_round
+from troth.learn.round import RoundInput, RoundOutput, fault, owed, run_round
 from troth.learn.tasks import Task, task_of
 from troth.learn.worth import Record
 
@@ -54,8 +54,9 @@ class Gathered:
 class Held:
     """What a party holds of a round when it judges it.
 
-    received: update claims. lists: the aggregator's lists of commitments. fixed: the updates on every one of them, so
-    that a second list adds nobody. witnessed: what more than half of the verifiers say they held before a list came.
+    received: update claims. lists: the aggregator's lists of commitments. fixed: the updates on every one of them, each
+    under its own site, so that a second list adds nobody. witnessed: what more than half of the verifiers say they held
+    before a list came.
     """
 
     received: tuple[bytes, ...]
@@ -163,6 +164,27 @@ class Replay:
         if hashlib.sha256(data).digest() != steps[-1].claim.params:
             raise Refuted("the model's bytes are not the aggregate's", expected=steps[-1].claim.params.hex())
         return arrays.decode(data), tuple(record_of(step.claim) for step in steps)
+
+    def misreckoned(self, claim: AggregateClaim, last: bytes | None) -> str | None:
+        """What of an aggregate's pay and slashing does not follow from its own record and those before; None if all
+        does. It takes the aggregates' claims alone. Raises BadInput for what is no record."""
+        before = () if last is None else tuple(record_of(step.claim) for step in path(self._source, last))
+        due = owed((*before, record_of(claim)), self.plan.reward)
+        for name, found, said in (
+                ("smoothed", due.smoothed, claim.numbers("smoothed")),
+                ("payments", due.payments, tuple(map(amount, claim.texts("payments")))),
+                ("slashed", due.slashed, claim.numbers("slashed"))):
+            if found != said:
+                return f"by its own record {name} are {list(found)}, it says {list(said)}"
+        return None
+
+    def made_nothing(self, claim: AggregateClaim, own: bytes, last: bytes | None) -> bool:
+        """Whether an aggregate that names this party's update does not count it, though nothing is wrong with it."""
+        site = self._source.statement(own).issuer
+        if record_of(claim).counted[self.plan.keys.index(site)]:
+            return False
+        updates = self.gather([own]).updates
+        return bool(updates) and fault(updates[0], self.base(last)[0], self.plan.clip) is None
 
     def run(self, round_: int, last: bytes | None, updates: tuple[Update, ...],
             rejected: tuple[tuple[str, str], ...] = ()) -> RoundOutput:
