@@ -70,10 +70,10 @@ class Groth16:
         shared = [(beta * a[wire] + alpha * b[wire] + c[wire]) % R for wire in range(circuit.wires)]
         by_gamma, by_delta = pow(gamma, -1, R), pow(delta, -1, R)
         h = [value * by_delta % R for value in _lagrange(tau, power + 1)[1::2]]
-        g1 = list(points.products(points.generator(1), [
+        g1 = points.normal(list(points.products(points.generator(1), [
             alpha, beta, delta, *(value * by_gamma % R for value in shared[:publics]), *a, *b,
-            *(value * by_delta % R for value in shared[publics:]), *h], 1))
-        g2 = list(points.products(points.generator(2), [beta, gamma, delta, *b], 2))
+            *(value * by_delta % R for value in shared[publics:]), *h], 1)), 1)
+        g2 = points.normal(list(points.products(points.generator(2), [beta, gamma, delta, *b], 2)), 2)
         ends = [3, publics, circuit.wires, circuit.wires, circuit.wires - publics, len(h)]
         (alpha1, beta1, delta1), ic, a1, b1, l, h1 = _cut(g1, ends)  # noqa: E741
         beta2, gamma2, delta2 = g2[:3]
