@@ -70,7 +70,8 @@ def stopped(statement, instance: Instance, label: str, *, lies=None, **changed) 
 def test_honest_instances_pass() -> None:
     table = scores((2, 0))
     one = Within(SCORES, "score")
-    one.circuit.check(one.circuit.witness({"context": 1, **(made := one.instance(table, 0, 2)).publics, **made.secrets}))
+    made = one.instance(table, 0, 0, 2)
+    one.circuit.check(one.circuit.witness({"context": 1, **made.publics, **made.secrets}))
 
 
 # ---- ranges of one record ----

@@ -1,13 +1,13 @@
 """Statements about every row of a table: sums, ratios, and how far two groups are apart.
 
-No sum can wrap the field: every value is proven within its column's range of at most 128 bits, and 2^24 rows are the most
-there are; a comparison of ratios stays within 193 bits. No statement divides: a ratio is compared by
-multiplying across, and a denominator is proven to be at least 1.
+No sum can wrap the field: every value is proven within its column's range of at most 128 bits, and 2^24 rows are the
+most there are; a comparison of ratios stays within 193 bits. No statement divides: a ratio is compared by multiplying
+across, and a denominator is proven to be at least 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -44,8 +44,12 @@ class Total(Statement):
         reach = _reach(self.layout, self.column)
         return {"low": reach, "high": reach}
 
-    def build(self, builder: Builder) -> None:
-        commitment, low, high = (builder.public(name) for name in ("commitment", "low", "high"))
+    @property
+    def publics(self) -> tuple[str, ...]:
+        return ("commitment", "low", "high")
+
+    def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        commitment, low, high = publics
         least, most = _reach(self.layout, self.column)
         found = _sum(open_table(builder, self.layout, commitment), self.layout.place(self.column))
         between(builder, found, low, high, (most - least).bit_length())
@@ -85,8 +89,12 @@ class Ratio(Statement):
         over, under = (max(map(abs, _reach(self.layout, name))) for name in (self.over, self.under))
         return (MILLION * over + _RATIO * under).bit_length()
 
-    def build(self, builder: Builder) -> None:
-        commitment, low, high = (builder.public(name) for name in ("commitment", "low", "high"))
+    @property
+    def publics(self) -> tuple[str, ...]:
+        return ("commitment", "low", "high")
+
+    def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        commitment, low, high = publics
         rows = open_table(builder, self.layout, commitment)
         over, under = (builder.wire(_sum(rows, self.layout.place(name))) for name in (self.over, self.under))
         with builder.group("denominator"):
@@ -167,8 +175,12 @@ class Fairness(Statement):
     def bounds(self) -> Mapping[str, tuple[int, int]]:
         return fairness_bounds(self.layout.rows)
 
-    def build(self, builder: Builder) -> None:
-        commitment, limit, least = (builder.public(name) for name in ("commitment", "limit", "least"))
+    @property
+    def publics(self) -> tuple[str, ...]:
+        return ("commitment", "limit", "least")
+
+    def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        commitment, limit, least = publics
         rows = open_table(builder, self.layout, commitment)
         if self.ids:
             column = self.layout.column(self.ids)

@@ -9,7 +9,7 @@ where the one before it ended: so no row is left out and none counts twice.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +19,16 @@ from troth.compute.circuits.merkle import merkle_root
 from troth.compute.circuits.poseidon import poseidon, poseidon_lin
 from troth.compute.provers.port import Keys, Prover
 from troth.compute.statements.audits import Counts, apart, binary, counted, fairness_bounds
-from troth.compute.statements.statement import Instance, Proven, Statement, number_of, prove, verify
+from troth.compute.statements.statement import (
+    Check,
+    Instance,
+    Proven,
+    Statement,
+    number_of,
+    prove,
+    verify,
+    without_prover,
+)
 from troth.compute.statements.tables import (
     MAX_ROWS,
     Layout,
@@ -54,6 +63,7 @@ class FairnessPart(Statement):
     span: int
     last: bool = False
     name: ClassVar[str] = "fairness-part"
+    told: ClassVar[tuple[str, ...]] = ("after",)
 
     def __post_init__(self) -> None:
         binary(self.layout, self.group, self.decision)
@@ -75,8 +85,12 @@ class FairnessPart(Statement):
         """The leaves of a part."""
         return range(part << self.span, min(part + 1 << self.span, self.layout.leaves))
 
-    def build(self, builder: Builder) -> None:
-        commitment, part, before, after = (builder.public(name) for name in ("commitment", "part", "before", "after"))
+    @property
+    def publics(self) -> tuple[str, ...]:
+        return ("commitment", "part", "before", "after")
+
+    def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        commitment, part, before, after = publics
         which = parts(self.layout, self.span) - 1 if self.last else 0
         rows, leaves = open_leaves(builder, self.layout, self.leaves(which))
         with builder.group("commitment"):
@@ -119,8 +133,12 @@ class FairnessEnd(Statement):
     def bounds(self) -> Mapping[str, tuple[int, int]]:
         return {"rows": (1, MAX_ROWS), **fairness_bounds(MAX_ROWS)}
 
-    def build(self, builder: Builder) -> None:
-        state, rows, limit, least = (builder.public(name) for name in ("state", "rows", "limit", "least"))
+    @property
+    def publics(self) -> tuple[str, ...]:
+        return ("state", "rows", "limit", "least")
+
+    def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        state, rows, limit, least = publics
         (group, decided, both), (salt,) = builder.private("counts", 3), builder.private("count salt", 1)
         with builder.group("state"):
             builder.equal(poseidon_lin(builder, [Lin.of(_STATE), group, decided, both, salt]), state)
@@ -189,7 +207,7 @@ def prove_chain(first: FairnessPart, table: Table, limit: int, least: int, conte
 
 
 def verify_chain(chain: Chain, first: FairnessPart, publics: Mapping[str, int],
-                 verifying: Callable[[Statement], bytes], prover: Prover) -> None:
+                 verifying: Callable[[Statement], bytes], check: Check = without_prover) -> None:
     """Check a chain. publics: context, commitment, limit, least, as of `Fairness`.
 
     1. every part is there, in its place; 2. each begins where the one before ended, the first at no rows; 3. the end
@@ -203,8 +221,8 @@ def verify_chain(chain: Chain, first: FairnessPart, publics: Mapping[str, int],
     for number, (shape, part) in enumerate(zip(wanted, chain.parts, strict=True)):
         after = part.publics.get("after", -1)
         verify(part, shape, {"context": publics["context"], "commitment": publics["commitment"], "part": number,
-                             "before": state, "after": after}, verifying(shape), prover)
+                             "before": state, "after": after}, verifying(shape), check)
         state = after
     closing = FairnessEnd()
     verify(chain.end, closing, {"context": publics["context"], "state": state, "rows": first.layout.rows,
-                                "limit": publics["limit"], "least": publics["least"]}, verifying(closing), prover)
+                                "limit": publics["limit"], "least": publics["least"]}, verifying(closing), check)

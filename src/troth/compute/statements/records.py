@@ -39,8 +39,12 @@ class Within(Statement):
         column = self.layout.column(self.column)
         return {"low": (column.low, column.high), "high": (column.low, column.high)}
 
-    def build(self, builder: Builder) -> None:
-        commitment, low, high = (builder.public(name) for name in ("commitment", "low", "high"))
+    @property
+    def publics(self) -> tuple[str, ...]:
+        return ("commitment", "low", "high")
+
+    def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        commitment, low, high = publics
         value = open_row(builder, self.layout, commitment)[self.layout.place(self.column)]
         between(builder, value, low, high, self.layout.column(self.column).bits)
 
@@ -144,6 +148,7 @@ class Member(Statement):
     layout: Layout | None = None
     column: str = ""
     name: ClassVar[str] = "member"
+    told: ClassVar[tuple[str, ...]] = ("nullifier",)
 
     def __post_init__(self) -> None:
         if not 1 <= self.depth <= MAX_DEPTH or (self.layout is None) != (not self.column):
@@ -160,9 +165,12 @@ class Member(Statement):
     def bounds(self) -> Mapping[str, tuple[int, int]]:
         return {} if self.layout is None else Within(self.layout, self.column).bounds
 
-    def build(self, builder: Builder) -> None:
-        root, scope, nullifier = (builder.public(name) for name in ("root", "scope", "nullifier"))
-        limits = [] if self.layout is None else [builder.public(name) for name in ("low", "high")]
+    @property
+    def publics(self) -> tuple[str, ...]:
+        return ("root", "scope", "nullifier", *(() if self.layout is None else ("low", "high")))
+
+    def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        root, scope, nullifier, *limits = publics
         secret, place = builder.private("secret", 1)[0], builder.private("member place", 1)[0]
         path = builder.private("member siblings", self.depth)
         record = Lin.of(0)

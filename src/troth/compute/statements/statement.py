@@ -9,7 +9,7 @@ secrets somebody kept.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -20,7 +20,10 @@ from troth.compute.circuits.gadgets import bits
 from troth.compute.provers.port import Keys, Prover
 from troth.core.encoding import decode_object, encode, from_hex, sha256, take
 from troth.core.errors import BadInput, Refuted
+from troth.verify import groth16
 
+Check = Callable[[bytes, bytes, Sequence[int]], None]
+"""(verifying key, proof, publics); raises Refuted or BadInput. `without_prover`, or a prover's own `verify`."""
 MILLION = 10**6
 """Ratios are in parts per million."""
 _FIELD = (0, R - 1)
@@ -51,10 +54,17 @@ class Statement(ABC):
     dataclasses; what they add to a circuit is `build`, and what they make of a table is `instance`."""
 
     name: ClassVar[str]
+    told: ClassVar[tuple[str, ...]] = ()
+    """Publics that the verifier learns from the proof."""
+
+    @property
+    @abstractmethod
+    def publics(self) -> tuple[str, ...]:
+        """Names of the publics after the context, in order."""
 
     @abstractmethod
-    def build(self, builder: Builder) -> None:
-        """Declare the publics after the context, and constrain them."""
+    def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        """Constrain the publics after the context."""
 
     @property
     @abstractmethod
@@ -71,7 +81,7 @@ class Statement(ABC):
     def circuit(self) -> Circuit:
         """The constraint system."""
         builder = Builder()
-        self.build(builder)
+        self.build(builder, [builder.public(name) for name in self.publics])
         return builder.build()
 
     @property
@@ -81,7 +91,7 @@ class Statement(ABC):
 
     def ordered(self, publics: Mapping[str, int]) -> list[int]:
         """The publics in the circuit's order. Raises BadInput for other names or a number beyond its range."""
-        names = self.circuit.publics
+        names = ("context", *self.publics)
         if set(publics) != set(names):
             raise BadInput(f"not the publics of {self.name!r}", expected=", ".join(names), actual=", ".join(publics))
         for name in names:
@@ -128,7 +138,13 @@ def prove(statement: Statement, instance: Instance, context: int, prover: Prover
     return Proven(statement.json, publics, keys.digest, prover.prove(keys, statement.circuit, witness))
 
 
-def verify(proven: Proven, statement: Statement, publics: Mapping[str, int], verifying: bytes, prover: Prover) -> None:
+def without_prover(verifying: bytes, proof: bytes, publics: Sequence[int]) -> None:
+    """The equation, checked with what every installation has; some 2 s for a key's first proof."""
+    groth16.verify(groth16.VerifyingKey(verifying), groth16.Proof(proof), publics)
+
+
+def verify(proven: Proven, statement: Statement, publics: Mapping[str, int], verifying: bytes,
+           check: Check = without_prover) -> None:
     """Check a proof. publics: all that the verifier expects, the context too; verifying: the key it trusts.
 
     1. the statement is the one expected; 2. the key is the trusted one; 3. the publics are the expected ones, each
@@ -141,11 +157,11 @@ def verify(proven: Proven, statement: Statement, publics: Mapping[str, int], ver
         raise Refuted("a proof under another key", expected=digest, actual=proven.key,
                       do="Trust a key only if you made its setup, or trust whoever did.")
     wanted = statement.ordered(publics)
-    for name in statement.circuit.publics:
+    for name in ("context", *statement.publics):
         if proven.publics.get(name) != publics[name]:
             do = "It was made for another verifier, request or holder." if name == "context" else None
             raise Refuted(f"a proof for another {name}", expected=publics[name], actual=proven.publics.get(name), do=do)
-    prover.verify(verifying, proven.proof, [value % R for value in wanted])
+    check(verifying, proven.proof, [value % R for value in wanted])
 
 
 # ---- what the circuits share ----
