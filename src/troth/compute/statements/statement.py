@@ -27,6 +27,7 @@ Check = Callable[[bytes, bytes, Sequence[int]], None]
 MILLION = 10**6
 """Ratios are in parts per million."""
 _FIELD = (0, R - 1)
+_DIGITS = 80
 
 
 def number_of(label: str, *parts: bytes) -> int:
@@ -120,10 +121,15 @@ class Proven:
     def from_bytes(cls, data: bytes) -> Proven:
         """Read strictly. Raises BadInput."""
         key, proof, statement, publics = take(decode_object(data), key=str, proof=str, statement=dict, publics=dict)
-        if any(type(value) is not str or not value.removeprefix("-").isdecimal() or str(int(value)) != value
-               for value in publics.values()):
-            raise BadInput("publics that are no numbers", expected="decimal digits in text", actual=publics)
-        return cls(statement, {name: int(value) for name, value in publics.items()}, key, from_hex(proof, 256))
+        return cls(statement, {name: number_text(value) for name, value in publics.items()}, key, from_hex(proof, 256))
+
+
+def number_text(value: object) -> int:
+    """A number from its one spelling in decimal digits. Raises BadInput."""
+    if type(value) is str and len(value) <= _DIGITS and value.removeprefix("-").isascii() and (
+            value.removeprefix("-").isdecimal() and str(int(value)) == value):
+        return int(value)
+    raise BadInput("not a number in text", expected="decimal digits", actual=str(value)[:80])
 
 
 def prove(statement: Statement, instance: Instance, context: int, prover: Prover, keys: Keys) -> Proven:
