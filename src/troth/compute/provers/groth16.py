@@ -78,7 +78,7 @@ class Groth16:
         (alpha1, beta1, delta1), ic, a1, b1, l, h1 = _cut(g1, ends)  # noqa: E741
         beta2, gamma2, delta2 = g2[:3]
         proving = Proving(power, alpha1, beta1, beta2, delta1, delta2, a1, b1, g2[3:], l, h1)
-        verifying = _g1([alpha1]) + _g2([beta2, gamma2, delta2]) + _g1(ic)
+        verifying = encoded([alpha1], 1) + encoded([beta2, gamma2, delta2], 2) + encoded(ic, 1)
         return Keys(circuit.digest, verifying, DEV, proving)
 
     def prove(self, keys: Keys, circuit: Circuit, witness: Sequence[int]) -> bytes:
@@ -95,7 +95,7 @@ class Groth16:
         b2 = key.beta2 + sum_of_products(key.b2, witness, 2) + key.delta2 * s
         c = (sum_of_products(key.l, witness[publics:], 1) + sum_of_products(key.h, quotient, 1) + a * s + b1 * r
              + -(key.delta1 * (r * s % R)))
-        proof = _g1([a]) + _g2([b2]) + _g1([c])
+        proof = encoded([a], 1) + encoded([b2], 2) + encoded([c], 1)
         self.verify(keys.verifying, proof, circuit.public_values(witness))
         return proof
 
@@ -110,10 +110,10 @@ class Groth16:
         for value in publics:
             if not 0 <= value < R:
                 raise BadInput("a public input that is not below the field's prime", actual=value)
-        alpha, beta, gamma, delta = (_read(verifying[at:at + size], size // 64)
+        alpha, beta, gamma, delta = (decoded(verifying[at:at + size], size // 64)
                                      for at, size in ((0, 64), (64, 128), (192, 128), (320, 128)))
-        ic = [_read(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
-        a, b, c = _read(proof[:64], 1), _read(proof[64:192], 2), _read(proof[192:], 1)
+        ic = [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+        a, b, c = decoded(proof[:64], 1), decoded(proof[64:192], 2), decoded(proof[192:], 1)
         bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
         if not points.pairings_equal([(a, b)], [(alpha, beta), (bound, gamma), (c, delta)]):
             raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
@@ -176,16 +176,15 @@ def _powers(power: int) -> list[int]:
 
 # ---- bytes of EIP-197 ----
 
-def _g1(given: Sequence[Point]) -> bytes:
-    return b"".join(value.to_bytes(32, "big") for pair in points.affine(given, 1) for value in pair)
-
-
-def _g2(given: Sequence[Point]) -> bytes:
+def encoded(given: Sequence[Point], group: int) -> bytes:
+    """Points as the contract takes them: each coordinate of 32 bytes, in G2 the imaginary part first."""
+    if group == 1:
+        return b"".join(value.to_bytes(32, "big") for pair in points.affine(given, 1) for value in pair)
     return b"".join(value.to_bytes(32, "big") for x0, x1, y0, y1 in points.affine(given, 2)
                     for value in (x1, x0, y1, y0))
 
 
-def _read(data: bytes, group: int) -> Point:
+def decoded(data: bytes, group: int) -> Point:
     """A point of these bytes. Raises BadInput where it is not on the curve or not in the group."""
     values = [int.from_bytes(data[at:at + 32], "big") for at in range(0, len(data), 32)]
     if any(value >= points.P for value in values):
