@@ -34,6 +34,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     privacy,
     runs,
     serve,
+    statement,
     swap,
     tlog,
     train,

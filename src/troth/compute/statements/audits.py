@@ -35,6 +35,9 @@ class Total(Statement):
     column: str
     name: ClassVar[str] = "total"
 
+    def __post_init__(self) -> None:
+        self.layout.column(self.column)
+
     @property
     def parameters(self) -> dict[str, Any]:
         return {"column": self.column, "layout": self.layout.json}
@@ -74,6 +77,10 @@ class Ratio(Statement):
     over: str
     under: str
     name: ClassVar[str] = "ratio"
+
+    def __post_init__(self) -> None:
+        self.layout.column(self.over)
+        self.layout.column(self.under)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -30,6 +30,9 @@ class Within(Statement):
     column: str
     name: ClassVar[str] = "within"
 
+    def __post_init__(self) -> None:
+        self.layout.column(self.column)
+
     @property
     def parameters(self) -> dict[str, Any]:
         return {"column": self.column, "layout": self.layout.json}
@@ -153,7 +156,7 @@ class Member(Statement):
     def __post_init__(self) -> None:
         if not 1 <= self.depth <= MAX_DEPTH or (self.layout is None) != (not self.column):
             raise BadInput("not a statement of membership", expected=f"depth 1 to {MAX_DEPTH}; a layout with a column")
-        if self.layout is not None and self.layout.rows != 1:
+        if self.layout is not None and (self.layout.rows != 1 or not self.layout.column(self.column)):
             raise BadInput("an entry's record is one row", expected=1, actual=self.layout.rows)
 
     @property
