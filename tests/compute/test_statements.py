@@ -131,6 +131,9 @@ def test_an_adult_proves_it(adult, keys) -> None:
     statement, publics, proven = adult
     verify(Proven.from_bytes(proven.to_bytes()), statement, publics, keys(statement).verifying, PROVER.verify)
     verify(proven, statement, publics, keys(statement).verifying)      # and without a prover
+    lie = replace(proven, publics=dict(proven.publics) | {"context": 7})
+    with pytest.raises(Refuted, match="does not fit"):
+        verify(lie, statement, publics | {"context": 7}, keys(statement).verifying)
     with pytest.raises(Refuted, match="not in the range"):             # the day before
         statement.instance(Table.of(RECORD, [(day("2008-02-29"), 712)], KEY), 0, high=born_by("2026-02-28"))
 

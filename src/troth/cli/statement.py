@@ -164,14 +164,14 @@ def verify(request: Request, proof: Annotated[Path, typer.Argument(help="The ans
            issuer: Issuers = None, trust: Pinned = None, lists: StatusLists = None, online: Online = False,
            as_json: Json = False) -> None:
     """As the verifier who asked: check an answer. Accept one answer to a request, and each nullifier once."""
-    from troth.app.stating import verifying_keys
+    from troth.app.stating import checker, verifying_keys
     from troth.compute.statements import asking
 
     asked = _asked(request)
     if shown is not None:
         asked = _from_presentation(asked, shown, issuer, trust, lists, online)
     asked = asked.closed(_who(by))
-    told = asking.check(asked, read_file(proof), verifying_keys(keys))
+    told = asking.check(asked, read_file(proof), verifying_keys(keys), checker())
     show({"outcome": "upheld", "statement": asked.statement.name, "presenter": asked.presenter,
           **{name: str(value) for name, value in told.items()}}, as_json)
 

@@ -238,24 +238,26 @@ def open_table(builder: Builder, layout: Layout, commitment: Lin) -> Rows:
     return rows
 
 
-def open_row(builder: Builder, layout: Layout, commitment: Lin) -> list[Lin]:
-    """One row of the table, which one stays secret. Raises Misuse where the last leaf has fewer rows than the others,
-    as it would need a circuit of its own."""
+def open_row(builder: Builder, layout: Layout, commitment: Lin, prefix: str = "") -> list[Lin]:
+    """One row of the table, which one stays secret. prefix: of its inputs' names, where a circuit opens two.
+
+    Raises Misuse where the last leaf has fewer rows than the others, as it would need a circuit of its own.
+    """
     if layout.rows % layout.per_leaf:
         raise Misuse("rows cannot be opened one by one where the last leaf is shorter",
                      expected=f"a multiple of {layout.per_leaf} rows", actual=layout.rows,
                      do="Commit with one row to a leaf.")
-    rows, leaf = open_leaf(builder, layout, layout.per_leaf, "leaf")
-    (place,) = builder.private("place", 1)
+    rows, leaf = open_leaf(builder, layout, layout.per_leaf, f"{prefix}leaf")
+    (place,) = builder.private(f"{prefix}place", 1)
     with builder.group("place"):
         at_most(builder, place, layout.leaves - 1)   # a leaf hidden beyond the rows that were named is none of them
     with builder.group("path"):
-        root = merkle_root(builder, leaf, place, builder.private("siblings", layout.depth))
+        root = merkle_root(builder, leaf, place, builder.private(f"{prefix}siblings", layout.depth))
         committed(builder, layout, root, Lin.of(layout.rows), commitment)
     if layout.per_leaf == 1:
         return rows[0]
     with builder.group("row"):
-        chosen = builder.private("chosen", layout.per_leaf)
+        chosen = builder.private(f"{prefix}chosen", layout.per_leaf)
         for one in chosen:
             builder.require(one, ONE - one, ZERO)
         builder.equal(total(chosen), 1)
@@ -293,12 +295,13 @@ def table_inputs(table: Table, leaves: Iterable[int] | None = None) -> dict[str,
             for name, values in leaf_inputs(table, leaf, f"leaf {number}")}
 
 
-def row_inputs(table: Table, row: int) -> Mapping[str, list[int]]:
+def row_inputs(table: Table, row: int, prefix: str = "") -> Mapping[str, list[int]]:
     """The inputs of `open_row`. Raises BadInput for a row that is not there."""
     if not 0 <= row < table.layout.rows:
         raise BadInput("no such row", expected=f"0 to {table.layout.rows - 1}", actual=row)
     leaf, inner = divmod(row, table.layout.per_leaf)
-    found = dict(leaf_inputs(table, leaf, "leaf")) | {"place": [leaf], "siblings": table.tree.siblings(leaf)}
+    found = dict(leaf_inputs(table, leaf, f"{prefix}leaf"))
+    found |= {f"{prefix}place": [leaf], f"{prefix}siblings": table.tree.siblings(leaf)}
     if table.layout.per_leaf > 1:
-        found["chosen"] = [int(at == inner) for at in range(table.layout.per_leaf)]
+        found[f"{prefix}chosen"] = [int(at == inner) for at in range(table.layout.per_leaf)]
     return found
