@@ -12,6 +12,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from typer.testing import CliRunner
+
+import commands
+from troth.cli.main import app, called
 
 PASSPHRASE = "correct horse"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -23,10 +27,7 @@ def run(tmp_path: Path) -> Run:
     def command(*words: str, at: str = ".", status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         settings = {key: value for key, value in os.environ.items() if not key.startswith("TROTH_")}
         settings |= {"TROTH_PASSPHRASE": PASSPHRASE, "TROTH_EXCHANGE_PATH": str(tmp_path / "exchange"), **environment}
-        done = subprocess.run([sys.executable, "-m", "troth.cli.main", *words], cwd=tmp_path / at, env=settings,
-                              capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
-        assert done.returncode == status, (words, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
+        done = commands.run(*words, at=tmp_path / at, env=settings, status=status)
         assert PASSPHRASE not in done.stdout + done.stderr
         return done
     return command
@@ -143,3 +144,14 @@ def test_help_starts_fast_because_it_loads_little() -> None:
     heavy = "import sys, troth.cli.main; bad = {'numpy', 'web3', 'eth', 'eth_abi', 'sklearn', 'cryptography'}; " \
             "sys.exit(', '.join(bad & sys.modules.keys()) or 0)"
     assert subprocess.run([sys.executable, "-c", heavy], check=False, capture_output=True).returncode == 0
+
+
+def test_a_group_that_is_called_is_made_alone_and_says_the_same() -> None:
+    for words in (["deal", "--help"], ["deal", "open", "--help"], ["credential", "nothing"], ["deal"]):
+        alone = called(words)
+        assert len(alone.registered_groups) == 1
+        assert not alone.registered_commands
+        said, whole = (CliRunner().invoke(one, words) for one in (alone, app))
+        assert (said.exit_code, said.output) == (whole.exit_code, whole.output)
+    for words in ([], ["--help"], ["verify", "deal"], ["deals"]):
+        assert called(words) is app

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+import commands
 
 PASSPHRASE = "correct horse"
 
@@ -15,10 +15,7 @@ PASSPHRASE = "correct horse"
 def troth(*words: str, at: Path, status: int = 0, **environment: str) -> str:
     settings = {key: value for key, value in os.environ.items() if not key.startswith("TROTH_")}
     settings |= {"TROTH_PASSPHRASE": PASSPHRASE, **environment}
-    done = subprocess.run([sys.executable, "-m", "troth.cli.main", *words], cwd=at, env=settings, capture_output=True,
-                          text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == status, (words, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
+    done = commands.run(*words, at=at, env=settings, status=status)
     assert PASSPHRASE not in done.stdout + done.stderr
     return done.stdout if status == 0 else done.stderr
 

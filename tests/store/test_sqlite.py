@@ -77,19 +77,30 @@ def test_waiting_ends(tmp_path: Path) -> None:
         write_ahead(sqlite3.connect(tmp_path / "x", isolation_level=None), 60)
 
 
+def make_when_told(path: Path, told: Any, made: Any) -> None:
+    told.wait()
+    SqliteStore(path).close()
+    made.set()
+
+
 def test_an_index_made_between_two_looks_is_no_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The marks and the tables of an index are read as of one moment."""
-    path, asked = tmp_path / "index", SqliteStore.all
+    path, asked, told, made = tmp_path / "index", SqliteStore.all, FORK.Event(), FORK.Event()
+    # Forked before the file is open here: SQLite's locks do not survive a fork, and the other would wait for its own.
+    other = FORK.Process(target=make_when_told, args=(path, told, made))
+    other.start()
 
     def made_in_between(store: SqliteStore, statement: str, *values: Any) -> Any:
         found = asked(store, statement, *values)
         if statement == "PRAGMA user_version":
             monkeypatch.undo()
-            process = FORK.Process(target=lambda: SqliteStore(path).close())
-            process.start()
-            process.join(1)
+            told.set()
+            made.wait(1)
         return found
 
     monkeypatch.setattr(SqliteStore, "all", made_in_between)
     SqliteStore(path).close()
+    other.join()
+    assert made.is_set()
+    assert other.exitcode == 0
     SqliteStore(path).close()

@@ -5,6 +5,7 @@ Exit status: 0 done or upheld, 1 refuted, 2 misuse or bad input, 3 undecidable, 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -319,10 +320,20 @@ def chain_deploy(supply: Annotated[int | None, typer.Option("--supply", min=1, h
         show({name: "0x" + one.address.hex() for name, one in named.items()}, as_json)
 
 
+def called(words: list[str]) -> typer.Typer:
+    """The command line, or only what is called of it: Typer makes every command of a tree before it runs one."""
+    groups = [one for one in app.registered_groups if words[:1] == [one.name]]
+    if not groups:
+        return app
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    alone.registered_groups = groups
+    return alone
+
+
 def main() -> None:
     """Run a command; errors go to stderr with what to do next, and set the exit status."""
     try:
-        app()
+        called(sys.argv[1:])()
     except TrothError as error:
         typer.echo(visible(f"troth: {error}"), err=True)
         raise SystemExit(error.exit_status) from None

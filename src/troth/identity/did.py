@@ -23,7 +23,7 @@ KEY = "did:key:"
 PEER4 = "did:peer:4"
 PKH = "did:pkh:eip155:"
 KEPT = 8192
-"""Letters of an identifier up to which what was read of it is remembered."""
+"""Letters of an identifier, or bytes of a document, up to which what was read of it is remembered."""
 _JSON = varint(0x0200)
 _SHA256 = bytes([0x12, 0x20])
 _PKH = re.compile(r"did:pkh:eip155:([1-9][0-9]{0,31}):(0x[0-9a-fA-F]{40})\Z")
@@ -60,7 +60,15 @@ def key_method(did: str) -> str:
 
 
 def peer4(document: bytes) -> tuple[str, str]:
-    """Short and long ``did:peer:4`` of an input document: JSON bytes without ``id``, identifiers relative."""
+    """Short and long ``did:peer:4`` of an input document: JSON bytes without ``id``, identifiers relative.
+
+    Results are kept, as those of ``read_peer4`` are: the document of an identity is read with each command.
+    """
+    return _peer4_of(document) if len(document) <= KEPT else _peer4_of.__wrapped__(document)
+
+
+@lru_cache(maxsize=512)
+def _peer4_of(document: bytes) -> tuple[str, str]:
     encoded = multibase_base58(_JSON + document)
     digest = multibase_base58(_SHA256 + hashlib.sha256(encoded.encode()).digest())
     short = PEER4 + digest

@@ -14,7 +14,9 @@ from troth.core.errors import BadInput
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGIT = {letter: value for value, letter in enumerate(_ALPHABET)}
-_CHUNK = 5  # 58**5 < 2**30: what stays in one machine digit of Python's integers
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_CHUNK = 8
+"""Letters up to which a piece is converted by itself: below 2**47, so that dividing it costs next to nothing."""
 _MAX_TEXT = 64 * 1024  # conversion costs more than length: a longer text is refused rather than worked on
 
 
@@ -22,8 +24,7 @@ def base58_encode(data: bytes) -> str:
     """base58btc text of ``data`` (Bitcoin alphabet, leading zero bytes as ``1``)."""
     number = int.from_bytes(data, "big")
     zeros = len(data) - len(data.lstrip(b"\x00"))
-    # One digit holds 5.857 bits.
-    return "1" * zeros + _digits(number, number.bit_length() * 1000 // 5857 + 1).lstrip("1")
+    return "1" * zeros + _digits(number).lstrip("1")
 
 
 def base58_decode(text: str) -> bytes:
@@ -35,17 +36,21 @@ def base58_decode(text: str) -> bytes:
     return b"\x00" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
-def _digits(number: int, size: int) -> str:
-    """``number`` in ``size`` digits. Halves are converted apart, so that few divisions are of large numbers."""
-    if size > _CHUNK:
-        half = size // 2
-        high, low = divmod(number, _power(half))
-        return _digits(high, size - half) + _digits(low, half)
-    text = ""
-    for _ in range(size):
-        number, digit = divmod(number, 58)
-        text = _ALPHABET[digit] + text
-    return text
+def _digits(number: int) -> str:
+    """``number``, with ones before it. Halves are converted apart, so that few divisions are of large numbers."""
+    size = _CHUNK
+    while _power(size) <= number:
+        size *= 2
+    pieces = [number]
+    while size > _CHUNK:
+        size //= 2
+        power = _power(size)
+        pieces = [half for piece in pieces for half in divmod(piece, power)]
+    letters: list[str] = []
+    for piece in pieces:
+        high, low = divmod(piece, 58**4)
+        letters += (_PAIRS[high // 58**2], _PAIRS[high % 58**2], _PAIRS[low // 58**2], _PAIRS[low % 58**2])
+    return "".join(letters)
 
 
 def _number(text: str) -> int:
