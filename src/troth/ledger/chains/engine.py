@@ -22,6 +22,7 @@ from eth_typing import Address, BlockNumber, Hash32
 
 from troth.ledger.chains.accounts import EMPTY, Backing, Entry, FlatAccounts
 from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Log
+from troth.ledger.chains.opcodes import quick
 from troth.ledger.chains.store import BlockStore
 from troth.ledger.chains.transactions import Authorization, Transaction, contract_address
 
@@ -87,6 +88,8 @@ class _Executor(PragueTransactionExecutor):
 
 class _Computation(PragueComputation):
     """Prague's, with the words of a deployment's code paid before it begins (EIP-3860), as ``intrinsic_gas`` has it."""
+
+    opcodes = quick(PragueComputation.opcodes)
 
     @classmethod
     def consume_initcode_gas_cost(cls, computation: ComputationAPI) -> None:
