@@ -39,7 +39,7 @@ from troth.app.site import (
 from troth.core.claims import Statement
 from troth.core.encoding import decode_object, encode, sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Undecidable
-from troth.core.terms import Result, deal_id
+from troth.core.terms import deal_id
 from troth.flows import round as flow
 from troth.flows.roles import Role, call_plan, list_records, publish_model
 from troth.flows.terms import join_all, round_terms
@@ -558,8 +558,7 @@ class Rounds:
             return
         verdicts = {claim: VerdictClaim.of(said) for claim, said in party.claims(kinds.VERDICT)
                     if said.issuer in self._verifiers and said.all_refs("of") == (wrong,)}
-        found = next((one.result for one in verdicts.values() if one.result == final.to_bytes()), None)
-        flow.correct(aggregator, wrong, verdicts, Result.from_bytes(found) if found else final)
+        flow.correct(aggregator, wrong, verdicts, final)
 
     def _close(self, deal: bytes) -> None:
         party = self.sponsor.seat.party

@@ -36,6 +36,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     privacy,
     runs,
     serve,
+    statement,
     swap,
     tlog,
     train,
