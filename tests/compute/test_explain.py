@@ -111,6 +111,15 @@ def test_gradients_are_the_programs_own_slopes() -> None:
     assert fractions(found) == [Fraction(int(one)) for one in slope * (row - background[0])]
 
 
+@pytest.mark.parametrize(("row", "other", "share"), [(3, 4, -5000), (-4, -5, 0), (9, 8, 0)])
+def test_a_clamp_has_no_slope_beyond_either_end(row: int, other: int, share: int) -> None:
+    program = Program(np.array([-9]), np.array([9]), (
+        Affine(0, np.array([[1000]]), np.array([0])), Clamp(1, 0, 5000), Affine(2, np.array([[5]]), np.array([0]))),
+        "number")
+    found = explain(program, np.array([row]), np.array([[other]]))
+    assert fractions(found) == [Fraction(share)]
+
+
 def test_slopes_of_every_step_are_those_that_are_measured() -> None:
     """On a short line, on which the largest stay the largest, a slope is the difference quotient: nothing rounds."""
     straight = 0

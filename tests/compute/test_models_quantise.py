@@ -15,7 +15,7 @@ from troth.compute.models.layers import of_layers
 from troth.compute.models.quantise import Aim, _Search, quantise
 from troth.compute.models.real import Affine, Clip, Real, Sum
 from troth.core.errors import BadInput, Misuse, Refuted
-from troth.fixed.program import Clamp, Forest, Rescale
+from troth.fixed.program import Clamp, Rescale
 
 
 @pytest.mark.parametrize("family", ["logistic", "mlp", "tree binary", "boosting"])
@@ -68,15 +68,14 @@ def test_a_network_with_a_shortcut_stays_near_the_real_one(seed: int) -> None:
     assert gaps[1] < 0.001 * max(peaks)
 
 
-def test_thresholds_decide_on_the_grid_as_in_real_numbers() -> None:
-    program, model = quantised("forest").program, converted("forest")
-    rng = np.random.default_rng(2)
-    grid = rng.integers(program.low, program.high + 1, (300, len(program.low)))
-    rows = grid / 2.0 ** program.input_scale
-    forest = program.steps[0]
-    assert isinstance(forest, Forest)
-    vote = build(model, Bits(program.input_scale, 2, 1, 30), (program.low, program.high), [1.0, 1.0])
-    assert np.allclose(vote.run(grid) / 2.0 ** vote.output_scale, model.run(rows), atol=1e-6)
+@pytest.mark.parametrize("places", [0, 2])
+def test_thresholds_decide_on_the_grid_as_in_real_numbers(places: int) -> None:
+    """Digits' splits lie at halves: a threshold that was rounded instead of cut would let whole numbers through."""
+    model, rng = converted("forest"), np.random.default_rng(2)
+    low, high = np.zeros(64, dtype=np.int64), np.full(64, 16 << places)
+    grid = rng.integers(low, high + 1, (300, 64))
+    vote = build(model, Bits(places, 2, 1, 30), (low, high), [1.0, 1.0])
+    assert np.allclose(vote.run(grid) / 2.0 ** vote.output_scale, model.run(grid / 2.0 ** places), atol=1e-6)
 
 
 def test_layers_of_a_consortiums_network_give_its_function() -> None:

@@ -94,10 +94,10 @@ def test_fuel_is_enough_for_every_program_and_the_same_every_time() -> None:
         assert used <= 40 + module._fuel_a_row * len(inputs)
 
 
-def foreign(body: bytes, places: dict[str, int] | None = None) -> bytes:
+def foreign(body: bytes, places: dict[str, int] | None = None, pages: int = 1) -> bytes:
     code = w.Code(1)
     code.body += body
-    return w.module(code, 1, b"", {"input": 0, "output": 64, "rows": 2} if places is None else places)
+    return w.module(code, pages, b"", {"input": 0, "output": 64, "rows": 2} if places is None else places)
 
 
 def test_a_module_that_runs_on_leaves_its_memory_or_refuses_is_found_out() -> None:
@@ -117,7 +117,7 @@ def test_what_is_no_module_of_a_program_is_refused() -> None:
     program = one_affine()
     whole = module_of(program)
     reaching = wasmtime.wat2wasm('(module (import "env" "clock" (func)) (memory (export "memory") 1))')
-    greedy = wasmtime.wat2wasm('(module (memory (export "memory") 4000))')
+    greedy = foreign(b"\x41\x00", pages=4000)  # whole but for a quarter of a gigabyte that the program has no use for
     starting = wasmtime.wat2wasm("(module (func $f (loop br 0)) (start $f))")
     for data in (b"", b"\x00asm", whole[:-3], bytes(reaching), bytes(greedy), bytes(starting),
                  foreign(b"\x41\x00", {})):

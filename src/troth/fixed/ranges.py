@@ -59,7 +59,7 @@ def _bounds(step: Step, number: int, found: Sequence[Interval]) -> tuple[list[in
         need(step.weights.ndim == 2 and step.weights.shape[1] == len(low)
              and step.bias.shape == (len(step.weights),), "weights (outputs, inputs), bias (outputs,)")
         _small(number, step.weights)
-        return _affine(step.weights, step.bias, low, high)
+        return _affine(step.weights, step.bias, low[:, None], high[:, None])
     if isinstance(step, Conv):
         need(step.weights.ndim == 4 and step.weights.shape[1] == step.shape[0] and min(step.shape) >= 1
              and step.bias.shape == (len(step.weights),) and step.shape[0] * step.shape[1] * step.shape[2] == len(low)
@@ -68,10 +68,8 @@ def _bounds(step: Step, number: int, found: Sequence[Interval]) -> tuple[list[in
              "weights (out, channels, height, width) over an image of the source's size")
         _small(number, step.weights)
         seen, kernel = windows(step), step.weights.reshape(len(step.weights), -1)
-        parts = [_affine(kernel, step.bias, np.where(at < 0, 0, low[at]), np.where(at < 0, 0, high[at]))
-                 for at in seen]
-        return ([part[0][out] for out in range(len(kernel)) for part in parts],
-                [part[1][out] for out in range(len(kernel)) for part in parts], max(part[2] for part in parts))
+        inside = seen.T >= 0  # one column a place; padding is 0
+        return _affine(kernel, step.bias, np.where(inside, low[seen.T], 0), np.where(inside, high[seen.T], 0))
     if isinstance(step, Rescale):
         need(1 <= step.bits <= 61, "1 to 61 bits")
         half = 1 << step.bits - 1
@@ -95,16 +93,17 @@ def _bounds(step: Step, number: int, found: Sequence[Interval]) -> tuple[list[in
 
 
 def _affine(weights: IntArray, bias: IntArray, low: IntArray, high: IntArray) -> tuple[list[int], list[int], int]:
-    """Bounds of ``weights @ x + bias``, and of every partial sum in any order."""
+    """Bounds of ``weights @ x + bias``, and of every partial sum in any order. low, high: of x, a column a place."""
     # `run` multiplies by NumPy's rule, whose bound is coarse: terms times the largest of each.
     coarse = weights.shape[1] * magnitude(weights) * max(magnitude(low), magnitude(high))
     # Where that bound fits a word no sum below can pass it, and words do; else Python's integers.
     kind = np.dtype(np.int64 if coarse + magnitude(bias) <= INT64_MAX else object)
-    w, lowest, highest, b = (np.asarray(array.astype(kind)) for array in (weights, low, high, bias))
+    w, lowest, highest, b = (np.asarray(array.astype(kind)) for array in (weights, low, high, bias[:, None]))
     up, down = np.maximum(w, 0), np.minimum(w, 0)
     size = np.maximum(np.abs(lowest), np.abs(highest))
     worst = int((np.abs(w) @ size + np.abs(b)).max(initial=0))
-    return (up @ lowest + down @ highest + b).tolist(), (up @ highest + down @ lowest + b).tolist(), max(worst, coarse)
+    least, most = up @ lowest + down @ highest + b, up @ highest + down @ lowest + b
+    return least.reshape(-1).tolist(), most.reshape(-1).tolist(), max(worst, coarse)
 
 
 def _forest(step: Forest, number: int, width: int) -> tuple[list[int], list[int], int]:
