@@ -112,8 +112,9 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class RoundFile:
-    """A ROUND.toml. sites: local ones' files by name, or none where they are invited. verifiers are always local.
+    """A ROUND.toml. sites: local ones' files by name, or none where they are invited.
 
+    invited_verifiers: how many of the verifiers come by invitation; the others are parties of the sponsor's folder.
     post: the address of the post office that invited sites are met at. chain: the URL that they reach the chain at.
     """
 
@@ -123,6 +124,7 @@ class RoundFile:
     sites: Mapping[str, Path] = field(default_factory=dict)
     post: str = ""
     chain: str = ""
+    invited_verifiers: int = 0
 
     @property
     def invited(self) -> bool:
@@ -160,7 +162,7 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     validation = reader.table("validation", file=(str, None))
     verifiers = reader.table("verifiers", count=(int, 3))
     sites = reader.open_table("sites", {})
-    invited = reader.table("invited", sites=(int, 0), post=(str, ""), chain=(str, ""))
+    invited = reader.table("invited", sites=(int, 0), verifiers=(int, 0), post=(str, ""), chain=(str, ""))
     reader.end()
     if bool(sites) == bool(invited["sites"]):
         raise BadInput(f"{path.name} needs its sites in one way", actual="both" if sites else "neither",
@@ -168,6 +170,9 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     if invited["sites"] and not (invited["post"] and invited["chain"]):
         raise BadInput(f"{path.name}: invited sites need places to reach", expected="[invited] post and chain, URLs",
                        actual={name: invited[name] for name in ("post", "chain")})
+    if not 0 <= invited["verifiers"] <= verifiers["count"] or (invited["verifiers"] and sites):
+        raise BadInput(f"{path.name} [invited] verifiers", actual=invited["verifiers"],
+                       expected=f"0 to {verifiers['count']}, the [verifiers] count, where sites are invited too")
     files = {}
     for name, file in sites.items():
         if type(file) is not str or not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 40:
@@ -186,7 +191,8 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
                     task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],
                     Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"])
     agreed.check()
-    return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"])
+    return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"],
+                     invited["verifiers"])
 
 
 class _Reader:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from troth.app import Settings, Troth
 from troth.app.place import FOLDER
 from troth.app.rounds import RoundFile
+from troth.app.seating import Seated, given, seat
 from troth.app.site import (
     COMMIT,
     EVIDENCE,
@@ -36,7 +37,7 @@ from troth.app.site import (
     seated,
     the_plan,
 )
-from troth.core.claims import Statement
+from troth.core.deals import Phase, phase
 from troth.core.encoding import decode_object, encode, sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Undecidable
 from troth.core.terms import deal_id
@@ -146,7 +147,8 @@ class Coordinator:
         from troth.ledger.chains.embedded import EmbeddedChain
 
         self.chain = open_chain(self.file.chain) if self.file.invited else EmbeddedChain(self.out / "chain.sqlite")
-        verifiers = [f"verifier-{number}" for number in range(1, self.agreed.verifiers + 1)]
+        local = self.agreed.verifiers - self.file.invited_verifiers
+        verifiers = [f"verifier-{number}" for number in range(1, local + 1)]
         for name in (SPONSOR, AGGREGATOR, *verifiers, *self.file.sites):
             self.parties[name] = self._workspace(name)
         sponsor = self[SPONSOR]
@@ -212,14 +214,17 @@ class Coordinator:
         if plan is None:
             if self.file.invited:
                 # Nothing is taken in after it: a new binding could make two of these seats one account's.
-                listings = self._invited(patience)
+                came = self._invited(patience)
+                listings, judges = came.sites, came.verifiers
             else:
+                judges = ()
                 listings = {self[name].did: list_own(self[name], self._part(name), sponsor.did)
                             for name in self.file.sites}
                 sponsor.receive()
             seats = tuple(Seat(did, sponsor.account_of(did)) for did in listings)
-            verifiers = tuple(Seat(party.did, party.account) for name, party in self.parties.items()
-                              if name.startswith("verifier-") and name not in self.file.sites)
+            verifiers = (*(Seat(party.did, party.account) for name, party in self.parties.items()
+                           if name.startswith("verifier-") and name not in self.file.sites),
+                         *(Seat(did, sponsor.account_of(did)) for did in judges))
             called = self.agreed.plan(seats, Seat(aggregator.did, aggregator.account), verifiers)
             validation = self._listing(sponsor)
             if validation is None:
@@ -229,41 +234,23 @@ class Coordinator:
         self._hand_out(plan)
         return plan
 
-    def _invited(self, patience: float) -> dict[str, bytes]:
-        """The first listings that fit, by DID, from sites that said who they are; paid in as they come.
-
-        What anybody sends that is no such listing, or from an account that has a seat already, stops nobody.
-        """
-        sponsor, until = self[SPONSOR], time.monotonic() + patience
+    def _invited(self, patience: float) -> Seated:
+        """Who came by an invitation of this folder and takes a seat; paid in as they come."""
+        sponsor, until, judges = self[SPONSOR], time.monotonic() + patience, self.file.invited_verifiers
+        taken = {party.account for party in self.parties.values()}
+        wanted = f"{self.agreed.sites} sites" + (f", {judges} verifiers" if judges else "")
         while True:
-            found: dict[str, bytes] = {}
-            taken = {party.account for party in self.parties.values()}
-            for claim, said in sponsor.claims(kinds.LISTING):
-                if said.issuer in found or len(found) == self.agreed.sites or not self._fits(said):
-                    continue
-                account = sponsor.account_of(said.issuer)
-                if account not in taken:
-                    taken.add(account)
-                    found[said.issuer] = claim
-            for did in found:
+            found = seat(sponsor, self.agreed, given(self.out), taken, judges)
+            for did in (*found.sites, *found.verifiers):
                 self.pay_in(sponsor.account_of(did))
-            if len(found) == self.agreed.sites:
+            if (len(found.sites), len(found.verifiers)) == (self.agreed.sites, judges):
                 return found
+            came = f"{len(found.sites)} sites" + (f", {len(found.verifiers)} verifiers" if judges else "")
             if time.monotonic() >= until:
-                raise Pending("not every seat is taken yet", expected=f"{self.agreed.sites} sites", actual=len(found),
-                              do="Send the invitation, and run troth train again.")
-            self.say(f"{len(found)} of {self.agreed.sites} sites have joined; waiting")
+                raise Pending("not every seat is taken yet", expected=wanted, actual=came,
+                              do="Make and send the invitations (troth invite), and run troth train again.")
+            self.say(f"{came} of {wanted} have joined; waiting")
             sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
-
-    def _fits(self, said: Statement) -> bool:
-        """Whether this is a listing of the agreed schema, by somebody whose account on this chain is known."""
-        sponsor = self[SPONSOR]
-        try:
-            fits = Listing.of(said).schema == self.agreed.schema.json()
-        except BadInput:
-            return False
-        bound = sponsor.accounts_of(said.issuer)
-        return fits and bool(bound) and sponsor.account_of(said.issuer) in bound
 
     def _hand_out(self, plan: bytes) -> None:
         """Everybody gets everybody's introduction, the listings, the validation records and the plan; once."""
@@ -529,11 +516,13 @@ class Rounds:
             aggregator.deliver(deal, number, party.evidence_here([claim]))
         start = self.sponsor.state(deal).ask_start
         self._ask(EVIDENCE, number, deal, self._sites(deal), until=start + self.agreed.periods.answer)
-        self._ask(SHARE, number, deal, self._verifiers, until=None)
-        self._past(deal, 1)
-        self._ask(COMMIT, number, deal, self._verifiers, until=None)
+        self._past(deal, 1)  # the evidence is whole: only now do verifiers share what they have of it
+        start = self._asked(deal).ask_start
+        self._ask(SHARE, number, deal, self._verifiers, until=start + self.agreed.periods.answer // 3)
+        self._ask(COMMIT, number, deal, self._verifiers, until=start + self.agreed.periods.answer)
         self._past(deal, 2)
-        self._ask(REVEAL, number, deal, self._verifiers, until=None)
+        start = self._asked(deal).ask_start
+        self._ask(REVEAL, number, deal, self._verifiers, until=start + self.agreed.periods.answer)
         self._receive()
         if not judged(self.sponsor.state(deal), 1):
             sponsor = self.sponsor.seat.party
@@ -541,10 +530,13 @@ class Rounds:
 
     def _past(self, deal: bytes, ask: int) -> None:
         """Wait until rung 1 asks this: it does as soon as all have answered the one before, or its time is over."""
-        state = self.sponsor.state(deal)
-        waited = sum(1 for one in state.history if one.rung == 1 and one.ask == ask - 1 and one.kind == 1)
-        if state.rung == 1 and waited < len(state.terms.rungs[1].asks[ask - 1].who or self._verifiers):
-            self._sleep_until(state.ask_start + ask * self.agreed.periods.answer)
+        while (at := self._asked(deal)).ask < ask:
+            self._sleep_until(at.ask_start + self.agreed.periods.answer)
+
+    def _asked(self, deal: bytes) -> Phase:
+        """Which ask of the deal's rung runs now, and since when: the deal itself keeps only what an act moved on."""
+        chain = self.home.chain
+        return phase(self.sponsor.state(deal), chain.now() if chain else 0)
 
     def _correct(self, number: int, deal: bytes) -> None:
         """After a challenge: publish what the agreeing verifiers found, unless the aggregate was upheld."""
