@@ -12,7 +12,7 @@ import typer
 from troth.cli.parts import Coded, Json, app, passphrase, read_file, show, visible, write_file
 
 if TYPE_CHECKING:
-    from troth.app.training import Row
+    from troth.app.conducting import Row
 
 Out = Annotated[Path, typer.Option("--out", help="The folder of this training; one that was cut off goes on there.")]
 File = Annotated[Path, typer.Argument(help="What to train, by whom and for how much: docs/reference/joining.md.")]
@@ -61,9 +61,10 @@ def invite(file: File, output: Annotated[Path, typer.Option("-o", "--output", he
     Whoever holds it can take a seat, so hand it over yourself, and tell the sponsor's DID in another way.
     """
     # Imported here: start-up of --help must not load the application.
+    from troth.app.conducting import SPONSOR
     from troth.app.inviting import invite as invite_
     from troth.app.rounds import load
-    from troth.app.training import SPONSOR, Coordinator
+    from troth.app.training import Coordinator
 
     with Coordinator(load(file), out, passphrase(), say=_say) as home:
         home.prepare()
