@@ -10,10 +10,11 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from troth.app import privacy
 from troth.app.conducting import OpenRounds, Rounds
 from troth.app.following import EVIDENCE, JOIN, SUM, TAKE, UPDATE, Call
 from troth.app.running import environment
-from troth.app.site import Act, Member
+from troth.app.site import Act, Member, in_words, purpose
 from troth.core.claims import from_base64
 from troth.core.errors import BadInput, Misuse
 from troth.core.terms import DealState, Result
@@ -22,10 +23,11 @@ from troth.flows import masked as flow
 from troth.flows.roles import Role, SiteRole
 from troth.learn.arrays import flatten
 from troth.learn.claims import VerdictClaim
+from troth.learn.data import Part
 from troth.learn.masking.journal import SumJournal
 from troth.learn.masking.terms import OPEN
 from troth.learn.masking.wire import Phase
-from troth.learn.privacy.mechanisms import Spent, epsilon_text
+from troth.learn.privacy.mechanisms import Spent
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -74,12 +76,24 @@ class MaskedMember(Member):
         part, spent = self._records(), list[Spent]()
 
         def make() -> tuple[IntArray, Spent | None]:
-            delta, found = self.trained(site, call.round, part)
+            vector, found = self._vector(call.deal, call.round, part)
             spent.extend([found] if found else [])
-            return flatten(delta), found
+            return vector, found
 
         self._behind().take_part(call.deal, call.round, make, len(part), environment())
-        return f" privately, epsilon {epsilon_text(spent[0].epsilon)} of this round alone" if spent else ""
+        return in_words(spent[0] if spent else None)
+
+    def _vector(self, deal: bytes, round_: int, part: Part) -> tuple[IntArray, Spent | None]:
+        """The update, with its share of noise where the plan asks for one, which is charged to the records first."""
+        site = self._behind()
+        noise = site.replay.noise
+        if noise is None:
+            delta, spent = self.trained(site, round_, part)
+            return flatten(delta), spent
+        with privacy.opened(self.party) as ledger:
+            charged = ledger.charge(self._listing, noise.of_records(site.session(round_, deal).length),
+                                    purpose(site, round_))
+        return noise.add_to(flatten(self._plainly(site, round_, part))), charged
 
     def _sum(self, call: Call, state: DealState) -> str:
         site = self._behind()

@@ -19,7 +19,10 @@ from troth.learn.claims import Plan, Seat
 from troth.learn.code import Code
 from troth.learn.data import Schema
 from troth.learn.draws import seed_of
-from troth.learn.masking.terms import GROUPED, MASKED, OPEN, Terms
+from troth.learn.masking.terms import GROUPED, MASKED, OPEN, Noise, Terms
+from troth.learn.privacy.client import SiteNoise
+from troth.learn.privacy.ledger import Budget
+from troth.learn.privacy.mechanisms import delta_text, micro
 from troth.learn.round import MAX_CLIP
 from troth.learn.site import Fit
 from troth.learn.tasks import task_of
@@ -129,6 +132,7 @@ class RoundFile:
     """A ROUND.toml. sites: local ones' files by name, or none where they are invited. verifiers are always local.
 
     post: the address of the post office that invited sites are met at. chain: the URL that they reach the chain at.
+    budget: what local sites allow to be spent on their records' privacy; None for no budget.
     """
 
     path: Path
@@ -137,6 +141,7 @@ class RoundFile:
     sites: Mapping[str, Path] = field(default_factory=dict)
     post: str = ""
     chain: str = ""
+    budget: Budget | None = None
 
     @property
     def invited(self) -> bool:
@@ -194,27 +199,37 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
         if family != Code.FAMILY:
             raise BadInput(f"{path.name} [task] file", expected=f'family = "{Code.FAMILY}"', actual=family)
         task = Code.propose(path.parent / file, len(schema["classes"]), seed_of(what["seed"])).json()
-    masking = _masking(reader, what["privacy"], path.name)
+    masking, budget = _masking(reader, what["privacy"], clip, path.name)
     reader.end()
     agreed = Agreed(what["name"], Schema(tuple(schema["columns"]), schema["decimals"], schema["label"],
                                          tuple(schema["classes"]), schema["source"]),
                     task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],
                     Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking)
     agreed.check()
-    return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"])
+    return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"],
+                     budget)
 
 
-def _masking(reader: _Reader, privacy: str, name: str) -> Terms | None:
-    """What the tables say of rounds behind masks; None for open ones. Raises BadInput."""
-    given = reader.table("masking", group=(int, 0))
+def _masking(reader: _Reader, privacy: str, clip: int, name: str) -> tuple[Terms | None, Budget | None]:
+    """What the tables say of rounds behind masks, None for open ones; and what local sites allow to be spent.
+
+    Raises BadInput.
+    """
+    given, noise = reader.table("masking", group=(int, 0)), reader.open_table("noise", {})
     if privacy == OPEN:
-        if given["group"]:
-            raise BadInput(f"{name} [masking] is of rounds behind masks", expected='[round] privacy = "grouped"',
-                           actual=privacy)
-        return None
+        if given["group"] or noise:
+            raise BadInput(f"{name} [masking] and [noise] are of rounds behind masks", actual=privacy,
+                           expected='[round] privacy = "masked" or "grouped"')
+        return None, None
     if privacy not in MODES:
         raise BadInput(f"{name} [round] privacy: not possible", expected=", ".join(MODES), actual=privacy)
-    return Terms(privacy, given["group"])
+    if not noise:
+        return Terms(privacy, given["group"]), None
+    asked = _Reader({"noise": noise}, name).table("noise", multiplier=(_real, None), relied=(int, None),
+                                                  epsilon=(_real, "0"), delta=(_real, "0.00001"))
+    share = SiteNoise.together(clip, float(asked["multiplier"]), asked["relied"])
+    budget = Budget(micro(asked["epsilon"]), delta_text(asked["delta"])) if float(asked["epsilon"]) else None
+    return Terms(privacy, given["group"], noise=Noise(share.sigma, share.relied)), budget
 
 
 class _Reader:
@@ -253,7 +268,7 @@ class _Reader:
         if self._left:
             raise BadInput(f"{self._name} has tables that mean nothing", actual=", ".join(sorted(self._left)),
                            expected="round, schema, task, fit, money, periods, validation, verifiers, sites, invited, "
-                                    "masking")
+                                    "masking, noise")
 
 
 def _real(value: Any, where: str) -> str:

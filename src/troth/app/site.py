@@ -42,6 +42,7 @@ from troth.learn.code import Code
 from troth.learn.data import Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.privacy.mechanisms import Spent, epsilon_text
+from troth.learn.tasks import Task
 from troth.store.files import replacing
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class Member:
         part = self._records()
         delta, spent = self.trained(site, call.round, part)
         site.commit(call.deal, call.round, delta, len(part), site.training(environment(), spent))
-        return _in_words(spent)
+        return in_words(spent)
 
     def _running(self, call: Call, state: DealState) -> SiteRole:
         """This site, where the deal runs and it has a seat in it."""
@@ -191,23 +192,26 @@ class Member:
         each time is charged anew, so what was sent is sent again and never made again (``_update``).
         """
         replay, plan = site.replay, site.plan
-        if isinstance(replay.task, Code):
-            if self._private is not None or privacy.kept(self.party):
-                raise Misuse("a file of code trains without a privacy budget", do="Take another task, or no budget.")
-            inputs = scaling(replay.validation).inputs(part)
-            return replay.task.update(site.base(), inputs, plan.fit, plan.clip), None
-        if not isinstance(replay.task, Dense):
-            raise Misuse("no ready training for this family of models", expected=Dense.FAMILY)
-        fit, by = training.Fit.of(plan.fit, plan.clip), scaling(replay.validation)
-        if self._private is not None or privacy.kept(self.party):
+        private = self._private is not None or privacy.kept(self.party)
+        if private and isinstance(replay.task, Code):
+            raise Misuse("a file of code trains without a privacy budget", do="Take another task, or no budget.")
+        if private:
             with privacy.opened(self.party) as ledger:
                 if self._private is not None:
-                    wish = privacy.Wish(fit, self._private, plan.rounds - round_ + 1,
-                                        f"plan {site.plan_id.hex()[:16]} round {round_}")
-                    return ledger.train(self._listing, replay.task, site.base(), (part, by), wish)
+                    fit, by = training.Fit.of(plan.fit, plan.clip), scaling(replay.validation)
+                    wish = privacy.Wish(fit, self._private, plan.rounds - round_ + 1, purpose(site, round_))
+                    return ledger.train(self._listing, _dense(replay.task), site.base(), (part, by), wish)
                 ledger.refuse_plain(self._listing)
+        return self._plainly(site, round_, part), None
+
+    def _plainly(self, site: SiteRole, round_: int, part: Part) -> State:
+        """The update by the plan's local training, as it is."""
+        replay, plan = site.replay, site.plan
+        by = scaling(replay.validation)
+        if isinstance(replay.task, Code):
+            return replay.task.update(site.base(), by.inputs(part), plan.fit, plan.clip)
         seed = hashlib.sha256(plan.seed + round_.to_bytes(4, "big") + self.party.did.encode()).digest()
-        return training.train(replay.task, site.base(), part, by, fit, seed), None
+        return training.train(_dense(replay.task), site.base(), part, by, training.Fit.of(plan.fit, plan.clip), seed)
 
     def _take(self, call: Call, state: DealState) -> str:
         site = self._site()
@@ -298,7 +302,19 @@ class Member:
             return salt
 
 
-def _in_words(spent: Spent | None) -> str:
+def purpose(site: SiteRole, round_: int) -> str:
+    """What a round spends privacy for, in the ledger's list."""
+    return f"plan {site.plan_id.hex()[:16]} round {round_}"
+
+
+def _dense(task: Task) -> Dense:
+    if not isinstance(task, Dense):
+        raise Misuse("no ready training for this family of models", expected=Dense.FAMILY)
+    return task
+
+
+def in_words(spent: Spent | None) -> str:
+    """What was spent, for a line on the screen."""
     return f" privately, epsilon {epsilon_text(spent.epsilon)} of this round alone" if spent else ""
 
 

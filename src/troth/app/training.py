@@ -21,6 +21,7 @@ from troth.app.conducting import AGGREGATOR, PATIENCE, SPONSOR, Row
 from troth.app.following import Follower, the_plan
 from troth.app.masked import journal_of, member_of, rounds_of
 from troth.app.place import FOLDER
+from troth.app.privacy import opened
 from troth.app.rounds import RoundFile
 from troth.app.site import Member, Say
 from troth.core.claims import Statement
@@ -175,8 +176,7 @@ class Coordinator:
                 # Nothing is taken in after it: a new binding could make two of these seats one account's.
                 listings = self._invited(patience)
             else:
-                listings = {self[name].did: list_own(self[name], self._part(name), sponsor.did)
-                            for name in self.file.sites}
+                listings = {self[name].did: self._list(self[name], self._part(name)) for name in self.file.sites}
                 sponsor.receive()
             seats = tuple(Seat(did, sponsor.account_of(did)) for did in listings)
             verifiers = tuple(Seat(party.did, party.account) for name, party in self.parties.items()
@@ -189,6 +189,14 @@ class Coordinator:
             self.say(f"the plan is called: {plan.hex()}")
         self._hand_out(plan)
         return plan
+
+    def _list(self, party: Troth, part: Part) -> bytes:
+        """A local site's listing, with the budget that the file allows for its records."""
+        listing = list_own(party, part, self[SPONSOR].did)
+        if self.file.budget is not None:
+            with opened(party) as privacy:
+                privacy.set_budget(listing, self.file.budget)
+        return listing
 
     def _invited(self, patience: float) -> dict[str, bytes]:
         """The first listings that fit, by DID, from sites that said who they are; paid in as they come.
