@@ -14,10 +14,11 @@ import pytest
 from rounds_parts import PASSPHRASE, table, write
 
 from troth.app import Settings, Troth
+from troth.app.conducting import SPONSOR
 from troth.app.inviting import Invitation, invite, join, open_invitation
 from troth.app.rounds import load
 from troth.app.seating import Ticket, agreed_digest, given, seat
-from troth.app.training import SPONSOR, Coordinator, train
+from troth.app.training import Coordinator, train
 from troth.cli.story import tampered
 from troth.core.claims import Ref
 from troth.core.encoding import decode_object, encode
