@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from troth.app import Settings, Troth
+from troth.app import Settings, Troth, funding
 from troth.app.conducting import AGGREGATOR, SPONSOR
 from troth.app.masked import member_of
 from troth.app.place import FOLDER
@@ -24,7 +24,7 @@ from troth.app.privacy import opened
 from troth.app.rounds import Agreed
 from troth.app.seating import Ticket, accept, give, new_ticket
 from troth.app.site import Say
-from troth.app.training import Coordinator, approve, list_own, token
+from troth.app.training import Coordinator, list_own
 from troth.core.claims import from_base64
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, Refuted
@@ -103,7 +103,8 @@ class Invitation:
             *(self._site(judges) if self.ticket.role == SITE else self._verifier(judges)),
             f"time: each round may take {agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict} s and "
             f"{agreed.periods.window} s in which it can be challenged",
-            f"token 0x{self.contracts['token'].address.hex()} on chain {self.contracts.chain_id} at {self.chain}; "
+            f"token 0x{(self.agreed.token or self.contracts['token'].address).hex()} on chain "
+            f"{self.contracts.chain_id} at {self.chain}{'; bring what you stake' if self.agreed.token else ''}; "
             f"mail at {self.post}. This process only reaches outward",
         ]
 
@@ -224,7 +225,7 @@ class Joined:
                                lambda who, why: self._say(f"a call failed: {why}"))
                 party.receive()
         self._say(f"every round is settled; this {self.invitation.ticket.role} holds "
-                  f"{token(party).balance(party.account)}")
+                  f"{funding.token(party, self.invitation.agreed).balance(party.account)}")
         return True
 
     def serve(self, node: Node, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -291,7 +292,9 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
                           + invitation.sponsor[1].hex())
         if party.account not in party.accounts_of(party.did):
             party.bind_account()
-        approve(party)
+        if invitation.agreed.token:
+            funding.check(invitation.agreed, {party: role}, sponsor_pays=False)
+        funding.approve(party, invitation.agreed, role)
         sponsor = invitation.sponsor[0]
         if part is None:
             listing = None

@@ -43,7 +43,7 @@ MODES = (OPEN, MASKED, GROUPED)
 class Agreed:
     """What is asked of whoever takes part, before the seats are known. It stands in the invitation as it is here.
 
-    sites, verifiers: how many there will be.
+    sites, verifiers: how many there will be. token: the ERC-20 that all is paid in; empty for the demonstration one.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Agreed:
     sites: int
     verifiers: int
     masking: Terms | None = None
+    token: Account = b""
 
     def json(self) -> dict[str, Any]:
         """Canonical JSON's object; money is text."""
@@ -68,14 +69,16 @@ class Agreed:
                 "periods": {name: getattr(self.periods, name) for name in PERIODS}, "privacy": self.privacy,
                 "rounds": self.rounds, "rule": self.rule, "schema": self.schema.json(), "seed": self.seed.hex(),
                 "sites": self.sites, "task": dict(self.task), "verifiers": self.verifiers,
-                **({} if self.masking is None else {"masking": self.masking.json()})}
+                **({} if self.masking is None else {"masking": self.masking.json()}),
+                **({"token": self.token.hex()} if self.token else {})}
 
     @classmethod
     def of(cls, value: dict[str, Any]) -> Agreed:
         """Read ``json`` back. Raises BadInput, and Misuse where a stake would not deter."""
         masked = value.get("privacy") != OPEN
         masking = value.get("masking") if masked else None
-        value = {key: one for key, one in value.items() if key != "masking" or not masked}
+        coin = from_hex(value["token"], 20) if "token" in value else b""
+        value = {key: one for key, one in value.items() if key != "token" and (key != "masking" or not masked)}
         clip, fit, money, name, periods, privacy, rounds, rule, schema, seed, sites, task, verifiers = take(
             value, clip=int, fit=dict, money=dict, name=str, periods=dict, privacy=str, rounds=int, rule=str,
             schema=dict, seed=str, sites=int, task=dict, verifiers=int)
@@ -83,7 +86,7 @@ class Agreed:
         seconds = take(periods, **dict.fromkeys(PERIODS, int))
         found = cls(name, Schema.of(schema), task, fit, rounds, rule, clip, from_hex(seed, 32), privacy,
                     Money(*map(amount, amounts)), Periods(*seconds), sites, verifiers,
-                    Terms.of(privacy, masking) if masked else None)
+                    Terms.of(privacy, masking) if masked else None, coin)
         found.check()
         return found
 
@@ -118,7 +121,8 @@ class Agreed:
     def words(self, contracts: Contracts, sponsor: Account) -> Words:
         """The words of every round's deal. Raises BadInput where the contracts lack what it needs."""
         assumed, rerun = contracts["assumed"], contracts[f"rerun:{self.quorum}"]
-        return Words(contracts["token"].address, sponsor, COMMONS, Pin(assumed.address, assumed.codehash),
+        coin = self.token or contracts["token"].address
+        return Words(coin, sponsor, COMMONS, Pin(assumed.address, assumed.codehash),
                      Pin(rerun.address, rerun.codehash), self.money, self.periods)
 
     @property
@@ -133,6 +137,7 @@ class RoundFile:
 
     invited_verifiers: how many of the verifiers come by invitation; the others are parties of the sponsor's folder.
     post: the address of the post office that invited sites are met at. chain: the URL that they reach the chain at.
+    sponsor_stakes: whether the sponsor pays the stakes of its folder's parties too, of a token that the file names.
     budget: what local sites allow to be spent on their records' privacy; None for no budget.
     """
 
@@ -143,6 +148,7 @@ class RoundFile:
     post: str = ""
     chain: str = ""
     invited_verifiers: int = 0
+    sponsor_stakes: bool = False
     budget: Budget | None = None
 
     @property
@@ -182,6 +188,10 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     verifiers = reader.table("verifiers", count=(int, 3))
     sites = reader.open_table("sites", {})
     invited = reader.table("invited", sites=(int, 0), verifiers=(int, 0), post=(str, ""), chain=(str, ""))
+    coin = reader.table("token", address=(_address, b""), stakes=(str, "own"))
+    if coin["stakes"] not in ("own", "sponsor") or (coin["address"] and sites):
+        raise BadInput(f"{path.name} [token]", actual=coin["stakes"], expected='stakes = "own" or "sponsor"; an '
+                       "address, where sites are invited to a chain of its own")
     if bool(sites) == bool(invited["sites"]):
         raise BadInput(f"{path.name} needs its sites in one way", actual="both" if sites else "neither",
                        expected="[sites] NAME = FILE, or [invited] sites = N")
@@ -209,10 +219,11 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     agreed = Agreed(what["name"], Schema(tuple(schema["columns"]), schema["decimals"], schema["label"],
                                          tuple(schema["classes"]), schema["source"]),
                     task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],
-                    Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking)
+                    Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking,
+                    coin["address"])
     agreed.check()
     return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"],
-                     invited["verifiers"], budget)
+                     invited["verifiers"], coin["stakes"] == "sponsor", budget)
 
 
 def _masking(reader: _Reader, privacy: str, clip: int, name: str) -> tuple[Terms | None, Budget | None]:
@@ -272,8 +283,8 @@ class _Reader:
     def end(self) -> None:
         if self._left:
             raise BadInput(f"{self._name} has tables that mean nothing", actual=", ".join(sorted(self._left)),
-                           expected="round, schema, task, fit, money, periods, validation, verifiers, sites, invited, "
-                                    "masking, noise")
+                           expected="round, schema, task, fit, money, token, periods, validation, verifiers, sites, "
+                                    "invited, masking, noise")
 
 
 def _real(value: Any, where: str) -> str:
@@ -285,6 +296,16 @@ def _real(value: Any, where: str) -> str:
     except ValueError:
         raise BadInput(where, expected="a number", actual=str(value)[:40]) from None
     return str(value)
+
+
+def _address(value: Any, where: str) -> Account:
+    if value == b"":
+        return b""
+    text = value.removeprefix("0x") if type(value) is str else ""
+    try:
+        return from_hex(text.lower(), 20)
+    except BadInput:
+        raise BadInput(where, expected="an ERC-20's address, 0x and 40 hex digits", actual=str(value)[:60]) from None
 
 
 def _amount(value: Any, where: str) -> int:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from troth.app import Settings, Troth
+from troth.app import Settings, Troth, funding
 from troth.app.conducting import AGGREGATOR, PATIENCE, SPONSOR, Row
 from troth.app.following import Follower, the_plan
 from troth.app.masked import journal_of, member_of, rounds_of
@@ -25,7 +25,7 @@ from troth.app.privacy import opened
 from troth.app.rounds import RoundFile
 from troth.app.seating import Seated, given, seat
 from troth.app.site import Member, Say
-from troth.core.encoding import encode, sha256
+from troth.core.encoding import encode
 from troth.core.errors import Misuse, OutsideFailed, Pending, Undecidable
 from troth.flows import masked
 from troth.flows import round as flow
@@ -114,12 +114,18 @@ class Coordinator:
             self.parties[name] = self._workspace(name)
         sponsor = self[SPONSOR]
         if not (sponsor.root / "contracts.json").exists():
-            self.say("deploying the contracts, with a demonstration token")
-            sponsor.deploy(quorum=self.agreed.quorum, supply=self._supply())
-        for party in self.parties.values():
+            if self.agreed.token:
+                funding.check(self.agreed, {party: self._role(name) for name, party in self.parties.items()},
+                              sponsor_pays=self.file.sponsor_stakes)
+                self.say("deploying the contracts")
+                sponsor.deploy(quorum=self.agreed.quorum)
+            else:
+                self.say("deploying the contracts, with a demonstration token")
+                sponsor.deploy(quorum=self.agreed.quorum, supply=self._supply())
+        for name, party in self.parties.items():
             if party is not sponsor and not (party.root / "contracts.json").exists():
                 party.use_contracts(sponsor.contracts)
-            self.fund(party)
+            self.fund(name)
         for party in self.parties.values():
             for other in self.parties.values():
                 if other is not party and other.account not in party.accounts_of(other.did):
@@ -147,18 +153,27 @@ class Coordinator:
         money, people = self.agreed.money, self.agreed.sites + self.agreed.verifiers + 2
         return (money.reward + money.fee + money.keeper) * (self.agreed.rounds + 8) + self._purse() * people * 2
 
-    def fund(self, party: Troth) -> None:
-        """A local party's play money and its consent that the Book takes deposits; once."""
-        sponsor = self[SPONSOR]
+    def fund(self, name: str) -> None:
+        """A local party's play money, or its stake where the sponsor pays it; the Book may take deposits. Once."""
+        sponsor, party = self[SPONSOR], self[name]
         if party.account not in party.accounts_of(party.did):
             party.bind_account()
-        if party is not sponsor:
+        if party is not sponsor and not self.agreed.token:
             self.pay_in(party.account)
-        approve(party)
+        elif party is not sponsor and self.file.sponsor_stakes:
+            funding.give(sponsor, self.agreed, party.account, funding.held(self.agreed, self._role(name)))
+        funding.approve(party, self.agreed, self._role(name))
+
+    def _role(self, name: str) -> str:
+        """What a party of this folder deposits as."""
+        if name in (SPONSOR, AGGREGATOR):
+            return funding.SPONSORS if name == SPONSOR else funding.AGGREGATES
+        return funding.TRAINS if name in self.file.sites else funding.VERIFIES
 
     def pay_in(self, account: bytes) -> None:
-        """Demonstration tokens for an account, once."""
-        token(self[SPONSOR]).transfer(self[SPONSOR].sender, account, self._purse(), sha256(b"purse" + account))
+        """Demonstration tokens for an account, once; nobody is given any of a token that the file names."""
+        if not self.agreed.token:
+            funding.give(self[SPONSOR], self.agreed, account, self._purse())
 
     def _listing(self, party: Troth) -> bytes | None:
         return next((claim for claim, said in party.claims(kinds.LISTING) if said.issuer == party.did), None)
@@ -335,20 +350,6 @@ def train(file: RoundFile, out: Path, passphrase: str, *, say: Say = print, pati
 
 def _later(act: Callable[[str], Part], name: str) -> Callable[[], Part]:
     return lambda: act(name)
-
-
-def token(party: Troth) -> Any:
-    """The token of a workspace's contracts."""
-    # Imported here: the chain's libraries take a second to load.
-    from troth.ledger.erc20 import Erc20
-
-    return Erc20(party.chain.web3, party.contracts["token"].address)
-
-
-def approve(party: Troth) -> None:
-    """Let the Book take this party's deposits, up to what it holds; once."""
-    book = party.contracts["book"].address
-    token(party).approve(party.sender, book, (1 << 128) - 1, sha256(b"approve" + book))
 
 
 def list_own(party: Troth, part: Part, sponsor: str) -> bytes:
