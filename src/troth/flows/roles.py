@@ -210,8 +210,9 @@ class AggregatorRole(Role, ABC):
                 refs: Iterable[Ref] = (), transcripts: bytes | None = None) -> bytes:
         """Attest an aggregate and hand it to every seat, its parameters sealed to them; the claim's id.
 
-        transcripts: of masked sums; they are sealed to the verifiers, and handed over when they ask.
+        transcripts: of masked sums; they are sealed and handed to the verifiers.
         """
+        updates = tuple(updates)
         evidence = self.party.add("params", arrays.encode(output.params), self.everybody())
         shown = [] if transcripts is None else [self.party.add("transcripts", transcripts, self.overseers())]
         said = AggregateClaim(round_, deal, arrays.digest(self.base()), output.to_json(),
@@ -221,6 +222,8 @@ class AggregatorRole(Role, ABC):
         claim = self.party.attest(kinds.AGGREGATE, digest_subject("params", output.digest), said.body(),
                                   refs=all_refs, evidence=[evidence, *shown])
         self.party.send(self.everybody(), [claim], [evidence])
+        if shown:
+            self.party.send([seat.did for seat in self.plan.verifiers], [*updates, claim], shown)
         return claim
 
     def submit(self, deal: bytes, claim: bytes, output: RoundOutput) -> None:
@@ -255,6 +258,10 @@ class VerifierRole(Role, ABC):
                 bases != ((self.last,) if self.last else ())):
             return self._without(deal, round_ or step.claim.round)
         return self._judge(step, deal, self._result(aggregate, deal))
+
+    @abstractmethod
+    def share(self, deal: bytes, round_: int) -> None:
+        """Hand what this verifier can open to the other verifiers: they must judge the same evidence."""
 
     @abstractmethod
     def _judge(self, step: RoundStep, deal: bytes, submitted: Result | None) -> tuple[RoundOutput, Result]:

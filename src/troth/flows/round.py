@@ -10,13 +10,14 @@ nobody may, rounds are those of `flows.masked`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
-from troth.core.errors import Misuse, Pending, Refuted, Undecidable
+from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import Result
 from troth.flows.roles import AggregatorRole, Role, SiteRole, VerifierRole
 from troth.learn import arrays
@@ -175,7 +176,9 @@ class Aggregator(OpenRole, AggregatorRole):
         """Update claims of this plan, or of none, that no list of this aggregator's names yet."""
         named = set[bytes]()
         for _, statement in self.party.claims(kinds.COMMITMENTS):
-            if statement.issuer == self.party.did:
+            if statement.issuer != self.party.did:
+                continue
+            with contextlib.suppress(BadInput):  # its own words, and yet no list
                 said = CommitmentsClaim.of(statement)
                 named |= {*said.updates, *(claim for claim, _ in said.rejected)}
         return [claim for claim, statement in self.party.claims(kinds.UPDATE)
