@@ -18,7 +18,6 @@ from troth.learn import claims as kinds
 from troth.learn.arrays import State
 from troth.learn.claims import (
     BUILT_IN,
-    WITHHELD,
     AggregateClaim,
     DeliveryClaim,
     Listing,
@@ -272,6 +271,10 @@ class VerifierRole(Role, ABC):
     def _without(self, deal: bytes, round_: int) -> tuple[RoundOutput, Result]:
         """The finding on an aggregate that is none."""
 
+    def _withheld(self, output: RoundOutput, result: Result) -> tuple[str, ...]:
+        """The sites that a finding slashes for evidence that they did not hand over, ascending."""
+        return ()
+
     def _result(self, aggregate: bytes, deal: bytes) -> Result | None:
         """What the aggregator submitted with this claim; None for another claim or nothing readable."""
         entry = self.submitted(deal)
@@ -291,11 +294,8 @@ class VerifierRole(Role, ABC):
             said_by = self.step(aggregate).claim
             deal, round_ = said_by.deal, said_by.round
         data, salt = result.to_bytes(), salt or secrets.token_bytes(32)
-        # Of those who withheld none did harm: that takes updates that count, and who did harm before has no seat.
-        withheld = tuple(seat.did for index, seat in enumerate(self.plan.sites) if result.outcome == WITHHELD
-                         and seat.account in result.slashed and index not in output.slashed)
         said = VerdictClaim(deal, 1, round_, result.outcome, output.digest, found_digest(output.to_json()), data,
-                            withheld)
+                            self._withheld(output, result))
         claim = self.party.attest(kinds.VERDICT, digest_subject("params", said.params), said.body(),
                                   refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])
         committed = commit_data(deal, 1, self.party.account, data, salt)

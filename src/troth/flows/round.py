@@ -26,6 +26,7 @@ from troth.learn.arrays import State
 from troth.learn.claims import (
     MAX_REJECTED,
     SALT,
+    WITHHELD,
     CommitmentsClaim,
     Listing,
     Training,
@@ -256,6 +257,9 @@ class Verifier(OpenRole, VerifierRole):
         opened = self.replay.gather(claims)
         output = self.replay.run(round_, self.last, opened.updates, opened.rejected)
         return output, self.replay.refuted(output, self.seated(deal))
+
+    def _withheld(self, output: RoundOutput, result: Result) -> tuple[str, ...]:
+        return self.replay.withheld(output, result) if result.outcome == WITHHELD else ()
 
     def missing(self, aggregate: bytes) -> tuple[str, ...]:
         """Sites whose update's evidence this verifier does not hold."""
