@@ -15,7 +15,7 @@ from rounds_parts import PASSPHRASE, table, write
 
 from troth.app import Settings, Troth
 from troth.app.conducting import SPONSOR
-from troth.app.inviting import Invitation, invite, join, open_invitation
+from troth.app.inviting import Invitation, Private, invite, join, open_invitation
 from troth.app.rounds import load
 from troth.app.seating import Ticket, agreed_digest, given, seat
 from troth.app.training import Coordinator, train
@@ -32,6 +32,7 @@ from troth.identity.keystore import MIN_COST
 from troth.identity.messages import Message, documents_to_bytes
 from troth.learn.acceptance import ACCEPTANCE, SITE, VERIFIER, Acceptance
 from troth.learn.claims import LISTING, digest_subject
+from troth.learn.privacy.ledger import Budget
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.chains.server import RpcServer
 from troth.ledger.exchange import Parcel, box_of
@@ -252,6 +253,11 @@ def test_a_role_is_the_invitation_s(elsewhere: Invited, tmp_path: Path) -> None:
         join(said, north, tmp_path / "a", PASSPHRASE, quiet)
     with pytest.raises(Misuse, match="for a site"):
         join(open_invitation(elsewhere.data), None, tmp_path / "a", PASSPHRASE, quiet)
+    coded = open_invitation(elsewhere.data)
+    coded = replace(coded, agreed=replace(coded.agreed, task={"family": "code", "sha256": "00" * 32}))
+    for invitation, data in ((said, None), (coded, north)):
+        with pytest.raises(Misuse, match="no differential privacy here"):
+            join(invitation, data, tmp_path / "a", PASSPHRASE, quiet, Private(Budget(10**6, "0.00001")))
     assert not (tmp_path / "a").exists()
     crooked = replace(said, ticket=replace(said.ticket, role=SITE))  # a verifier's key is no site's
     join(crooked, north, tmp_path / "b", PASSPHRASE, quiet).party.close()

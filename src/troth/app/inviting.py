@@ -32,6 +32,7 @@ from troth.core.terms import Account
 from troth.identity.keybook import KeyBook
 from troth.identity.messages import Message, documents_from_bytes, documents_to_bytes
 from troth.learn.acceptance import SITE, VERIFIER
+from troth.learn.code import Code
 from troth.learn.data import Part
 from troth.learn.engines.exchange import Writer, answer_letters
 from troth.learn.privacy.ledger import Budget
@@ -260,6 +261,11 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
     if (data is not None) != (role == SITE):
         raise Misuse(f"this invitation is for a {role}", do="Name your records: --data FILE.csv." if role == SITE
                      else "A verifier brings no records: leave out --data.")
+    if private is not None and (role != SITE or invitation.agreed.task.get("family") == Code.FAMILY):
+        raise Misuse("no differential privacy here", expected="a site that trains a dense network",
+                     actual=role if role != SITE else f"a model of family {Code.FAMILY}",
+                     do="A file of code computes its own update: nothing can bound what one record does to it. "
+                     "Leave out --epsilon, or take no part with these records.")
     part = None if data is None else read_table(data, invitation.agreed.schema)
     if (home / FOLDER).exists():
         party = Troth.open(home, passphrase)
