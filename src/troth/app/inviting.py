@@ -21,7 +21,7 @@ from troth.app.conducting import AGGREGATOR, SPONSOR
 from troth.app.masked import member_of
 from troth.app.place import FOLDER
 from troth.app.privacy import opened
-from troth.app.rounds import Agreed
+from troth.app.rounds import RECORDS, Agreed
 from troth.app.seating import Ticket, accept, give, new_ticket
 from troth.app.site import Say
 from troth.app.training import Coordinator, list_own
@@ -32,6 +32,7 @@ from troth.core.terms import Account
 from troth.identity.keybook import KeyBook
 from troth.identity.messages import Message, documents_from_bytes, documents_to_bytes
 from troth.learn.acceptance import SITE, VERIFIER
+from troth.learn.claims import MAX_RECORDS
 from troth.learn.code import Code
 from troth.learn.data import Part
 from troth.learn.engines.exchange import Writer, answer_letters
@@ -135,7 +136,9 @@ class Invitation:
             f"{', …' if len(agreed.schema.columns) > 6 else ''}), "
             f"numbers with up to {agreed.schema.decimals} decimals; label {agreed.schema.label}, {label}",
             f"pay: {money.reward} a round ({whole} in all) shared by what each site's update was worth on the "
-            "sponsor's public validation records; an update that helped nothing is paid nothing",
+            "sponsor's public validation records" + (
+                f", times its number of records: {self.ticket.records} of yours, which the plan will say in the open"
+                if agreed.pay == RECORDS else "") + "; an update that helped nothing is paid nothing",
             f"stake: {money.site_stake} a round, back when the round is over. It is lost if your updates do harm round "
             "after round, or if you hold back what you said you sent when the verifiers are called",
             f"calling the verifiers costs a bond of {money.bond} and their fee of {money.verifier_fee}, back if you "
@@ -143,11 +146,12 @@ class Invitation:
         ]
 
 
-def invite(home: Coordinator, role: str = SITE, named: str = "", *, open_: bool = False) -> bytes:
+def invite(home: Coordinator, role: str = SITE, named: str = "", *, open_: bool = False, records: int = 0) -> bytes:
     """An invitation to a seat of a prepared coordinator's plan, signed by the sponsor: a new one at each call.
 
     role: a site's or a verifier's. named: the DID of who may use it; else whoever uses it first, or, if it is
-    ``open_``, anybody. Raises Misuse where the file invites nobody in this role.
+    ``open_``, anybody. records: how many the site has, where pay goes by them: the sponsor's word, by whatever it was
+    shown. Raises Misuse where the file invites nobody in this role, or asks for records and none are said.
     """
     if not home.file.invited:
         raise Misuse("this round's sites are local", do="Name [invited] sites, post and chain in the file instead.")
@@ -156,7 +160,12 @@ def invite(home: Coordinator, role: str = SITE, named: str = "", *, open_: bool 
                      do="Say how many are invited: [invited] verifiers = N.")
     if named and (open_ or not named.startswith("did:")):
         raise Misuse("not one party's invitation", expected="the DID of who may use it", actual=named[:80])
-    ticket = new_ticket(role, named, open_=open_)
+    counts = home.agreed.pay == RECORDS and role == SITE
+    if counts != (records > 0) or (counts and open_) or records > MAX_RECORDS:
+        raise Misuse("not how this training is paid", actual=f"{records} records{', open' if open_ else ''}",
+                     expected="how many records the site has, in an invitation for it alone: --records N" if counts
+                     else 'no number of records: [round] pay = "records" asks for it, of sites')
+    ticket = new_ticket(role, named, open_=open_, records=records)
     give(home.out, ticket)
     sponsor, aggregator = home[SPONSOR], home[AGGREGATOR]
     verifiers = [party.did for name, party in home.parties.items() if name.startswith("verifier-")]

@@ -36,6 +36,7 @@ COMMONS = hashlib.sha256(b"troth commons of rounds").digest()[:20]
 MONEY = ("reward", "fee", "keeper", "site_stake", "aggregator_stake", "verifier_stake", "verifier_fee", "bond")
 PERIODS = ("fund", "answer", "verdict", "window")
 MAX_VERIFIERS = 9
+WORTH, RECORDS = "worth", "records"
 MODES = (OPEN, MASKED, GROUPED)
 
 
@@ -44,6 +45,7 @@ class Agreed:
     """What is asked of whoever takes part, before the seats are known. It stands in the invitation as it is here.
 
     sites, verifiers: how many there will be. token: the ERC-20 that all is paid in; empty for the demonstration one.
+    pay: by WORTH alone, or by worth and RECORDS, how many each invitation says that a site has.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Agreed:
     verifiers: int
     masking: Terms | None = None
     token: Account = b""
+    pay: str = WORTH
 
     def json(self) -> dict[str, Any]:
         """Canonical JSON's object; money is text."""
@@ -70,7 +73,8 @@ class Agreed:
                 "rounds": self.rounds, "rule": self.rule, "schema": self.schema.json(), "seed": self.seed.hex(),
                 "sites": self.sites, "task": dict(self.task), "verifiers": self.verifiers,
                 **({} if self.masking is None else {"masking": self.masking.json()}),
-                **({"token": self.token.hex()} if self.token else {})}
+                **({"token": self.token.hex()} if self.token else {}),
+                **({"pay": self.pay} if self.pay != WORTH else {})}
 
     @classmethod
     def of(cls, value: dict[str, Any]) -> Agreed:
@@ -78,7 +82,9 @@ class Agreed:
         masked = value.get("privacy") != OPEN
         masking = value.get("masking") if masked else None
         coin = from_hex(value["token"], 20) if "token" in value else b""
-        value = {key: one for key, one in value.items() if key != "token" and (key != "masking" or not masked)}
+        pay = value.get("pay", WORTH)
+        value = {key: one for key, one in value.items() if key not in ("token", "pay")
+                 and (key != "masking" or not masked)}
         clip, fit, money, name, periods, privacy, rounds, rule, schema, seed, sites, task, verifiers = take(
             value, clip=int, fit=dict, money=dict, name=str, periods=dict, privacy=str, rounds=int, rule=str,
             schema=dict, seed=str, sites=int, task=dict, verifiers=int)
@@ -86,7 +92,7 @@ class Agreed:
         seconds = take(periods, **dict.fromkeys(PERIODS, int))
         found = cls(name, Schema.of(schema), task, fit, rounds, rule, clip, from_hex(seed, 32), privacy,
                     Money(*map(amount, amounts)), Periods(*seconds), sites, verifiers,
-                    Terms.of(privacy, masking) if masked else None, coin)
+                    Terms.of(privacy, masking) if masked else None, coin, pay)
         found.check()
         return found
 
@@ -100,6 +106,8 @@ class Agreed:
                 ("rule", self.rule in names, ", ".join(names), self.rule),
                 ("clip", 1 <= self.clip <= MAX_CLIP, f"up to {MAX_CLIP / 65536:g}", self.clip / 65536),
                 ("privacy", self.privacy in MODES, ", ".join(MODES), self.privacy),
+                ("pay", self.pay == WORTH or (self.pay == RECORDS and self.masking is None),
+                 f"{WORTH}, or in open rounds {RECORDS}", self.pay),
                 ("periods", all(1 <= getattr(self.periods, name) < 1 << 32 for name in PERIODS), "seconds from 1 on",
                  self.periods)):
             if not ok:
@@ -112,11 +120,12 @@ class Agreed:
         Fit.of(self.fit, self.clip)
         self.money.check(self.sites, self.verifiers)
 
-    def plan(self, sites: tuple[Seat, ...], aggregator: Seat, verifiers: tuple[Seat, ...]) -> Plan:
-        """The plan among these."""
+    def plan(self, sites: tuple[Seat, ...], aggregator: Seat, verifiers: tuple[Seat, ...],
+             records: tuple[int, ...] = ()) -> Plan:
+        """The plan among these. records: of each site, by DID, where pay goes by them."""
         return Plan(tuple(sorted(sites, key=lambda seat: seat.did)), aggregator, verifiers, self.rounds,
                     self.money.reward, self.rule, self.clip, self.seed, self.privacy, dict(self.task), dict(self.fit),
-                    self.masking)
+                    self.masking, records if self.pay == RECORDS else ())
 
     def words(self, contracts: Contracts, sponsor: Account) -> Words:
         """The words of every round's deal. Raises BadInput where the contracts lack what it needs."""
@@ -176,7 +185,7 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     """As ``load``, from the tables themselves; ``path`` is where file names are relative to."""
     reader = _Reader(given, path.name)
     what = reader.table("round", name=(str, "a round"), rounds=(int, 8), rule=(str, DEFAULT_RULE), clip=(_real, "2.0"),
-                        seed=(int, 1), privacy=(str, "open"))
+                        seed=(int, 1), privacy=(str, "open"), pay=(str, WORTH))
     schema = reader.table("schema", columns=(_names, None), decimals=(int, None), label=(str, "label"),
                           classes=(_names, ()), source=(str, ""))
     task = reader.open_table("task", {"family": "dense", "hidden": []})
@@ -220,7 +229,7 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
                                          tuple(schema["classes"]), schema["source"]),
                     task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],
                     Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking,
-                    coin["address"])
+                    coin["address"], what["pay"])
     agreed.check()
     return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"],
                      invited["verifiers"], coin["stakes"] == "sponsor", budget)

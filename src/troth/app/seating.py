@@ -15,7 +15,7 @@ from pathlib import Path
 from troth.app import Troth
 from troth.app.rounds import Agreed
 from troth.core.claims import Ref, Statement
-from troth.core.encoding import decode_object, encode, from_hex, sha256, take
+from troth.core.encoding import amount, decode_object, encode, from_hex, sha256, take
 from troth.core.errors import BadInput, Misuse, Undecidable
 from troth.core.terms import Account
 from troth.identity.keys import Ed25519KeyPair
@@ -30,12 +30,13 @@ FILE, FORMAT = "invitations.json", "troth-invitations-1"
 class Ticket:
     """What an invitation is for: a role; the party that it names, or the secret key that is good for one seat.
 
-    Neither: an open one.
+    Neither: an open one. records: how many a site has by the sponsor's word, where pay goes by them.
     """
 
     role: str = SITE
     named: str = ""
     secret: bytes = b""
+    records: int = 0
 
     def __post_init__(self) -> None:
         if self.role not in ROLES or (self.named and self.secret) or len(self.secret) not in (0, 32):
@@ -52,18 +53,18 @@ class Ticket:
 
     def json(self) -> dict[str, str]:
         """For the invitation, whose holder needs the key."""
-        return {"for": self.named, "role": self.role, "secret": self.secret.hex()}
+        return {"for": self.named, "records": str(self.records), "role": self.role, "secret": self.secret.hex()}
 
     @classmethod
     def read(cls, value: dict[str, str]) -> Ticket:
         """Read ``json`` back. Raises BadInput."""
-        named, role, secret = take(value, **{"for": str, "role": str, "secret": str})
-        return cls(role, named, from_hex(secret, 32) if secret else b"")
+        named, records, role, secret = take(value, **{"for": str, "records": str, "role": str, "secret": str})
+        return cls(role, named, from_hex(secret, 32) if secret else b"", amount(records))
 
 
-def new_ticket(role: str, named: str = "", *, open_: bool = False) -> Ticket:
+def new_ticket(role: str, named: str = "", *, open_: bool = False, records: int = 0) -> Ticket:
     """A ticket: for the party named, for anybody, or for whoever uses it first."""
-    return Ticket(role, named, b"" if named or open_ else secrets.token_bytes(32))
+    return Ticket(role, named, b"" if named or open_ else secrets.token_bytes(32), records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Given:
     role: str
     named: str
     key: bytes
+    records: int = 0
 
 
 def given(folder: Path) -> tuple[Given, ...]:
@@ -84,20 +86,21 @@ def given(folder: Path) -> tuple[Given, ...]:
     format_, seats = take(decode_object(data), format=str, seats=list)
     if format_ != FORMAT:
         raise BadInput(f"{folder / FILE} holds no invitations", expected=FORMAT, actual=format_)
-    return tuple(Given(role, named, from_hex(key, 32) if key else b"") for named, key, role in (
-        take(one, **{"for": str, "key": str, "role": str}) for one in seats))
+    return tuple(Given(role, named, from_hex(key, 32) if key else b"", records) for named, key, records, role in (
+        take(one, **{"for": str, "key": str, "records": int, "role": str}) for one in seats))
 
 
 def give(folder: Path, ticket: Ticket) -> None:
     """Note that an invitation is made; before it is handed to anybody. One that is noted already stays as it is."""
     key = Ed25519KeyPair(ticket.secret).public.raw if ticket.secret else b""
     found = given(folder)
-    one = Given(ticket.role, ticket.named, key)
+    one = Given(ticket.role, ticket.named, key, ticket.records)
     if one in found:
         return
     with replacing(folder / FILE, 0o600) as out:
         out.write(encode({"format": FORMAT, "seats": [
-            {"for": seat.named, "key": seat.key.hex(), "role": seat.role} for seat in (*found, one)]}))
+            {"for": seat.named, "key": seat.key.hex(), "records": seat.records, "role": seat.role}
+            for seat in (*found, one)]}))
 
 
 def agreed_digest(agreed: Agreed) -> bytes:
@@ -123,10 +126,14 @@ def accept(party: Troth, agreed: Agreed, ticket: Ticket, listing: bytes | None) 
 
 @dataclass(frozen=True, slots=True)
 class Seated:
-    """Who takes the seats that are invited, in the order in which they came: sites' listings by DID; verifiers."""
+    """Who takes the seats that are invited, in the order in which they came: sites' listings by DID; verifiers.
+
+    records: how many each site has, by its invitation.
+    """
 
     sites: dict[str, bytes]
     verifiers: tuple[str, ...]
+    records: dict[str, int]
 
 
 def seat(sponsor: Troth, agreed: Agreed, tickets: tuple[Given, ...], taken: set[Account], verifiers: int) -> Seated:
@@ -136,6 +143,7 @@ def seat(sponsor: Troth, agreed: Agreed, tickets: tuple[Given, ...], taken: set[
     without records that fit, stops nobody.
     """
     left, taken, sites, judges = list(tickets), set(taken), dict[str, bytes](), list[str]()
+    records = dict[str, int]()
     for said, statement in _acceptances(sponsor, agreed):
         full = len(sites) == agreed.sites if said.role == SITE else len(judges) == verifiers
         by = next((one for one in left if _fits(one, said, statement.issuer)), None)
@@ -145,13 +153,13 @@ def seat(sponsor: Troth, agreed: Agreed, tickets: tuple[Given, ...], taken: set[
             listing = _listing(sponsor, agreed, statement)
             if listing is None:
                 continue
-            sites[statement.issuer] = listing
+            sites[statement.issuer], records[statement.issuer] = listing, by.records
         else:
             judges.append(statement.issuer)
         taken.add(said.account)
         if by.named or by.key:
             left.remove(by)
-    return Seated(sites, tuple(judges))
+    return Seated(sites, tuple(judges), records)
 
 
 def _acceptances(sponsor: Troth, agreed: Agreed) -> Iterator[tuple[Acceptance, Statement]]:

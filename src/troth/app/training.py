@@ -191,16 +191,17 @@ class Coordinator:
             if self.file.invited:
                 # Nothing is taken in after it: a new binding could make two of these seats one account's.
                 came = self._invited(patience)
-                listings, judges = came.sites, came.verifiers
+                listings, judges, records = came.sites, came.verifiers, came.records
             else:
-                judges = ()
+                judges, records = (), {self[name].did: len(self._part(name)) for name in self.file.sites}
                 listings = {self[name].did: self._list(self[name], self._part(name)) for name in self.file.sites}
                 sponsor.receive()
             seats = tuple(Seat(did, sponsor.account_of(did)) for did in listings)
             verifiers = (*(Seat(party.did, party.account) for name, party in self.parties.items()
                            if name.startswith("verifier-") and name not in self.file.sites),
                          *(Seat(did, sponsor.account_of(did)) for did in judges))
-            called = self.agreed.plan(seats, Seat(aggregator.did, aggregator.account), verifiers)
+            called = self.agreed.plan(seats, Seat(aggregator.did, aggregator.account), verifiers,
+                                      tuple(records[did] for did in sorted(listings)))
             validation = self._listing(sponsor)
             if validation is None:
                 raise Undecidable("the sponsor lists no validation records", do="Prepare first.")

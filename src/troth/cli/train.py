@@ -69,6 +69,8 @@ def invite(file: File, output: Annotated[Path, typer.Option("-o", "--output", he
            named: Annotated[str, typer.Option("--for", help="The DID of the only party that may use it.")] = "",
            open_: Annotated[bool, typer.Option("--open", help="For anybody, any number of times: whoever holds it can "
                                                "take a seat.")] = False,
+           records: Annotated[int, typer.Option("--records", min=0, help="How many records the site has, where pay "
+                                                'goes by them: [round] pay = "records".')] = 0,
            as_json: Json = False) -> None:
     """Write an invitation to one seat of a ROUND.toml, signed by its sponsor. Then run troth train with the same --out.
 
@@ -85,7 +87,7 @@ def invite(file: File, output: Annotated[Path, typer.Option("-o", "--output", he
     with Coordinator(load(file), out, passphrase(), say=_say) as home:
         home.prepare()
         role = VERIFIER if verifier else SITE
-        write_file(output, invite_(home, role, named, open_=open_))
+        write_file(output, invite_(home, role, named, open_=open_, records=records))
         show({"invitation": str(output), "role": role, "sponsor": home[SPONSOR].did}, as_json)
 
 
