@@ -20,6 +20,7 @@ from troth.identity.devices import READING
 from troth.identity.documents import IDENTITY
 from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
+from troth.learn.acceptance import ACCEPTANCE
 from troth.learn.privacy.claims import SPENDING
 from troth.ledger.payouts import PAYOUTS
 from troth.verify.content import KIND as SIGNATURE
@@ -68,7 +69,7 @@ def source_kinds() -> set[str]:
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
-        SIGNATURE, READING, SPENDING, STATEMENT,
+        SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE,
     }
 
 
