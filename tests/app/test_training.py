@@ -15,9 +15,11 @@ from rounds_parts import PASSPHRASE, write
 
 import troth
 from troth.app import verify_bundle
+from troth.app.conducting import AGGREGATOR, SPONSOR, Row
+from troth.app.following import JOIN, Call
 from troth.app.rounds import Agreed, load
-from troth.app.site import JOIN, Call, Member
-from troth.app.training import AGGREGATOR, SPONSOR, Coordinator, Row, token, train
+from troth.app.site import Member
+from troth.app.training import Coordinator, token, train
 from troth.cli.story import tampered
 from troth.core.encoding import decode_object
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.programs import inputs, program
+from compute.small_programs import inputs, program
 from troth.compute.circuits.field import R, centred
 from troth.compute.circuits.model import (
     COMMITTED,

@@ -210,8 +210,9 @@ class AggregatorRole(Role, ABC):
                 refs: Iterable[Ref] = (), transcripts: bytes | None = None) -> bytes:
         """Attest an aggregate and hand it to every seat, its parameters sealed to them; the claim's id.
 
-        transcripts: of masked sums; they are sealed to the verifiers, and handed over when they ask.
+        transcripts: of masked sums; they are sealed and handed to the verifiers.
         """
+        updates = tuple(updates)
         evidence = self.party.add("params", arrays.encode(output.params), self.everybody())
         shown = [] if transcripts is None else [self.party.add("transcripts", transcripts, self.overseers())]
         said = AggregateClaim(round_, deal, arrays.digest(self.base()), output.to_json(),
@@ -221,6 +222,8 @@ class AggregatorRole(Role, ABC):
         claim = self.party.attest(kinds.AGGREGATE, digest_subject("params", output.digest), said.body(),
                                   refs=all_refs, evidence=[evidence, *shown])
         self.party.send(self.everybody(), [claim], [evidence])
+        if shown:
+            self.party.send([seat.did for seat in self.plan.verifiers], [*updates, claim], shown)
         return claim
 
     def submit(self, deal: bytes, claim: bytes, output: RoundOutput) -> None:
@@ -257,12 +260,20 @@ class VerifierRole(Role, ABC):
         return self._judge(step, deal, self._result(aggregate, deal))
 
     @abstractmethod
+    def share(self, deal: bytes, round_: int) -> None:
+        """Hand what this verifier can open to the other verifiers: they must judge the same evidence."""
+
+    @abstractmethod
     def _judge(self, step: RoundStep, deal: bytes, submitted: Result | None) -> tuple[RoundOutput, Result]:
         """The finding on an aggregate of this deal that starts where it must."""
 
     @abstractmethod
     def _without(self, deal: bytes, round_: int) -> tuple[RoundOutput, Result]:
         """The finding on an aggregate that is none."""
+
+    def _withheld(self, output: RoundOutput, result: Result) -> tuple[str, ...]:
+        """The sites that a finding slashes for evidence that they did not hand over, ascending."""
+        return ()
 
     def _result(self, aggregate: bytes, deal: bytes) -> Result | None:
         """What the aggregator submitted with this claim; None for another claim or nothing readable."""
@@ -283,7 +294,8 @@ class VerifierRole(Role, ABC):
             said_by = self.step(aggregate).claim
             deal, round_ = said_by.deal, said_by.round
         data, salt = result.to_bytes(), salt or secrets.token_bytes(32)
-        said = VerdictClaim(deal, 1, round_, result.outcome, output.digest, found_digest(output.to_json()), data)
+        said = VerdictClaim(deal, 1, round_, result.outcome, output.digest, found_digest(output.to_json()), data,
+                            self._withheld(output, result))
         claim = self.party.attest(kinds.VERDICT, digest_subject("params", said.params), said.body(),
                                   refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])
         committed = commit_data(deal, 1, self.party.account, data, salt)

@@ -22,6 +22,7 @@ from eth_typing import Address, BlockNumber, Hash32
 
 from troth.ledger.chains.accounts import EMPTY, Backing, Entry, FlatAccounts
 from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Log
+from troth.ledger.chains.opcodes import quick
 from troth.ledger.chains.store import BlockStore
 from troth.ledger.chains.transactions import Authorization, Transaction, contract_address
 
@@ -114,6 +115,7 @@ class _Computation(PragueComputation):
 
     _precompiles: dict[Address, Callable[[ComputationAPI], ComputationAPI]] = {  # noqa: RUF012  (py-evm's)
         **PragueComputation.get_precompiles(), PAIRING: _pairing}
+    opcodes = quick(PragueComputation.opcodes)
 
     @classmethod
     def consume_initcode_gas_cost(cls, computation: ComputationAPI) -> None:
