@@ -13,7 +13,8 @@ import pytest
 
 from troth.app import Settings, Troth
 from troth.app.checking import verify_bundle
-from troth.app.proving import Estimate, Proving, check, prove, read_input, read_program
+from troth.app.models import read_program
+from troth.app.proving import Estimate, Proving, check, prove, read_input
 from troth.compute.circuits.model import Modes
 from troth.compute.circuits.packing import Packing
 from troth.core.claims import Evidence, Statement
@@ -164,6 +165,12 @@ def test_what_is_refused_is_refused_before_anything_is_written(clinic: Troth, tm
             read_input(file, named)
     file.write_text(json.dumps({"c": 7, "b": -2, "a": 3}))
     assert read_input(file, named) == list(ROW)
+    table = tmp_path / "input.csv"
+    table.write_text("a,b,c\n3,-2,7\n")
+    assert read_input(table, named) == list(ROW)
+    table.write_text("a,b,c\n3,-2,7\n1,1,1\n")
+    with pytest.raises(BadInput, match="several inputs"):
+        read_input(table, named)
     file.write_bytes(MODEL.to_bytes()[:-5])
     with pytest.raises(BadInput):
         read_program(file)

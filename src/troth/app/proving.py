@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from troth.app.models import read_inputs
 from troth.compute.circuits.model import COMMITTED, SCORES, ModelCircuit, Modes, declared_bits, learned_parts
 from troth.compute.models.build import ints, price
 from troth.core.claims import Evidence, Ref
@@ -209,19 +210,17 @@ def check(party: Troth, claim: bytes) -> Report:
     return report(party.statement(claim), read)
 
 
-def read_program(path: Path) -> Program:
-    """A program's file. Raises BadInput, OutsideFailed."""
-    try:
-        return Program.from_bytes(path.read_bytes())
-    except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
-
-
 def read_input(path: Path, program: Program) -> list[int]:
-    """One input: a JSON list of the features in order, or an object by their names, as real numbers.
+    """One input, in real numbers: a JSON list of the features in order, an object by their names, or a CSV of one row.
 
     Raises BadInput for anything else, a name that the program does not know or lacks, NaN, or a number out of range.
     """
+    if path.suffix == ".csv":
+        rows = ints(program, read_inputs(path, program)).tolist()
+        if len(rows) != 1:
+            raise BadInput(f"{path.name} holds several inputs", expected="one row", actual=len(rows))
+        only: list[int] = rows[0]
+        return only
     try:
         if path.stat().st_size > MOST_INPUT:
             raise BadInput(f"{path.name} is too large for one input", expected=f"at most {MOST_INPUT} bytes")

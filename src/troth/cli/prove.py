@@ -15,9 +15,9 @@ app.add_typer(answer_app, name="answer")
 
 @app.command("prove")
 def prove(
-        model: Annotated[Path, typer.Argument(help="An integer program.")],
+        model: Annotated[Path, typer.Argument(help="A program, as troth model quantise writes it.")],
         given: Annotated[Path, typer.Argument(metavar="INPUT", help="JSON: a list of the features, or an object of "
-                                              "them by name.")],
+                                              "them by name; or a CSV of one row.")],
         weights: Annotated[str, typer.Option("--weights", help="fixed: the key is the model's. committed: hidden, "
                                              "bound by a commitment; one key for an architecture.")] = "fixed",
         hidden: Annotated[str, typer.Option("--input", help="committed or public.")] = "committed",
@@ -33,7 +33,8 @@ def prove(
     prove that the model is good or the input true, and a dev setup can be forged by whoever ran it.
     """
     # Imported here and below: start-up of --help must not load stores and circuits.
-    from troth.app.proving import NO_QUESTION, read_input, read_program
+    from troth.app.models import read_program
+    from troth.app.proving import NO_QUESTION, read_input
     from troth.app.proving import prove as answer
     from troth.compute.circuits.model import Modes
 
