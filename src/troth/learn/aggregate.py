@@ -3,8 +3,8 @@
 Rules by name, each from the matrix of updates, rows sorted by site, to one vector:
 
 - ``mean``: federated averaging weighted by claimed examples (McMahan et al., 2017). No protection; for comparison.
-- ``centered_clipping`` (default elsewhere): from the coordinate median, five times add the mean of the differences clipped to
-  the lower median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
+- ``centered_clipping`` (default elsewhere): from the coordinate median, five times add the mean of the differences
+  clipped to the lower median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
 - ``nnm+trimmed_mean``: each update becomes the mean of its n - f nearest, then per coordinate the f smallest and
   largest are dropped (Allouah et al., 2023).
 - ``median``: per coordinate.
