@@ -1,11 +1,10 @@
-"""Random programs of every kind of step, for the tests of what runs them elsewhere."""
+"""Random programs with every kind of step, and inputs at the edges of their ranges."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
 import numpy as np
 
 from troth.core.errors import BadInput
-from troth.fixed.numbers import IntArray
 from troth.fixed.program import (
     Affine,
     Clamp,
@@ -20,87 +19,87 @@ from troth.fixed.program import (
     Tree,
 )
 
-
-def inputs(program: Program, rng: np.random.Generator, count: int) -> IntArray:
-    """Random rows in range, the corners of the range among them."""
-    rows = rng.integers(program.low, program.high + 1, (count, len(program.low)))
-    rows[0], rows[-1] = program.low, program.high
-    return rows
+KINDS = ("affine", "conv", "rescale", "clamp", "maximum", "gather", "sum", "forest")
 
 
-def tree(rng: np.random.Generator, low: IntArray, high: IntArray, depth: int, outputs: int, most: int = 300) -> Tree:
-    """A random tree, not complete as a rule; some thresholds beyond their feature's range."""
-    nodes: list[tuple[int, int, int, int, list[int]]] = []
-    waiting = [0]
-    depths = {0: depth}
-    nodes.append((-1, 0, 0, 0, [0] * outputs))
-    while waiting:
-        node = waiting.pop(0)
-        if depths[node] == 0 or (node and rng.random() < 0.25):
-            nodes[node] = (-1, 0, 0, 0, rng.integers(-most, most, outputs).tolist())
-            continue
-        feature = int(rng.integers(len(low)))
-        left, right = len(nodes), len(nodes) + 1
-        nodes[node] = (feature, int(rng.integers(low[feature] - 2, high[feature] + 3)), left, right, [0] * outputs)
-        nodes.extend([(-1, 0, 0, 0, [0] * outputs)] * 2)
-        waiting += [left, right]
-        depths[left] = depths[right] = depths[node] - 1
-    columns = [np.array([node[at] for node in nodes], dtype=np.int64) for at in range(4)]
-    return Tree(*columns, np.array([node[4] for node in nodes], dtype=np.int64))
+def random_tree(rng: np.random.Generator, width: int, outputs: int, low: int, high: int, large: int) -> Tree:
+    """A tree of a few splits, parents first."""
+    feature, threshold, left, right = [-1], [0], [0], [0]
+    for _ in range(int(rng.integers(0, 7))):
+        leaves = [at for at, one in enumerate(feature) if one < 0]
+        at = int(rng.choice(leaves))
+        feature[at], threshold[at] = int(rng.integers(width)), int(rng.integers(low, high + 1))
+        left[at], right[at] = len(feature), len(feature) + 1
+        feature += [-1, -1]
+        threshold += [0, 0]
+        left += [0, 0]
+        right += [0, 0]
+    leaf = rng.integers(-large, large + 1, (len(feature), outputs))
+    leaf[np.array(feature) >= 0] = 0
+    return Tree(np.array(feature), np.array(threshold), np.array(left), np.array(right), leaf)
 
 
-def program(rng: np.random.Generator) -> Program:
-    """Up to five random steps on a small image or vector, and a head that fits."""
-    channels, side = int(rng.integers(1, 3)), int(rng.integers(2, 4))
-    width = channels * side * side
-    low = rng.integers(-300, 5, width)
-    high = low + rng.integers(0, 500, width)
+def random_step(rng: np.random.Generator, kind: str, source: int, widths: list[int], bound: int) -> tuple[Step, int]:
+    """A step and the width of what it gives. bound: how large the source's values are, about."""
+    width, large = widths[source], int(rng.choice([1, 9, 200, 40_000, 1 << 31]))
+    outs = int(rng.integers(1, 6))
+    if kind == "affine":
+        weights = rng.integers(-large, large + 1, (outs, width))
+        return Affine(source, weights, rng.integers(-bound, bound + 1, outs)), outs
+    if kind == "conv":
+        channels = next(c for c in (3, 2, 1) if width % c == 0)
+        across = next(a for a in (4, 3, 2, 1) if width // channels % a == 0)
+        shape = (channels, width // channels // across, across)
+        kernel = (int(rng.integers(1, min(3, shape[1]) + 1)), int(rng.integers(1, min(3, shape[2]) + 1)))
+        weights = rng.integers(-large, large + 1, (int(rng.integers(1, 4)), channels, *kernel))
+        top, left, bottom, right = (int(v) for v in rng.integers(0, 3, 4))
+        step = Conv(source, weights, rng.integers(-bound, bound + 1, len(weights)), shape,
+                    (int(rng.integers(1, 3)), int(rng.integers(1, 3))), (top, left, bottom, right))
+        return step, len(weights) * step.places[0] * step.places[1]
+    if kind == "rescale":
+        return Rescale(source, int(rng.integers(1, 20))), width
+    if kind == "clamp":
+        low, high = sorted(int(v) for v in rng.integers(-bound, bound + 1, 2))
+        return Clamp(source, low, high), width
+    if kind == "maximum":
+        return Maximum(source, rng.integers(0, width, (outs, int(rng.integers(1, 4))))), outs
+    if kind == "gather":
+        return Gather(source, rng.integers(0, width, outs)), outs
+    if kind == "sum":
+        return Sum(source, int(rng.choice([at for at, one in enumerate(widths) if one == width]))), width
+    trees = tuple(random_tree(rng, width, outs, -bound, bound, large) for _ in range(int(rng.integers(0, 4))))
+    return Forest(source, trees, rng.integers(-bound, bound + 1, outs)), outs
+
+
+def random_program(seed: int, kinds: tuple[str, ...] = KINDS) -> Program:
+    """A program of these kinds in random order, each of them at least once where it fits, on random ranges."""
+    rng = np.random.default_rng(seed)
+    features = int(rng.choice([1, 2, 6, 12, 24]))
+    reach = int(rng.choice([0, 1, 500, 1 << 20]))
+    low = -rng.integers(0, reach + 1, features)
+    high = low + rng.integers(0, 2 * reach + 1, features)
     steps: list[Step] = []
-    shape: list[tuple[int, int, int] | None] = [(channels, side, side)]
-    for number in range(int(rng.integers(1, 6))):
-        source = int(rng.integers(max(0, number - 1), number + 1))
-        made, image = _step(rng, source, low, high, steps, shape[source])
-        try:
-            Program(low, high, (*steps, made), _head(low, high, (*steps, made)))
-        except BadInput:   # beyond the bounds: another number of random steps then
+    widths = [features]
+    program = None
+    for kind in (*rng.permutation(kinds), *rng.choice(kinds, 4)):
+        source = len(steps) if rng.random() < 0.8 else int(rng.integers(0, len(steps) + 1))
+        for attempt in range(4):
+            bound = 1 << int(rng.integers(1, 16))
+            step, width = random_step(rng, kind if attempt < 3 else "clamp", source, widths, bound)
+            try:
+                program = Program(low, high, (*steps, step), "number" if width == 1 else "largest")
+            except BadInput:  # too large: other weights, or a clamp
+                continue
+            steps.append(step)
+            widths.append(width)
             break
-        steps.append(made)
-        shape.append(image)
-    if not steps:
-        steps.append(Gather(0, np.arange(width)))
-    return Program(low, high, tuple(steps), _head(low, high, tuple(steps)))
+    assert program is not None
+    return program
 
 
-def _head(low: IntArray, high: IntArray, steps: tuple[Step, ...]) -> str:
-    for head in ("largest", "sign"):
-        try:
-            Program(low, high, steps, head)
-        except BadInput as refused:
-            if "head" not in refused.message:
-                raise
-        else:
-            return head
-    raise AssertionError
-
-
-def _step(rng: np.random.Generator, source: int, low: IntArray, high: IntArray, steps: list[Step],
-          image: tuple[int, int, int] | None) -> tuple[Step, tuple[int, int, int] | None]:
-    ranges = Program(low, high, (*steps, Gather(len(steps), np.arange(1))), "number").ranges[source]
-    width = len(ranges[0])
-    kinds: list[Callable[[], Step]] = [
-        lambda: Affine(source, rng.integers(-9, 10, (3, width)), rng.integers(-50, 50, 3)),
-        lambda: Rescale(source, int(rng.integers(1, 7))),
-        lambda: Clamp(source, 0, 1 << 40),
-        lambda: Clamp(source, *sorted(int(v) for v in rng.integers(-200, 200, 2))),
-        lambda: Maximum(source, rng.integers(0, width, (3, 3))),
-        lambda: Gather(source, rng.integers(0, width, 4)),
-        lambda: Sum(source, source),
-        lambda: Forest(source, tuple(tree(rng, *ranges, int(rng.integers(0, 5)), 2)
-                                     for _ in range(int(rng.integers(1, 5)))), rng.integers(-9, 9, 2)),
-    ]
-    if image is not None and rng.random() < 0.5:
-        kernel = rng.integers(-9, 10, (2, image[0], 2, 2))
-        made = Conv(source, kernel, rng.integers(-9, 9, 2), image, (1, int(rng.integers(1, 3))), (1, 0, 0, 1))
-        return made, (2, *made.places)
-    made_step = kinds[int(rng.integers(len(kinds)))]()
-    return made_step, image if isinstance(made_step, Rescale | Clamp | Sum) else None
+def edges(program: Program, seed: int, count: int = 6) -> np.ndarray:
+    """Rows of inputs: all lowest, all highest, a mixture of both, and random ones."""
+    rng = np.random.default_rng(seed)
+    mixed = np.where(rng.random((count, len(program.low))) < 0.5, program.low, program.high)
+    inside = rng.integers(program.low, program.high + 1, (count, len(program.low)))
+    return np.concatenate([program.low[None], program.high[None], mixed, inside])

@@ -5,12 +5,14 @@ import struct
 
 import pytest
 
-from compute.test_groth16 import PROVER, statement
+from ports.prover_suite import statement
 from troth.compute.circuits import iden3
 from troth.compute.provers import zkey
 from troth.compute.provers.cache import KeyCache
+from troth.compute.provers.groth16 import Groth16
 from troth.core.errors import BadInput, OutsideFailed, Refuted
 
+PROVER = Groth16()
 CIRCUIT = statement(100)
 WITNESS = CIRCUIT.witness({"context": 3, "x": [7, 8]})
 

@@ -18,7 +18,7 @@ from small import MONEY, SITES, VERIFIERS, Run, Small
 
 from troth.core.errors import ActRefused, Misuse
 from troth.core.terms import REFUTED, UPHELD, Result
-from troth.flows.round import Money
+from troth.flows.terms import Money
 from troth.learn import arrays
 from troth.learn.claims import OMITTED, WITHHELD
 from troth.learn.round import owed

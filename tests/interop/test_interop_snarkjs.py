@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compute.programs import inputs, program
+from compute.small_programs import inputs, program
 from troth.compute.circuits import iden3
 from troth.compute.circuits.builder import Circuit
 from troth.compute.circuits.model import COMMITTED, FIXED, LABEL, PUBLIC, SCORES, ModelCircuit, Modes

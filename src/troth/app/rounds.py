@@ -13,7 +13,7 @@ from troth.core.encoding import amount, from_hex, take
 from troth.core.errors import BadInput, OutsideFailed
 from troth.core.terms import Account
 from troth.flows.parts import Pin
-from troth.flows.round import Money, Periods, Words
+from troth.flows.terms import Money, Periods, Words
 from troth.learn.aggregate import DEFAULT_RULE, NAMES
 from troth.learn.claims import Plan, Seat
 from troth.learn.code import Code

@@ -21,7 +21,8 @@ from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError, Undecidable
 from troth.core.terms import CHALLENGE, SUBMISSION, UPHELD, VERDICT, Account, DealState
 from troth.flows import round as flow
-from troth.flows.round import Words, round_terms
+from troth.flows.roles import Role
+from troth.flows.terms import Words, join_all, round_terms
 from troth.identity.messages import Message
 from troth.learn import claims as kinds
 from troth.learn import site as training
@@ -69,7 +70,7 @@ class Call:
         return message.sender, cls(act, from_hex(plan, 32), round_, from_hex(deal, 32))
 
 
-def seated(seat: flow.Seat) -> frozenset[str]:
+def seated(seat: Role) -> frozenset[str]:
     """The sites that no aggregate up to ``seat.last`` found to have done harm."""
     plan, unseated, at = seat.plan, set[str](), seat.last
     while at is not None:
@@ -87,7 +88,7 @@ class Follower:
     seat: the party's. words: of every round's deal. sponsor: who may open them.
     """
 
-    seat: flow.Seat
+    seat: Role
     words: Words
     sponsor: str
     stands: list[bytes] = field(default_factory=list)
@@ -182,7 +183,7 @@ class Member:
             plan = the_plan(self.party, self.agreed, self._sponsor[0], self._aggregator)
             if plan is None:
                 raise Pending("no plan has been called yet", do="Wait until every seat is taken.")
-            seat: flow.Seat = (flow.Verifier(self.party, plan) if self._part is None
+            seat: Role = (flow.Verifier(self.party, plan) if self._part is None
                                else flow.Site(self.party, plan, listing=self._listing))
             if isinstance(seat, flow.Site) and self._listing not in seat.replay.rule.listings.values():
                 raise Refuted("the plan does not name this site's listing", expected=self._listing.hex())
@@ -235,7 +236,7 @@ class Member:
                 # Deposits of a deal that is never funded whole lie there until its time to fund is over.
                 raise Refuted("this deal would hold deposits longer than was agreed", actual=state.terms.fund_by,
                               expected=f"fund_by up to {latest}", do="Nothing was deposited. Ask the sponsor.")
-            staked = flow.join_all(self.party, call.deal)
+            staked = join_all(self.party, call.deal)
             if staked:
                 self.say(f"round {call.round}: staked {staked}")
         return "joined"

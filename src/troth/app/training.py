@@ -39,9 +39,10 @@ from troth.app.site import (
 from troth.core.claims import Statement
 from troth.core.encoding import decode_object, encode, sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Undecidable
-from troth.core.terms import Result, deal_id
+from troth.core.terms import deal_id
 from troth.flows import round as flow
-from troth.flows.round import round_terms
+from troth.flows.roles import Role, call_plan, list_records, publish_model
+from troth.flows.terms import join_all, round_terms
 from troth.identity.binding import BINDING
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays
@@ -162,7 +163,7 @@ class Coordinator:
                 if other is not party and other.account not in party.accounts_of(other.did):
                     party.meet(other.introduction())
         if self._listing(sponsor) is None:
-            flow.list_records(sponsor, validation, bytes(32), sponsor.add("records", validation.to_bytes()))
+            list_records(sponsor, validation, bytes(32), sponsor.add("records", validation.to_bytes()))
 
     def _workspace(self, name: str) -> Troth:
         place = self.out / "parties" / name
@@ -224,7 +225,7 @@ class Coordinator:
             validation = self._listing(sponsor)
             if validation is None:
                 raise Undecidable("the sponsor lists no validation records", do="Prepare first.")
-            plan = flow.call_plan(sponsor, called, validation, listings.values())
+            plan = call_plan(sponsor, called, validation, listings.values())
             self.say(f"the plan is called: {plan.hex()}")
         self._hand_out(plan)
         return plan
@@ -301,7 +302,7 @@ class Coordinator:
                                             part=_later(self._part, name), listing=self._listing(party) or b"")
             elif name not in (SPONSOR, AGGREGATOR):
                 self.members[name] = Member(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did)
-        return (Follower(flow.Seat(sponsor, plan), words, sponsor.did),
+        return (Follower(Role(sponsor, plan), words, sponsor.did),
                 Follower(flow.Aggregator(aggregator, plan), words, sponsor.did))
 
     def run(self, plan: bytes, progress: Callable[[Row], None] | None = None) -> list[Row]:
@@ -340,12 +341,12 @@ class Coordinator:
         if not bundle.exists():
             model = next((claim for claim, one in sponsor.claims(kinds.MODEL) if one.all_refs("plan") == (plan,)), None)
             if model is None:
-                model = flow.publish_model(flow.Seat(sponsor, plan, rows[-1].aggregate))
+                model = publish_model(Role(sponsor, plan, rows[-1].aggregate))
             sponsor.anchor()
             roles = {"hospital": list(said.keys), "sponsor": [sponsor.did], "aggregator": [said.aggregator.did],
                      "verifier": [seat.did for seat in said.verifiers]}
             with replacing(self.out / "model.params") as out:
-                out.write(arrays.encode(flow.Seat(sponsor, plan, rows[-1].aggregate).base()))
+                out.write(arrays.encode(Role(sponsor, plan, rows[-1].aggregate).base()))
             with replacing(trust) as out:
                 out.write(sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"}).to_bytes())
             sponsor.bundle(model, bundle)
@@ -492,7 +493,7 @@ class Rounds:
         if state.status != "funding":
             return
         for follower in (self.sponsor, self.aggregator):
-            flow.join_all(follower.seat.party, deal)
+            join_all(follower.seat.party, deal)
         self._ask(JOIN, number, deal, [*self._sites(deal), *self._verifiers], until=state.terms.fund_by)
         state = self.sponsor.state(deal)
         if state.status == "funding":
@@ -557,8 +558,7 @@ class Rounds:
             return
         verdicts = {claim: VerdictClaim.of(said) for claim, said in party.claims(kinds.VERDICT)
                     if said.issuer in self._verifiers and said.all_refs("of") == (wrong,)}
-        found = next((one.result for one in verdicts.values() if one.result == final.to_bytes()), None)
-        flow.correct(aggregator, wrong, verdicts, Result.from_bytes(found) if found else final)
+        flow.correct(aggregator, wrong, verdicts, final)
 
     def _close(self, deal: bytes) -> None:
         party = self.sponsor.seat.party
@@ -666,7 +666,7 @@ def list_own(party: Troth, part: Part, sponsor: str) -> bytes:
     if found is None:
         data = part.to_bytes()
         sealing = party.seal_records(data, data.splitlines()[1:])
-        found = flow.list_records(party, part, sealing.commitment, sealing.evidence)
+        found = list_records(party, part, sealing.commitment, sealing.evidence)
     elif party.read(the_evidence(party.statement(found), "records")) != part.to_bytes():
         # Whatever is trained on is said, and charged to a budget, by this listing.
         raise Misuse("this workspace has listed other records", expected=Listing.of(party.statement(found)).rows,

@@ -56,6 +56,11 @@ def power_of(circuit: Circuit) -> int:
     return power
 
 
+def public_rows(circuit: Circuit) -> Sequence[int]:
+    """The wires that have a row of their own: the constant and each public input."""
+    return range(1 + len(circuit.publics))
+
+
 class Groth16:
     """The prover over the package `zksnake`'s arithmetic."""
 
@@ -88,7 +93,10 @@ class Groth16:
             raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
         left, right = circuit.products(witness)
         publics = 1 + len(circuit.publics)
-        quotient = _quotient([*left, *(value % R for value in witness[:publics])], right, key.power)
+        rows = [*left, *[0] * publics]
+        for wire in public_rows(circuit):
+            rows[circuit.constraints + wire] = witness[wire] % R
+        quotient = _quotient(rows, right, key.power)
         r, s = secrets.randbelow(R), secrets.randbelow(R)
         a = key.alpha + sum_of_products(key.a, witness, 1) + key.delta1 * r
         b1 = key.beta1 + sum_of_products(key.b1, witness, 1) + key.delta1 * s
@@ -149,7 +157,7 @@ def _at(circuit: Circuit, tau: int, power: int) -> tuple[list[int], list[int], l
             for wire, coefficient in zip(wires, coefficients, strict=True):
                 values[wire] += coefficient * weight
         found.append([value % R for value in values])
-    for wire in range(1 + len(circuit.publics)):
+    for wire in public_rows(circuit):
         found[0][wire] = (found[0][wire] + weights[circuit.constraints + wire]) % R
     return found[0], found[1], found[2]
 
