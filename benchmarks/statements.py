@@ -9,6 +9,7 @@ Run: python -m benchmarks statements
 from __future__ import annotations
 
 import io
+import random
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -53,8 +54,9 @@ def one(statement: Statement, instance: Instance) -> dict[str, Any]:
 
 def decisions(rows: int) -> list[tuple[int, int]]:
     """Made up, the groups three points apart."""
-    return [(int(at * 7919 % 1000 < 400), int(at * 104_729 % 1000 < (500 if at * 7919 % 1000 < 400 else 530)))
-            for at in range(rows)]
+    drawn = random.Random(7)
+    groups = [int(drawn.random() < 0.4) for _ in range(rows)]
+    return [(group, int(drawn.random() < (0.50 if group else 0.53))) for group in groups]
 
 
 def fairness(rows: int) -> dict[str, Any]:
