@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
         interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
-        clean chromium postgres softhsm debian compiled
+        circuits clean chromium postgres softhsm debian compiled
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -132,6 +132,9 @@ masking: $(VENV)/dev build/ckks-venv   ## masked sums, deep: hundreds of dropout
 
 ckks: build/ckks-venv       ## sums under homomorphic encryption, with TenSEAL
 	build/ckks-venv/bin/python -m pytest tests/learn/test_masking_ckks.py $(ARGS)
+
+circuits: $(VENV)/dev   ## circuits against their programs on many random models, all kinds of step
+	TROTH_CIRCUIT_EXAMPLES=1500 $(BIN)/pytest tests/compute/test_model_circuits.py tests/compute/test_circuit_attacks.py $(ARGS)
 
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)

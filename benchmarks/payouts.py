@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.attacks import PAGE, ROOT, within
 from troth.fixed.numbers import IntArray
-from troth.flows.round import Money
+from troth.flows.terms import Money
 from troth.learn import attacks, site
 from troth.learn.aggregate import DEFAULT_RULE, Update
 from troth.learn.arrays import State, flatten

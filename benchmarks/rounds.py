@@ -33,6 +33,8 @@ from troth.core.terms import UPHELD
 from troth.fixed.numbers import ONE, FloatArray, dequantise, stack
 from troth.flows import round as flow
 from troth.flows.parts import Pin
+from troth.flows.roles import call_plan, list_records
+from troth.flows.terms import Money, Words, join_all, round_terms
 from troth.identity.documents import signature_pairs
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.keybook import KeyBook
@@ -63,7 +65,7 @@ from troth.ledger.erc20 import Erc20
 SITES = 10
 SIZES = {"10k": (128,), "100k": (300, 256), "1M": (1024, 900)}
 FIT = site.Fit(10, 0.2, 0.001, 64 * ONE)
-MONEY = flow.Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
+MONEY = Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
                    verifier_fee=300, bond=500)
 PURSE = 10_000_000
 COMMONS = hashlib.sha256(b"commons").digest()[:20]
@@ -189,23 +191,23 @@ class Bench:
                 if other is not party:
                     party.meet(other.introduction())
         pins = (Pin(contracts[name].address, contracts[name].codehash) for name in ("assumed", "rerun:1"))
-        self.words = flow.Words(token.address, sponsor.account, COMMONS, *pins, MONEY)
+        self.words = Words(token.address, sponsor.account, COMMONS, *pins, MONEY)
         self._plan(rounds)
 
     def _plan(self, rounds: int) -> None:
         sponsor, listings = self.parties["sponsor"], {}
         for name, part in zip(self.names, self.split.sites, strict=True):
             sealing = self.parties[name].seal_records(part.to_bytes(), part.to_bytes().splitlines()[1:])
-            listings[name] = flow.list_records(self.parties[name], part, sealing.commitment, sealing.evidence)
+            listings[name] = list_records(self.parties[name], part, sealing.commitment, sealing.evidence)
             self.parties[name].send([sponsor.did], [listings[name]])
         sponsor.receive()
         public = sponsor.add("records", self.split.validation.to_bytes())
-        validation = flow.list_records(sponsor, self.split.validation, bytes(32), public)
+        validation = list_records(sponsor, self.split.validation, bytes(32), public)
         seats = {name: Seat(party.did, party.account) for name, party in self.parties.items()}
         self.plan = Plan(tuple(sorted((seats[name] for name in self.names), key=lambda seat: seat.did)),
                          seats["aggregator"], (seats["verifier"],), rounds, MONEY.reward, "nnm+trimmed_mean",
                          FIT.clip, bytes(32), "open", self.task.json(), FIT.json())
-        plan = flow.call_plan(sponsor, self.plan, validation, listings.values())
+        plan = call_plan(sponsor, self.plan, validation, listings.values())
         sponsor.send([party.did for party in self.parties.values() if party is not sponsor],
                      [*listings.values(), validation, plan], [public])
         for party in self.parties.values():
@@ -216,10 +218,10 @@ class Bench:
     def deal(self, number: int) -> bytes:
         """A funded round's deal."""
         sponsor = self.parties["sponsor"]
-        terms = flow.round_terms(self.words, self.plan, frozenset(self.plan.keys), self.chain.now())
+        terms = round_terms(self.words, self.plan, frozenset(self.plan.keys), self.chain.now())
         deal = sponsor.book.open(sponsor.account, terms, number.to_bytes(32, "big"))
         for party in self.parties.values():
-            flow.join_all(party, deal)
+            join_all(party, deal)
         return deal
 
     def commit(self, name: str, deal: bytes, number: int, watch: Watch) -> None:

@@ -16,6 +16,8 @@ from troth import Settings, Troth
 from troth.core.terms import UPHELD, Result
 from troth.flows import round as flow
 from troth.flows.parts import Pin
+from troth.flows.roles import Role, call_plan, list_records
+from troth.flows.terms import Money, Words, join_all, round_terms
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn.claims import Plan, Seat, VerdictClaim
@@ -29,7 +31,7 @@ from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.erc20 import Erc20
 
 DATA = Path(__file__).parent / "data"
-MONEY = flow.Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
+MONEY = Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
                    verifier_fee=300, bond=500)
 PURSE = 40_000
 COMMONS = hashlib.sha256(b"bonds of wrong challengers go here").digest()[:20]
@@ -135,7 +137,7 @@ class Play:
                     party.meet(other.introduction())
         self._plan(rounds)
         pins = (Pin(contracts[name].address, contracts[name].codehash) for name in ("assumed", "rerun:1"))
-        self.words = flow.Words(self.token.address, sponsor.account, COMMONS, *pins, MONEY)
+        self.words = Words(self.token.address, sponsor.account, COMMONS, *pins, MONEY)
         self.slashed: set[str] = set()
         self.before = self.balances()
 
@@ -144,24 +146,24 @@ class Play:
         sponsor, listings = self.parties["sponsor"], {}
         for name, part in self.members.items():
             sealing = self.parties[name].seal_records(part.to_bytes(), part.to_bytes().splitlines()[1:])
-            listings[name] = flow.list_records(self.parties[name], part, sealing.commitment, sealing.evidence)
+            listings[name] = list_records(self.parties[name], part, sealing.commitment, sealing.evidence)
             self.parties[name].send([sponsor.did], [listings[name]])
         sponsor.receive()
         public = sponsor.add("records", self.split.validation.to_bytes())
-        validation = flow.list_records(sponsor, self.split.validation, bytes(32), public)
+        validation = list_records(sponsor, self.split.validation, bytes(32), public)
         seats = {name: Seat(party.did, party.account) for name, party in self.parties.items()}
         run, task = self.question.run, dense(self.split.validation, self.question.run.hidden)
         self.plan = Plan(tuple(sorted((seats[name] for name in self.members), key=lambda seat: seat.did)),
                          seats["aggregator"], (seats["verifier"],), rounds, MONEY.reward, run.rule, run.fit.clip,
                          bytes(32), "open", task.json(), run.fit.json())
-        plan = flow.call_plan(sponsor, self.plan, validation, listings.values())
+        plan = call_plan(sponsor, self.plan, validation, listings.values())
         sponsor.send([party.did for party in self.parties.values() if party is not sponsor],
                      [*listings.values(), validation, plan], [public])
         self._receive()
         self.sites = {name: flow.Site(self.parties[name], plan, listing=listings[name]) for name in self.members}
         self.aggregator = flow.Aggregator(self.parties["aggregator"], plan)
         self.verifier = flow.Verifier(self.parties["verifier"], plan)
-        self.sponsor = flow.Seat(sponsor, plan)
+        self.sponsor = Role(sponsor, plan)
 
     def _receive(self) -> None:
         for party in self.parties.values():
@@ -185,10 +187,10 @@ class Play:
         sponsor, book = self.parties["sponsor"], self.parties["sponsor"].book
         active = [name for name in self.members if name not in self.slashed]
         seated = frozenset(self.parties[name].did for name in active)
-        terms = flow.round_terms(self.words, self.plan, seated, self.chain.now())
+        terms = round_terms(self.words, self.plan, seated, self.chain.now())
         deal = book.open(sponsor.account, terms, number.to_bytes(32, "big"))
         for name in (*active, "sponsor", "aggregator", "verifier"):
-            flow.join_all(self.parties[name], deal)
+            join_all(self.parties[name], deal)
         for name in active:
             seat, part = self.sites[name], self.members[name]
             train = site.poisoned if name == poisoner else site.train

@@ -15,6 +15,8 @@ from tempfile import mkdtemp
 from troth import Settings, Troth
 from troth.flows import round as flow
 from troth.flows.parts import Pin
+from troth.flows.roles import Role, call_plan, list_records, publish_model
+from troth.flows.terms import Money, Words, join_all, round_terms
 from troth.identity.keystore import MIN_COST
 from troth.learn import site
 from troth.learn.claims import Plan, Seat
@@ -28,7 +30,7 @@ LINEAR = Dense(30, 2)
 
 HOSPITALS = ("hospital-1", "hospital-2", "hospital-3")
 NAMES = (*HOSPITALS, "sponsor", "aggregator", "verifier")
-MONEY = flow.Money(reward=300, fee=20, keeper=5, site_stake=250, aggregator_stake=700, verifier_stake=100,
+MONEY = Money(reward=300, fee=20, keeper=5, site_stake=250, aggregator_stake=700, verifier_stake=100,
                    verifier_fee=30, bond=50)
 COMMONS = hashlib.sha256(b"bonds of wrong challengers go here").digest()[:20]
 
@@ -66,17 +68,17 @@ def main(folder: Path) -> None:
     for name, part in zip(HOSPITALS, split.sites, strict=True):
         data = part.to_bytes()
         sealing = parties[name].seal_records(data, data.splitlines()[1:])
-        listings[name] = flow.list_records(parties[name], part, sealing.commitment, sealing.evidence)
+        listings[name] = list_records(parties[name], part, sealing.commitment, sealing.evidence)
         parties[name].send([sponsor.did], [listings[name]])
     sponsor.receive()
     public = sponsor.add("records", split.validation.to_bytes())
-    validation = flow.list_records(sponsor, split.validation, bytes(32), public)
+    validation = list_records(sponsor, split.validation, bytes(32), public)
 
     # The plan, and a seat for everybody.
     seats = {name: Seat(party.did, party.account) for name, party in parties.items()}
     plan = Plan(tuple(sorted((seats[name] for name in HOSPITALS), key=lambda seat: seat.did)), seats["aggregator"],
                 (seats["verifier"],), 1, MONEY.reward, "nnm+trimmed_mean", site.DEFAULT_CLIP, bytes(32), "open")
-    plan_id = flow.call_plan(sponsor, plan, validation, listings.values())
+    plan_id = call_plan(sponsor, plan, validation, listings.values())
     sponsor.send([party.did for party in parties.values() if party is not sponsor],
                  [*listings.values(), validation, plan_id], [public])
     for name in NAMES:
@@ -85,11 +87,11 @@ def main(folder: Path) -> None:
     # The deal: terms from the flow's own words, and everybody's deposit.
     assumed, rerun = (Pin(found.address, found.codehash)
                       for found in (sponsor.contracts["assumed"], sponsor.contracts["rerun:1"]))
-    words = flow.Words(token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
-    terms = flow.round_terms(words, plan, frozenset(plan.keys), chain.now())
+    words = Words(token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
+    terms = round_terms(words, plan, frozenset(plan.keys), chain.now())
     deal = sponsor.book.open(sponsor.account, terms, bytes(32))
     for party in parties.values():
-        print(f"{party.name} deposits {flow.join_all(party, deal)}")
+        print(f"{party.name} deposits {join_all(party, deal)}")
 
     # Training: each hospital on the records that only it can open.
     sites = {name: flow.Site(parties[name], plan_id, listing=listings[name]) for name in HOSPITALS}
@@ -126,7 +128,7 @@ def main(folder: Path) -> None:
         print(f"{name} ends with {token.balance(parties[name].account)}")
 
     # What remains: one file for the world, and one that says what its reader believes.
-    model = flow.publish_model(flow.Seat(sponsor, plan_id, last=aggregate))
+    model = publish_model(Role(sponsor, plan_id, last=aggregate))
     sponsor.anchor()
     sponsor.bundle(model, folder / "model.troth")
     roles = {"hospital": [parties[name].did for name in HOSPITALS], "sponsor": [sponsor.did],

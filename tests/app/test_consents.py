@@ -15,7 +15,7 @@ from troth.app import Troth, consents
 from troth.core.claims import Ref, Statement, Subject
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.verdicts import Outcome
-from troth.flows.round import list_records
+from troth.flows.roles import list_records
 from troth.learn.data import Part
 from troth.learn.sets import BREAST_CANCER
 from troth.verify.consents import Consent, check_consents

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from rounds_parts import PASSPHRASE, table, write
 
+from troth.app.conducting import SPONSOR
 from troth.app.inviting import Invitation, invite, join, open_invitation
 from troth.app.rounds import load
-from troth.app.training import SPONSOR, Coordinator, train
+from troth.app.training import Coordinator, train
 from troth.core.encoding import decode_object, encode
 from troth.core.errors import BadInput, Misuse, Pending, Refuted
 from troth.identity.binding import bind

@@ -13,7 +13,7 @@ from troth.app.privacy import FILE, Privacy, check, opened
 from troth.core.claims import Evidence, Ref
 from troth.core.errors import Misuse, Undecidable
 from troth.core.verdicts import Outcome
-from troth.flows.round import list_records
+from troth.flows.roles import list_records
 from troth.learn.claims import UPDATE, Training, UpdateClaim, digest_subject
 from troth.learn.data import Part, Schema
 from troth.learn.privacy import accounting

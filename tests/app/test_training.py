@@ -15,14 +15,17 @@ from rounds_parts import PASSPHRASE, write
 
 import troth
 from troth.app import verify_bundle
+from troth.app.conducting import AGGREGATOR, SPONSOR, Row
+from troth.app.following import JOIN, Call
 from troth.app.rounds import Agreed, load
-from troth.app.site import JOIN, Call, Member
-from troth.app.training import AGGREGATOR, SPONSOR, Coordinator, Row, token, train
+from troth.app.site import Member
+from troth.app.training import Coordinator, token, train
 from troth.cli.story import tampered
 from troth.core.encoding import decode_object
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
 from troth.core.verdicts import Outcome
 from troth.flows import round as flow
+from troth.flows.terms import round_terms
 from troth.learn import training
 from troth.learn.arrays import digest
 from troth.learn.claims import Seat
@@ -215,7 +218,7 @@ def test_a_site_acts_only_on_deals_that_the_plan_leads_to(begun: tuple[Coordinat
     chain = home.chain
     assert chain is not None
     held = token(member.party).balance(member.party.account)
-    good = flow.round_terms(follower.words, follower.seat.plan, frozenset(follower.seat.plan.keys), chain.now())
+    good = round_terms(follower.words, follower.seat.plan, frozenset(follower.seat.plan.keys), chain.now())
     other = replace(good, pots=(replace(good.pots[0], amount=1), *good.pots[1:]))
     wrong = sponsor.book.open(sponsor.account, other, bytes(32))
     assert "terms are not the plan's" in answered(member, Call(JOIN, plan, 1, wrong).to_bytes(sponsor))["error"]
@@ -227,7 +230,7 @@ def test_a_site_acts_only_on_deals_that_the_plan_leads_to(begun: tuple[Coordinat
     assert "only the sponsor" in answered(member, Call(JOIN, plan, 1, wrong).to_bytes(home[AGGREGATOR]))["error"]
     for rubbish in (b"", b"{}", bytes(100)):
         assert "error" in answered(member, rubbish)
-    late = flow.round_terms(follower.words, follower.seat.plan, frozenset(follower.seat.plan.keys), chain.now() + 9_999)
+    late = round_terms(follower.words, follower.seat.plan, frozenset(follower.seat.plan.keys), chain.now() + 9_999)
     kept = sponsor.book.open(sponsor.account, late, bytes(31) + b"\1")
     assert "longer than was agreed" in answered(member, Call(JOIN, plan, 1, kept).to_bytes(sponsor))["error"]
     assert token(member.party).balance(member.party.account) == held

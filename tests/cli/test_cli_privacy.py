@@ -12,7 +12,7 @@ from cli.conftest import PASSPHRASE, Run
 from troth.app import Settings, Troth
 from troth.app.privacy import opened
 from troth.cli.main import app
-from troth.flows.round import list_records
+from troth.flows.roles import list_records
 from troth.identity.keystore import MIN_COST
 from troth.learn.data import Part
 from troth.learn.privacy.mechanisms import Mechanism

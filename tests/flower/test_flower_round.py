@@ -17,9 +17,10 @@ import pytest
 
 from flower.rounds import SITES, Both, round_file
 from flower.running import group_of, memory, once, prepared, processes, run_id
+from troth.app.conducting import AGGREGATOR, SPONSOR, Row
 from troth.app.flower import over_flower
 from troth.app.rounds import RoundFile
-from troth.app.training import AGGREGATOR, SPONSOR, Coordinator, Row, token
+from troth.app.training import Coordinator, token
 from troth.learn import arrays
 from troth.learn.engines import Answer, Engine
 from troth.learn.engines.inprocess import InProcessEngine

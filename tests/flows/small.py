@@ -15,6 +15,8 @@ from troth.core.claims import Evidence, Ref
 from troth.core.terms import Result
 from troth.flows import round as flow
 from troth.flows.parts import Pin
+from troth.flows.roles import call_plan, list_records
+from troth.flows.terms import Money, Words, join_all, round_terms
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn import claims as kinds
@@ -23,6 +25,7 @@ from troth.learn.claims import Listing, Plan, UpdateClaim, VerdictClaim, digest_
 from troth.learn.claims import Seat as PlanSeat
 from troth.learn.data import scaling
 from troth.learn.dense import Dense
+from troth.learn.masking.terms import Terms
 from troth.learn.round import RoundOutput
 from troth.learn.sets import consortium
 from troth.ledger.chains.embedded import EmbeddedChain
@@ -34,7 +37,7 @@ SITES = ("site-1", "site-2", "site-3")
 VERIFIERS = ("verifier-1", "verifier-2", "verifier-3")
 OVERSEERS = ("aggregator", *VERIFIERS)
 NAMES = (*SITES, "sponsor", "aggregator", *VERIFIERS, "stranger")
-MONEY = flow.Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
+MONEY = Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
                    verifier_fee=300, bond=500)
 PURSE = 1_000_000
 COMMONS = hashlib.sha256(b"commons").digest()[:20]
@@ -55,12 +58,13 @@ class Run:
 class Small:
     """The parties and their seats; every method is one step of a round."""
 
-    def __init__(self, folder: Path) -> None:
-        self.chain = EmbeddedChain(folder / "chain.sqlite")
+    def __init__(self, folder: Path, names: tuple[str, ...] = SITES, masking: Terms | None = None) -> None:
+        self.chain, self.names = EmbeddedChain(folder / "chain.sqlite"), names
         self.parties = {name: Troth.init(folder / name, "x", Settings(name, "embedded:", str(folder / "exchange")),
-                                         cost=MIN_COST, clock=self.chain, chain=self.chain) for name in NAMES}
+                                         cost=MIN_COST, clock=self.chain, chain=self.chain)
+                        for name in (*names, *NAMES[len(SITES):])}
         sponsor = self.parties["sponsor"]
-        contracts = sponsor.deploy(quorum=2, supply=PURSE * len(NAMES))
+        contracts = sponsor.deploy(quorum=2, supply=PURSE * len(self.parties))
         self.token = Erc20(self.chain.web3, contracts["token"].address)
         for party in self.parties.values():
             party.use_contracts(contracts)
@@ -70,27 +74,29 @@ class Small:
             for other in self.parties.values():
                 if other is not party:
                     other.meet(party.introduction())
-        split = consortium(1)
-        self.parts = dict(zip(SITES, split.sites, strict=False))
+        split = consortium(1, max(4, len(names)))
+        self.parts = dict(zip(names, split.sites, strict=False))
         listings = {}
         for name, part in self.parts.items():
             sealing = self[name].seal_records(part.to_bytes(), part.to_bytes().splitlines()[1:])
-            listings[name] = flow.list_records(self[name], part, sealing.commitment, sealing.evidence)
+            listings[name] = list_records(self[name], part, sealing.commitment, sealing.evidence)
             self[name].send([sponsor.did], [listings[name]])
         sponsor.receive()
         public = sponsor.add("records", split.validation.to_bytes())
-        validation = flow.list_records(sponsor, split.validation, bytes(32), public)
-        sites = tuple(sorted(map(self.seat, SITES), key=lambda seat: seat.did))
+        validation = list_records(sponsor, split.validation, bytes(32), public)
+        sites = tuple(sorted(map(self.seat, names), key=lambda seat: seat.did))
         self.plan = Plan(sites, self.seat("aggregator"), tuple(map(self.seat, VERIFIERS)), 1, MONEY.reward,
-                         "nnm+trimmed_mean", site.DEFAULT_CLIP, bytes(32), "open")
-        self.plan_id = flow.call_plan(sponsor, self.plan, validation, listings.values())
+                         "nnm+trimmed_mean", site.DEFAULT_CLIP, bytes(32), masking.privacy if masking else "open",
+                         masking=masking)
+        self.plan_id = call_plan(sponsor, self.plan, validation, listings.values())
         everybody = [party.did for party in self.parties.values() if party is not sponsor]
         sponsor.send(everybody, [*listings.values(), validation, self.plan_id], [public])
         self.receive()
         assumed, rerun = (Pin(contracts[name].address, contracts[name].codehash)
                           for name in ("assumed", "rerun:2"))
-        self.words = flow.Words(self.token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
-        self.sites = {name: flow.Site(self[name], self.plan_id, listing=listings[name]) for name in SITES}
+        self.words = Words(self.token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
+        self.listings = listings
+        self.sites = {name: flow.Site(self[name], self.plan_id, listing=listings[name]) for name in names}
         self.aggregator = flow.Aggregator(self["aggregator"], self.plan_id)
         self.verifiers = {name: flow.Verifier(self[name], self.plan_id) for name in VERIFIERS}
         self.count = 0
@@ -122,14 +128,14 @@ class Small:
         accounts = {name: party.account for name, party in self.parties.items()}
         return {name: self.token.balance(account) for name, account in (accounts | {"commons": COMMONS}).items()}
 
-    def open(self, join: Iterable[str] = NAMES) -> Run:
+    def open(self, join: Iterable[str] | None = None) -> Run:
         """A funded round among all sites."""
         self.count += 1
         before, sponsor = self.balances(), self["sponsor"]
-        terms = flow.round_terms(self.words, self.plan, frozenset(self.plan.keys), self.chain.now())
+        terms = round_terms(self.words, self.plan, frozenset(self.plan.keys), self.chain.now())
         deal = sponsor.book.open(sponsor.account, terms, self.count.to_bytes(32, "big"))
-        for name in join:
-            flow.join_all(self[name], deal)
+        for name in self.parties if join is None else join:
+            join_all(self[name], deal)
         return Run(deal, before)
 
     def update(self, name: str, run: Run, *, to: Iterable[str] | None = None, delta: State | None = None,
@@ -196,7 +202,7 @@ class Small:
 
     def evidence(self, run: Run, missing: Iterable[str] = ()) -> None:
         """Every seat answers the evidence ask; the verifiers then share."""
-        for name in SITES:
+        for name in self.names:
             if name not in missing:
                 own = [claim for claim in self.sites[name].updates(1, run.deal)
                        if self[name].statement(claim).issuer == self[name].did]

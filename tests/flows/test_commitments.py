@@ -8,12 +8,15 @@ from dataclasses import replace
 import pytest
 from small import MONEY, OVERSEERS, SITES, VERIFIERS, Run, Small
 
-from troth.core.claims import Ref
+from troth.core.claims import Ref, Statement
 from troth.core.errors import Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD
 from troth.learn import claims as kinds
+from troth.learn.arrays import State
 from troth.learn.claims import OMITTED, CommitmentsClaim, Training, UpdateClaim, digest_subject
-from troth.learn.recheck import the_evidence
+from troth.learn.lineage import UpdateRule
+from troth.learn.recheck import Replay, the_evidence
+from troth.learn.worth import Record
 
 
 def judged(small: Small, run: Run, by: str, outcome: int) -> dict[str, int]:
@@ -24,11 +27,16 @@ def judged(small: Small, run: Run, by: str, outcome: int) -> dict[str, int]:
     return small.settle(run)
 
 
-def sign_list(small: Small, run: Run, updates: list[bytes], by: str = "aggregator") -> bytes:
-    """A list of commitments as anybody could sign one."""
-    said = CommitmentsClaim(1, run.deal, tuple(sorted(updates)))
+def sign_list(small: Small, run: Run, updates: dict[str, bytes], by: str = "aggregator") -> bytes:
+    """A list of commitments, by site's name, as anybody could sign one."""
+    said = CommitmentsClaim(1, run.deal, tuple(sorted((small[name].did, claim) for name, claim in updates.items())))
     return small[by].attest(kinds.COMMITMENTS, digest_subject("deal", run.deal), said.body(),
                             refs=[Ref("plan", small.plan_id)])
+
+
+def small_name(small: Small, claim: bytes) -> str:
+    """Who said a claim."""
+    return next(name for name in SITES if small[name].did == small["aggregator"].statement(claim).issuer)
 
 
 def all_committed(small: Small, run: Run, names: tuple[str, ...] = SITES) -> dict[str, bytes]:
@@ -218,7 +226,7 @@ def test_a_second_list_refutes_its_signer_and_pays_no_copy(small: Small) -> None
     run, copy = late(small)
     small.reveal(run)
     first = small.aggregator.held(1, run.deal)
-    second = sign_list(small, run, [*first.fixed, copy])
+    second = sign_list(small, run, {small_name(small, claim): claim for claim in (*first.fixed, copy)})
     small["aggregator"].send([small[name].did for name in ("site-3", *VERIFIERS)], [second])
     updates = [*small.aggregator.aggregate(run.deal, 1)[1], copy]
     output = small.aggregator.replay.run(1, None, small.aggregator.replay.gather(updates).updates)
@@ -240,7 +248,7 @@ def test_two_lists_before_the_reveal_are_shown_nothing(small: Small) -> None:
     run = small.open()
     claims = all_committed(small, run)
     small.fix(run)
-    small["aggregator"].send([small["site-1"].did], [sign_list(small, run, [claims["site-1"]])])
+    small["aggregator"].send([small["site-1"].did], [sign_list(small, run, {"site-1": claims["site-1"]})])
     small.receive()
     with pytest.raises(Refuted, match="several lists"):
         small.sites["site-1"].reveal(run.deal, 1)
@@ -249,7 +257,7 @@ def test_two_lists_before_the_reveal_are_shown_nothing(small: Small) -> None:
 def test_a_forged_list_fixes_nothing(small: Small) -> None:
     run = small.open()
     claims = all_committed(small, run)
-    forged = sign_list(small, run, list(claims.values()), by="site-3")
+    forged = sign_list(small, run, claims, by="site-3")
     small["site-3"].send([party.did for party in small.parties.values()], [forged])
     small.receive()
     with pytest.raises(Pending):
@@ -260,7 +268,7 @@ def test_a_forged_list_fixes_nothing(small: Small) -> None:
 def test_a_site_left_off_the_list_shows_nothing_and_is_paid_all_the_same(small: Small) -> None:
     run = small.open()
     claims = all_committed(small, run)
-    fixed = sign_list(small, run, [claims["site-1"], claims["site-3"]])
+    fixed = sign_list(small, run, {name: claims[name] for name in ("site-1", "site-3")})
     small["aggregator"].send(small.aggregator.everybody(), [fixed])
     small.receive()
     with pytest.raises(Refuted, match="leaves out"):
@@ -274,3 +282,92 @@ def test_a_site_left_off_the_list_shows_nothing_and_is_paid_all_the_same(small: 
     assert gains["aggregator"] == 0, "it loses its fee"
     assert gains["site-2"] > 0
 
+
+# A menu: several updates of one friend are fixed, and the best is named once the others' are known
+
+
+def menu(small: Small) -> tuple[Run, dict[str, bytes], bytes]:
+    """Everybody committed, site-3 to a second update too; what the aggregator would rather count of it."""
+    run = small.open()
+    claims = all_committed(small, run)
+    mean = {name: sum(small.deltas[site][name] for site in SITES) // 3 for name in small.deltas["site-1"]}
+    other = small.update("site-3", run, delta=mean)
+    small.receive()
+    return run, claims, other
+
+
+def count(small: Small, run: Run, list_: bytes, updates: list[bytes]) -> None:
+    """Publish and submit an aggregate of these updates that rests on this list, as a dishonest aggregator can."""
+    small.reveal(run)
+    replay = small.aggregator.replay
+    output = replay.run(1, None, replay.gather(updates).updates)
+    small.publish(run, output, updates, submit=False)
+    said = small["aggregator"].statement(run.aggregate)
+    refs = [*(ref for ref in said.refs if ref.role != "commitments"), Ref("commitments", list_)]
+    run.aggregate = small["aggregator"].attest("aggregate", said.subjects, said.body, refs=refs, evidence=said.evidence)
+    small["aggregator"].send(small.aggregator.everybody(), [run.aggregate], said.evidence)
+    small.aggregator.submit(run.deal, run.aggregate, output)
+    small.receive()
+
+
+def test_a_list_of_two_updates_by_one_site_is_no_list(small: Small) -> None:
+    run, claims, other = menu(small)
+    body = CommitmentsClaim(1, run.deal, tuple(sorted((small[name].did, claim) for name, claim in claims.items())))
+    entries = [*body.body()["updates"], {"claim": other.hex(), "site": small["site-3"].did}]
+    list_ = small["aggregator"].attest(
+        kinds.COMMITMENTS, digest_subject("deal", run.deal),
+        body.body() | {"updates": sorted(entries, key=lambda entry: (entry["site"], entry["claim"]))},
+        refs=[Ref("plan", small.plan_id)])
+    small["aggregator"].send(small.aggregator.everybody(), [list_])
+    small.receive()
+    with pytest.raises(Pending):
+        small.sites["site-1"].reveal(run.deal, 1)
+    count(small, run, list_, [claims["site-1"], claims["site-2"], other])
+    assert "the one list" in str(small.sites["site-1"].doubt(run.aggregate))
+    gains = judged(small, run, "site-1", REFUTED)
+    assert gains["aggregator"] == -MONEY.aggregator_stake
+    assert gains["aggregator"] + gains["site-3"] < 0, "the two of them end poorer"
+
+
+def test_a_second_update_under_a_friend_s_name_counts_for_nobody(small: Small) -> None:
+    run, claims, other = menu(small)
+    list_ = sign_list(small, run, claims | {"site-2": other})  # two friends, and one's place for the other's menu
+    small["aggregator"].send(small.aggregator.everybody(), [list_])
+    small.receive()
+    count(small, run, list_, [claims["site-1"], other])
+    for verifier in small.verifiers.values():
+        assert verifier.held(1, run.deal).fixed == {claims["site-1"], claims["site-3"]}
+    gains = judged(small, run, "site-1", REFUTED)
+    assert gains["aggregator"] == -MONEY.aggregator_stake
+    assert gains["aggregator"] + gains["site-2"] + gains["site-3"] < 0, "the three of them end poorer"
+
+
+def test_a_verifier_s_list_takes_one_pass_however_much_arrived(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What strangers send costs its reading, once: not the round's base and plan again for each of them."""
+    run = small.open()
+    claim = small.update("site-1", run)
+    said = small["site-1"].statement(claim)
+    stranger = small["stranger"]
+    for number in range(20):
+        spam = stranger.attest("update", said.subjects, said.body | {"examples": number + 1}, refs=said.refs,
+                               evidence=said.evidence)
+        stranger.send([small["verifier-1"].did], [spam])
+    small.receive()
+    worked: list[str] = []
+    base, fault = Replay.base, UpdateRule.fault
+
+    def counted_base(replay: Replay, last: bytes | None) -> tuple[State, tuple[Record, ...]]:
+        worked.append("base")
+        return base(replay, last)
+
+    def counted_fault(rule: UpdateRule, statement: Statement, round_: int, deal: bytes, base: bytes,
+                      after: bytes | None) -> str | None:
+        worked.append(statement.issuer)
+        return fault(rule, statement, round_, deal, base, after)
+
+    monkeypatch.setattr(Replay, "base", counted_base)
+    monkeypatch.setattr(UpdateRule, "fault", counted_fault)
+    witness = small.verifiers["verifier-1"].witness(run.deal, 1)
+    assert CommitmentsClaim.of(small["verifier-1"].statement(witness)).updates == (claim,)
+    assert worked.count("base") == 1
+    assert stranger.did not in worked

@@ -129,7 +129,7 @@ class Story:
                                     [Ref("plan", plan_id), Ref("listing", listing), *after],
                                     (self.keep("update", data, sealed=True),), said.digest))
         output = replay.run(number, last, replay.gather(updates).updates)
-        fixed = CommitmentsClaim(number, deal, tuple(sorted(updates)))
+        fixed = CommitmentsClaim(number, deal, tuple(zip(SITES, updates, strict=True)))
         list_ = self.say(f"list {number}", "commitments", AGGREGATOR, fixed.body(), [Ref("plan", plan_id)],
                          subject=deal)
         refs = [Ref("plan", plan_id), *after, Ref("commitments", list_), *(Ref("update", claim) for claim in updates)]
@@ -177,6 +177,14 @@ def more(*refs: Ref) -> Edit:
     return lambda said: replace(said, refs=(*said.refs, *refs))
 
 
+def renamed(said: Statement) -> Statement:
+    """Each update under another site's name."""
+    updates = said.body["updates"]
+    sites = [one["site"] for one in updates]
+    moved = zip(updates, [*sites[1:], sites[0]], strict=True)
+    return body(updates=sorted(({**one, "site": site} for one, site in moved), key=lambda one: one["site"]))(said)
+
+
 def verdicts(act: Edit) -> dict[str, Edit]:
     return {f"verdict {did}": act for did in VERIFIERS[:2]}
 
@@ -219,6 +227,9 @@ def test_the_honest_story_is_upheld() -> None:
     ({"update 1 did:s1": body(examples=201)}, "more records than its sender listed"),
     ({"update 1 did:s1": body(clip=site.DEFAULT_CLIP + 1)}, "longer than the plan allows"),
     ({"list 1": lambda said: body(updates=said.body["updates"][1:])(said)}, "committed to before"),
+    ({"list 1": renamed}, "committed to before"),
+    ({"list 1": lambda said: body(updates=said.body["updates"] + said.body["updates"][2:])(said)},
+     "its aggregator's list"),
     ({"list 1": by("did:s1")}, "its aggregator's list"),
     ({"list 1": body(round=2)}, "its aggregator's list"),
     ({"list 1": without("plan")}, "its aggregator's list"),

@@ -18,9 +18,10 @@ from small import MONEY, SITES, VERIFIERS, Run, Small
 
 from troth.core.errors import ActRefused, Misuse
 from troth.core.terms import REFUTED, UPHELD, Result
-from troth.flows.round import Money
+from troth.flows.terms import Money
 from troth.learn import arrays
 from troth.learn.claims import OMITTED, WITHHELD
+from troth.learn.round import owed
 
 FEE, KEEPER = MONEY.fee, MONEY.keeper
 SEAT = MONEY.verifier_fee // len(VERIFIERS)
@@ -220,14 +221,21 @@ def false(small: Small, run: Run, how: str) -> None:
         small["aggregator"].book.judge(small["aggregator"].account, run.deal)
     elif how == "rob":  # slashes a site that did nothing
         small.publish(run, replace(honest, slashed=(small.index("site-1"),)), updates)
+    elif how in ("mute", "value"):  # pays by a record of its own
+        values, counted = list(honest.record.values), list(honest.record.counted)
+        values[small.index("site-1")] = 0
+        counted[small.index("site-1")] = how == "value"
+        record = replace(honest.record, values=tuple(values), counted=tuple(counted))
+        due = owed([record], MONEY.reward)
+        small.publish(run, replace(honest, record=record, smoothed=due.smoothed, payments=due.payments), updates)
 
 
-@pytest.mark.parametrize("how", ["friend", "accuracy", "model", "twice", "chain", "rob"])
+@pytest.mark.parametrize("how", ["friend", "accuracy", "model", "twice", "chain", "rob", "mute", "value"])
 def test_a_lying_aggregator_loses_its_stake_and_the_sites_are_paid_right(small: Small, how: str) -> None:
     run = small.open()
     false(small, run, how)
     doubt = small.sites["site-1"].doubt(run.aggregate)
-    assert (doubt is not None) == (how in ("accuracy", "model", "chain", "twice")), doubt
+    assert (doubt is not None) == (how != "value"), "what an update was worth takes all of them"
     gains = caught(small, run, "site-1", REFUTED, {"aggregator"})
     assert gains["aggregator"] == -MONEY.aggregator_stake
     assert gains["site-1"] >= MONEY.aggregator_stake // 2 - MONEY.verifier_fee

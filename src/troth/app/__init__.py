@@ -356,7 +356,7 @@ class Troth(Swapping):
 
     def recheck(self) -> Recheck:
         """Executes again, with this party's keys, what evidence handed to it allows."""
-        return recheck_with(self.read)
+        return recheck_with(self)
 
     def _public_block(self, cid: str) -> bytes | None:
         """A public block that is small enough to travel in a bundle."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +9,7 @@ from troth.core.claims import Evidence
 from troth.core.errors import OutsideFailed
 from troth.core.ports import Recheck
 from troth.core.verdicts import Report
+from troth.identity.keybook import KeyBook
 from troth.verify.attested import POLICY as ATTESTED
 from troth.verify.attested import Attested
 from troth.verify.bundle import InForce, verify
@@ -19,7 +19,9 @@ from troth.verify.workload import Workload
 
 
 class Opener(Protocol):
-    """Whoever can open evidence that was sealed to it: a workspace."""
+    """Whoever can open evidence that was sealed to it, and knows others' keys: a workspace."""
+
+    keybook: KeyBook
 
     def read(self, evidence: Evidence) -> bytes:
         """The evidence's bytes, unsealed. Raises Undecidable where they are not here or not for this party."""
@@ -40,14 +42,14 @@ def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = Non
     try:
         with path.open("rb") as file:
             return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested(), WORKLOAD: Workload()},
-                          recheck=recheck_with(as_party.read if as_party else None), registry=registry)
+                          recheck=recheck_with(as_party), registry=registry)
     except OSError as error:
         raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
 
 
-def recheck_with(open_: Callable[[Evidence], bytes] | None) -> Recheck:
-    """Executes models' rounds again from the evidence that ``open_`` gives; None opens nothing."""
+def recheck_with(party: Opener | None) -> Recheck:
+    """Executes models' rounds again from the evidence that this party can open; None opens nothing."""
     # Imported here for the same reason.
     from troth.learn.recheck import RecheckRounds
 
-    return RecheckRounds(open_)
+    return RecheckRounds(party.read if party else None, party.keybook if party else None)

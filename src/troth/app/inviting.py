@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from troth.app import Settings, Troth
+from troth.app.conducting import AGGREGATOR, SPONSOR
+from troth.app.masked import member_of
 from troth.app.place import FOLDER
 from troth.app.privacy import opened
 from troth.app.rounds import Agreed
-from troth.app.site import Member, Say
-from troth.app.training import AGGREGATOR, SPONSOR, Coordinator, approve, list_own, token
+from troth.app.site import Say
+from troth.app.training import Coordinator, approve, list_own, token
 from troth.core.claims import from_base64
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, Refuted
@@ -168,7 +170,7 @@ class Joined:
     def __init__(self, party: Troth, invitation: Invitation, part: Callable[[], Part], listing: bytes,
                  say: Say, private: Private | None = None) -> None:
         self.party, self.invitation, self._say = party, invitation, say
-        self.member = Member(party, invitation.agreed, invitation.sponsor, invitation.aggregator, part=part,
+        self.member = member_of(party, invitation.agreed, invitation.sponsor, invitation.aggregator, part=part,
                              listing=listing, private=private.norm if private else None, say=say)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -178,7 +180,7 @@ class Joined:
         """
         party = self.party
         writer = Writer(party.exchange, party.identity.signer(), lambda: party.keybook)
-        with self._turn():
+        with self._turn(), closing(self.member):
             while not self.member.finished():
                 if stop():
                     return False
@@ -197,7 +199,8 @@ class Joined:
         from troth.app.flower import open_door
 
         over = self.member.finished
-        with self._turn(), open_door(self.party, self.member.answer, node, lambda who, why: self._say(why)) as door:
+        with (self._turn(), closing(self.member),
+              open_door(self.party, self.member.answer, node, lambda who, why: self._say(why)) as door):
             door.serve(lambda: stop() or over())
         return over()
 

@@ -176,8 +176,16 @@ class Privacy:
         """Give back a reservation that was not begun."""
         self.ledger.release(reservation)
 
-
     # Rounds
+
+    def charge(self, listing: bytes, mechanism: Mechanism, purpose: str) -> Spent:
+        """Spend a mechanism on a listing's records, and say so; what an update says of it. Do it only afterwards.
+
+        Raises Overspent, and as ``reserve``.
+        """
+        reservation = self.reserve(listing, mechanism, purpose)
+        self.begin(listing, reservation, purpose)
+        return Spent(reservation.mechanism, reservation.alone, reservation.budget.delta)
 
     def refuse_plain(self, listing: bytes) -> None:
         """Raises Misuse where a budget holds for a listing's records: an update without noise would pass any."""
@@ -208,10 +216,8 @@ class Privacy:
         except Misuse as error:
             raise Overspent(error.message, expected=error.expected, do=error.do) from None
         how = PrivateSteps(wish.fit.steps, found.sigma, sampled, wish.fit.rate, wish.norm, wish.fit.decay)
-        reservation = self.reserve(listing, how.mechanism(size), wish.purpose)
-        self.begin(listing, reservation, wish.purpose)
-        update = training.train_privately(task, base, part, by, how, wish.fit.clip)
-        return update, Spent(reservation.mechanism, reservation.alone, reservation.budget.delta)
+        spent = self.charge(listing, how.mechanism(size), wish.purpose)
+        return training.train_privately(task, base, part, by, how, wish.fit.clip), spent
 
 
 def kept(party: Troth) -> bool:

@@ -13,12 +13,16 @@ from troth.core.encoding import amount, from_hex, take
 from troth.core.errors import BadInput, OutsideFailed
 from troth.core.terms import Account
 from troth.flows.parts import Pin
-from troth.flows.round import Money, Periods, Words
-from troth.learn.aggregate import DEFAULT_RULE, NAMES
+from troth.flows.terms import Money, Periods, Words
+from troth.learn.aggregate import DEFAULT_RULE, NAMES, RULES
 from troth.learn.claims import Plan, Seat
 from troth.learn.code import Code
 from troth.learn.data import Schema
 from troth.learn.draws import seed_of
+from troth.learn.masking.terms import GROUPED, MASKED, OPEN, Noise, Terms
+from troth.learn.privacy.client import SiteNoise
+from troth.learn.privacy.ledger import Budget
+from troth.learn.privacy.mechanisms import delta_text, micro
 from troth.learn.round import MAX_CLIP
 from troth.learn.site import Fit
 from troth.learn.tasks import task_of
@@ -32,6 +36,7 @@ COMMONS = hashlib.sha256(b"troth commons of rounds").digest()[:20]
 MONEY = ("reward", "fee", "keeper", "site_stake", "aggregator_stake", "verifier_stake", "verifier_fee", "bond")
 PERIODS = ("fund", "answer", "verdict", "window")
 MAX_VERIFIERS = 9
+MODES = (OPEN, MASKED, GROUPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Agreed:
     periods: Periods
     sites: int
     verifiers: int
+    masking: Terms | None = None
 
     def json(self) -> dict[str, Any]:
         """Canonical JSON's object; money is text."""
@@ -61,34 +67,44 @@ class Agreed:
                 "money": {name: str(getattr(self.money, name)) for name in MONEY}, "name": self.name,
                 "periods": {name: getattr(self.periods, name) for name in PERIODS}, "privacy": self.privacy,
                 "rounds": self.rounds, "rule": self.rule, "schema": self.schema.json(), "seed": self.seed.hex(),
-                "sites": self.sites, "task": dict(self.task), "verifiers": self.verifiers}
+                "sites": self.sites, "task": dict(self.task), "verifiers": self.verifiers,
+                **({} if self.masking is None else {"masking": self.masking.json()})}
 
     @classmethod
     def of(cls, value: dict[str, Any]) -> Agreed:
         """Read ``json`` back. Raises BadInput, and Misuse where a stake would not deter."""
+        masked = value.get("privacy") != OPEN
+        masking = value.get("masking") if masked else None
+        value = {key: one for key, one in value.items() if key != "masking" or not masked}
         clip, fit, money, name, periods, privacy, rounds, rule, schema, seed, sites, task, verifiers = take(
             value, clip=int, fit=dict, money=dict, name=str, periods=dict, privacy=str, rounds=int, rule=str,
             schema=dict, seed=str, sites=int, task=dict, verifiers=int)
         amounts = take(money, **dict.fromkeys(MONEY, str))
         seconds = take(periods, **dict.fromkeys(PERIODS, int))
         found = cls(name, Schema.of(schema), task, fit, rounds, rule, clip, from_hex(seed, 32), privacy,
-                    Money(*map(amount, amounts)), Periods(*seconds), sites, verifiers)
+                    Money(*map(amount, amounts)), Periods(*seconds), sites, verifiers,
+                    Terms.of(privacy, masking) if masked else None)
         found.check()
         return found
 
     def check(self) -> None:
         """Raises BadInput for what no round could be, and Misuse where a stake would not deter."""
+        names = NAMES if self.masking is None else tuple(RULES)
         for what, ok, expected, actual in (
                 ("rounds", 1 <= self.rounds <= 10_000, "1 to 10000", self.rounds),
                 ("sites", 2 <= self.sites <= MAX_PLAYERS, f"2 to {MAX_PLAYERS}", self.sites),
                 ("verifiers", 1 <= self.verifiers <= MAX_VERIFIERS, f"1 to {MAX_VERIFIERS}", self.verifiers),
-                ("rule", self.rule in NAMES, ", ".join(NAMES), self.rule),
+                ("rule", self.rule in names, ", ".join(names), self.rule),
                 ("clip", 1 <= self.clip <= MAX_CLIP, f"up to {MAX_CLIP / 65536:g}", self.clip / 65536),
-                ("privacy", self.privacy == "open", "open", self.privacy),
+                ("privacy", self.privacy in MODES, ", ".join(MODES), self.privacy),
                 ("periods", all(1 <= getattr(self.periods, name) < 1 << 32 for name in PERIODS), "seconds from 1 on",
                  self.periods)):
             if not ok:
                 raise BadInput(f"{what}: not possible", expected=expected, actual=actual)
+        if self.masking is not None:
+            self.masking.check_seats(self.sites)
+            if self.masking.stakes:
+                raise BadInput("stakes of seats that nobody has yet", expected="none", actual=len(self.masking.stakes))
         task_of(self.task, self.schema)
         Fit.of(self.fit, self.clip)
         self.money.check(self.sites, self.verifiers)
@@ -96,7 +112,8 @@ class Agreed:
     def plan(self, sites: tuple[Seat, ...], aggregator: Seat, verifiers: tuple[Seat, ...]) -> Plan:
         """The plan among these."""
         return Plan(tuple(sorted(sites, key=lambda seat: seat.did)), aggregator, verifiers, self.rounds,
-                    self.money.reward, self.rule, self.clip, self.seed, self.privacy, dict(self.task), dict(self.fit))
+                    self.money.reward, self.rule, self.clip, self.seed, self.privacy, dict(self.task), dict(self.fit),
+                    self.masking)
 
     def words(self, contracts: Contracts, sponsor: Account) -> Words:
         """The words of every round's deal. Raises BadInput where the contracts lack what it needs."""
@@ -115,6 +132,7 @@ class RoundFile:
     """A ROUND.toml. sites: local ones' files by name, or none where they are invited. verifiers are always local.
 
     post: the address of the post office that invited sites are met at. chain: the URL that they reach the chain at.
+    budget: what local sites allow to be spent on their records' privacy; None for no budget.
     """
 
     path: Path
@@ -123,6 +141,7 @@ class RoundFile:
     sites: Mapping[str, Path] = field(default_factory=dict)
     post: str = ""
     chain: str = ""
+    budget: Budget | None = None
 
     @property
     def invited(self) -> bool:
@@ -161,7 +180,6 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     verifiers = reader.table("verifiers", count=(int, 3))
     sites = reader.open_table("sites", {})
     invited = reader.table("invited", sites=(int, 0), post=(str, ""), chain=(str, ""))
-    reader.end()
     if bool(sites) == bool(invited["sites"]):
         raise BadInput(f"{path.name} needs its sites in one way", actual="both" if sites else "neither",
                        expected="[sites] NAME = FILE, or [invited] sites = N")
@@ -181,12 +199,37 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
         if family != Code.FAMILY:
             raise BadInput(f"{path.name} [task] file", expected=f'family = "{Code.FAMILY}"', actual=family)
         task = Code.propose(path.parent / file, len(schema["classes"]), seed_of(what["seed"])).json()
+    masking, budget = _masking(reader, what["privacy"], clip, path.name)
+    reader.end()
     agreed = Agreed(what["name"], Schema(tuple(schema["columns"]), schema["decimals"], schema["label"],
                                          tuple(schema["classes"]), schema["source"]),
                     task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],
-                    Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"])
+                    Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking)
     agreed.check()
-    return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"])
+    return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"],
+                     budget)
+
+
+def _masking(reader: _Reader, privacy: str, clip: int, name: str) -> tuple[Terms | None, Budget | None]:
+    """What the tables say of rounds behind masks, None for open ones; and what local sites allow to be spent.
+
+    Raises BadInput.
+    """
+    given, noise = reader.table("masking", group=(int, 0)), reader.open_table("noise", {})
+    if privacy == OPEN:
+        if given["group"] or noise:
+            raise BadInput(f"{name} [masking] and [noise] are of rounds behind masks", actual=privacy,
+                           expected='[round] privacy = "masked" or "grouped"')
+        return None, None
+    if privacy not in MODES:
+        raise BadInput(f"{name} [round] privacy: not possible", expected=", ".join(MODES), actual=privacy)
+    if not noise:
+        return Terms(privacy, given["group"]), None
+    asked = _Reader({"noise": noise}, name).table("noise", multiplier=(_real, None), relied=(int, None),
+                                                  epsilon=(_real, "0"), delta=(_real, "0.00001"))
+    share = SiteNoise.together(clip, float(asked["multiplier"]), asked["relied"])
+    budget = Budget(micro(asked["epsilon"]), delta_text(asked["delta"])) if float(asked["epsilon"]) else None
+    return Terms(privacy, given["group"], noise=Noise(share.sigma, share.relied)), budget
 
 
 class _Reader:
@@ -224,7 +267,8 @@ class _Reader:
     def end(self) -> None:
         if self._left:
             raise BadInput(f"{self._name} has tables that mean nothing", actual=", ".join(sorted(self._left)),
-                           expected="round, schema, task, fit, money, periods, validation, verifiers, sites, invited")
+                           expected="round, schema, task, fit, money, periods, validation, verifiers, sites, invited, "
+                                    "masking, noise")
 
 
 def _real(value: Any, where: str) -> str:

@@ -20,6 +20,8 @@ from troth.core.ports import Clock
 from troth.core.terms import UPHELD, Account, DealState, Result
 from troth.flows import round as flow
 from troth.flows.parts import Pin
+from troth.flows.roles import Role, call_plan, list_records, publish_model
+from troth.flows.terms import Money, Words, join_all, round_terms
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn.arrays import State
@@ -39,7 +41,7 @@ MARK = "troth-demo"
 UNIT = 10**18
 CHEATS = ("aggregator", "hospital", "verifier", "none")
 HOSPITALS, VERIFIERS, ROUNDS, CHEAT_ROUND, ERASER = 4, 3, 8, 5, 1
-MONEY = flow.Money(reward=300 * UNIT, fee=20 * UNIT, keeper=5 * UNIT, site_stake=350 * UNIT,
+MONEY = Money(reward=300 * UNIT, fee=20 * UNIT, keeper=5 * UNIT, site_stake=350 * UNIT,
                    aggregator_stake=700 * UNIT, verifier_stake=100 * UNIT, verifier_fee=30 * UNIT, bond=50 * UNIT)
 PURSE = 10_000 * UNIT
 QUORUM = VERIFIERS // 2 + 1
@@ -108,11 +110,11 @@ class Story:
     split: Consortium = field(init=False)
     plan: Plan = field(init=False)
     plan_id: bytes = field(init=False)
-    words: flow.Words = field(init=False)
+    words: Words = field(init=False)
     sites: dict[str, flow.Site] = field(init=False)
     aggregator: flow.Aggregator = field(init=False)
     verifiers: dict[str, flow.Verifier] = field(init=False)
-    sponsor: flow.Seat = field(init=False)
+    sponsor: Role = field(init=False)
 
     # 1. Who
 
@@ -172,14 +174,14 @@ class Story:
         for name, part in zip(self.names("hospital"), self.split.sites, strict=True):
             data = part.to_bytes()
             sealing = self[name].seal_records(data, data.splitlines()[1:])
-            self.listings[name] = flow.list_records(self[name], part, sealing.commitment, sealing.evidence)
+            self.listings[name] = list_records(self[name], part, sealing.commitment, sealing.evidence)
             self[name].send([self["sponsor"].did], [self.listings[name]])
             self.teller.say(f"{name} lists {len(part)} records, {int(part.labels.sum())} benign; "
                             f"sealed as {sealing.evidence.cid[:20]}…, commitment {sealing.commitment.hex()[:12]}…")
         sponsor = self["sponsor"]
         sponsor.receive()
         public = sponsor.add("records", self.split.validation.to_bytes())
-        self.listings["sponsor"] = flow.list_records(sponsor, self.split.validation, bytes(32), public)
+        self.listings["sponsor"] = list_records(sponsor, self.split.validation, bytes(32), public)
         self.teller.say(f"sponsor lists {len(self.split.validation)} public validation records as {public.cid[:20]}…")
 
     # 3. Promise
@@ -194,7 +196,7 @@ class Story:
         plan = Plan(sites, seats(["aggregator"])[0], seats(self.names("verifier")), ROUNDS, MONEY.reward,
                     "nnm+trimmed_mean", site.DEFAULT_CLIP, hashlib.sha256(b"demo %d" % self.seed).digest(), "open")
         listings = [self.listings[name] for name in self.names("hospital")]
-        self.plan_id = flow.call_plan(sponsor, plan, self.listings["sponsor"], listings)
+        self.plan_id = call_plan(sponsor, plan, self.listings["sponsor"], listings)
         self.plan = plan
         evidence = list(sponsor.statement(self.listings["sponsor"]).evidence)
         everybody = [party.did for party in self.parties.values() if party is not sponsor]
@@ -204,10 +206,10 @@ class Story:
                       for name in self.names("hospital")}
         self.aggregator = flow.Aggregator(self["aggregator"], self.plan_id)
         self.verifiers = {name: flow.Verifier(self[name], self.plan_id) for name in self.names("verifier")}
-        self.sponsor = flow.Seat(sponsor, self.plan_id)
+        self.sponsor = Role(sponsor, self.plan_id)
         assumed, rerun = (Pin(found.address, found.codehash) for found in (
             sponsor.contracts["assumed"], sponsor.contracts[f"rerun:{QUORUM}"]))
-        self.words = flow.Words(self.token.address, sponsor.account, commons(), assumed, rerun, MONEY)
+        self.words = Words(self.token.address, sponsor.account, commons(), assumed, rerun, MONEY)
         self.before = self.balances()
 
     def balances(self) -> dict[str, int]:
@@ -217,7 +219,7 @@ class Story:
         return {name: self.token.balance(account) for name, account in accounts.items()}
 
     @property
-    def seats(self) -> Iterator[flow.Seat]:
+    def seats(self) -> Iterator[Role]:
         yield from (*self.sites.values(), self.aggregator, *self.verifiers.values(), self.sponsor)
 
     # 4. and 5. Training and judgement
@@ -241,11 +243,11 @@ class Story:
         sponsor = self["sponsor"]
         slashed = {index for record in self.rounds for index in record.output.slashed}
         seated = frozenset(seat.did for index, seat in enumerate(self.plan.sites) if index not in slashed)
-        terms = flow.round_terms(self.words, self.plan, seated, self.chain.now())
+        terms = round_terms(self.words, self.plan, seated, self.chain.now())
         deal = sponsor.book.open(sponsor.account, terms, hashlib.sha256(self.plan_id + bytes([number])).digest())
         active = [name for name in self.sites if self[name].did in seated]
         for name in ("sponsor", "aggregator", *active, *self.verifiers):
-            flow.join_all(self[name], deal)
+            join_all(self[name], deal)
         cheating = self.cheat if number == CHEAT_ROUND else "none"
         for name in active:
             site_ = self.sites[name]
@@ -360,7 +362,7 @@ class Story:
     def publish(self) -> tuple[Path, Path]:
         """The model claim, its anchored bundle, and the regulator's trust file."""
         sponsor, regulator = self["sponsor"], self["regulator"]
-        self.model = flow.publish_model(self.sponsor)
+        self.model = publish_model(self.sponsor)
         sponsor.anchor()
         sponsor.send([regulator.did], [self.model])
         regulator.receive()

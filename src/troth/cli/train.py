@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from troth.cli.parts import Coded, Json, app, passphrase, read_file, show, visible, write_file
 
 if TYPE_CHECKING:
-    from troth.app.training import Row
+    from troth.app.conducting import Row
 
 Out = Annotated[Path, typer.Option("--out", help="The folder of this training; one that was cut off goes on there.")]
 File = Annotated[Path, typer.Argument(help="What to train, by whom and for how much: docs/reference/joining.md.")]
@@ -23,6 +24,8 @@ def train(file: File, out: Out = Path("training"),
           wait: Annotated[int, typer.Option("--wait", min=1, help="Seconds to wait for invited sites.")] = 3600,
           flower: Annotated[Path | None, typer.Option("--flower", help="Call invited sites over this prepared "
                                                       "SuperLink: troth flower link.")] = None,
+          cost: Annotated[bool, typer.Option("--cost", help="Only say what the file's privacy would cost a site in a "
+                                             "round, beside the other ways.")] = False,
           as_json: Json = False) -> None:
     """Train the rounds of a ROUND.toml, each a deal. A run that was killed goes on from the last round that stands.
 
@@ -35,6 +38,12 @@ def train(file: File, out: Out = Path("training"),
     from troth.web.training import training_page
 
     said, link = load(file), None
+    if cost:
+        from troth.app.costs import costs  # start-up time, as above
+
+        found = costs(said.agreed)
+        show(found, as_json, lambda: _costs(found))
+        return
     if flower is not None:
         # Imported here: only a run over Flower makes certificates.
         from troth.app.flower import read_link
@@ -61,9 +70,10 @@ def invite(file: File, output: Annotated[Path, typer.Option("-o", "--output", he
     Whoever holds it can take a seat, so hand it over yourself, and tell the sponsor's DID in another way.
     """
     # Imported here: start-up of --help must not load the application.
+    from troth.app.conducting import SPONSOR
     from troth.app.inviting import invite as invite_
     from troth.app.rounds import load
-    from troth.app.training import SPONSOR, Coordinator
+    from troth.app.training import Coordinator
 
     with Coordinator(load(file), out, passphrase(), say=_say) as home:
         home.prepare()
@@ -132,6 +142,20 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
 
 def _say(text: str) -> None:
     typer.echo(visible(text), err=True)
+
+
+def _costs(found: Mapping[str, Any]) -> str:
+    lines = [f"{found['parameters']} parameters, {found['sites']} sites, privacy {found['privacy']}: "
+             f"{found['sums']} sums a round, of up to {found['largest']} sites",
+             f"{'a site, a round':<16} {'sends':>12} {'receives':>12} {'computes':>10} {'server':>10}",
+             f"{'open':<16} {found['open']['sent']:>10} B {'':>12} {'':>10} {'':>10}"]
+    for name in ("masking", "ckks"):
+        one = found[name]
+        lines.append(f"{name:<16} {one['sent']:>10} B {one['received']:>10} B {one['site_seconds']:>8.2f} s "
+                     f"{one['server_seconds']:>8.2f} s")
+    here = "is installed" if found["ckks"]["installed"] else "is not installed"
+    return "\n".join([*lines, "rounds are summed by masking. CKKS is shown beside it: no verifier could sum it again "
+                      f"(TenSEAL {here})"])
 
 
 def _row(row: Row) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from troth.core.claims import Evidence, Ref, Statement, Subject
-from troth.core.ports import Book
+from troth.core.ports import Book, KeyHistory
 from troth.core.terms import Account
 
 
@@ -30,6 +30,11 @@ class Party(Protocol):
     @property
     def account(self) -> Account:
         """The party's account on the chain."""
+        ...
+
+    @property
+    def keybook(self) -> KeyHistory:
+        """The keys of everybody whom this party knows."""
         ...
 
     @property

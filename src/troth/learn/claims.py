@@ -16,6 +16,7 @@ from troth.core import version
 from troth.core.claims import Statement, Subject
 from troth.core.encoding import amount, encode, from_hex, take
 from troth.core.errors import BadInput, Refuted
+from troth.learn.masking.terms import OPEN, Terms
 from troth.learn.privacy.mechanisms import Spent
 
 LISTING, PLAN, UPDATE, COMMITMENTS, AGGREGATE = "listing", "plan", "update", "commitments", "aggregate"
@@ -26,6 +27,8 @@ WITHHELD = 3
 #: It stands with updates that the verifiers hold and the aggregate leaves out. Nobody is slashed: whether the site did
 #: not send or the aggregator did not count, nobody else can tell.
 OMITTED = 4
+#: No masked sum of the round came out: the model stays as it is, and the aggregator has no fee.
+UNSUMMED = 5
 
 
 def digest_subject(name: str, digest: bytes) -> tuple[Subject, ...]:
@@ -92,7 +95,8 @@ class Seat:
 class Plan:
     """What the sponsor calls for: everything a re-execution needs besides the updates.
 
-    task: the family of models, as `tasks.Task.json`. fit: the local training asked for, as `site.Fit.json`.
+    task: the family of models, as `tasks.Task.json`. fit: the local training asked for, as `site.Fit.json`. masking:
+    what rounds without open updates are like; None in privacy mode open.
     """
 
     sites: tuple[Seat, ...]
@@ -107,21 +111,27 @@ class Plan:
     task: Mapping[str, Any] = field(default_factory=lambda: {"family": "dense", "hidden": []})
     fit: Mapping[str, Any] = field(
         default_factory=lambda: {"batch": 0, "decay": "0.003", "rate": "0.2", "steps": 10})
+    masking: Terms | None = None
 
     def body(self) -> dict[str, Any]:
         return {"aggregator": self.aggregator.json(), "clip": self.clip, "fit": dict(self.fit),
                 "privacy": self.privacy,
                 "reward": str(self.reward), "rounds": self.rounds, "rule": self.rule, "seed": self.seed.hex(),
                 "sites": [seat.json() for seat in self.sites],
-                "task": dict(self.task), "verifiers": [seat.json() for seat in self.verifiers]}
+                "task": dict(self.task), "verifiers": [seat.json() for seat in self.verifiers],
+                **({} if self.masking is None else {"masking": self.masking.json()})}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        body = body_of(statement, PLAN)
+        masked = body.get("privacy") != OPEN
+        masking = body.pop("masking", None) if masked else None
         aggregator, clip, fit, privacy, reward, rounds, rule, seed, sites, task, verifiers = take(
-            body_of(statement, PLAN), aggregator=dict, clip=int, fit=dict, privacy=str, reward=str, rounds=int,
+            body, aggregator=dict, clip=int, fit=dict, privacy=str, reward=str, rounds=int,
             rule=str, seed=str, sites=list, task=dict, verifiers=list)
         found = cls(tuple(map(Seat.read, sites)), Seat.read(aggregator), tuple(map(Seat.read, verifiers)), rounds,
-                    amount(reward), rule, clip, from_hex(seed, 32), privacy, task, fit)
+                    amount(reward), rule, clip, from_hex(seed, 32), privacy, task, fit,
+                    Terms.of(privacy, masking) if masked else None)
         keys = found.keys
         seats = (*found.sites, found.aggregator, *found.verifiers)
         if len({seat.did for seat in seats}) != len(seats) or len({seat.account for seat in seats}) != len(seats):
@@ -129,9 +139,11 @@ class Plan:
             raise BadInput("a plan in which somebody has two seats", expected="everybody and every account once")
         if not found.verifiers:
             raise BadInput("a plan without verifiers", expected="at least one")
-        if list(keys) != sorted(set(keys)) or rounds < 1 or privacy != "open":
-            raise BadInput("a malformed plan", expected="ascending distinct sites, at least one round, privacy open",
-                           actual=f"{len(keys)} sites, {rounds} rounds, privacy {privacy}")
+        if list(keys) != sorted(set(keys)) or rounds < 1:
+            raise BadInput("a malformed plan", expected="ascending distinct sites, at least one round",
+                           actual=f"{len(keys)} sites, {rounds} rounds")
+        if found.masking is not None:
+            found.masking.check_seats(len(keys))
         return found
 
     @property
@@ -178,7 +190,8 @@ class Training:
 class UpdateClaim:
     """One site's contribution to one round. ``round`` counts from 1 and is absolute; ``base``: digest started from.
 
-    digest: SHA-256 of what is sealed (`seal_update`). examples: records trained on. data: the listing's commitment.
+    digest: SHA-256 of what is sealed (`seal_update`); behind masks, the id of the sum that the vector goes into.
+    examples: records trained on. data: the listing's commitment.
     """
 
     round: int
@@ -241,51 +254,67 @@ MAX_REJECTED = 256
 class CommitmentsClaim:
     """Update claims that somebody held before any of them was revealed. The aggregator's fixes what may count.
 
-    ``updates`` ascend, and so does ``rejected``: (claim, reason) of those that arrived and may not count. They are
-    named here and not referred to: what is referred to must be in everybody's log before a model can be bundled.
+    ``sites``: (site, its one claim), by site. With the site named, nobody can fix a menu of one site's updates and
+    choose from it once the others are revealed: a claim counts only under its own issuer. ``rejected``: (claim, reason)
+    of those that arrived and may not count, by claim. They are named here and not referred to: what is referred to
+    must be in everybody's log before a model can be bundled.
     """
 
     round: int
     deal: bytes
-    updates: tuple[bytes, ...]
+    sites: tuple[tuple[str, bytes], ...]
     rejected: tuple[tuple[bytes, str], ...] = ()
+
+    @property
+    def updates(self) -> tuple[bytes, ...]:
+        """The claims that may count, by site."""
+        return tuple(claim for _, claim in self.sites)
 
     def body(self) -> dict[str, Any]:
         return {"deal": self.deal.hex(),
                 "rejected": [{"claim": claim.hex(), "reason": reason} for claim, reason in self.rejected],
-                "round": self.round, "updates": [claim.hex() for claim in self.updates]}
+                "round": self.round, "updates": [{"claim": claim.hex(), "site": site} for site, claim in self.sites]}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
         deal, rejected, round_, updates = take(body_of(statement, COMMITMENTS), deal=str, rejected=list, round=int,
                                                updates=list)
-        found = tuple(from_hex(claim, 32) for claim in updates)
+        sites = tuple((site, from_hex(claim, 32)) for claim, site in (take(one, claim=str, site=str)
+                                                                      for one in updates))
         named = tuple((from_hex(claim, 32), reason) for claim, reason in (
             take(one, claim=str, reason=str) for one in rejected))
-        ids = [claim for claim, _ in named]
-        if list(found) != sorted(set(found)) or ids != sorted({*ids} - {*found}) or len(ids) > MAX_REJECTED:
-            raise BadInput("commitments out of order", expected="ascending, distinct claims")
+        ids, fixed, dids = [claim for claim, _ in named], {claim for _, claim in sites}, [site for site, _ in sites]
+        if dids != sorted(set(dids)) or len(fixed) < len(dids):
+            raise BadInput("commitments that are not one a site", expected="distinct claims, by site")
+        if ids != sorted({*ids} - fixed) or len(ids) > MAX_REJECTED:
+            raise BadInput("rejected commitments out of order", expected="ascending, distinct claims")
         _about(statement, "deal", from_hex(deal, 32))
-        return cls(round_, from_hex(deal, 32), found, named)
+        return cls(round_, from_hex(deal, 32), sites, named)
 
 
 @dataclass(frozen=True, slots=True)
 class AggregateClaim:
-    """The aggregator's result of one round: ``result`` is ``learn.round.RoundOutput.to_json``."""
+    """The aggregator's result of one round: ``result`` is ``learn.round.RoundOutput.to_json``.
+
+    transcripts: SHA-256 of what shows the masked sums of a round without open updates, else None.
+    """
 
     round: int
     deal: bytes
     base: bytes
     result: Mapping[str, Any]
+    transcripts: bytes | None = None
 
     def body(self) -> dict[str, Any]:
-        return {"base": self.base.hex(), "deal": self.deal.hex(), "result": dict(self.result), "round": self.round}
+        return {"base": self.base.hex(), "deal": self.deal.hex(), "result": dict(self.result), "round": self.round,
+                **({} if self.transcripts is None else {"transcripts": self.transcripts.hex()})}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
-        base, deal, result, round_ = take(
-            body_of(statement, AGGREGATE), base=str, deal=str, result=dict, round=int)
-        found = cls(round_, from_hex(deal, 32), from_hex(base, 32), result)
+        body = body_of(statement, AGGREGATE)
+        shown = from_hex(body.pop("transcripts"), 32) if "transcripts" in body else None
+        base, deal, result, round_ = take(body, base=str, deal=str, result=dict, round=int)
+        found = cls(round_, from_hex(deal, 32), from_hex(base, 32), result, shown)
         _about(statement, "params", found.params)
         return found
 
@@ -337,7 +366,8 @@ class VerdictClaim:
     """A verifier's finding about one aggregate. ``result``: the deal result's ABI bytes it will reveal.
 
     ``params`` is the digest of the model that re-execution gives, ``found`` of all that it gives (`found_digest`);
-    ``outcome`` the deal's outcome number.
+    ``outcome`` the deal's outcome number. ``withheld``: the sites, ascending, without whose updates the round was
+    executed because their evidence did not come; the result's slashed accounts hold those that did harm too.
     """
 
     deal: bytes
@@ -347,21 +377,24 @@ class VerdictClaim:
     params: bytes
     found: bytes
     result: bytes
+    withheld: tuple[str, ...] = ()
 
     def body(self) -> dict[str, Any]:
         return {"deal": self.deal.hex(), "found": self.found.hex(), "outcome": self.outcome,
                 "params": self.params.hex(), "policy": "rerun",
-                "result": self.result.hex(), "round": self.round, "rung": self.rung}
+                "result": self.result.hex(), "round": self.round, "rung": self.rung, "withheld": list(self.withheld)}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
-        deal, found, outcome, params, policy, result, round_, rung = take(
+        deal, found, outcome, params, policy, result, round_, rung, withheld = take(
             body_of(statement, VERDICT), deal=str, found=str, outcome=int, params=str, policy=str, result=str,
-            round=int, rung=int)
+            round=int, rung=int, withheld=list)
         if policy != "rerun":
             raise BadInput("a verdict under another policy", expected="rerun", actual=policy)
+        if any(type(site) is not str for site in withheld) or withheld != sorted(set(withheld)):
+            raise BadInput("sites that withheld, out of order", expected="ascending, distinct DIDs")
         return cls(from_hex(deal, 32), rung, round_, outcome, from_hex(params, 32), from_hex(found, 32),
-                   from_hex(result))
+                   from_hex(result), tuple(withheld))
 
 
 @dataclass(frozen=True, slots=True)

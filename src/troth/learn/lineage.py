@@ -31,6 +31,8 @@ from troth.learn.claims import (
 )
 
 POLICY = "federated-model"
+STANDS = (UPHELD, kinds.UNSUMMED)
+"""Outcomes with which an aggregate stands as its aggregator said it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ FAULTS: Mapping[str, str] = {
     "deal": "it is of another deal",
     "base": "it started from another model",
     "refs": "it rests on something else than the plan, its sender's listing and the aggregate before",
-    "evidence": "it has other evidence than one sealed update, and perhaps a quote",
+    "evidence": "it has other evidence than one sealed update, or behind masks any, besides perhaps a quote",
     "data": "it names other data than its sender's listing",
     "examples": "it claims more records than its sender listed, or none",
     "clip": "it let itself be longer than the plan allows",
@@ -94,6 +96,7 @@ FAULTS: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True)
 class UpdateRule:
     """Which updates a plan's rounds may count. listings: each site's own, by DID, and what it says. clip: the plan's.
+    masked: nobody is shown an update, so that it has no evidence.
 
     The same rule serves the aggregator, who must not count another update, the verifiers, and whoever reads the lineage
     later: an update that only one of them minds would let its sender spoil everybody's work.
@@ -103,6 +106,7 @@ class UpdateRule:
     listings: Mapping[str, bytes]
     listed: Mapping[str, Listing]
     clip: int
+    masked: bool = False
 
     @classmethod
     def of(cls, source: Statements, plan_id: bytes) -> UpdateRule:
@@ -114,7 +118,7 @@ class UpdateRule:
             raise Refuted("the plan does not rest on one listing of each site, and no other",
                           expected=f"{len(plan.keys)} listings", actual=len(pairs))
         listed = {did: Listing.of(source.statement(claim)) for did, claim in pairs}
-        return cls(plan_id, dict(pairs), listed, plan.clip)
+        return cls(plan_id, dict(pairs), listed, plan.clip, plan.masking is not None)
 
     def fault(self, statement: Statement, round_: int, deal: bytes, base: bytes, after: bytes | None) -> str | None:
         """Why a round may not count this update, as a word of ``FAULTS``; None if it may.
@@ -136,7 +140,7 @@ class UpdateRule:
             ("base", said.base == base),
             # Anything more would have to be in everybody's log before the model could be bundled.
             ("refs", Counter(statement.refs) == Counter(refs)),
-            ("evidence", evidence == [("update", True)] and len(statement.evidence) <= 2),
+            ("evidence", evidence == ([] if self.masked else [("update", True)]) and len(statement.evidence) <= 2),
             ("data", said.data == listed.commitment),
             ("examples", 1 <= said.examples <= listed.rows),
             ("clip", said.training.clip <= self.clip),
@@ -153,30 +157,34 @@ def commitments_of(statement: Statement, plan_id: bytes, round_: int, deal: byte
     return said if fits and not statement.evidence else None
 
 
-def fixed_list(source: Statements, plan: Plan, step: RoundStep) -> frozenset[bytes]:
-    """The updates on the list that an aggregate rests on. Raises Refuted unless its aggregator's, of its round."""
+def fixed_list(source: Statements, plan: Plan, step: RoundStep) -> Mapping[str, bytes]:
+    """Each site's update on the list that an aggregate rests on. Raises Refuted unless its aggregator's, of its round.
+    """
     claim = step.claim
     statement = source.statement(step.statement.ref("commitments"))
     said = commitments_of(statement, step.statement.ref("plan"), claim.round, claim.deal)
     if said is None or statement.issuer != plan.aggregator.did:
         raise Refuted(f"round {claim.round} does not rest on its aggregator's list of commitments",
                       expected=plan.aggregator.did, actual=statement.issuer)
-    return frozenset(said.updates)
+    return dict(said.sites)
 
 
 def check_updates(source: Statements, plan: Plan, rule: UpdateRule, step: RoundStep, unseated: frozenset[str]) -> int:
     """How many updates the round counts. Raises Refuted for one that it may not count. unseated: slashed before.
 
-    What a correction counts beyond the list, the verdicts that it rests on vouch for.
+    What a correction counts beyond the list, the verdicts that it rests on vouch for. Behind masks there is no list:
+    nobody could copy what nobody sees.
     """
     seen: set[str] = set()
-    fixed, corrects = fixed_list(source, plan, step), bool(step.statement.all_refs("corrects"))
+    masked = plan.masking is not None
+    fixed: Mapping[str, bytes] = {} if masked else fixed_list(source, plan, step)
+    corrects = masked or bool(step.statement.all_refs("corrects"))
     after = step.statement.all_refs("base")
     for claim in step.statement.all_refs("update"):
         statement = source.statement(claim)
         word = rule.fault(statement, step.claim.round, step.claim.deal, step.claim.base, after[0] if after else None)
         wrong = FAULTS[word] if word else None
-        if wrong is None and claim not in fixed and not corrects:
+        if wrong is None and fixed.get(statement.issuer) != claim and not corrects:
             wrong = "it was not committed to before others were revealed"
         if wrong is None and statement.issuer in seen:
             wrong = FAULTS["twice"]
@@ -185,7 +193,17 @@ def check_updates(source: Statements, plan: Plan, rule: UpdateRule, step: RoundS
         if wrong:
             raise Refuted(f"round {step.claim.round} counts an update that it may not: {wrong}", actual=claim.hex())
         seen.add(statement.issuer)
+    if masked:
+        check_summed(plan, step, seen)
     return len(seen)
+
+
+def check_summed(plan: Plan, step: RoundStep, said: set[str]) -> None:
+    """Behind masks: who is in a sum said so beforehand, and is counted. Raises Refuted, BadInput."""
+    counted = {did for did, one in zip(plan.keys, step.claim.flags("counted"), strict=False) if one}
+    if step.claim.transcripts is None or said != counted:
+        raise Refuted(f"round {step.claim.round} counts others than those who said that they take part",
+                      expected=sorted(said), actual=sorted(counted))
 
 
 def check_correction(source: Statements, plan: Plan, step: RoundStep) -> str | None:
@@ -225,7 +243,7 @@ def _finds(verdict: Statement, wrong: bytes, step: RoundStep) -> bool:
         return False
     return (verdict.all_refs("of") == (wrong,) and said.deal == step.claim.deal and said.round == step.claim.round
             and (said.params, said.found) == (step.claim.params, found_digest(step.claim.result))
-            and said.outcome == result.outcome != UPHELD
+            and said.outcome == result.outcome and result.outcome not in STANDS
             and result.values == payments)
 
 
@@ -263,8 +281,10 @@ class FederatedModel:
         for step in steps:
             counted += check_updates(view, plan, rule, step, unseated)
             unseated |= {plan.keys[seat] for seat in step.claim.numbers("slashed") if 0 <= seat < len(plan.keys)}
+        how = ("in a masked sum that it said it takes part in" if plan.masking
+               else "committed to before any was revealed")
         findings.append(Finding("updates", Outcome.UPHELD, f"{counted} updates, each by a seated site on "
-                                "its listing, committed to before any was revealed"))
+                                f"its listing, {how}"))
         corrections = [found for step in steps if (found := check_correction(view, plan, step))]
         findings.append(Finding("corrections", Outcome.UPHELD, "; ".join(corrections) or "no round was refuted"))
         findings.append(_published(view, target, model, statement, steps[0]))

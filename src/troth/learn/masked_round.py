@@ -33,43 +33,21 @@ from troth.learn.aggregate import DEFAULT_RULE, RULES, Update, aggregate
 from troth.learn.arrays import State, digest, flatten, unflatten
 from troth.learn.data import Part, scaling
 from troth.learn.draws import permutation
-from troth.learn.masking.port import MIN_SITES, Session, Summed, default_threshold
+from troth.learn.masking.port import Session, Summed
 from troth.learn.masking.server import check_transcript
-from troth.learn.round import MAX_CLIP, RoundOutput
+from troth.learn.masking.terms import GROUPED, MASKED, Terms, default_threshold
+from troth.learn.round import MAX_CLIP, Owed, RoundOutput
 from troth.learn.tasks import Task
 from troth.learn.worth import MAX_PLAYERS, Record, pay, smooth, worth
 
-MASKED, GROUPED = "masked", "grouped"
-MIN_GROUPS = 3
-"""Of two groups no robust rule could tell which one is wrong."""
 MIN_GROUP_ROUNDS = 8
 """An honest seat that meets a poisoner in half of the rounds does so eight times in a row with a chance of 0.4 %; with
 one poisoner among nine and groups of three, of 0.002 %."""
 
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a plan fixes of a round without open updates.
-
-    privacy: ``masked`` or ``grouped``. size: the least seats of a group; 0 for masked. stakes: what each seat's rounds
-    count for in a masked round's pay; none for equal.
-
-    Raises BadInput for another mode, groups below 3 seats, or stakes where they say nothing.
-    """
-
-    privacy: str = MASKED
-    size: int = 0
-    stakes: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.privacy not in (MASKED, GROUPED):
-            raise BadInput("an unknown privacy mode", expected=f"{MASKED} or {GROUPED}", actual=self.privacy)
-        if self.privacy == MASKED and self.size != 0:
-            raise BadInput("a masked round has one group", expected="size 0", actual=self.size)
-        if self.privacy == GROUPED and (self.size < MIN_SITES or self.stakes):
-            raise BadInput("groups are of at least 3, and paid by value", actual=f"{self.size}, {self.stakes}")
-        if any(stake < 1 for stake in self.stakes):
-            raise BadInput("a stake is positive", actual=self.stakes)
+PROTOCOL = "protocol"
+"""Why a site is rejected that its own signed messages prove to have broken the protocol."""
+NOISE_TAIL = 16
+"""An element's noise is beyond so many sigma with a chance below 2**-180; the site then sums nothing that round."""
 
 
 def groups(terms: Terms, seats: Sequence[str], seed: bytes) -> tuple[tuple[str, ...], ...]:
@@ -77,14 +55,12 @@ def groups(terms: Terms, seats: Sequence[str], seed: bytes) -> tuple[tuple[str, 
 
     Grouped: seats in the order of a draw from the round's seed, dealt out in turn, so sizes differ by one at most.
     """
+    if len(seats) < terms.least:
+        raise BadInput(f"too few seats for a {terms.privacy} round", expected=f"at least {terms.least}",
+                       actual=len(seats), do="Choose smaller groups, or the mode masked.")
     if terms.privacy == MASKED:
-        if len(seats) < MIN_SITES:
-            raise BadInput("too few seats for a masked round", expected=f"at least {MIN_SITES}", actual=len(seats))
         return (tuple(sorted(seats)),)
     count = len(seats) // terms.size
-    if count < MIN_GROUPS:
-        raise BadInput("too few seats for groups", expected=f"at least {MIN_GROUPS} groups of {terms.size}",
-                       actual=len(seats), do="Choose smaller groups, or the mode masked.")
     order = [seats[place] for place in permutation(seed, "groups", len(seats))]
     return tuple(tuple(sorted(order[start::count])) for start in range(count))
 
@@ -96,8 +72,9 @@ def sessions(terms: Terms, seats: Sequence[str], seed: bytes, named: bytes, task
     named: 32 bytes that name the round for ever, `round_name`. A site takes part once in a session.
     """
     length = int(sum(np.prod(shape) for _, shape in task.layout))
+    bound = clip if terms.noise is None else clip + NOISE_TAIL * terms.noise.sigma
     return tuple(Session(hashlib.sha256(named + number.to_bytes(2, "big")).digest(), members,
-                         default_threshold(len(members)), length, clip)
+                         default_threshold(len(members)), length, bound)
                  for number, members in enumerate(groups(terms, seats, seed)))
 
 
@@ -110,7 +87,8 @@ def round_name(plan: bytes, deal: bytes, round_: int, base: bytes) -> bytes:
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskedInput:
     """Everything such a round depends on; fields as in `round.RoundInput`. sums: one a group, in the order of `groups`,
-    None where the sum did not come out."""
+    None where the sum did not come out. away: seats out of the plan since an earlier round: in no group, unpaid.
+    """
 
     task: Task
     base: State
@@ -123,6 +101,7 @@ class MaskedInput:
     history: tuple[Record, ...] = ()
     rule: str = DEFAULT_RULE
     clip: int = 2 * ONE
+    away: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.task.check(self.base)
@@ -138,7 +117,7 @@ class MaskedInput:
         if any(len(record.values) != len(self.seats) for record in self.history) or (
                 len(self.terms.stakes) not in (0, len(self.seats))):
             raise BadInput("an earlier round or the stakes had other seats", expected=f"{len(self.seats)} seats")
-        drawn = groups(self.terms, self.seats, self.seed)
+        drawn = groups(self.terms, [seat for seat in self.seats if seat not in self.away], self.seed)
         if len(drawn) != len(self.sums) or any(
                 found is not None and sorted((*found.included, *found.dropped)) != list(members)
                 for members, found in zip(drawn, self.sums, strict=False)):
@@ -173,17 +152,25 @@ def run_masked_round(given: MaskedInput) -> RoundOutput:
                                 for number, row in enumerate(rows)])
         params = unflatten(np.clip(add(base, flatten(step)), -task.limit, task.limit), task.layout)
     record, evaluations = _record(given, sums, rows, base)
-    history = (*given.history, record)
-    guilty = {given.seats.index(fault.site) for found in sums for fault in found.faults}
-    harmful = group_evidence(history) if given.terms.privacy == GROUPED else frozenset()
-    slashed = tuple(sorted(guilty | harmful))
-    smoothed = smooth(history)
-    earned = [0 if seat in slashed else value for seat, value in enumerate(
-        smoothed if given.terms.privacy == GROUPED else _rounds(given.terms, history))]
-    rejected = sorted((site, "protocol" if seat in guilty else "dropped") for seat, site in enumerate(given.seats)
-                      if seat in guilty or not record.counted[seat])
-    return RoundOutput(params, digest(params), record, smoothed, pay(earned, given.reward), slashed, tuple(rejected),
+    guilty = frozenset(given.seats.index(fault.site) for found in sums for fault in found.faults)
+    away = frozenset(seat for seat, site in enumerate(given.seats) if site in given.away)
+    due = owed_behind(given.terms, (*given.history, record), guilty, away, given.reward)
+    rejected = sorted((site, PROTOCOL if seat in guilty else "dropped") for seat, site in enumerate(given.seats)
+                      if seat in guilty or not (record.counted[seat] or seat in away))
+    return RoundOutput(params, digest(params), record, due.smoothed, due.payments, due.slashed, tuple(rejected),
                        task.score(params, data), task.loss(params, data), evaluations)
+
+
+def owed_behind(terms: Terms, history: Sequence[Record], guilty: frozenset[int], away: frozenset[int],
+                reward: int) -> Owed:
+    """Who is paid and slashed after these rounds, as `round.owed`: it follows from their records and from who broke the
+    protocol in the last. away: seats that are out of the plan since an earlier round."""
+    smoothed = smooth(history)
+    grouped = terms.privacy == GROUPED
+    slashed: frozenset[int] = guilty | (group_evidence(history) if grouped else frozenset())
+    earned = [0 if seat in slashed | away else value
+              for seat, value in enumerate(smoothed if grouped else _rounds(terms, history))]
+    return Owed(smoothed, pay(earned, reward), tuple(sorted(slashed)))
 
 
 def _mean(found: Summed, clip: int) -> IntArray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from troth.core.claims import Evidence, Statement
 from troth.core.encoding import amount
 from troth.core.errors import BadInput, Refuted, Undecidable
-from troth.core.ports import ClaimView, Finding, Statements
+from troth.core.ports import ClaimView, Finding, KeyHistory, Statements
 from troth.core.terms import REFUTED, UPHELD, Result
 from troth.core.verdicts import Outcome
 from troth.learn import arrays
@@ -22,7 +22,7 @@ from troth.learn.arrays import State
 from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, open_update
 from troth.learn.data import Inputs, Part, Schema, scaling
 from troth.learn.lineage import RoundStep, UpdateRule, path
-from troth.learn.round import RoundInput, RoundOutput, run_round
+from troth.learn.round import Owed, RoundInput, RoundOutput, fault, owed, run_round
 from troth.learn.tasks import Task, task_of
 from troth.learn.worth import Record
 
@@ -54,8 +54,9 @@ class Gathered:
 class Held:
     """What a party holds of a round when it judges it.
 
-    received: update claims. lists: the aggregator's lists of commitments. fixed: the updates on every one of them, so
-    that a second list adds nobody. witnessed: what more than half of the verifiers say they held before a list came.
+    received: update claims. lists: the aggregator's lists of commitments. fixed: the updates on every one of them, each
+    under its own site, so that a second list adds nobody. witnessed: what more than half of the verifiers say they held
+    before a list came.
     """
 
     received: tuple[bytes, ...]
@@ -164,6 +165,30 @@ class Replay:
             raise Refuted("the model's bytes are not the aggregate's", expected=steps[-1].claim.params.hex())
         return arrays.decode(data), tuple(record_of(step.claim) for step in steps)
 
+    def misreckoned(self, claim: AggregateClaim, last: bytes | None) -> str | None:
+        """What of an aggregate's pay and slashing does not follow from its own record and those before; None if all
+        does. It takes the aggregates' claims alone. Raises BadInput for what is no record."""
+        due = self.due(claim, () if last is None else path(self._source, last))
+        for name, found, said in (
+                ("smoothed", due.smoothed, claim.numbers("smoothed")),
+                ("payments", due.payments, tuple(map(amount, claim.texts("payments")))),
+                ("slashed", due.slashed, claim.numbers("slashed"))):
+            if found != said:
+                return f"by its own record {name} are {list(found)}, it says {list(said)}"
+        return None
+
+    def due(self, claim: AggregateClaim, before: tuple[RoundStep, ...]) -> Owed:
+        """What an aggregate's own record comes to, after the rounds before. Raises BadInput for what is no record."""
+        return owed((*(record_of(step.claim) for step in before), record_of(claim)), self.plan.reward)
+
+    def made_nothing(self, claim: AggregateClaim, own: bytes, last: bytes | None) -> bool:
+        """Whether an aggregate that names this party's update does not count it, though nothing is wrong with it."""
+        site = self._source.statement(own).issuer
+        if record_of(claim).counted[self.plan.keys.index(site)]:
+            return False
+        updates = self.gather([own]).updates
+        return bool(updates) and fault(updates[0], self.base(last)[0], self.plan.clip) is None
+
     def run(self, round_: int, last: bytes | None, updates: tuple[Update, ...],
             rejected: tuple[tuple[str, str], ...] = ()) -> RoundOutput:
         """Execute a round that starts from aggregate ``last``. Raises Undecidable where evidence is missing.
@@ -194,8 +219,12 @@ class Replay:
         if any(not 0 <= seat < len(self.plan.sites) for seat in slashed):
             raise BadInput("an aggregate that slashes no seat of the plan", actual=slashed)
         payments = tuple(map(amount, claim.texts("payments")))
-        return Result(UPHELD, payments, frozenset(self.plan.sites[seat].account for seat in slashed
+        return Result(self.outcome(claim), payments, frozenset(self.plan.sites[seat].account for seat in slashed
                                                   if self.plan.keys[seat] in seated))
+
+    def outcome(self, claim: AggregateClaim) -> int:
+        """The outcome that an aggregate's own words come to. Raises BadInput."""
+        return UPHELD
 
     def sort(self, claims: Iterable[bytes], round_: int, deal: bytes, last: bytes | None,
              seated: frozenset[str]) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, str], ...]]:
@@ -265,6 +294,14 @@ class Replay:
             return output, self.refuted(output, seated)
         return output, self.result(OMITTED if more.updates else UPHELD, output, seated)
 
+    def withheld(self, output: RoundOutput, result: Result) -> tuple[str, ...]:
+        """The sites that a finding of *withheld* slashes for that, ascending, and not for harm.
+
+        None is both: harm takes updates that count, and who did harm before has no seat any more.
+        """
+        return tuple(seat.did for index, seat in enumerate(self.plan.sites)
+                     if seat.account in result.slashed and index not in output.slashed)
+
     def refuted(self, output: RoundOutput, seated: frozenset[str]) -> Result:
         """Paid by ``output``, the aggregator slashed."""
         return self.result(REFUTED, output, seated, [self.plan.aggregator.account])
@@ -291,8 +328,9 @@ def record_of(claim: AggregateClaim) -> Record:
 class RecheckRounds:
     """The ``Recheck`` port for federated models: runs again every round whose updates this party can open."""
 
-    def __init__(self, open_: Opener | None) -> None:
-        self._open = open_
+    def __init__(self, open_: Opener | None, keys: KeyHistory | None = None) -> None:
+        """keys: of those who signed the messages of masked sums; without them such rounds are not executed again."""
+        self._open, self._keys = open_, keys
 
     def recheck(self, view: ClaimView) -> tuple[Finding, ...]:
         """One finding a round: upheld, refuted, or None where the evidence is sealed to others.
@@ -302,8 +340,14 @@ class RecheckRounds:
         target = view.statement(view.target)
         if target.kind != MODEL:
             return ()
-        replay = Replay(view, target.ref("plan"), lambda evidence: self._bytes(view, evidence))
-        return tuple(self._round(replay, step) for step in path(view, target.ref("aggregate")))
+        plan, steps = target.ref("plan"), path(view, target.ref("aggregate"))
+        if Plan.of(view.statement(plan)).masking is not None:
+            # Imported here: it builds on this module.
+            from troth.learn.masked_recheck import recheck_masked
+
+            return tuple(recheck_masked(view, plan, lambda evidence: self._bytes(view, evidence), self._keys, steps))
+        replay = Replay(view, plan, lambda evidence: self._bytes(view, evidence))
+        return tuple(self._round(replay, step) for step in steps)
 
     def _bytes(self, view: ClaimView, evidence: Evidence) -> bytes:
         if not evidence.sealed:

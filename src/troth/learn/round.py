@@ -14,6 +14,7 @@ few others the majority. A seat is one voice, and the rule of aggregation bounds
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -186,6 +187,25 @@ def _public(given: RoundInput) -> Inputs:
     return scaling(given.validation).inputs(given.validation)
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What rounds' records come to, per seat: mean values, payments; and the seats that are slashed, ascending."""
+
+    smoothed: tuple[int, ...]
+    payments: tuple[int, ...]
+    slashed: tuple[int, ...]
+
+
+def owed(history: Sequence[Record], reward: int) -> Owed:
+    """Who is paid and slashed after these rounds, oldest first: it follows from their records and the reward alone.
+
+    So whoever holds the aggregates' claims can compute it, without a single update.
+    """
+    smoothed, slashed = smooth(history), evidence(history)
+    earned = [0 if seat in slashed else value for seat, value in enumerate(smoothed)]
+    return Owed(smoothed, pay(earned, reward), tuple(sorted(slashed)))
+
+
 def run_round(given: RoundInput) -> RoundOutput:
     """Judge the updates, aggregate those that count, value them, and say who is paid and who is slashed.
 
@@ -203,8 +223,6 @@ def run_round(given: RoundInput) -> RoundOutput:
         players = stack([divide_round(total(rows[list(group)], axis=0), len(group)) for group in members])
         found = worth(task, flatten(given.base), players, data, given.seed)
     record = _record(given.seats, groups, found)
-    history = (*given.history, record)
-    smoothed, slashed = smooth(history), evidence(history)
-    earned = [0 if seat in slashed else value for seat, value in enumerate(smoothed)]
-    return RoundOutput(params, digest(params), record, smoothed, pay(earned, given.reward), tuple(sorted(slashed)),
+    due = owed((*given.history, record), given.reward)
+    return RoundOutput(params, digest(params), record, due.smoothed, due.payments, due.slashed,
                        combined.rejected, task.score(params, data), task.loss(params, data), found.evaluations)

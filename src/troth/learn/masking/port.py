@@ -19,22 +19,12 @@ from troth.core.ports import KeyHistory, Signer
 from troth.fixed.numbers import IntArray, as_ints, magnitude
 from troth.learn.arrays import MAX_ELEMENTS
 from troth.learn.engines import Engine
+from troth.learn.masking.terms import LEAST_SITES, MOST_SITES
 
 Random = Callable[[int], bytes]
 """random(n) gives n secret bytes."""
 
-MIN_SITES, MAX_SITES = 3, 128
-"""A sum over two shows each the other's vector. Above 128 the bytes that every pair exchanges outgrow the vectors."""
 MAX_BOUND = 1 << 48
-
-
-def default_threshold(count: int) -> int:
-    """How many of ``count`` sites must stay: floor(2 count / 3) + 1.
-
-    With it the protocol holds against a server that lies together with up to `colluders` sites (Bonawitz et al. 2017,
-    section 6.2), fewer than a third of them.
-    """
-    return 2 * count // 3 + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +48,8 @@ class Session:
     def __post_init__(self) -> None:
         if len(self.context) != 32:
             raise BadInput("a sum needs a context", expected="32 bytes", actual=len(self.context))
-        if list(self.sites) != sorted(set(self.sites)) or not MIN_SITES <= len(self.sites) <= MAX_SITES:
-            raise BadInput("sites are distinct DIDs in ascending order", expected=f"{MIN_SITES} to {MAX_SITES}",
+        if list(self.sites) != sorted(set(self.sites)) or not LEAST_SITES <= len(self.sites) <= MOST_SITES:
+            raise BadInput("sites are distinct DIDs in ascending order", expected=f"{LEAST_SITES} to {MOST_SITES}",
                            actual=len(self.sites), do="Two sites would see each other's vector in the sum.")
         if not len(self.sites) < 2 * self.threshold <= 2 * len(self.sites):
             raise BadInput("the threshold is out of range", actual=self.threshold,

@@ -19,7 +19,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from troth.core.errors import BadInput, Misuse, Refuted
+from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.ports import KeyHistory, Signer
 from troth.fixed.numbers import IntArray
 from troth.learn.masking import masks, parcels, vss
@@ -30,8 +30,8 @@ from troth.store.wrapping import SEED_LENGTH, RecipientKey
 
 
 class BonawitzSite:
-    """One site in one session. Its secrets live in memory only, and until it has shown its shares: a site that crashed
-    has dropped out."""
+    """One site in one session. Its secrets live in memory only, and until it has shown its shares: one that crashed has
+    dropped out, unless a journal kept what it drew and said (`kept.KeptSite`)."""
 
     __slots__ = ("_channel", "_index", "_last", "_own", "_proceedings", "_random", "_secrets", "_seeds", "_session",
                  "_shares", "_signer", "_vector")
@@ -57,6 +57,24 @@ class BonawitzSite:
         """Whether this site has shown shares. Then its vector must not go into another sum: a server that says this one
         failed may have had it, and the difference of two sums over other sites would be the vector of one."""
         return Phase.UNMASK in self._own
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase that this site speaks in next; None after the last."""
+        return Phase(len(self._own) + 1) if len(self._own) < len(Phase) else None
+
+    def resume(self, call: bytes, said: bytes) -> None:
+        """Hear a call again that was answered by ``said`` before a restart, with the random bytes of then.
+
+        What was said then is what this site stands by: sealing draws its own random bytes. Raises Undecidable where it
+        would say something else now, and what ``answer`` raises.
+        """
+        phase = Phase(len(self._own) + 1)
+        again, before = Message.from_bytes(self.answer(call)), Message.from_bytes(said)
+        if (again.phase, again.head, len(again.digests)) != (before.phase, before.head, len(before.digests)):
+            raise Undecidable("this part of a sum cannot be gone on with", expected=before.head.hex()[:32],
+                              actual=again.head.hex()[:32], do="Take part in the next round.")
+        self._own[phase], self._last = before, (hashlib.sha256(call).digest(), said)
 
     def answer(self, call: bytes) -> bytes:
         """The answer to a server's call; the same call again gets the same answer.

@@ -65,6 +65,11 @@ class Reader:
         """The next bytes, after their size."""
         return self.take(self.number(code))
 
+    def expect(self, front: bytes) -> None:
+        """Raises BadInput unless exactly these bytes come next."""
+        if self.take(len(front)) != front:
+            raise BadInput("bytes of another kind", expected=front)
+
     def end(self) -> None:
         """Raises BadInput unless everything was read."""
         if self._at != len(self._data):

@@ -1,0 +1,1 @@
+"""Provers: a circuit and a witness in, a proof of 256 bytes out."""

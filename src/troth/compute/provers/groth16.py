@@ -1,0 +1,212 @@
+"""Groth16 (Groth: On the Size of Pairing-based Non-interactive Arguments, EUROCRYPT 2016) over BN254.
+
+The key holds a point for each wire in each role, so that wires of value 0 cost nothing and bits next to nothing. The
+quotient is given by its values on the odd powers of a root of twice the order, where the vanishing polynomial is
+constant: that spares the division and one transform, and it is how iden3's keys have it, so theirs are ours.
+
+One row for the constant and for each public input has it as ``a`` and nothing else, so that the points of the public
+inputs are independent and none of them can be traded for another.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from operator import mul
+from typing import Any
+
+from troth.compute.circuits.builder import Circuit
+from troth.compute.circuits.field import R, centred
+from troth.compute.provers import points
+from troth.compute.provers.points import Point, sum_of_products
+from troth.compute.provers.port import DEV, Keys
+from troth.core.errors import BadInput, Misuse, Refuted
+
+PROOF_BYTES = 256
+MAX_POWER = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Proving:
+    """The prover's points, `power` the binary logarithm of the domain.
+
+    a, b1, b2: for every wire. l: for every private wire. h: for every place of the domain.
+    """
+
+    power: int
+    alpha: Point
+    beta1: Point
+    beta2: Point
+    delta1: Point
+    delta2: Point
+    a: Sequence[Point]
+    b1: Sequence[Point]
+    b2: Sequence[Point]
+    l: Sequence[Point]  # noqa: E741 - its name in the paper's successors
+    h: Sequence[Point]
+
+
+def power_of(circuit: Circuit) -> int:
+    """The binary logarithm of the domain: room for the constraints and a row for the constant and each public input."""
+    power = max(1, (circuit.constraints + len(circuit.publics)).bit_length())
+    if power > MAX_POWER:
+        raise BadInput("the circuit is too large", expected=f"below {1 << MAX_POWER} constraints")
+    return power
+
+
+def public_rows(circuit: Circuit) -> Sequence[int]:
+    """The wires that have a row of their own: the constant and each public input."""
+    return range(1 + len(circuit.publics))
+
+
+class Groth16:
+    """The prover over the package `zksnake`'s arithmetic."""
+
+    name = "groth16"
+
+    def setup(self, circuit: Circuit) -> Keys:
+        """Keys whose secrets (tau, alpha, beta, gamma, delta) are drawn here and forgotten here: origin `DEV`."""
+        tau, alpha, beta, gamma, delta = (secrets.randbelow(R - 1) + 1 for _ in range(5))
+        power = power_of(circuit)
+        a, b, c = _at(circuit, tau, power)
+        publics = 1 + len(circuit.publics)
+        shared = [(beta * a[wire] + alpha * b[wire] + c[wire]) % R for wire in range(circuit.wires)]
+        by_gamma, by_delta = pow(gamma, -1, R), pow(delta, -1, R)
+        h = [value * by_delta % R for value in _lagrange(tau, power + 1)[1::2]]
+        g1 = points.normal(list(points.products(points.generator(1), [
+            alpha, beta, delta, *(value * by_gamma % R for value in shared[:publics]), *a, *b,
+            *(value * by_delta % R for value in shared[publics:]), *h], 1)), 1)
+        g2 = points.normal(list(points.products(points.generator(2), [beta, gamma, delta, *b], 2)), 2)
+        ends = [3, publics, circuit.wires, circuit.wires, circuit.wires - publics, len(h)]
+        (alpha1, beta1, delta1), ic, a1, b1, l, h1 = _cut(g1, ends)  # noqa: E741
+        beta2, gamma2, delta2 = g2[:3]
+        proving = Proving(power, alpha1, beta1, beta2, delta1, delta2, a1, b1, g2[3:], l, h1)
+        verifying = encoded([alpha1], 1) + encoded([beta2, gamma2, delta2], 2) + encoded(ic, 1)
+        return Keys(circuit.digest, verifying, DEV, proving)
+
+    def prove(self, keys: Keys, circuit: Circuit, witness: Sequence[int]) -> bytes:
+        """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ."""
+        key: Proving = keys.proving
+        if keys.circuit != circuit.digest or len(key.a) != circuit.wires:
+            raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
+        left, right = circuit.products(witness)
+        publics = 1 + len(circuit.publics)
+        rows = [*left, *[0] * publics]
+        for wire in public_rows(circuit):
+            rows[circuit.constraints + wire] = witness[wire] % R
+        quotient = _quotient(rows, right, key.power)
+        r, s = secrets.randbelow(R), secrets.randbelow(R)
+        a = key.alpha + sum_of_products(key.a, witness, 1) + key.delta1 * r
+        b1 = key.beta1 + sum_of_products(key.b1, witness, 1) + key.delta1 * s
+        b2 = key.beta2 + sum_of_products(key.b2, witness, 2) + key.delta2 * s
+        c = (sum_of_products(key.l, witness[publics:], 1) + sum_of_products(key.h, quotient, 1) + a * s + b1 * r
+             + -(key.delta1 * (r * s % R)))
+        proof = encoded([a], 1) + encoded([b2], 2) + encoded([c], 1)
+        self.verify(keys.verifying, proof, circuit.public_values(witness))
+        return proof
+
+    def verify(self, verifying: bytes, proof: bytes, publics: Sequence[int]) -> None:
+        """See `Prover.verify`."""
+        count = (len(verifying) - 448) // 64
+        if len(verifying) != 448 + 64 * count or count != len(publics) + 1:
+            raise BadInput("the key is for another number of public inputs", expected=f"{count - 1}",
+                           actual=len(publics))
+        if len(proof) != PROOF_BYTES:
+            raise BadInput("a proof of another length", expected=PROOF_BYTES, actual=len(proof))
+        for value in publics:
+            if not 0 <= value < R:
+                raise BadInput("a public input that is not below the field's prime", actual=value)
+        alpha, beta, gamma, delta = (decoded(verifying[at:at + size], size // 64)
+                                     for at, size in ((0, 64), (64, 128), (192, 128), (320, 128)))
+        ic = [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+        a, b, c = decoded(proof[:64], 1), decoded(proof[64:192], 2), decoded(proof[192:], 1)
+        bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
+        if not points.pairings_equal([(a, b)], [(alpha, beta), (bound, gamma), (c, delta)]):
+            raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
+
+
+# ---- polynomials ----
+
+@cache
+def _transforms() -> Any:
+    points.arithmetic()  # with its hint where it is missing
+    from zksnake._algebra import polynomial_bn254  # an extra
+
+    return polynomial_bn254
+
+
+def root(power: int) -> int:
+    """The root of unity of order 2**power that arkworks and iden3 take: a power of 5."""
+    return pow(5, (R - 1) >> power, R)
+
+
+def _lagrange(tau: int, power: int) -> list[int]:
+    """Each Lagrange polynomial of the domain of 2**power at tau."""
+    return list(_transforms().evaluate_lagrange_coefficients(1 << power, tau))
+
+
+def _at(circuit: Circuit, tau: int, power: int) -> tuple[list[int], list[int], list[int]]:
+    """Each wire's three polynomials at tau."""
+    weights = _lagrange(tau, power)
+    found = []
+    for rows in (circuit.a, circuit.b, circuit.c):
+        values = [0] * circuit.wires
+        for weight, wires, coefficients in zip(weights, rows.wires, rows.coefficients, strict=False):
+            for wire, coefficient in zip(wires, coefficients, strict=True):
+                values[wire] += coefficient * weight
+        found.append([value % R for value in values])
+    for wire in public_rows(circuit):
+        found[0][wire] = (found[0][wire] + weights[circuit.constraints + wire]) % R
+    return found[0], found[1], found[2]
+
+
+def _quotient(left: Sequence[int], right: Sequence[int], power: int) -> list[int]:
+    """a * b - c at the odd powers of the root of twice the order, centred."""
+    size = 1 << power
+    shifts = _powers(power)
+    right = [*right, *[0] * (len(left) - len(right))]
+    moved = []
+    for values in (left, right, [a * b % R for a, b in zip(left, right, strict=True)]):
+        coefficients = _transforms().ifft([*values, *[0] * (size - len(values))], size)
+        moved.append(_transforms().fft([value % R for value in map(mul, coefficients, shifts)], size))
+    return [centred(a * b - c) for a, b, c in zip(*moved, strict=True)]
+
+
+@cache
+def _powers(power: int) -> list[int]:
+    step, found = root(power + 1), [1]
+    for _ in range((1 << power) - 1):
+        found.append(found[-1] * step % R)
+    return found
+
+
+# ---- bytes of EIP-197 ----
+
+def encoded(given: Sequence[Point], group: int) -> bytes:
+    """Points as the contract takes them: each coordinate of 32 bytes, in G2 the imaginary part first."""
+    if group == 1:
+        return b"".join(value.to_bytes(32, "big") for pair in points.affine(given, 1) for value in pair)
+    return b"".join(value.to_bytes(32, "big") for x0, x1, y0, y1 in points.affine(given, 2)
+                    for value in (x1, x0, y1, y0))
+
+
+def decoded(data: bytes, group: int) -> Point:
+    """A point of these bytes. Raises BadInput where it is not on the curve or not in the group."""
+    values = [int.from_bytes(data[at:at + 32], "big") for at in range(0, len(data), 32)]
+    if any(value >= points.P for value in values):
+        raise BadInput("a coordinate that is not below the field's prime")
+    if not any(values):
+        return points.zero(group)
+    if group == 2:
+        values = [values[1], values[0], values[3], values[2]]
+    return points.checked(values, group)
+
+
+def _cut(values: list[Point], sizes: Sequence[int]) -> list[list[Point]]:
+    found, at = [], 0
+    for size in sizes:
+        found.append(values[at:at + size])
+        at += size
+    return found
