@@ -19,7 +19,7 @@ from troth.app import Settings, Troth
 from troth.app.conducting import AGGREGATOR, SPONSOR
 from troth.app.masked import member_of
 from troth.app.place import FOLDER
-from troth.app.privacy import opened
+from troth.app.privacy import kept, opened
 from troth.app.rounds import Agreed
 from troth.app.site import Say
 from troth.app.training import Coordinator, approve, list_own, token
@@ -31,6 +31,7 @@ from troth.identity.keybook import KeyBook
 from troth.identity.messages import Message, documents_from_bytes, documents_to_bytes
 from troth.learn.data import Part
 from troth.learn.engines.exchange import Writer, answer_letters
+from troth.learn.masking.terms import MASKED
 from troth.learn.privacy.ledger import Budget
 from troth.learn.tables import read_table
 from troth.ledger.exchange import Parcel
@@ -92,19 +93,25 @@ class Invitation:
         label = (f"one of {', '.join(agreed.schema.classes)}" if agreed.schema.classes
                  else f"a number with up to {agreed.schema.decimals} decimals")
         whole = agreed.money.reward * agreed.rounds
+        masked = agreed.privacy == MASKED
         return [
             f"{agreed.name}: invited by {self.sponsor[0]}",
             f"what is asked: train {agreed.task.get('family')} on your own records, {agreed.rounds} rounds among "
-            f"{agreed.sites} sites; updates are combined by {agreed.rule}",
-            f"your records stay with you. Your updates are sealed to the aggregator and {agreed.verifiers} verifiers, "
-            f"who see them (privacy: {agreed.privacy}); everybody sees how many records you say you trained on",
+            f"{agreed.sites} sites; updates are combined by {'their mean' if masked else agreed.rule}",
+            f"your records stay with you. {self._who_sees()} (privacy: {agreed.privacy}); everybody sees how many "
+            "records you say you trained on",
             f"your data: {len(agreed.schema.columns)} columns ({', '.join(agreed.schema.columns[:6])}"
             f"{', …' if len(agreed.schema.columns) > 6 else ''}), "
             f"numbers with up to {agreed.schema.decimals} decimals; label {agreed.schema.label}, {label}",
-            f"pay: {money.reward} a round ({whole} in all) shared by what each site's update was worth on the "
-            "sponsor's public validation records; an update that helped nothing is paid nothing",
-            f"stake: {money.site_stake} a round, back when the round is over. It is lost if your updates do harm round "
-            "after round, or if you hold back what you said you sent when the verifiers are called",
+            f"pay: {money.reward} a round ({whole} in all) shared by " + (
+                "the rounds in which each site was in the sum" if masked else
+                f"what each {'site' if agreed.masking is None else 'group'}'s update was worth on the sponsor's public "
+                "validation records; an update that helped nothing is paid nothing"),
+            f"stake: {money.site_stake} a round, back when the round is over. It is lost if " + (
+                "your own messages show that you broke the protocol of the sum" if masked else
+                "your updates do harm round after round, or if you hold back what you said you sent when the verifiers "
+                "are called" if agreed.masking is None else
+                "your own messages show that you broke the protocol of a sum, or if every group you are in does harm"),
             f"calling the verifiers costs a bond of {money.bond} and their fee of {money.verifier_fee}, back if you "
             "were right",
             f"time: each round may take {agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict} s and "
@@ -112,6 +119,15 @@ class Invitation:
             f"token 0x{self.contracts['token'].address.hex()} on chain {self.contracts.chain_id} at {self.chain}; "
             f"mail at {self.post}. This process only reaches outward",
         ]
+
+    def _who_sees(self) -> str:
+        agreed = self.agreed
+        if agreed.masking is None:
+            return f"Your updates are sealed to the aggregator and {agreed.verifiers} verifiers, who see them"
+        size = f"at least {agreed.masking.size}" if agreed.masking.size else "all"
+        noise = (" You add noise to it, which is charged to a budget of your records: join with --epsilon"
+                 if agreed.masking.noise else "")
+        return f"Nobody but you sees an update; what is seen is the sum over {size} sites.{noise}"
 
 
 def invite(home: Coordinator) -> bytes:
@@ -244,6 +260,9 @@ def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: S
         if party.account not in party.accounts_of(party.did):
             party.bind_account()
         approve(party)
+        if invitation.agreed.masking and invitation.agreed.masking.noise and private is None and not kept(party):
+            raise Misuse("this plan's noise is charged to a budget of the records", expected="a budget",
+                         do="Join with --epsilon. Nothing was sent.")
         listing = list_own(party, part, invitation.sponsor[0])
         if private is not None:
             with opened(party) as privacy:

@@ -125,6 +125,16 @@ class Site(BehindMasks, SiteRole):
             going = self._going[session.id] = KeptSite(session, self.signer, self.party.keybook, part, self.journal)
         return going.answer(call)
 
+    def unsummed(self, aggregate: bytes) -> bool:
+        """Whether an aggregate says that no sum came out where this site has shown its shares for one.
+
+        It is no proof of a lie: others' shares may not have come. It is ground to ask, and to leave.
+        """
+        claim = self.step(aggregate).claim
+        session, counted = self.session(claim.round, claim.deal), claim.flags("counted")
+        mine = [one for did, one in zip(self.plan.keys, counted, strict=False) if did in session.sites]
+        return len(self.journal.said(session.id)) == PHASES and not any(mine)
+
     def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
         """As every seat, with this site's word that it takes part."""
         own = self.own(round_, deal)
