@@ -4,11 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 ARGS ?=
+# The tests wait for their files to be on the disk thousands of times; in memory that takes no time.
+MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
+	[ "$$(df --output=avail /dev/shm | tail -1)" -gt 1000000 ] && echo /dev/shm)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
         interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
-        clean chromium postgres softhsm
+        circuits clean chromium postgres softhsm debian compiled
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -16,10 +19,11 @@ $(BIN)/troth: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn]'
 	touch $@
 
-$(VENV)/dev: $(BIN)/troth examples/requirements.txt
+$(VENV)/dev: pyproject.toml constraints.txt examples/requirements.txt   # all at once: no second look for what fits
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r examples/requirements.txt
-	touch $@
+	touch $(BIN)/troth $@
 
 contracts/node_modules: contracts/package-lock.json
 	cd contracts && npm ci --silent --no-audit --no-fund
@@ -78,11 +82,17 @@ lint: $(VENV)/dev
 contracts: contracts/node_modules tests/tools/node_modules   ## compile the contracts; the artefacts are shipped in the package
 	cd contracts && node compile.mjs
 
-test: $(VENV)/dev build/slither-venv contracts/node_modules tests/tools/node_modules chromium postgres softhsm lint   ## everything that must hold, under fifteen minutes on two cores
-	cd contracts && node compile.mjs --check
-	$(BIN)/python -m tests.proofs slither
+test:                       ## everything that must hold, under fifteen minutes on two cores
+	$(MAKE) -j5 $(VENV)/dev build/slither-venv contracts/node_modules tests/tools/node_modules debian
+	$(MAKE) -j2 slither compiled lint
 	$(BIN)/python -m compileall -q src/troth   # the tests start hundreds of commands
-	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow" $(ARGS)
+	$(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not slow" $(ARGS)
+
+debian:                     # one after the other: apt does nothing at the same time as itself
+	$(MAKE) -j1 chromium postgres softhsm
+
+compiled: contracts/node_modules   # the artefacts in the package are those of the sources
+	cd contracts && node compile.mjs --check
 
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
@@ -122,6 +132,9 @@ masking: $(VENV)/dev build/ckks-venv   ## masked sums, deep: hundreds of dropout
 
 ckks: build/ckks-venv       ## sums under homomorphic encryption, with TenSEAL
 	build/ckks-venv/bin/python -m pytest tests/learn/test_masking_ckks.py $(ARGS)
+
+circuits: $(VENV)/dev   ## circuits against their programs on many random models, all kinds of step
+	TROTH_CIRCUIT_EXAMPLES=1500 $(BIN)/pytest tests/compute/test_model_circuits.py tests/compute/test_circuit_attacks.py $(ARGS)
 
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)

@@ -55,9 +55,14 @@ from troth.ledger.erc20 import Erc20
 from troth.ledger.evm import EvmBook
 from troth.ledger.sending import Receipt, Sender
 from troth.verify.policies.preimage import hash_lock
+from troth.verify.policies.proof import answer_context, answer_data, key_name, proof_param
 from troth.verify.policies.voices import commit_data, reveal_data, verdict_data
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from groth16_setups import Setup  # noqa: E402  (proofs without a circuit, from secrets that the tests know)
+
 SNAPSHOT = HERE / "gas.json"
 MOODY = HERE.parent / "tests" / "contracts" / "artefacts" / "MoodyToken.json"
 START, HOUR = 1_700_000_000, 3600
@@ -192,6 +197,7 @@ RIGHT = "whole: deal with one right challenge, Rerun 2 of 3 (13 transactions, si
 VOICES = "part of it: the verifiers' commits and reveals"
 SIGNED = "whole: the same with Signed 2 of 3 (10 transactions, three of them the signers')"
 ARBITER = "whole: the same with one arbiter's word above (4 transactions: with consent, no evidence, one the arbiter's)"
+ANSWER = "whole: a proven answer for a price, with a stake (open and join; join; submit, judge and close)"
 SALE = "whole: simple sale (open and join; submit, judge and close by the seller)"
 
 
@@ -317,6 +323,37 @@ def simple_sale(bench: Bench) -> None:
     bench.act("close: 1 rung, 1 payee", seller, bench.book.close, deal)
 
 
+def proven_answer(bench: Bench) -> None:
+    """A price for a proven answer, and a stake against none; the proof has four publics, one of them the deal's."""
+    buyer, provider, court = bench.holder("asker", 1000), bench.holder("provider", 500), bench.actor("court")
+    setup, contracts, sender = Setup(4), bench.contracts, bench.senders[provider]
+    name, fixed, scores = key_name(setup.key), (11,), (22, 33)
+    keys, policy = contracts["keys"].address, contracts["proof"].address
+    sender.name = "publish a verifying key: 4 publics"
+    sender.send(keys, _call("publish(bytes)", setup.key.data))
+    sender.name = "apart: a proof of 4 publics checked alone"
+    sender.send(policy, _call("holds(bytes32,bytes,uint256,bytes)", name, setup.forge((5, *fixed, *scores)).data, 5,
+                              b"".join(value.to_bytes(32, "big") for value in (*fixed, *scores))))
+    sender.name = ""
+    rung = Rung(*bench.pinned("proof"), (Ask("answer", (provider,), HOUR),), HOUR, silent=REFUTED,
+                param=proof_param(name, fixed))
+    pots = (Pot("price", buyer, 1000, {UPHELD: Split((provider,), amounts=(1000,))}),
+            Pot("stake", provider, 500, {REFUTED: Split((buyer,), amounts=(500,))}))
+    terms = Terms(bench.token.address, pots, (rung,), bench.chain.now() + HOUR, court)
+    deal = bench.act("", buyer, bench.book.open_and_join, terms, bench.salt(), 0, whole=ANSWER)
+    bench.act("", provider, bench.book.join, deal, 1, whole=ANSWER)
+    context = answer_context(bench.book.chain_id, bench.book.address, deal, 0, provider)
+    data = answer_data(name, setup.forge((context, *fixed, *scores)), fixed, scores)
+    bench.act("submit, judge and close: Proof of 4 publics, 1 payee with a stake", provider,
+              bench.book.submit_and_close, deal, 0, 0, CLAIM, data, whole=ANSWER)
+
+
+def _call(signature: str, *values: object) -> bytes:
+    from eth_abi.abi import encode
+
+    return keccak256(signature.encode())[:4] + encode(signature[signature.index("(") + 1 : -1].split(","), values)
+
+
 def round_of_five(bench: Bench) -> None:
     """Five trainers with stakes, paid by measured values."""
     sponsor, keeper, court = bench.holder("sponsor"), bench.actor("keeper"), bench.actor("court")
@@ -395,7 +432,8 @@ def others(bench: Bench) -> None:
 def run(quick: bool = False) -> dict[str, Any]:
     """Gas by act, and each as a ratio to an ERC-20 transfer measured in the same run (``quick`` changes nothing)."""
     bench = Bench()
-    for story in (two_party, whole_jobs, challenged, cheaper_challenges, simple_sale, round_of_five, payouts, others):
+    for story in (two_party, whole_jobs, challenged, cheaper_challenges, simple_sale, round_of_five, payouts, others,
+                  proven_answer):
         story(bench)
     bench.chain.close()
     bench.notes |= bench.sums

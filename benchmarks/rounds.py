@@ -44,7 +44,16 @@ from troth.identity.signers import attest as sign
 from troth.learn import arrays, plain, site
 from troth.learn.aggregate import Update
 from troth.learn.arrays import State
-from troth.learn.claims import AGGREGATE, UPDATE, AggregateClaim, Plan, Seat, UpdateClaim, digest_subject
+from troth.learn.claims import (
+    AGGREGATE,
+    UPDATE,
+    AggregateClaim,
+    Plan,
+    Seat,
+    Training,
+    UpdateClaim,
+    digest_subject,
+)
 from troth.learn.data import Part, Scaling, scaling
 from troth.learn.round import Combined, RoundInput, RoundOutput, combine
 from troth.learn.sets import Consortium, digits, divided
@@ -100,7 +109,8 @@ class Core:
     def update(self, who: HybridIdentity, part: Part, deltas: State, base: bytes) -> tuple[bytes, bytes]:
         """A site's envelope, and the bytes that it commits to."""
         data = arrays.encode(deltas)
-        said = UpdateClaim(1, bytes(32), base, hashlib.sha256(data).digest(), len(part))
+        said = UpdateClaim(1, bytes(32), base, hashlib.sha256(data).digest(), len(part), bytes(32),
+                           Training(FIT.clip))
         statement = Statement(UPDATE, who.did, NOW, digest_subject("update", said.digest), said.body(),
                               (Ref("listing", bytes(32)), Ref("plan", bytes(32))))
         return sign(statement, who.signer()).to_bytes(), data

@@ -12,7 +12,7 @@ const SHIPPED = [
   "Book", "Shape", "Anchor", "Credits", "Forwarder",
   "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
   "Vote", "Ballots", "Quote", "Mandated", "Revocations",
-  "Identities", "LogOwners", "Anchored",
+  "Identities", "LogOwners", "Anchored", "Keys", "Proof", "Programs",
   "Court", "Jury", "Seat", "Jobs",
 ];
 const PLACES = {

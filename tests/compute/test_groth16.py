@@ -2,26 +2,20 @@
 
 import pytest
 
-from troth.compute.circuits.builder import Builder
+from ports.prover_suite import ProverSuite, statement
 from troth.compute.circuits.field import R
-from troth.compute.circuits.gadgets import in_range
-from troth.compute.circuits.poseidon import poseidon, poseidon_lin
 from troth.compute.provers import points
 from troth.compute.provers.groth16 import Groth16
-from troth.core.errors import BadInput, Misuse, Refuted
+from troth.core.errors import BadInput, Refuted
 
 pytest.importorskip("zksnake")
 PROVER = Groth16()
 
 
-def statement(bound: int):
-    """I know a number up to ``bound`` and a salt with this Poseidon."""
-    builder = Builder()
-    out = builder.output("commitment")
-    value, salt = builder.private("x", 2)
-    in_range(builder, value, 0, bound)
-    builder.publish(out, poseidon_lin(builder, [value, salt]))
-    return builder.build()
+class TestGroth16(ProverSuite):
+    @classmethod
+    def prover(cls):
+        return PROVER
 
 
 @pytest.fixture(scope="module")
@@ -38,44 +32,11 @@ def refused(keys, proof, publics, kind=Refuted):
         PROVER.verify(keys.verifying, proof, publics)
 
 
-def test_a_proof_holds_for_its_publics_and_no_others(made):
+def test_publics_beyond_the_field_are_refused(made):
+    """The same number modulo the prime, and none at all."""
     _, keys, _, publics, proof = made
-    assert len(proof) == 256
-    assert keys.origin == "dev"
-    assert len(keys.verifying) == 448 + 64 * 3
-    assert publics == (99, poseidon([42, 12345678901234567890]))
-    PROVER.verify(keys.verifying, proof, publics)
-    refused(keys, proof, (98, publics[1]))          # replayed in another context
-    refused(keys, proof, (publics[0], publics[1] - 1))
-    refused(keys, proof, publics[:1], BadInput)
-    for beyond in (R, R + 99, -1):                  # the same number modulo the prime, and none at all
-        refused(keys, proof, (beyond, publics[1]), BadInput)
-    refused(keys, proof, (publics[0] + R, publics[1]), BadInput)
-
-
-def test_two_proofs_of_one_thing_differ(made):
-    circuit, keys, witness, publics, proof = made
-    other = PROVER.prove(keys, circuit, witness)
-    assert other[:64] != proof[:64]
-    PROVER.verify(keys.verifying, other, publics)
-
-
-def test_a_false_statement_has_no_proof(made):
-    circuit, keys, *_ = made
-    with pytest.raises(Refuted, match="breaks constraint"):
-        PROVER.prove(keys, circuit, circuit.witness({"context": 99, "x": [101, 5]}))
-    with pytest.raises(BadInput, match="not a witness"):
-        PROVER.prove(keys, circuit, [1, 2])
-
-
-def test_keys_of_another_circuit_are_refused(made):
-    circuit, keys, witness, publics, proof = made
-    other = statement(101)
-    with pytest.raises(Misuse, match="keys of another circuit"):
-        PROVER.prove(keys, other, other.witness({"context": 99, "x": [42, 1]}))
-    swapped = PROVER.setup(circuit)                 # even another setup of the same circuit
-    refused(swapped, proof, publics)
-    PROVER.verify(swapped.verifying, PROVER.prove(swapped, circuit, witness), publics)
+    for other in ((R, publics[1]), (R + 99, publics[1]), (-1, publics[1]), (publics[0], publics[1] + R), publics[:1]):
+        refused(keys, proof, other, BadInput)
 
 
 @pytest.mark.parametrize("place", [0, 40, 64, 100, 191, 192, 255])

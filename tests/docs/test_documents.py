@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from troth.app.stating import STATEMENT
 from troth.core.claims import BATCH
 from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
@@ -67,7 +68,7 @@ def source_kinds() -> set[str]:
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
-        SIGNATURE, READING, SPENDING,
+        SIGNATURE, READING, SPENDING, STATEMENT,
     }
 
 

@@ -23,7 +23,7 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} - consortia == {  # those in test_consortia.py
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
         "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py",
-        "train_behind_masks.py"}
+        "train_behind_masks.py", "prove_fairness.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -137,3 +137,15 @@ def test_train_behind_masks() -> None:
     assert lines[1].startswith("round 2: 3 of 4 in the sum")
     assert lines[1].endswith("paid 857, 857, 429, 857"), "by rounds taken part in"
     assert lines[2].startswith("a verifier checks the model's bundle: upheld, 2 rounds summed again")
+
+
+def test_prove_fairness(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "prove_fairness.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "the bank commits to 2380 decisions in 2 leaves; its gap is 5.2%, which it tells nobody",
+        "upheld: at most 8 % apart, in 256 bytes, from 8745 constraints",
+        "the other bank, its own decisions: the gap between the groups is above the limit",
+        "the other bank, decisions it did not commit to: the request is about another commitment",
+        "the other bank, the first bank's proof: a proof for another context",
+        "the other bank, that proof with its own names on it: the proof does not hold"]

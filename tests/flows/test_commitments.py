@@ -8,12 +8,15 @@ from dataclasses import replace
 import pytest
 from small import MONEY, OVERSEERS, SITES, VERIFIERS, Run, Small
 
-from troth.core.claims import Ref
+from troth.core.claims import Ref, Statement
 from troth.core.errors import Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD
 from troth.learn import claims as kinds
+from troth.learn.arrays import State
 from troth.learn.claims import OMITTED, CommitmentsClaim, Training, UpdateClaim, digest_subject
+from troth.learn.lineage import UpdateRule
 from troth.learn.recheck import Replay, the_evidence
+from troth.learn.worth import Record
 
 
 def judged(small: Small, run: Run, by: str, outcome: int) -> dict[str, int]:
@@ -350,9 +353,21 @@ def test_a_verifier_s_list_takes_one_pass_however_much_arrived(small: Small, mon
                                evidence=said.evidence)
         stranger.send([small["verifier-1"].did], [spam])
     small.receive()
-    worked: list[bytes | None] = []
-    base = Replay.base
-    monkeypatch.setattr(Replay, "base", lambda self, last: worked.append(last) or base(self, last))
+    worked: list[str] = []
+    base, fault = Replay.base, UpdateRule.fault
+
+    def counted_base(replay: Replay, last: bytes | None) -> tuple[State, tuple[Record, ...]]:
+        worked.append("base")
+        return base(replay, last)
+
+    def counted_fault(rule: UpdateRule, statement: Statement, round_: int, deal: bytes, base: bytes,
+                      after: bytes | None) -> str | None:
+        worked.append(statement.issuer)
+        return fault(rule, statement, round_, deal, base, after)
+
+    monkeypatch.setattr(Replay, "base", counted_base)
+    monkeypatch.setattr(UpdateRule, "fault", counted_fault)
     witness = small.verifiers["verifier-1"].witness(run.deal, 1)
     assert CommitmentsClaim.of(small["verifier-1"].statement(witness)).updates == (claim,)
-    assert len(worked) == 1
+    assert worked.count("base") == 1
+    assert stranger.did not in worked

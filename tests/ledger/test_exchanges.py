@@ -12,11 +12,11 @@ import pytest
 
 from ports.exchange_suite import ALICE, BOB, PEOPLE, ExchangeSuite
 from troth.core.encoding import decode_object, encode
-from troth.core.errors import OutsideFailed, Undecidable
+from troth.core.errors import BadInput, OutsideFailed, Undecidable
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.messages import Message, documents_to_bytes
 from troth.ledger import postoffice
-from troth.ledger.exchange import Exchange, FolderExchange, box_of
+from troth.ledger.exchange import MAX_PARCEL, Exchange, FolderExchange, box_of
 from troth.ledger.postoffice import NONCE, PURPOSE, Bounds, PostExchange, PostServer
 
 
@@ -153,12 +153,12 @@ def test_what_was_half_put_when_an_office_died_is_no_parcel(tmp_path: Path) -> N
 
 
 def test_bounds_hold_also_for_many_at_once(tmp_path: Path) -> None:
-    with PostServer(tmp_path, bounds=Bounds(parcels=3, box=1000, whole=1500, boxes=2)) as server:
+    with PostServer(tmp_path, bounds=Bounds(1000, parcels=3, box=1000, whole=1500, boxes=2)) as server:
         alice = exchange(server, PEOPLE["alice"])
-        with pytest.raises(OutsideFailed, match="507"):
+        with pytest.raises(OutsideFailed, match=r"no parcel of this size.*413"):
             alice.put(BOB, bytes(1001))
         alice.put(BOB, bytes(900))
-        with pytest.raises(OutsideFailed, match="507"):
+        with pytest.raises(OutsideFailed, match=r"no room for this.*507"):
             alice.put(BOB, bytes(101))
         alice.put(ALICE, bytes(600))
         with pytest.raises(OutsideFailed, match="507"):
@@ -183,6 +183,64 @@ def test_bounds_hold_also_for_many_at_once(tmp_path: Path) -> None:
             thread.join()
         assert len(failed) == 5
         assert len(bob.waiting(BOB)) == 3
+
+
+def test_bounds_that_do_not_fit_each_other_are_refused() -> None:
+    for bounds in ({"parcel": MAX_PARCEL + 1}, {"parcel": 0}, {"parcel": 20, "box": 10},
+                   {"parcel": 1, "box": 2, "whole": 1}):
+        with pytest.raises(BadInput, match="do not fit"):
+            Bounds(**bounds)
+
+
+def test_documents_are_bounded_in_bytes_also_after_a_restart(tmp_path: Path) -> None:
+    people = [HybridIdentity.create() for _ in range(3)]
+    documents = [documents_to_bytes(one.genesis, one.history.rotations) for one in people]
+    bounds = Bounds(documents=len(documents[0]) + len(documents[1]))
+    with PostServer(tmp_path, bounds=bounds) as server:
+        assert post(server, "/documents", documents[0])[0] == 204
+    with PostServer(tmp_path, bounds=bounds) as server:
+        assert [post(server, "/documents", one)[0] for one in (*documents, documents[0])] == [204, 204, 507, 204]
+        renewed, _ = people[0].rotate(5)
+        assert post(server, "/documents", documents_to_bytes(renewed.genesis, renewed.history.rotations))[0] == 507
+        with pytest.raises(OutsideFailed, match="507"):
+            exchange(server, people[2]).waiting(people[2].did)
+    assert sum(path.stat().st_size for path in (tmp_path / "identities").iterdir()) <= bounds.documents
+
+
+def test_a_large_parcel_passes_in_pieces(tmp_path: Path) -> None:
+    """Neither putting nor getting holds it whole in the office: many at once would fill the memory."""
+    import tracemalloc
+
+    size = 32 << 20
+    with PostServer(tmp_path) as server:
+        introduce(server, PEOPLE["bob"])
+        office, piece = server.office, bytes(1 << 16)
+        tracemalloc.start()
+        name = office.put(box_of(BOB), size, (piece for _ in range(size // len(piece))))
+        with office.answer(question(server, act="get", names=[name])) as parcel:  # type: ignore[union-attr]
+            assert not isinstance(parcel, bytes)
+            assert sum(len(chunk) for chunk in iter(lambda: parcel.read(1 << 16), b"")) == size
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < size // 8
+        (place,) = exchange(server, PEOPLE["bob"]).waiting(BOB)
+        assert exchange(server, PEOPLE["bob"]).read(place) == bytes(size)
+
+
+def test_a_parcel_that_trickles_in_is_cut(server: PostServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds room that others need has to come; else four connections fill a mailbox with nothing."""
+    import socket
+
+    monkeypatch.setattr(postoffice, "GRACE", 0.0)
+    monkeypatch.setattr(postoffice, "SLOWEST", 1 << 40)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+        raw.sendall(b"POST /put/%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 100\r\n\r\nh"
+                    % (box_of(BOB).encode(), server.port))
+        assert b"400" in raw.recv(1000)
+    assert len(exchange(server, PEOPLE["bob"]).waiting(BOB)) == 1
+    monkeypatch.undo()
+    exchange(server, PEOPLE["alice"]).put(BOB, b"in time")
+    assert len(exchange(server, PEOPLE["bob"]).waiting(BOB)) == 2
 
 
 def test_a_cut_parcel_is_not_kept(server: PostServer) -> None:

@@ -14,10 +14,12 @@ from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.memory import MemoryBook, Policy
 from troth.ledger.memory_token import MemoryToken
+from troth.verify.groth16 import VerifyingKey
 from troth.verify.policies.assumed import Assumed
 from troth.verify.policies.mandated import Mandated
 from troth.verify.policies.median import Median
 from troth.verify.policies.preimage import Preimage
+from troth.verify.policies.proof import Proof
 from troth.verify.policies.quorum import Quorum
 from troth.verify.policies.quote import Quote
 from troth.verify.policies.rerun import Rerun
@@ -96,7 +98,7 @@ class Addresses:
 def made_up() -> Addresses:
     """Addresses for a Book that is on no chain."""
     names = ("assumed", "rerun1", "rerun2", "signed2", "preimage", "quorum2", "median2", "vote",
-             "quote2", "mandated", "mandatedp", "puppet", "puppet5", "puppetx")
+             "quote2", "mandated", "mandatedp", "proof", "puppet", "puppet5", "puppetx")
     return Addresses(7407, account("book"), account("deployer"), {"token": account("token")},
                      {name: (account(f"policy {name}"), hashlib.sha256(name.encode()).digest()) for name in names})
 
@@ -146,6 +148,7 @@ class MemoryWorld(World):
 
     def __post_init__(self) -> None:
         self.clock = ManualClock(self.start)
+        self.keys: dict[bytes, VerifyingKey] = {}
         at = self.addresses
         self.book = MemoryBook(self.clock, chain_id=at.chain_id, address=at.book, owner=at.owner)
         for address in at.tokens.values():
@@ -156,6 +159,7 @@ class MemoryWorld(World):
                  "vote": Vote(TELLER, *VOTING), "quote2": Quote(2, at.chain_id, at.book),
                  "mandated": Mandated(Assumed(), at.chain_id, at.book, True),
                  "mandatedp": Mandated(Puppet(), at.chain_id, at.book),
+                 "proof": Proof(self.keys.get, at.chain_id, at.book),
                  "puppet": Puppet(), "puppet5": Puppet(5), "puppetx": Puppet(UNREADABLE)}
         for name, (address, codehash) in at.policies.items():
             self.book.policies[address] = Policy(codehash, codes[name])

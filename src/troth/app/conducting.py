@@ -254,8 +254,7 @@ class Rounds(ABC):
             return
         verdicts = {claim: VerdictClaim.of(said) for claim, said in party.claims(kinds.VERDICT)
                     if said.issuer in self._verifiers and said.all_refs("of") == (wrong,)}
-        found = next((one.result for one in verdicts.values() if one.result == final.to_bytes()), None)
-        self._corrected(wrong, verdicts, Result.from_bytes(found) if found else final)
+        self._corrected(wrong, verdicts, final)
 
     def _close(self, deal: bytes) -> None:
         party = self.sponsor.seat.party

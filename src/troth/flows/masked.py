@@ -189,9 +189,12 @@ class Aggregator(BehindMasks, AggregatorRole):
     def conclude(self, deal: bytes, round_: int, transcripts: tuple[bytes | None, ...],
                  refs: Iterable[Ref] = ()) -> bytes:
         """Attest the aggregate that follows from transcripts, and hand it to every seat; the claim's id."""
-        shown = self.shown(deal, round_, transcripts)
-        output = self.replay.sum_up(round_, self.last, shown.sums, self.seated(deal))
-        return self.state(deal, round_, output, shown, refs)
+        shown, seated = self.shown(deal, round_, transcripts), self.seated(deal)
+        output = self.replay.sum_up(round_, self.last, shown.sums, seated)
+        claim = self.state(deal, round_, output, shown, refs)
+        for session in self.replay.sessions(round_, deal, self.last, seated):
+            self.journal.forget(session.id)
+        return claim
 
     def state(self, deal: bytes, round_: int, output: RoundOutput, shown: Shown, refs: Iterable[Ref] = ()) -> bytes:
         """Attest an aggregate on what transcripts show; the claim's id."""

@@ -271,6 +271,10 @@ class VerifierRole(Role, ABC):
     def _without(self, deal: bytes, round_: int) -> tuple[RoundOutput, Result]:
         """The finding on an aggregate that is none."""
 
+    def _withheld(self, output: RoundOutput, result: Result) -> tuple[str, ...]:
+        """The sites that a finding slashes for evidence that they did not hand over, ascending."""
+        return ()
+
     def _result(self, aggregate: bytes, deal: bytes) -> Result | None:
         """What the aggregator submitted with this claim; None for another claim or nothing readable."""
         entry = self.submitted(deal)
@@ -290,7 +294,8 @@ class VerifierRole(Role, ABC):
             said_by = self.step(aggregate).claim
             deal, round_ = said_by.deal, said_by.round
         data, salt = result.to_bytes(), salt or secrets.token_bytes(32)
-        said = VerdictClaim(deal, 1, round_, result.outcome, output.digest, found_digest(output.to_json()), data)
+        said = VerdictClaim(deal, 1, round_, result.outcome, output.digest, found_digest(output.to_json()), data,
+                            self._withheld(output, result))
         claim = self.party.attest(kinds.VERDICT, digest_subject("params", said.params), said.body(),
                                   refs=[Ref("of", aggregate), Ref("plan", self.plan_id)])
         committed = commit_data(deal, 1, self.party.account, data, salt)

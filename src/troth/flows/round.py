@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
 from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
@@ -33,6 +33,7 @@ from troth.learn.claims import (
     UpdateClaim,
     VerdictClaim,
     digest_subject,
+    found_digest,
     seal_update,
 )
 from troth.learn.lineage import RoundStep, commitments_of
@@ -231,13 +232,15 @@ class Verifier(OpenRole, VerifierRole):
         """Sign which commitments this verifier held before it saw any list of them; the claim's id.
 
         Whom the aggregator left off its list is known by this. A log only grows, so its order is the order of arrival.
+        However much strangers sent, it is one pass over the log, and only seats' claims are looked into.
         """
         own = [claim for claim, did, _ in self.lists(round_, deal) if did == self.party.did]
         if own:
             return own[0]
-        aggregator, before = self.plan.aggregator.did, []
+        plan = self.plan
+        aggregator, seats, before = plan.aggregator.did, set(plan.keys), []
         for claim, statement in self.party.claims(kinds.UPDATE, kinds.COMMITMENTS):
-            if statement.kind == kinds.UPDATE:
+            if statement.issuer in seats and statement.kind == kinds.UPDATE:
                 before.append(claim)
             elif statement.issuer == aggregator and commitments_of(statement, self.plan_id, round_, deal):
                 break
@@ -256,6 +259,9 @@ class Verifier(OpenRole, VerifierRole):
         output = self.replay.run(round_, self.last, opened.updates, opened.rejected)
         return output, self.replay.refuted(output, self.seated(deal))
 
+    def _withheld(self, output: RoundOutput, result: Result) -> tuple[str, ...]:
+        return self.replay.withheld(output, result) if result.outcome == WITHHELD else ()
+
     def missing(self, aggregate: bytes) -> tuple[str, ...]:
         """Sites whose update's evidence this verifier does not hold."""
         return self.replay.gather(self.step(aggregate).statement.all_refs("update")).withheld
@@ -263,26 +269,27 @@ class Verifier(OpenRole, VerifierRole):
 
 def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, VerdictClaim],
             result: Result) -> bytes:
-    """The aggregate that training goes on from after a refutation: what the agreeing verifiers found.
+    """The aggregate that training goes on from after a refutation: what more than half of the verifiers found.
 
-    Raises Refuted where this aggregator's own re-execution does not give it.
+    verdicts: of ``wrong``. result: the deal's, which may slash verifiers besides. Raises Refuted where this
+    aggregator's own re-execution does not give what more than half of them found; what a few say beside stops nobody.
     """
-    step, replay = aggregator.step(wrong), aggregator.replay
-    deal, round_ = step.claim.deal, step.claim.round
-    agreeing = {claim: said for claim, said in verdicts.items() if said.result == result.to_bytes()}
-    params = {said.params for said in agreeing.values()}
+    step, replay, party = aggregator.step(wrong), aggregator.replay, aggregator.party
+    deal, round_, bench = step.claim.deal, step.claim.round, {seat.account for seat in aggregator.plan.verifiers}
+    agreeing = {claim: said for claim, said in verdicts.items()
+                if replace(result, slashed=result.slashed - bench).to_bytes() == said.result}
     named, others = replay.counted(step.statement.all_refs("update"), aggregator.held(round_, deal), round_, deal,
                                    aggregator.last, aggregator.seated(deal))
-    accounts = {seat.did: seat.account for seat in aggregator.plan.sites}
-    withheld = result.slashed if result.outcome == WITHHELD else frozenset()
-    counted = [claim for claim in (*named, *others)
-               if accounts[aggregator.party.statement(claim).issuer] not in withheld]
-    found = replay.gather(counted)
-    output = replay.run(round_, aggregator.last, found.updates, found.rejected)
-    if params != {output.digest}:
-        raise Refuted("the verifiers found another model", expected=sorted(found.hex() for found in params),
-                      actual=output.digest.hex())
-    refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]
-    return aggregator.publish(deal, round_, output,
-                              [claim for claim in counted
-                               if aggregator.party.statement(claim).issuer not in found.withheld], refs)
+    for withheld in sorted({said.withheld for said in agreeing.values()}):
+        counted = [claim for claim in (*named, *others) if party.statement(claim).issuer not in withheld]
+        found = replay.gather(counted)
+        output = replay.run(round_, aggregator.last, found.updates, found.rejected)
+        same = {claim: party.statement(claim).issuer for claim, said in agreeing.items()
+                if (said.params, said.found) == (output.digest, found_digest(output.to_json()))}
+        if len(set(same.values())) > len(bench) // 2:
+            refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(same))]
+            return aggregator.publish(deal, round_, output, [
+                claim for claim in counted if party.statement(claim).issuer not in found.withheld], refs)
+    raise Refuted("the verifiers found another model than this aggregator does",
+                  expected=sorted({said.params.hex() for said in agreeing.values()}),
+                  actual=f"{len(agreeing)} verdicts of {len(bench)} verifiers with the deal's result")

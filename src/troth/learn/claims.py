@@ -366,7 +366,8 @@ class VerdictClaim:
     """A verifier's finding about one aggregate. ``result``: the deal result's ABI bytes it will reveal.
 
     ``params`` is the digest of the model that re-execution gives, ``found`` of all that it gives (`found_digest`);
-    ``outcome`` the deal's outcome number.
+    ``outcome`` the deal's outcome number. ``withheld``: the sites, ascending, without whose updates the round was
+    executed because their evidence did not come; the result's slashed accounts hold those that did harm too.
     """
 
     deal: bytes
@@ -376,21 +377,24 @@ class VerdictClaim:
     params: bytes
     found: bytes
     result: bytes
+    withheld: tuple[str, ...] = ()
 
     def body(self) -> dict[str, Any]:
         return {"deal": self.deal.hex(), "found": self.found.hex(), "outcome": self.outcome,
                 "params": self.params.hex(), "policy": "rerun",
-                "result": self.result.hex(), "round": self.round, "rung": self.rung}
+                "result": self.result.hex(), "round": self.round, "rung": self.rung, "withheld": list(self.withheld)}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
-        deal, found, outcome, params, policy, result, round_, rung = take(
+        deal, found, outcome, params, policy, result, round_, rung, withheld = take(
             body_of(statement, VERDICT), deal=str, found=str, outcome=int, params=str, policy=str, result=str,
-            round=int, rung=int)
+            round=int, rung=int, withheld=list)
         if policy != "rerun":
             raise BadInput("a verdict under another policy", expected="rerun", actual=policy)
+        if any(type(site) is not str for site in withheld) or withheld != sorted(set(withheld)):
+            raise BadInput("sites that withheld, out of order", expected="ascending, distinct DIDs")
         return cls(from_hex(deal, 32), rung, round_, outcome, from_hex(params, 32), from_hex(found, 32),
-                   from_hex(result))
+                   from_hex(result), tuple(withheld))
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,6 +294,14 @@ class Replay:
             return output, self.refuted(output, seated)
         return output, self.result(OMITTED if more.updates else UPHELD, output, seated)
 
+    def withheld(self, output: RoundOutput, result: Result) -> tuple[str, ...]:
+        """The sites that a finding of *withheld* slashes for that, ascending, and not for harm.
+
+        None is both: harm takes updates that count, and who did harm before has no seat any more.
+        """
+        return tuple(seat.did for index, seat in enumerate(self.plan.sites)
+                     if seat.account in result.slashed and index not in output.slashed)
+
     def refuted(self, output: RoundOutput, seated: frozenset[str]) -> Result:
         """Paid by ``output``, the aggregator slashed."""
         return self.result(REFUTED, output, seated, [self.plan.aggregator.account])

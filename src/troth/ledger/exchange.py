@@ -126,7 +126,8 @@ def box_of(address: str) -> str:
 def check_size(size: int) -> None:
     """Raises BadInput for more than a mailbox takes."""
     if size > MAX_PARCEL:
-        raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual=size)
+        raise BadInput("parcel too large", expected=f"at most {MAX_PARCEL} bytes", actual=size,
+                       do="Send fewer claims or less evidence at once.")
 
 
 class FolderExchange(Exchange):

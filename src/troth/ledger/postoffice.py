@@ -3,7 +3,8 @@
 A party puts a parcel into anybody's mailbox, and asks for its own, waiting a while if it is empty. So two parties that
 nobody can reach from outside can still exchange parcels. Everything is HTTP/1.1 ``POST``:
 
-- ``/put/<mailbox>``: the parcel's bytes. 204; 413 too large; 507 the mailbox or the office is full.
+- ``/put/<mailbox>``: the parcel's bytes. 204; 413 too large; 507 the mailbox or the office is full; 400 it was cut, or
+  came slower than SLOWEST.
 - ``/documents``: an identity's documents, so that its signature can be checked. They vouch for themselves: an office
   only ever learns more of a history, never another one. 204; 422.
 - ``/nonce``: 32 bytes that are good for one question, for NONCE_SECONDS.
@@ -15,8 +16,10 @@ nobody can reach from outside can still exchange parcels. Everything is HTTP/1.1
 office. What an office can do: drop, delay, repeat and reorder what passes, add parcels, and see who exchanges
 with whom, when, and how much. It reads claims that are not sealed. It never alters a claim unnoticed.
 
-Anybody who reaches an office can fill a mailbox up to its bounds: it listens on loopback only, and whoever lets others
-reach it puts a web server in front that knows who may (``url`` is then the address that they use).
+Everything is bounded in bytes: a parcel, a mailbox, all mailboxes, all documents (``Bounds``); parcels pass through
+memory in pieces of CHUNK. Who puts is not known, so there is no bound for a sender: anybody who reaches an office can
+fill a mailbox up to its bounds. It listens on loopback only, and whoever lets others reach it puts a web server in
+front that knows who may (``url`` is then the address that they use).
 """
 
 from __future__ import annotations
@@ -27,13 +30,14 @@ import hmac
 import os
 import re
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from troth.core.encoding import decode_object, encode, take
 from troth.core.errors import BadInput, OutsideFailed, Refuted, TrothError, Undecidable
@@ -51,6 +55,9 @@ NONCE_SECONDS = 120
 NONCE = 32
 MAX_ASK = 1 << 16
 MAX_DOCUMENTS = 1 << 20
+SLOWEST, GRACE = 1 << 14, 60.0
+"""Bytes a second that a parcel comes in at least, after so many seconds: what trickles in holds room that others need.
+"""
 MAX_WAIT = 20
 """Seconds that a question for mail is kept open at most: shorter than what proxies let a connection be silent."""
 MAX_SHOWN = 64
@@ -64,13 +71,22 @@ LIST, GET, DROP = "list", "get", "drop"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an office takes: parcels and bytes in a mailbox, bytes in all, mailboxes, documents of identities."""
+    """What an office takes: bytes of a parcel, parcels and bytes in a mailbox, bytes in all, mailboxes; identities, and
+    bytes of all their documents. Raises BadInput for a parcel's bound beyond MAX_PARCEL or the mailbox's."""
 
+    parcel: int = MAX_PARCEL
     parcels: int = 10_000
     box: int = 1 << 30
     whole: int = 16 << 30
     boxes: int = 100_000
     identities: int = 100_000
+    documents: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.parcel <= min(MAX_PARCEL, self.box) or self.box > self.whole:
+            raise BadInput("a post office's bounds do not fit each other",
+                           expected=f"a parcel of 1 to {MAX_PARCEL} bytes, a mailbox no smaller, the whole neither",
+                           actual=f"{self.parcel}, {self.box}, {self.whole}")
 
 
 class Full(OutsideFailed):
@@ -94,6 +110,8 @@ class PostOffice:
             self._sizes = {box.name: {path.name: path.stat().st_size for path in box.iterdir()
                                       if _NAME.fullmatch(path.name)}
                            for box in (folder / "boxes").iterdir() if _BOX.fullmatch(box.name)}
+            self._known = {path.name: path.stat().st_size for path in (folder / "identities").iterdir()
+                           if _BOX.fullmatch(path.name)}
         except OSError as error:
             raise OutsideFailed(f"the post office's folder {folder} cannot be used", actual=error.strerror) from None
         self._whole = sum(sum(box.values()) for box in self._sizes.values())
@@ -176,12 +194,17 @@ class PostOffice:
         with self._changed:
             path = self._documents(found.did)
             known = self._history(found.did)
-            if known is None and sum(1 for _ in path.parent.iterdir()) >= self.bounds.identities:
+            if known is None and len(self._known) >= self.bounds.identities:
                 raise Full("this office knows as many identities as it may", actual=self.bounds.identities)
             whole = found if known is None else documents_from_bytes(data, known)
             if known is None or len(whole.documents) > len(known.documents):
+                kept = documents_to_bytes(whole.documents[0].to_bytes(), whole.rotations)
+                held = sum(self._known.values()) - self._known.get(path.name, 0)
+                if held + len(kept) > self.bounds.documents:
+                    raise Full("this office holds as many bytes of documents as it may", actual=held)
                 with replacing(path, 0o600) as out:
-                    out.write(documents_to_bytes(whole.documents[0].to_bytes(), whole.rotations))
+                    out.write(kept)
+                self._known[path.name] = len(kept)
 
     def _documents(self, did: str) -> Path:
         return self.folder / "identities" / box_of(did)
@@ -194,8 +217,8 @@ class PostOffice:
         except OSError as error:
             raise OutsideFailed("an identity's documents cannot be read", actual=error.strerror) from None
 
-    def answer(self, data: bytes) -> bytes:
-        """The answer to a question for one's own mail, without the next nonce.
+    def answer(self, data: bytes) -> bytes | BinaryIO:
+        """The answer to a question for one's own mail, without the next nonce: bytes, or a parcel's file to read from.
 
         Raises Stale where the nonce is spent, too old or not this office's, or the documents are not known, so that it
         may be asked anew; Refuted where it is not the mailbox's owner who asks; BadInput.
@@ -235,11 +258,11 @@ class PostOffice:
             self._changed.wait_for(lambda: bool(self._sizes.get(box)), wait)
             return sorted(self._sizes.get(box, {}))[:MAX_SHOWN]
 
-    def _get(self, box: str, names: list[Any]) -> bytes:
+    def _get(self, box: str, names: list[Any]) -> BinaryIO:
         if len(names) != 1 or names[0] not in self._sizes.get(box, {}):
             raise Gone("there is no such parcel")
         try:
-            return Path(self.folder / "boxes" / box / str(names[0])).read_bytes()
+            return Path(self.folder / "boxes" / box / str(names[0])).open("rb")
         except FileNotFoundError:
             raise Gone("there is no such parcel") from None
         except OSError as error:
@@ -271,7 +294,7 @@ class _PostHandler(LoopbackHandler):
         """Put, learn, nonce, ask."""
         office = self.server.office
         box = self.path.removeprefix("/put/") if self.path.startswith("/put/") else None
-        most = MAX_PARCEL if box is not None else MAX_DOCUMENTS if self.path == "/documents" else MAX_ASK
+        most = office.bounds.parcel if box is not None else MAX_DOCUMENTS if self.path == "/documents" else MAX_ASK
         refused = self.stranger() or self.unreadable(most)
         if refused is not None:
             self.refuse(*refused)
@@ -291,7 +314,10 @@ class _PostHandler(LoopbackHandler):
                 self.answer(HTTPStatus.OK, BYTES, office.nonce())
             elif self.path == "/ask":
                 found = office.answer(body)
-                self.answer(HTTPStatus.OK, BYTES, office.nonce() + found)
+                if isinstance(found, bytes):
+                    self.answer(HTTPStatus.OK, BYTES, office.nonce() + found)
+                else:
+                    self._stream(found)
             else:
                 self.answer(HTTPStatus.NOT_FOUND, BYTES, b"")
         except TrothError as error:
@@ -302,11 +328,24 @@ class _PostHandler(LoopbackHandler):
                 self.answer(status, BYTES, office.nonce() if status is HTTPStatus.UNAUTHORIZED
                             else error.message.encode())
 
+    def _stream(self, parcel: BinaryIO) -> None:
+        """A parcel behind the next nonce, a piece at a time: many who ask at once must not fill the memory."""
+        with parcel:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", BYTES)
+            self.send_header("Content-Length", str(NONCE + os.fstat(parcel.fileno()).st_size))
+            self.end_headers()
+            self.wfile.write(self.server.office.nonce())
+            shutil.copyfileobj(parcel, self.wfile, CHUNK)
+
     def _chunks(self) -> Iterator[bytes]:
-        left = int(self.headers["Content-Length"])
+        """The body as it comes, until it is whole, or cut, or too slow."""
+        left, began = int(self.headers["Content-Length"]), time.monotonic()
+        came = 0
         while left:
-            chunk = self.rfile.read(min(left, CHUNK))
-            if not chunk:
+            chunk = self.rfile.read1(min(left, CHUNK))
+            came += len(chunk)
+            if not chunk or came < (time.monotonic() - began - GRACE) * SLOWEST:
                 self.close_connection = True
                 return
             left -= len(chunk)
@@ -323,6 +362,14 @@ _STATUS: tuple[tuple[type[TrothError], HTTPStatus], ...] = (
     (Refuted, HTTPStatus.FORBIDDEN), (BadInput, HTTPStatus.BAD_REQUEST), (Undecidable, HTTPStatus.UNPROCESSABLE_ENTITY),
     (TrothError, HTTPStatus.INTERNAL_SERVER_ERROR))
 """In this order: the first that fits."""
+
+
+_WHY: dict[int, tuple[str, str]] = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "takes no parcel of this size", "Send less at once, or ask whoever keeps the office for a larger --parcel."),
+    HTTPStatus.INSUFFICIENT_STORAGE: (
+        "has no room for this", "Its addressee has to take in what waits there: send it again then.")}
+"""What a refusal says to whoever asked, and what to do."""
 
 
 class PostServer(LoopbackServer):
@@ -409,9 +456,9 @@ class PostExchange(Exchange):
         return said
 
     def _refused(self, status: int, said: bytes) -> OutsideFailed:
-        return OutsideFailed(f"the post office at {self.url} refuses this", expected="its answer",
-                             actual=f"HTTP {status}: {said[:200].decode(errors='replace')!a}",
-                             do="Is the address the office's own (its --url)? Ask again later.")
+        why, do = _WHY.get(status, ("refuses this", "Is the address the office's own (its --url)? Ask again later."))
+        return OutsideFailed(f"the post office at {self.url} {why}", expected="its answer",
+                             actual=f"HTTP {status}: {said[:200].decode(errors='replace')!a}", do=do)
 
 
 def _place(address: str, name: str) -> PurePath:

@@ -42,7 +42,8 @@ TAG_LENGTH = 16
 MAX_FRAMES = 1 << 32
 
 _STREAM_LABEL = b"troth/sealing/1/stream key"
-_COMMITMENT_LABEL = b"troth/sealing/1/key commitment"
+KEY_COMMITMENT_INFO = b"troth/sealing/1/key commitment\x01"
+"""What the key commitment is the expansion's HMAC of: its label and HKDF's counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,11 @@ def check_key(cid: Cid, key: bytes, blobs: Blobs) -> bytes:
     return header.key_commitment
 
 
+def key_commitment(key: bytes, salt: bytes) -> bytes:
+    """The commitment to a data key under a file's salt, as its header has it. Raises Misuse for another length."""
+    return _derive(_check_key(key), salt)[1]
+
+
 def _check_key(key: bytes) -> bytes:
     if len(key) != KEY_LENGTH:
         raise Misuse("a data key has another length", expected=f"{KEY_LENGTH} bytes", actual=len(key))
@@ -135,7 +141,7 @@ def _derive(data_key: bytes, salt: bytes) -> tuple[bytes, bytes]:
     """
     extracted = hmac.digest(salt, data_key, "sha256")
     return (hmac.digest(extracted, _STREAM_LABEL + b"\x01", "sha256"),
-            hmac.digest(extracted, _COMMITMENT_LABEL + b"\x01", "sha256"))
+            hmac.digest(extracted, KEY_COMMITMENT_INFO, "sha256"))
 
 
 def _stream_key(header: Header, data_key: bytes) -> bytes:

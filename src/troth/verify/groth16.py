@@ -69,7 +69,8 @@ class Proof:
 
 
 def verify(key: VerifyingKey, proof: Proof, publics: Sequence[int]) -> None:
-    """Check the proof of the statement that these publics say, under this key (about 2 s the first time for a key).
+    """Check the proof of the statement that these publics say, under this key (some 2 s, or milliseconds
+    where ``zksnake``, the prover's arithmetic, is installed).
 
     Raises BadInput for a wrong number of publics or one out of the field, Refuted where the proof does not fit.
     """
@@ -85,19 +86,17 @@ def verify(key: VerifyingKey, proof: Proof, publics: Sequence[int]) -> None:
     bound = prepared.bound[0]
     for point, value in zip(prepared.bound[1:], publics, strict=True):
         bound = bn.add(bound, bn.multiply(point, value))
-    product = prepared.start
-    for first, second in ((bn.neg(a), b), (bound, prepared.gamma), (c, prepared.delta)):
-        product = product * bn.pairing(second, first, final_exponentiate=False)
-    if bn.final_exponentiate(product) != bn.FQ12.one():
+    if not _is_one(((bn.neg(a), b), (prepared.alpha, prepared.beta), (bound, prepared.gamma), (c, prepared.delta))):
         raise Refuted("the proof does not fit the key and the publics", actual=f"key {key.digest}",
                       do="It is for another circuit or another statement, or made up.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A key's points; start: the pairing of alpha and beta, not yet raised to the last power."""
+    """A key's points."""
 
-    start: Any
+    alpha: Point
+    beta: Point
     gamma: Point
     delta: Point
     bound: tuple[Point, ...]
@@ -105,8 +104,6 @@ class _Prepared:
 
 @lru_cache(maxsize=32)
 def _read_key(data: bytes) -> _Prepared:
-    bn = _bn254()
-
     count, rest = divmod(len(data) - FIXED_BYTES, 64)
     if rest or not 1 <= count <= MAX_PUBLICS + 1:
         raise BadInput("not a verifying key", actual=f"{len(data)} bytes",
@@ -119,7 +116,7 @@ def _read_key(data: bytes) -> _Prepared:
                        actual="the same point twice", do="Anybody can forge under it. Contribute to the setup.")
     bound = tuple(_first(data[at : at + 64], f"the key's point of public {(at - FIXED_BYTES) // 64 - 1}")
                   for at in range(FIXED_BYTES, len(data), 64))
-    return _Prepared(bn.pairing(beta, alpha, final_exponentiate=False), gamma, delta, bound)
+    return _Prepared(alpha, beta, gamma, delta, bound)
 
 
 @lru_cache(maxsize=32)
@@ -161,6 +158,30 @@ def _coordinates(data: bytes, what: str) -> list[int]:
     if not any(values):
         raise BadInput(f"{what} is the point at infinity", expected="a point that was drawn")
     return values
+
+
+def _is_one(pairs: Sequence[tuple[Point, Point]]) -> bool:
+    """Whether the product of the pairings is one. All points are of their groups; none of the second is at infinity."""
+    bn, native = _bn254(), _native()
+    pairs = [(p, q) for p, q in pairs if not bn.is_inf(p)]
+    if native is None:
+        product = bn.FQ12.one()
+        for p, q in pairs:
+            product = product * bn.pairing(q, p, final_exponentiate=False)
+        return bool(bn.final_exponentiate(product) == bn.FQ12.one())
+    firsts = [native.PointG1(*(int(v) for v in bn.normalize(p))) for p, _ in pairs]
+    seconds = [native.PointG2(*(int(v) for part in q[:2] for v in part.coeffs)) for _, q in pairs]
+    one = native.multi_pairing([native.g1(), -native.g1()], [native.g2(), native.g2()])
+    return bool(native.multi_pairing(firsts, seconds) == one)
+
+
+def _native() -> Any:
+    """The prover's arithmetic (extra ``prove``), which pairs in milliseconds; None where it is not installed."""
+    try:
+        from zksnake._algebra import ec_bn254
+    except ImportError:
+        return None
+    return ec_bn254
 
 
 def _bn254() -> Any:

@@ -89,12 +89,13 @@ Hint = Callable[..., Sequence[int]]
 
 
 class Op(NamedTuple):
-    """One hint: ``fills`` wires from ``start`` are what ``hint`` makes of the values of ``reads``."""
+    """One hint: ``fills`` wires from ``start`` are what ``hint`` makes of the values of ``reads``. label: what for."""
 
     hint: Hint
     reads: tuple[Lin, ...]
     start: int
     fills: int
+    label: str
 
 
 class Rows(NamedTuple):
@@ -160,7 +161,7 @@ class Circuit:
             for wire, value in zip(wires, listed, strict=True):
                 values[wire] = centred(int(value))
         held_at = values.__getitem__
-        for hint, reads, start, fills in self.ops:
+        for hint, reads, start, fills, _ in self.ops:
             made = hint(*[centred(sum(map(mul, read.terms.values(), map(held_at, read.terms)))) for read in reads])
             values[start:start + fills] = made
         if len(values) != self.wires:
@@ -228,8 +229,8 @@ class Builder:
         if wire not in self._open:
             raise Misuse("not an output that waits for its value")
         self._open.remove(wire)
-        self._ops.append(Op(_same, (value,), wire, 1))
         with self.group("published"):
+            self._ops.append(Op(_same, (value,), wire, 1, self._label))
             self.equal(output, value)
 
     def private(self, name: str, count: int) -> list[Lin]:
@@ -241,7 +242,7 @@ class Builder:
 
     def hint(self, hint: Hint, reads: Sequence[Lin], count: int) -> list[Lin]:
         """Private wires whose values the prover computes by ``hint``. Unconstrained: constrain them."""
-        self._ops.append(Op(hint, tuple(reads), self._wires, count))
+        self._ops.append(Op(hint, tuple(reads), self._wires, count, self._label))
         return self._new(count)
 
     # ---- constraints ----
@@ -263,7 +264,7 @@ class Builder:
                            do="Prove a smaller model, or have the answer re-executed instead.")
         for rows, lin in zip(self._rows, (a, b, c), strict=True):
             rows.append(lin)
-        self._labels.append("/".join(self._group))
+        self._labels.append(self._label)
 
     def equal(self, a: Lin | int, b: Lin | int) -> None:
         """Constrain ``a = b``."""
@@ -296,6 +297,10 @@ class Builder:
                        tuple(self._ops))
 
     # ---- parts ----
+
+    @property
+    def _label(self) -> str:
+        return "/".join(self._group)
 
     def _public(self, name: str) -> int:
         if self._wires != 1 + len(self._publics):

@@ -42,7 +42,9 @@ class Packing:
         return len(self._groups)
 
     def ints(self, values: Sequence[int]) -> list[int]:
-        """The elements. Raises BadInput for a number beyond its range."""
+        """The elements. Raises BadInput for a number beyond its range, or another count of them."""
+        if len(values) != len(self.low):
+            raise BadInput("other numbers than are packed", expected=len(self.low), actual=len(values))
         for place, (value, low, high) in enumerate(zip(values, self.low, self.high, strict=True)):
             if not low <= value <= high:
                 raise BadInput(f"number {place} is beyond its range", expected=f"{low} to {high}", actual=value)

@@ -32,6 +32,7 @@ from troth.fixed.program import (
     Sum,
     Tree,
 )
+from troth.fixed.ranges import ranges_of
 
 MOST_PLACES = 40
 
@@ -95,9 +96,14 @@ def bits_of(interval: Interval) -> IntArray:
 class _Builder:
     """Steps of a program, and the binary places of each vector."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, limits: tuple[IntArray, IntArray]) -> None:
         self.steps: list[Step] = []
         self.places = [inputs]
+        self._limits = limits
+
+    def limits(self, source: int) -> tuple[IntArray, IntArray]:
+        """(lowest, highest) of each element of a vector."""
+        return ranges_of(*self._limits, self.steps)[source]
 
     def add(self, step: Step, places: int) -> int:
         self.steps.append(step)
@@ -112,13 +118,11 @@ class _Builder:
 def build(model: Real, bits: Bits, limits: tuple[IntArray, IntArray], peaks: Sequence[float]) -> Program:
     """The program of one setting. limits: (low, high) of the features at ``bits.inputs`` places. peaks: the largest
     magnitude of every vector on the calibration rows. Raises BadInput where it would overflow."""
-    made = _Builder(bits.inputs)
+    made = _Builder(bits.inputs, limits)
     at = [0]  # which vector of the program each of the model's is
     last = max((number for number, node in enumerate(model.nodes, 1) if isinstance(node, real.Clip)), default=0)
     for number, node in enumerate(model.nodes, 1):
         at.append(_place(made, node, at, replace(bits, weights=bits.head) if number > last else bits, peaks[number]))
-    if at[-1] != len(made.steps):
-        made.add(Rescale(at[-1], 1), made.places[at[-1]] - 1)
     scale = made.places[-1]
     if not 0 <= scale <= 61:
         raise BadInput("the scores have no binary places to speak of", expected="0 to 61", actual=scale)
@@ -154,7 +158,8 @@ def _place(made: _Builder, node: Node, at: Sequence[int], bits: Bits, peak: floa
         return made.add(Sum(made.rescaled(source, places - common),
                             made.rescaled(other, made.places[other] - common)), common)
     own = _own_places(np.concatenate([tree.leaf.reshape(-1) for tree in node.trees] or [np.ones(1)]), bits.weights)
-    return made.add(Forest(source, tuple(_tree(tree, places, own) for tree in node.trees), _round(node.bias, own)), own)
+    trees = tuple(_tree(tree, places, own, made.limits(source)) for tree in node.trees)
+    return made.add(Forest(source, trees, _round(node.bias, own)), own)
 
 
 def _own_places(values: FloatArray, bits: int) -> int:
@@ -181,10 +186,13 @@ def _scalar(value: float, places: int) -> int:
     return round(math.ldexp(value, places))
 
 
-def _tree(tree: real.Tree, places: int, own: int) -> Tree:
-    """x <= t holds in real numbers where it holds for the integers x * 2**places and floor(t * 2**places)."""
-    bound = float(1 << 52)
-    threshold = np.clip(np.floor(np.ldexp(np.clip(tree.threshold, -1e300, 1e300), places)), -bound, bound)
+def _tree(tree: real.Tree, places: int, own: int, limits: tuple[IntArray, IntArray]) -> Tree:
+    """x <= t holds in real numbers where it holds for the integers x * 2**places and floor(t * 2**places).
+
+    Beyond a feature's range every threshold says the same: an infinite one becomes a number there.
+    """
+    scaled, at = np.floor(np.ldexp(np.clip(tree.threshold, -1e300, 1e300), places)), np.maximum(tree.feature, 0)
+    threshold = np.where(tree.feature < 0, 0.0, np.clip(scaled, limits[0][at] - 1.0, limits[1][at] + 0.0))
     return Tree(tree.feature, threshold.astype(np.int64), tree.left, tree.right, _round(tree.leaf, own))
 
 

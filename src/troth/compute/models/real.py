@@ -6,6 +6,7 @@ A model here computes what the library's does up to rounding; its ``run`` is onl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -99,7 +100,7 @@ Node = Affine | Conv | Clip | Maximum | Gather | Sum | Forest
 class Real:
     """A model in real numbers. inputs: how many features. head, features, classes: as a program's.
 
-    Raises BadInput for a weight that is not finite and for more than MOST_NODES nodes.
+    Raises BadInput for a weight that is not finite, nodes that do not fit each other, and more than MOST_NODES.
     """
 
     inputs: int
@@ -111,7 +112,9 @@ class Real:
     def __post_init__(self) -> None:
         if not 1 <= len(self.nodes) <= MOST_NODES:
             raise BadInput("a model is out of range", expected=f"1 to {MOST_NODES} nodes", actual=len(self.nodes))
+        widths = [self.inputs]
         for number, node in enumerate(self.nodes, 1):
+            widths.append(_width(node, widths, number))
             for what, array in _learned(node):
                 if not np.isfinite(array).all():
                     raise BadInput(f"{what} of node {number} ({type(node).__name__}) hold NaN or infinity",
@@ -149,15 +152,33 @@ def shifted(node: Node, scale: FloatArray, offset: FloatArray) -> Node:
     if isinstance(node, Affine):
         return replace(node, weights=node.weights * scale, bias=node.bias + node.weights @ offset)
     if isinstance(node, Forest):
-        if not (scale > 0).all():
-            raise BadInput("a scaler before trees turns a feature around", expected="scales above zero")
-        trees = []
-        for tree in node.trees:
-            at = np.maximum(tree.feature, 0)
-            trees.append(replace(tree, threshold=np.where(tree.feature < 0, 0.0, (
-                tree.threshold - offset[at]) / scale[at])))
-        return replace(node, trees=tuple(trees))
+        return shifted_trees(node, scale, offset)
     raise BadInput(f"a scaler cannot be folded into {type(node).__name__}", expected="an affine map or trees")
+
+
+def shifted_trees(forest: Forest, scale: FloatArray, offset: FloatArray) -> Forest:
+    """`shifted` for trees: each threshold is moved to where the feature is before scaling."""
+    if not (scale > 0).all():
+        raise BadInput("a scaler before trees turns a feature around", expected="scales above zero")
+    trees = []
+    for tree in forest.trees:
+        at = np.maximum(tree.feature, 0)
+        moved = (tree.threshold - offset[at]) / scale[at]
+        trees.append(replace(tree, threshold=np.where(tree.feature < 0, 0.0, moved)))
+    return replace(forest, trees=tuple(trees))
+
+
+def one_score(model: Real) -> Real:
+    """Of two scores their difference: class 1 where it is above 0, which is where the second score is the larger."""
+    last = model.nodes[-1]
+    if isinstance(last, Affine) and len(last.bias) == 2:
+        found: Node = replace(last, weights=last.weights[1:] - last.weights[:1], bias=last.bias[1:] - last.bias[:1])
+    elif isinstance(last, Forest) and len(last.bias) == 2:
+        found = replace(last, bias=last.bias[1:] - last.bias[:1], trees=tuple(
+            replace(tree, leaf=tree.leaf[:, 1:] - tree.leaf[:, :1]) for tree in last.trees))
+    else:
+        return model
+    return replace(model, nodes=(*model.nodes[:-1], found), head="sign")
 
 
 def ordered(feature: Sequence[int], threshold: Sequence[float], left: Sequence[int], right: Sequence[int],
@@ -194,6 +215,32 @@ def narrow(threshold: FloatArray, strict: bool = False) -> FloatArray:
     middle = (last.astype(np.float64) + following.astype(np.float64)) / 2
     odd = (last.view(np.int32) & 1) == 1
     return np.asarray(np.where(odd, np.nextafter(middle, -np.inf), middle), dtype=np.float64)
+
+
+def _width(node: Node, widths: Sequence[int], number: int) -> int:
+    """How many elements a node gives. Raises BadInput where it does not fit what it reads."""
+    sources = (node.source, node.other) if isinstance(node, Sum) else (node.source,)
+    width = widths[node.source] if all(0 <= source < len(widths) for source in sources) else -1
+    found = width
+    if isinstance(node, Affine):
+        fits, found = node.weights.shape == (len(node.bias), width), len(node.bias)
+    elif isinstance(node, Conv):
+        _, (rows, columns) = windows(node.shape[0], node.shape[1:], node.weights.shape[2:], node.stride, node.pad)
+        fits, found = math.prod(node.shape) == width, len(node.bias) * rows * columns
+    elif isinstance(node, Maximum | Gather):
+        places = node.groups if isinstance(node, Maximum) else node.places
+        fits, found = bool(places.size and places.min() >= 0 and places.max() < width), len(places)
+    elif isinstance(node, Sum):
+        fits = widths[node.other] == width
+    elif isinstance(node, Forest):
+        found = len(node.bias)
+        fits = all(int(tree.feature.max(initial=-1)) < width and tree.leaf.shape[1] == found for tree in node.trees)
+    else:
+        fits = node.low <= node.high
+    if width < 0 or not fits:
+        raise BadInput(f"node {number} ({type(node).__name__}) does not fit", expected="a source of its size",
+                       actual=f"{width} values")
+    return found
 
 
 def _learned(node: Node) -> list[tuple[str, FloatArray]]:

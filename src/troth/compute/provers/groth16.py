@@ -56,6 +56,11 @@ def power_of(circuit: Circuit) -> int:
     return power
 
 
+def public_rows(circuit: Circuit) -> Sequence[int]:
+    """The wires that have a row of their own: the constant and each public input."""
+    return range(1 + len(circuit.publics))
+
+
 class Groth16:
     """The prover over the package `zksnake`'s arithmetic."""
 
@@ -70,15 +75,15 @@ class Groth16:
         shared = [(beta * a[wire] + alpha * b[wire] + c[wire]) % R for wire in range(circuit.wires)]
         by_gamma, by_delta = pow(gamma, -1, R), pow(delta, -1, R)
         h = [value * by_delta % R for value in _lagrange(tau, power + 1)[1::2]]
-        g1 = list(points.products(points.generator(1), [
+        g1 = points.normal(list(points.products(points.generator(1), [
             alpha, beta, delta, *(value * by_gamma % R for value in shared[:publics]), *a, *b,
-            *(value * by_delta % R for value in shared[publics:]), *h], 1))
-        g2 = list(points.products(points.generator(2), [beta, gamma, delta, *b], 2))
+            *(value * by_delta % R for value in shared[publics:]), *h], 1)), 1)
+        g2 = points.normal(list(points.products(points.generator(2), [beta, gamma, delta, *b], 2)), 2)
         ends = [3, publics, circuit.wires, circuit.wires, circuit.wires - publics, len(h)]
         (alpha1, beta1, delta1), ic, a1, b1, l, h1 = _cut(g1, ends)  # noqa: E741
         beta2, gamma2, delta2 = g2[:3]
         proving = Proving(power, alpha1, beta1, beta2, delta1, delta2, a1, b1, g2[3:], l, h1)
-        verifying = _g1([alpha1]) + _g2([beta2, gamma2, delta2]) + _g1(ic)
+        verifying = encoded([alpha1], 1) + encoded([beta2, gamma2, delta2], 2) + encoded(ic, 1)
         return Keys(circuit.digest, verifying, DEV, proving)
 
     def prove(self, keys: Keys, circuit: Circuit, witness: Sequence[int]) -> bytes:
@@ -88,14 +93,17 @@ class Groth16:
             raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
         left, right = circuit.products(witness)
         publics = 1 + len(circuit.publics)
-        quotient = _quotient([*left, *(value % R for value in witness[:publics])], right, key.power)
+        rows = [*left, *[0] * publics]
+        for wire in public_rows(circuit):
+            rows[circuit.constraints + wire] = witness[wire] % R
+        quotient = _quotient(rows, right, key.power)
         r, s = secrets.randbelow(R), secrets.randbelow(R)
         a = key.alpha + sum_of_products(key.a, witness, 1) + key.delta1 * r
         b1 = key.beta1 + sum_of_products(key.b1, witness, 1) + key.delta1 * s
         b2 = key.beta2 + sum_of_products(key.b2, witness, 2) + key.delta2 * s
         c = (sum_of_products(key.l, witness[publics:], 1) + sum_of_products(key.h, quotient, 1) + a * s + b1 * r
              + -(key.delta1 * (r * s % R)))
-        proof = _g1([a]) + _g2([b2]) + _g1([c])
+        proof = encoded([a], 1) + encoded([b2], 2) + encoded([c], 1)
         self.verify(keys.verifying, proof, circuit.public_values(witness))
         return proof
 
@@ -110,10 +118,10 @@ class Groth16:
         for value in publics:
             if not 0 <= value < R:
                 raise BadInput("a public input that is not below the field's prime", actual=value)
-        alpha, beta, gamma, delta = (_read(verifying[at:at + size], size // 64)
+        alpha, beta, gamma, delta = (decoded(verifying[at:at + size], size // 64)
                                      for at, size in ((0, 64), (64, 128), (192, 128), (320, 128)))
-        ic = [_read(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
-        a, b, c = _read(proof[:64], 1), _read(proof[64:192], 2), _read(proof[192:], 1)
+        ic = [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+        a, b, c = decoded(proof[:64], 1), decoded(proof[64:192], 2), decoded(proof[192:], 1)
         bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
         if not points.pairings_equal([(a, b)], [(alpha, beta), (bound, gamma), (c, delta)]):
             raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
@@ -149,7 +157,7 @@ def _at(circuit: Circuit, tau: int, power: int) -> tuple[list[int], list[int], l
             for wire, coefficient in zip(wires, coefficients, strict=True):
                 values[wire] += coefficient * weight
         found.append([value % R for value in values])
-    for wire in range(1 + len(circuit.publics)):
+    for wire in public_rows(circuit):
         found[0][wire] = (found[0][wire] + weights[circuit.constraints + wire]) % R
     return found[0], found[1], found[2]
 
@@ -176,16 +184,15 @@ def _powers(power: int) -> list[int]:
 
 # ---- bytes of EIP-197 ----
 
-def _g1(given: Sequence[Point]) -> bytes:
-    return b"".join(value.to_bytes(32, "big") for pair in points.affine(given, 1) for value in pair)
-
-
-def _g2(given: Sequence[Point]) -> bytes:
+def encoded(given: Sequence[Point], group: int) -> bytes:
+    """Points as the contract takes them: each coordinate of 32 bytes, in G2 the imaginary part first."""
+    if group == 1:
+        return b"".join(value.to_bytes(32, "big") for pair in points.affine(given, 1) for value in pair)
     return b"".join(value.to_bytes(32, "big") for x0, x1, y0, y1 in points.affine(given, 2)
                     for value in (x1, x0, y1, y0))
 
 
-def _read(data: bytes, group: int) -> Point:
+def decoded(data: bytes, group: int) -> Point:
     """A point of these bytes. Raises BadInput where it is not on the curve or not in the group."""
     values = [int.from_bytes(data[at:at + 32], "big") for at in range(0, len(data), 32)]
     if any(value >= points.P for value in values):

@@ -132,19 +132,29 @@ def _slow(data: bytes, group: int) -> Point:
 def checked(values: Sequence[int], group: int) -> Point:
     """The point of these affine coordinates, in `affine`'s order, each below P. Raises BadInput where it is not on the
     curve or not in the group."""
-    if group == 1:
-        x, y = values
-        on_curve = (y * y - x * x * x - 3) % P == 0
-    else:
-        x2, y2 = (values[0], values[1]), (values[2], values[3])
-        cube, square = _times2(_times2(x2, x2), x2), _times2(y2, y2)
-        on_curve = all((square[part] - cube[part] - _TWIST[part]) % P == 0 for part in (0, 1))
-    if not on_curve:
+    if not _on_curve(values, group):
         raise BadInput("a point that is not on the curve")
     point = from_bytes(b"".join(map(_mont, values)), group)[0]
     if point * (R - 1) != -point:
         raise BadInput("a point that is not in the group")
     return point
+
+
+def check_on_curve(data: bytes, group: int) -> None:
+    """Raise BadInput where a point of `to_bytes`' form is not on the curve, or a coordinate not below P."""
+    for at in range(0, len(data), SIZES[group]):
+        held = [int.from_bytes(data[place:place + 32], "little") for place in range(at, at + SIZES[group], 32)]
+        if max(held) >= P or (any(held) and not _on_curve([value * _UNMONTGOMERY % P for value in held], group)):
+            raise BadInput("a point that is not on the curve", actual=f"at byte {at}")
+
+
+def _on_curve(values: Sequence[int], group: int) -> bool:
+    if group == 1:
+        x, y = values
+        return (y * y - x * x * x - 3) % P == 0
+    x2, y2 = (values[0], values[1]), (values[2], values[3])
+    cube, square = _times2(_times2(x2, x2), x2), _times2(y2, y2)
+    return all((square[part] - cube[part] - _TWIST[part]) % P == 0 for part in (0, 1))
 
 
 def _of(values: Sequence[int], group: int) -> Point:
@@ -165,6 +175,11 @@ def _layout() -> bool:
         if held != said or point != wanted or point + base != base * 6:
             return False
     return True
+
+
+def normal(given: Sequence[Point], group: int) -> list[Point]:
+    """The same points with z = 1, which sums of products take a quarter less time over."""
+    return from_bytes(to_bytes(given, group), group)
 
 
 # ---- sums and products ----

@@ -15,7 +15,7 @@ NAMES = (
     "Book", "Shape", "Anchor", "Credits", "Forwarder",
     "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
     "Vote", "Ballots", "Quote", "Mandated", "Revocations",
-    "Identities", "LogOwners", "Anchored",
+    "Identities", "LogOwners", "Anchored", "Keys", "Proof", "Programs",
     "Court", "Jury", "Seat", "Jobs",
 )
 

@@ -22,6 +22,7 @@ from eth_typing import Address, BlockNumber, Hash32
 
 from troth.ledger.chains.accounts import EMPTY, Backing, Entry, FlatAccounts
 from troth.ledger.chains.blocks import EMPTY_TRIE_ROOT, Log
+from troth.ledger.chains.opcodes import quick
 from troth.ledger.chains.store import BlockStore
 from troth.ledger.chains.transactions import Authorization, Transaction, contract_address
 
@@ -31,6 +32,11 @@ DELEGATION = b"\xef\1\0"
 """How the code of an account begins that runs another's (EIP-7702). No contract's code begins so (EIP-3541)."""
 AUTHORIZATION_REFUND = 12_500
 """Gas given back for an authorization by an account that is not new."""
+PAIRING = Address(bytes(19) + b"\x08")
+PAIRING_GAS, PAIR_GAS = 45_000, 34_000
+PAIR = 192
+"""Bytes of a point of each group."""
+MAX_PAIRED = 256
 
 
 class _Executor(PragueTransactionExecutor):
@@ -85,8 +91,31 @@ class _Executor(PragueTransactionExecutor):
         return refund
 
 
+_PAIRED: dict[bytes, bytes] = {}
+
+
+def _pairing(computation: ComputationAPI) -> ComputationAPI:
+    """Prague's pairing precompile. It takes seconds here and a transaction runs twice (its estimate, then itself), so
+    answers are remembered; the price is the same (EIP-1108)."""
+    data = bytes(computation.msg.data)
+    answer = _PAIRED.get(data)
+    if answer is None:
+        computation = PragueComputation.get_precompiles()[PAIRING](computation)
+        if len(_PAIRED) >= MAX_PAIRED:
+            _PAIRED.clear()
+        _PAIRED[data] = computation.output
+        return computation
+    computation.consume_gas(PAIRING_GAS + PAIR_GAS * (len(data) // PAIR), reason="pairing")
+    computation.output = answer
+    return computation
+
+
 class _Computation(PragueComputation):
     """Prague's, with the words of a deployment's code paid before it begins (EIP-3860), as ``intrinsic_gas`` has it."""
+
+    _precompiles: dict[Address, Callable[[ComputationAPI], ComputationAPI]] = {  # noqa: RUF012  (py-evm's)
+        **PragueComputation.get_precompiles(), PAIRING: _pairing}
+    opcodes = quick(PragueComputation.opcodes)
 
     @classmethod
     def consume_initcode_gas_cost(cls, computation: ComputationAPI) -> None:

@@ -1,0 +1,1 @@
+"""Statements beyond models, proven in zero knowledge: relations over committed records, each bound to a context."""
