@@ -14,7 +14,7 @@ from troth.core.errors import BadInput, OutsideFailed
 from troth.core.terms import Account
 from troth.flows.parts import Pin
 from troth.flows.terms import Money, Periods, Words
-from troth.learn.aggregate import DEFAULT_RULE, NAMES, RULES
+from troth.learn.aggregate import NAMES, RULES, default_rule
 from troth.learn.claims import Plan, Seat
 from troth.learn.code import Code
 from troth.learn.data import Schema
@@ -184,7 +184,7 @@ def load(path: Path) -> RoundFile:
 def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     """As ``load``, from the tables themselves; ``path`` is where file names are relative to."""
     reader = _Reader(given, path.name)
-    what = reader.table("round", name=(str, "a round"), rounds=(int, 8), rule=(str, DEFAULT_RULE), clip=(_real, "2.0"),
+    what = reader.table("round", name=(str, "a round"), rounds=(int, 8), rule=(str, ""), clip=(_real, "2.0"),
                         seed=(int, 1), privacy=(str, "open"), pay=(str, WORTH))
     schema = reader.table("schema", columns=(_names, None), decimals=(int, None), label=(str, "label"),
                           classes=(_names, ()), source=(str, ""))
@@ -225,9 +225,10 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
         task = Code.propose(path.parent / file, len(schema["classes"]), seed_of(what["seed"])).json()
     masking, budget = _masking(reader, what["privacy"], clip, path.name)
     reader.end()
+    rule = what["rule"] or default_rule(str(task.get("family")) if what["privacy"] == OPEN else "")
     agreed = Agreed(what["name"], Schema(tuple(schema["columns"]), schema["decimals"], schema["label"],
                                          tuple(schema["classes"]), schema["source"]),
-                    task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],
+                    task, fit, what["rounds"], rule, clip, seed_of(what["seed"]), what["privacy"],
                     Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking,
                     coin["address"], what["pay"])
     agreed.check()

@@ -23,7 +23,7 @@ from troth.core.errors import BadInput
 from troth.fixed.numbers import ONE, IntArray, add, divide_int, divide_round, norm, stack, total
 from troth.learn import alike, trusted
 from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, NAMES, Update, aggregate
-from troth.learn.arrays import State, digest, flatten, layout, unflatten
+from troth.learn.arrays import Layout, State, digest, flatten, layout, unflatten
 from troth.learn.data import Inputs, Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.tasks import Task
@@ -111,10 +111,10 @@ class RoundOutput:
         }
 
 
-def fault(update: Update, base: State, clip: int) -> str | None:
-    """Why one update cannot be counted, or None."""
+def fault(update: Update, base: Layout, clip: int) -> str | None:
+    """Why one update cannot be counted, or None. base: the layout that it must have."""
     try:
-        fits = layout(update.delta) == layout(base)
+        fits = layout(update.delta) == base
     except BadInput:  # an array that has no byte form: named like any other wrong layout
         fits = False
     if not fits:
@@ -127,7 +127,7 @@ def fault(update: Update, base: State, clip: int) -> str | None:
 
 def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
     """The updates that count, by site, and (site, reason) of the others."""
-    counted, rejected = [], []
+    counted, rejected, base = [], [], layout(given.base)
     sites = [update.site for update in given.updates]
     for update in sorted(given.updates, key=lambda one: one.site):
         if update.site not in given.seats:
@@ -135,7 +135,7 @@ def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
         elif sites.count(update.site) > 1:
             reason = "twice"
         else:
-            reason = fault(update, given.base, given.clip)
+            reason = fault(update, base, given.clip)
         if reason is None:
             counted.append(update)
         else:
