@@ -34,6 +34,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     person,
     post,
     privacy,
+    prove,
     runs,
     serve,
     statement,

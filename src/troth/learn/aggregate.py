@@ -3,13 +3,14 @@
 Rules by name, each from the matrix of updates, rows sorted by site, to one vector:
 
 - ``mean``: federated averaging weighted by claimed examples (McMahan et al., 2017). No protection; for comparison.
-- ``centered_clipping`` (default): from the coordinate median, five times add the mean of the differences clipped to
-  the lower median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
+- ``centered_clipping`` (default elsewhere): from the coordinate median, five times add the mean of the differences
+  clipped to the lower median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
 - ``nnm+trimmed_mean``: each update becomes the mean of its n - f nearest, then per coordinate the f smallest and
   largest are dropped (Allouah et al., 2023).
 - ``median``: per coordinate.
-- ``trusted_reference``: each update brought to the norm of a reference update and weighted by its cosine with it
-  (`learn.trusted`; Cao et al., 2021). The one rule that may hold against a majority.
+- ``trusted_reference`` (default for open rounds of dense networks): updates brought to one length and weighted by
+  their squared cosine with a reference (`learn.trusted`; after Cao et al., 2021). The one rule that may hold against a
+  majority.
 
 Robust rules ignore the claimed numbers of examples: a claim of 10**9 records must not buy influence.
 """
@@ -38,9 +39,11 @@ from troth.fixed.numbers import (
 from troth.fixed.order import median
 from troth.learn import trusted
 from troth.learn.arrays import State, layout, matrix, unflatten
+from troth.learn.dense import Dense
 
 MAX_EXAMPLES = (1 << 31) - 1
 DEFAULT_RULE = "centered_clipping"
+"""The default where no reference can be had."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,6 +169,11 @@ RULES: Mapping[str, Callable[[IntArray, tuple[int, ...]], IntArray]] = MappingPr
 })
 NAMES = (*RULES, trusted.NAME)
 """Every rule that a plan may name."""
+
+
+def default_rule(family: str) -> str:
+    """The rule of a plan that names none, by its family of models, where updates are open: see decision record 33."""
+    return trusted.NAME if family == Dense.FAMILY else DEFAULT_RULE
 
 
 def aggregate(rule: str, updates: Sequence[Update], reference: IntArray | None = None) -> dict[str, IntArray]:
