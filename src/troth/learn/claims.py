@@ -16,7 +16,7 @@ from troth.core import version
 from troth.core.claims import Statement, Subject
 from troth.core.encoding import amount, encode, from_hex, take
 from troth.core.errors import BadInput, Refuted
-from troth.learn.masking.terms import OPEN, Terms
+from troth.learn.masking.terms import Terms, opened
 from troth.learn.privacy.mechanisms import Spent
 
 LISTING, PLAN, UPDATE, COMMITMENTS, AGGREGATE = "listing", "plan", "update", "commitments", "aggregate"
@@ -127,7 +127,7 @@ class Plan:
     @classmethod
     def of(cls, statement: Statement) -> Self:
         body = body_of(statement, PLAN)
-        masked, records = body.get("privacy") != OPEN, tuple[int, ...]()
+        masked, records = not opened(body.get("privacy")), tuple[int, ...]()
         if "records" in body:
             records = _records(body.pop("records"), masked)
         masking = body.pop("masking", None) if masked else None
