@@ -324,7 +324,7 @@ def simple_sale(bench: Bench) -> None:
 
 
 def proven_answer(bench: Bench) -> None:
-    """A price for a proven answer, and a stake against none; the proof has four publics, of which the deal fixes one."""
+    """A price for a proven answer, and a stake against none; the proof has four publics, one of them the deal's."""
     buyer, provider, court = bench.holder("asker", 1000), bench.holder("provider", 500), bench.actor("court")
     setup, contracts, sender = Setup(4), bench.contracts, bench.senders[provider]
     name, fixed, scores = key_name(setup.key), (11,), (22, 33)

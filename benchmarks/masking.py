@@ -23,8 +23,9 @@ from troth.identity.keybook import KeyBook
 from troth.learn.masking import masks
 from troth.learn.masking.bonawitz import Bonawitz
 from troth.learn.masking.ckks import Ckks
-from troth.learn.masking.port import SecureSum, Session, default_threshold
+from troth.learn.masking.port import SecureSum, Session
 from troth.learn.masking.server import BonawitzServer, check_transcript
+from troth.learn.masking.terms import default_threshold
 
 PEERS = 10
 CKKS_PYTHON = Path(__file__).parent.parent / "build" / "ckks-venv" / "bin" / "python"

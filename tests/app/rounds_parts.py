@@ -38,13 +38,16 @@ def table(seed: int, rows: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(folder: Path, *, rounds: int = 2, rest: str = '[sites]\nnorth = "north.csv"\nsouth = "south.csv"\n',
-          verifiers: int = 1) -> Path:
-    """The files of a round; its ROUND.toml."""
+def write(folder: Path, *, rounds: int = 2, rest: str | None = None, verifiers: int = 1,
+          sites: tuple[str, ...] = ("north", "south"), privacy: str = "open") -> Path:
+    """The files of a round; its ROUND.toml. rest: instead of the sites."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed, name in enumerate(("north", "south", "validation")):
+    for seed, name in enumerate((*sites, "validation")):
         (folder / f"{name}.csv").write_text(table(seed, 40 + seed))
+    if rest is None:
+        rest = "[sites]\n" + "".join(f'{name} = "{name}.csv"\n' for name in sites)
     path = folder / "ROUND.toml"
-    path.write_text(f'[round]\nname = "two clinics"\nrounds = {rounds}\n{SCHEMA}{MONEY}[validation]\n'
+    mode = "" if privacy == "open" else f'privacy = "{privacy}"\n'
+    path.write_text(f'[round]\nname = "two clinics"\nrounds = {rounds}\n{mode}{SCHEMA}{MONEY}[validation]\n'
                     f'file = "validation.csv"\n[verifiers]\ncount = {verifiers}\n{rest}')
     return path

@@ -8,9 +8,10 @@ import pytest
 from rounds_parts import PASSPHRASE, write
 
 from troth.app import privacy, verify_bundle
+from troth.app.following import Follower
 from troth.app.privacy import check, opened
 from troth.app.rounds import load
-from troth.app.site import Follower, Member
+from troth.app.site import Member
 from troth.app.training import Coordinator
 from troth.core.errors import Misuse
 from troth.core.verdicts import Outcome

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from flower.rounds import SITES, Both, round_file
-from troth.app.site import Call
-from troth.app.training import SPONSOR, Coordinator
+from troth.app.conducting import SPONSOR
+from troth.app.following import Call
+from troth.app.training import Coordinator
 from troth.core.encoding import decode_object
 from troth.identity.messages import Message
 from troth.learn.engines import Answer, Engine

@@ -19,8 +19,9 @@ from troth.identity.keybook import KeyBook
 from troth.learn.engines.inprocess import InProcessEngine
 from troth.learn.masking import masks
 from troth.learn.masking.bonawitz import Bonawitz
-from troth.learn.masking.port import SecureSum, Session, default_threshold, over, run
+from troth.learn.masking.port import SecureSum, Session, over, run
 from troth.learn.masking.server import BonawitzServer, _pair_seeds, _secret, check_transcript, self_seed
+from troth.learn.masking.terms import default_threshold
 from troth.learn.masking.wire import Message, Phase, unbundle
 
 WAY = Bonawitz()

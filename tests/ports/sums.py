@@ -11,7 +11,8 @@ from troth.core.ports import Signer
 from troth.fixed.numbers import IntArray
 from troth.identity.keybook import KeyBook
 from troth.identity.signers import Ed25519Signer
-from troth.learn.masking.port import SecureSum, Session, Summed, SumServer, SumSite, default_threshold
+from troth.learn.masking.port import SecureSum, Session, Summed, SumServer, SumSite
+from troth.learn.masking.terms import default_threshold
 
 BOUND = 1 << 20
 Change = Callable[[int, str, bytes], bytes | None]

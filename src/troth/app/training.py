@@ -11,47 +11,35 @@ Time is the chain's. A chain in this folder is nobody's but this process's: its 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from troth.app import Settings, Troth
+from troth.app import Settings, Troth, funding
+from troth.app.conducting import AGGREGATOR, PATIENCE, SPONSOR, Row
+from troth.app.following import Follower, the_plan
+from troth.app.masked import journal_of, member_of, rounds_of
 from troth.app.place import FOLDER
+from troth.app.privacy import opened
 from troth.app.rounds import RoundFile
-from troth.app.site import (
-    COMMIT,
-    EVIDENCE,
-    JOIN,
-    OPEN,
-    REVEAL,
-    SHARE,
-    TAKE,
-    UPDATE,
-    Call,
-    Follower,
-    Member,
-    judged,
-    seated,
-    the_plan,
-)
-from troth.core.claims import Statement
-from troth.core.encoding import decode_object, encode, sha256
-from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Undecidable
-from troth.core.terms import deal_id
+from troth.app.seating import Seated, given, seat
+from troth.app.site import Member, Say
+from troth.core.encoding import encode
+from troth.core.errors import Misuse, OutsideFailed, Pending, Undecidable
+from troth.flows import masked
 from troth.flows import round as flow
-from troth.flows.roles import Role, call_plan, list_records, publish_model
-from troth.flows.terms import join_all, round_terms
+from troth.flows.roles import AggregatorRole, Role, call_plan, list_records, publish_model
 from troth.identity.binding import BINDING
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays
 from troth.learn import claims as kinds
-from troth.learn.claims import AggregateClaim, Listing, Seat, VerdictClaim
+from troth.learn.claims import Listing, Seat
 from troth.learn.data import Part
 from troth.learn.engines import Answer, Engine
 from troth.learn.engines.exchange import ExchangeEngine, Writer
 from troth.learn.engines.inprocess import InProcessEngine
+from troth.learn.masking.terms import OPEN
 from troth.learn.recheck import the_evidence
 from troth.learn.tables import read_table
 from troth.store.files import holding, replacing
@@ -60,36 +48,7 @@ if TYPE_CHECKING:
     from troth.app.flower import Link
     from troth.ledger.chains import Chain
 
-MARK, JOURNAL = "troth-train.json", "rounds.json"
-SPONSOR, AGGREGATOR = "sponsor", "aggregator"
-PATIENCE = 20.0
-"""Seconds that one call to invited sites waits; whoever is absent is called again while the deal's time lasts."""
-FLOWER_PATIENCE = 120.0
-"""The same over Flower, which starts a process for each call at each site."""
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One round as it stands. loss at 2**16, score in parts per million, paid by site's DID in the smallest unit."""
-
-    round: int
-    deal: bytes
-    aggregate: bytes
-    loss: int
-    score: int
-    params: bytes
-    outcome: int
-    paid: Mapping[str, int]
-    counted: int
-    rejected: tuple[str, ...]
-
-    def json(self) -> dict[str, Any]:
-        """For ``--json`` and result.json."""
-        return {"aggregate": self.aggregate.hex(), "counted": self.counted, "deal": self.deal.hex(), "loss": self.loss,
-                "outcome": self.outcome, "paid": {did: str(amount) for did, amount in self.paid.items()},
-                "params": self.params.hex(), "rejected": list(self.rejected), "round": self.round,
-                "score_ppm": self.score}
+MARK = "troth-train.json"
 
 
 class Coordinator:
@@ -119,6 +78,8 @@ class Coordinator:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+        for member in self.members.values():
+            member.close()
         for party in self.parties.values():
             party.close()
         if self.chain is not None:
@@ -147,17 +108,24 @@ class Coordinator:
         from troth.ledger.chains.embedded import EmbeddedChain
 
         self.chain = open_chain(self.file.chain) if self.file.invited else EmbeddedChain(self.out / "chain.sqlite")
-        verifiers = [f"verifier-{number}" for number in range(1, self.agreed.verifiers + 1)]
+        local = self.agreed.verifiers - self.file.invited_verifiers
+        verifiers = [f"verifier-{number}" for number in range(1, local + 1)]
         for name in (SPONSOR, AGGREGATOR, *verifiers, *self.file.sites):
             self.parties[name] = self._workspace(name)
         sponsor = self[SPONSOR]
         if not (sponsor.root / "contracts.json").exists():
-            self.say("deploying the contracts, with a demonstration token")
-            sponsor.deploy(quorum=self.agreed.quorum, supply=self._supply())
-        for party in self.parties.values():
+            if self.agreed.token:
+                funding.check(self.agreed, {party: self._role(name) for name, party in self.parties.items()},
+                              sponsor_pays=self.file.sponsor_stakes)
+                self.say("deploying the contracts")
+                sponsor.deploy(quorum=self.agreed.quorum)
+            else:
+                self.say("deploying the contracts, with a demonstration token")
+                sponsor.deploy(quorum=self.agreed.quorum, supply=self._supply())
+        for name, party in self.parties.items():
             if party is not sponsor and not (party.root / "contracts.json").exists():
                 party.use_contracts(sponsor.contracts)
-            self.fund(party)
+            self.fund(name)
         for party in self.parties.values():
             for other in self.parties.values():
                 if other is not party and other.account not in party.accounts_of(other.did):
@@ -185,18 +153,27 @@ class Coordinator:
         money, people = self.agreed.money, self.agreed.sites + self.agreed.verifiers + 2
         return (money.reward + money.fee + money.keeper) * (self.agreed.rounds + 8) + self._purse() * people * 2
 
-    def fund(self, party: Troth) -> None:
-        """A local party's play money and its consent that the Book takes deposits; once."""
-        sponsor = self[SPONSOR]
+    def fund(self, name: str) -> None:
+        """A local party's play money, or its stake where the sponsor pays it; the Book may take deposits. Once."""
+        sponsor, party = self[SPONSOR], self[name]
         if party.account not in party.accounts_of(party.did):
             party.bind_account()
-        if party is not sponsor:
+        if party is not sponsor and not self.agreed.token:
             self.pay_in(party.account)
-        approve(party)
+        elif party is not sponsor and self.file.sponsor_stakes:
+            funding.give(sponsor, self.agreed, party.account, funding.held(self.agreed, self._role(name)))
+        funding.approve(party, self.agreed, self._role(name))
+
+    def _role(self, name: str) -> str:
+        """What a party of this folder deposits as."""
+        if name in (SPONSOR, AGGREGATOR):
+            return funding.SPONSORS if name == SPONSOR else funding.AGGREGATES
+        return funding.TRAINS if name in self.file.sites else funding.VERIFIES
 
     def pay_in(self, account: bytes) -> None:
-        """Demonstration tokens for an account, once."""
-        token(self[SPONSOR]).transfer(self[SPONSOR].sender, account, self._purse(), sha256(b"purse" + account))
+        """Demonstration tokens for an account, once; nobody is given any of a token that the file names."""
+        if not self.agreed.token:
+            funding.give(self[SPONSOR], self.agreed, account, self._purse())
 
     def _listing(self, party: Troth) -> bytes | None:
         return next((claim for claim, said in party.claims(kinds.LISTING) if said.issuer == party.did), None)
@@ -213,15 +190,18 @@ class Coordinator:
         if plan is None:
             if self.file.invited:
                 # Nothing is taken in after it: a new binding could make two of these seats one account's.
-                listings = self._invited(patience)
+                came = self._invited(patience)
+                listings, judges, records = came.sites, came.verifiers, came.records
             else:
-                listings = {self[name].did: list_own(self[name], self._part(name), sponsor.did)
-                            for name in self.file.sites}
+                judges, records = (), {self[name].did: len(self._part(name)) for name in self.file.sites}
+                listings = {self[name].did: self._list(self[name], self._part(name)) for name in self.file.sites}
                 sponsor.receive()
             seats = tuple(Seat(did, sponsor.account_of(did)) for did in listings)
-            verifiers = tuple(Seat(party.did, party.account) for name, party in self.parties.items()
-                              if name.startswith("verifier-") and name not in self.file.sites)
-            called = self.agreed.plan(seats, Seat(aggregator.did, aggregator.account), verifiers)
+            verifiers = (*(Seat(party.did, party.account) for name, party in self.parties.items()
+                           if name.startswith("verifier-") and name not in self.file.sites),
+                         *(Seat(did, sponsor.account_of(did)) for did in judges))
+            called = self.agreed.plan(seats, Seat(aggregator.did, aggregator.account), verifiers,
+                                      tuple(records[did] for did in sorted(listings)))
             validation = self._listing(sponsor)
             if validation is None:
                 raise Undecidable("the sponsor lists no validation records", do="Prepare first.")
@@ -230,41 +210,31 @@ class Coordinator:
         self._hand_out(plan)
         return plan
 
-    def _invited(self, patience: float) -> dict[str, bytes]:
-        """The first listings that fit, by DID, from sites that said who they are; paid in as they come.
+    def _list(self, party: Troth, part: Part) -> bytes:
+        """A local site's listing, with the budget that the file allows for its records."""
+        listing = list_own(party, part, self[SPONSOR].did)
+        if self.file.budget is not None:
+            with opened(party) as privacy:
+                privacy.set_budget(listing, self.file.budget)
+        return listing
 
-        What anybody sends that is no such listing, or from an account that has a seat already, stops nobody.
-        """
-        sponsor, until = self[SPONSOR], time.monotonic() + patience
+    def _invited(self, patience: float) -> Seated:
+        """Who came by an invitation of this folder and takes a seat; paid in as they come."""
+        sponsor, until, judges = self[SPONSOR], time.monotonic() + patience, self.file.invited_verifiers
+        taken = {party.account for party in self.parties.values()}
+        wanted = f"{self.agreed.sites} sites" + (f", {judges} verifiers" if judges else "")
         while True:
-            found: dict[str, bytes] = {}
-            taken = {party.account for party in self.parties.values()}
-            for claim, said in sponsor.claims(kinds.LISTING):
-                if said.issuer in found or len(found) == self.agreed.sites or not self._fits(said):
-                    continue
-                account = sponsor.account_of(said.issuer)
-                if account not in taken:
-                    taken.add(account)
-                    found[said.issuer] = claim
-            for did in found:
+            found = seat(sponsor, self.agreed, given(self.out), taken, judges)
+            for did in (*found.sites, *found.verifiers):
                 self.pay_in(sponsor.account_of(did))
-            if len(found) == self.agreed.sites:
+            if (len(found.sites), len(found.verifiers)) == (self.agreed.sites, judges):
                 return found
+            came = f"{len(found.sites)} sites" + (f", {len(found.verifiers)} verifiers" if judges else "")
             if time.monotonic() >= until:
-                raise Pending("not every seat is taken yet", expected=f"{self.agreed.sites} sites", actual=len(found),
-                              do="Send the invitation, and run troth train again.")
-            self.say(f"{len(found)} of {self.agreed.sites} sites have joined; waiting")
+                raise Pending("not every seat is taken yet", expected=wanted, actual=came,
+                              do="Make and send the invitations (troth invite), and run troth train again.")
+            self.say(f"{came} of {wanted} have joined; waiting")
             sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
-
-    def _fits(self, said: Statement) -> bool:
-        """Whether this is a listing of the agreed schema, by somebody whose account on this chain is known."""
-        sponsor = self[SPONSOR]
-        try:
-            fits = Listing.of(said).schema == self.agreed.schema.json()
-        except BadInput:
-            return False
-        bound = sponsor.accounts_of(said.issuer)
-        return fits and bool(bound) and sponsor.account_of(said.issuer) in bound
 
     def _hand_out(self, plan: bytes) -> None:
         """Everybody gets everybody's introduction, the listings, the validation records and the plan; once."""
@@ -298,16 +268,23 @@ class Coordinator:
         words = self.agreed.words(sponsor.contracts, sponsor.account)
         for name, party in self.parties.items():
             if name in self.file.sites:
-                self.members[name] = Member(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did,
+                self.members[name] = member_of(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did,
                                             part=_later(self._part, name), listing=self._listing(party) or b"")
             elif name not in (SPONSOR, AGGREGATOR):
-                self.members[name] = Member(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did)
+                self.members[name] = member_of(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did)
         return (Follower(Role(sponsor, plan), words, sponsor.did),
-                Follower(flow.Aggregator(aggregator, plan), words, sponsor.did))
+                Follower(self._aggregating(aggregator, plan), words, sponsor.did))
+
+    def _aggregating(self, party: Troth, plan: bytes) -> AggregatorRole:
+        if self.agreed.privacy == OPEN:
+            return flow.Aggregator(party, plan)
+        journal = journal_of(party)
+        self._open.callback(journal.close)
+        return masked.Aggregator(party, plan, journal=journal)
 
     def run(self, plan: bytes, progress: Callable[[Row], None] | None = None) -> list[Row]:
         """Every round that does not stand yet, in order; all rounds' rows. progress: told of each as it stands."""
-        return Rounds(self, plan).run(progress)
+        return rounds_of(self, plan).run(progress)
 
     def engines(self) -> list[tuple[Engine, frozenset[str]]]:
         """Which engine reaches whom; the rest is reached by the first."""
@@ -372,292 +349,8 @@ def train(file: RoundFile, out: Path, passphrase: str, *, say: Say = print, pati
         return result
 
 
-class Rounds:
-    """The rounds of one plan, from the coordinator's side."""
-
-    def __init__(self, home: Coordinator, plan: bytes) -> None:
-        self.home, self.plan_id, self.agreed = home, plan, home.agreed
-        self.sponsor, self.aggregator = home.seats(plan)
-        self.plan = self.sponsor.seat.plan
-        self._engines = home.engines()
-        self._patience = PATIENCE if home._link is None else FLOWER_PATIENCE
-        self._verifiers = [seat.did for seat in self.plan.verifiers]
-
-    def run(self, progress: Callable[[Row], None] | None) -> list[Row]:
-        """Every round; see ``Coordinator.run``."""
-        rows: list[Row] = []
-        for number in range(1, self.agreed.rounds + 1):
-            self._receive()
-            if self.aggregator.advance() < number:
-                self._round(number)
-                self._receive()
-            if self.aggregator.advance() < number or self.sponsor.advance() < number:
-                raise Undecidable(f"round {number} is over, and no aggregate stands",
-                                  do="Look at its deal: troth deal show.")
-            rows.append(self.row(number))
-            if progress:
-                progress(rows[-1])
-        return rows
-
-    def row(self, number: int) -> Row:
-        """What stands after a round."""
-        seat = self.sponsor.seat
-        claim = self.sponsor.stands[number - 1]
-        said = AggregateClaim.of(seat.party.statement(claim))
-        final = seat.party.book.state(said.deal).final
-        if final is None:
-            raise Undecidable("a round that stands, and whose deal is open", actual=said.deal.hex())
-        paid = dict(zip(self.plan.keys, final.values, strict=True))
-        loss, score = said.result.get("loss"), said.result.get("score_ppm")
-        rejected = tuple(f"{one['site']}: {one['reason']}" for one in said.result.get("rejected", ()))
-        return Row(number, said.deal, claim, int(loss or 0), int(score or 0), said.params, final.outcome, paid,
-                   sum(said.flags("counted")), rejected)
-
-    # One round
-
-    def _round(self, number: int) -> None:
-        home, book = self.home, self.sponsor.seat.party.book
-        deal = self._deal(number)
-        self._join(number, deal)
-        state = self.sponsor.state(deal)
-        if self._submitted(deal) is None and state.final is None:
-            self._updates(number, deal, state.ask_start)
-            self._aggregate(number, deal)
-        state = self.sponsor.state(deal)
-        if state.final is None:
-            if not judged(state, 0) and state.rung == 0:
-                book.judge(self.sponsor.seat.party.account, deal)
-            answers = self._ask(TAKE, number, deal, self._sites(deal), until=None)
-            for did, said in answers.items():
-                if said.startswith("challenged"):
-                    home.say(f"round {number}: {did[-12:]}: {said}")
-            if self.sponsor.state(deal).rung == 1:
-                self._dispute(number, deal)
-            self._close(deal)
-        if self.sponsor.state(deal).rung == 1:
-            self._correct(number, deal)
-
-    def _updates(self, number: int, deal: bytes, start: int) -> None:
-        """Commitments, the list of them, and only then the updates; each takes a third of the answer's time at most."""
-        aggregator, answer = self._aggregating(), self.agreed.periods.answer
-        if not aggregator.held(number, deal).lists:
-            self._ask(UPDATE, number, deal, self._sites(deal), until=start + answer // 3)
-            self._receive()
-        aggregator.fix(deal, number)
-        fixed = aggregator.held(number, deal).fixed
-        sites = {aggregator.party.statement(claim).issuer for claim in fixed}
-        self._ask(OPEN, number, deal, sorted(sites), until=start + 2 * answer // 3)
-        self._receive()
-
-    def _aggregating(self) -> flow.Aggregator:
-        if not isinstance(self.aggregator.seat, flow.Aggregator):
-            raise Misuse("this seat aggregates nothing")
-        return self.aggregator.seat
-
-    def _deal(self, number: int) -> bytes:
-        """The round's deal: found, or opened for a moment that was written down before."""
-        journal = self.home.out / JOURNAL
-        tried: dict[str, list[int]] = decode_object(journal.read_bytes()) if journal.exists() else {}
-        seat, chain = self.sponsor.seat, self.home.chain
-        if chain is None:
-            raise Misuse("there is no chain", do="Prepare first.")
-        book, account = seat.party.book, seat.party.account
-        for attempt in range(1_000):
-            moments = tried.setdefault(str(number), [])
-            if attempt == len(moments):
-                moments.append(chain.now())
-                with replacing(journal) as out:
-                    out.write(encode(tried))
-            terms = round_terms(self.sponsor.words, self.plan, seated(seat), moments[attempt])
-            salt = sha256(b"troth round" + self.plan_id + number.to_bytes(4, "big") + attempt.to_bytes(4, "big"))
-            deal = deal_id(book.chain_id, book.address, account, salt, terms.hash())
-            try:
-                if book.state(deal).status != "void" and not self._lapsed(deal):
-                    return deal
-            except ActRefused:
-                if chain.now() < terms.fund_by:
-                    return book.open(account, terms, salt)
-        raise Undecidable("this round's deal was opened too often")
-
-    def _lapsed(self, deal: bytes) -> bool:
-        """Whether a deal was not funded in time; it is then closed, and its deposits go back."""
-        seat, chain = self.sponsor.seat, self.home.chain
-        state = seat.party.book.state(deal)
-        if state.status != "funding" or chain is None or chain.now() < state.terms.fund_by:
-            return False
-        seat.party.book.close(seat.party.account, deal)
-        return True
-
-    def _join(self, number: int, deal: bytes) -> None:
-        state = self.sponsor.state(deal)
-        if state.status != "funding":
-            return
-        for follower in (self.sponsor, self.aggregator):
-            join_all(follower.seat.party, deal)
-        self._ask(JOIN, number, deal, [*self._sites(deal), *self._verifiers], until=state.terms.fund_by)
-        state = self.sponsor.state(deal)
-        if state.status == "funding":
-            missing = [pot.name for index, pot in enumerate(state.terms.pots)
-                       if index not in state.joined and len(pot.depositor) == 20]
-            raise Pending(f"round {number} is not funded: somebody did not deposit", actual=", ".join(missing),
-                          do="Run troth train again when they are back: deposits of a deal that lapsed go back.")
-
-    def _aggregate(self, number: int, deal: bytes) -> None:
-        """Publish and submit. What was published of this deal before is submitted as it was."""
-        aggregator, party = self._aggregating(), self.home[AGGREGATOR]
-        claim = next((claim for claim, said in party.claims(kinds.AGGREGATE)
-                      if said.issuer == party.did and AggregateClaim.of(said).deal == deal), None)
-        if claim is None:
-            output, updates = aggregator.aggregate(deal, number)
-            claim = aggregator.publish(deal, number, output, updates)
-        else:
-            party.send(aggregator.everybody(), [claim], party.evidence_here([claim]))
-        result = aggregator.replay.promised(aggregator.step(claim).claim, aggregator.seated(deal))
-        party.book.submit(party.account, deal, 0, 0, claim, result.to_bytes())
-
-    def _submitted(self, deal: bytes) -> bytes | None:
-        entry = self.aggregator.seat.submitted(deal)
-        return None if entry is None else entry.claim
-
-    # A dispute
-
-    def _dispute(self, number: int, deal: bytes) -> None:
-        """Everybody delivers, the verifiers execute again; without a call each could do so by itself."""
-        aggregator = self.aggregator.seat
-        party, claim = self.home[AGGREGATOR], self._submitted(deal)
-        if claim is not None and not any(entry.rung == 1 and entry.ask == 0 and entry.by == party.account
-                                         for entry in self.sponsor.state(deal).history):
-            aggregator.deliver(deal, number, party.evidence_here([claim]))
-        start = self.sponsor.state(deal).ask_start
-        self._ask(EVIDENCE, number, deal, self._sites(deal), until=start + self.agreed.periods.answer)
-        self._ask(SHARE, number, deal, self._verifiers, until=None)
-        self._past(deal, 1)
-        self._ask(COMMIT, number, deal, self._verifiers, until=None)
-        self._past(deal, 2)
-        self._ask(REVEAL, number, deal, self._verifiers, until=None)
-        self._receive()
-        if not judged(self.sponsor.state(deal), 1):
-            sponsor = self.sponsor.seat.party
-            self._until(lambda: sponsor.book.judge(sponsor.account, deal), "TooEarly")
-
-    def _past(self, deal: bytes, ask: int) -> None:
-        """Wait until rung 1 asks this: it does as soon as all have answered the one before, or its time is over."""
-        state = self.sponsor.state(deal)
-        waited = sum(1 for one in state.history if one.rung == 1 and one.ask == ask - 1 and one.kind == 1)
-        if state.rung == 1 and waited < len(state.terms.rungs[1].asks[ask - 1].who or self._verifiers):
-            self._sleep_until(state.ask_start + ask * self.agreed.periods.answer)
-
-    def _correct(self, number: int, deal: bytes) -> None:
-        """After a challenge: publish what the agreeing verifiers found, unless the aggregate was upheld."""
-        aggregator, wrong = self.aggregator.seat, self._submitted(deal)
-        final = self.sponsor.state(deal).final
-        if wrong is None or final is None or not isinstance(aggregator, flow.Aggregator) or final.outcome == 1:
-            return
-        party = aggregator.party
-        if any(said.all_refs("corrects") == (wrong,) for _, said in party.claims(kinds.AGGREGATE)):
-            return
-        verdicts = {claim: VerdictClaim.of(said) for claim, said in party.claims(kinds.VERDICT)
-                    if said.issuer in self._verifiers and said.all_refs("of") == (wrong,)}
-        flow.correct(aggregator, wrong, verdicts, final)
-
-    def _close(self, deal: bytes) -> None:
-        party = self.sponsor.seat.party
-        if party.book.state(deal).final is None:
-            self._until(lambda: party.book.close(party.account, deal), "NotYet")
-
-    # Inside
-
-    def _sites(self, deal: bytes) -> list[str]:
-        return sorted(self.sponsor.seat.seated(deal))
-
-    def _receive(self) -> None:
-        for follower in (self.sponsor, self.aggregator):
-            follower.seat.party.receive()
-
-    def _ask(self, act: str, number: int, deal: bytes, dids: Iterable[str], until: int | None) -> dict[str, str]:
-        """Call them; what each did, by DID. until: the chain's time up to which the absent are called again.
-
-        A site that says why it does not is told of once, and called again too: it may be behind.
-        """
-        left, done, told = list(dids), dict[str, str](), set[str]()
-        call = Call(act, self.plan_id, number, deal).to_bytes(self.home[SPONSOR])
-        while left:
-            for did, answer in self._once(call, left).items():
-                said = _read_answer(answer)
-                if "done" in said:
-                    done[did] = str(said["done"])
-                elif str(said.get("error")) not in told:
-                    told.add(str(said.get("error")))
-                    self.home.say(f"round {number}: {did[-12:]} does not {act}: {said.get('error')}")
-            left = [did for did in left if did not in done]
-            now = 0 if self.home.chain is None else self.home.chain.now()
-            if not left or until is None or self.home.local_chain or now >= until - 1:
-                break
-            time.sleep(0.2)
-        for did in left:
-            self.home.say(f"round {number}: no answer to {act} from {did[-12:]}")
-        return done
-
-    def _once(self, call: bytes, dids: list[str]) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        for engine, reached in self._engines:
-            mine = [did for did in dids if did in reached or (not reached and not self._elsewhere(did))]
-            if mine:
-                found |= engine.ask(call, mine, self._patience if not reached else 3600.0)
-        return found
-
-    def _elsewhere(self, did: str) -> bool:
-        return any(did in reached for _, reached in self._engines)
-
-    def _until(self, act: Callable[[], object], early: str) -> None:
-        """Do something as soon as the chain's time lets it."""
-        while True:
-            try:
-                act()
-                return
-            except ActRefused as refusal:
-                if refusal.code != early:
-                    raise
-            chain = self.home.chain
-            self._sleep_until((chain.now() if chain else 0) + max(1, self.agreed.periods.window // 4))
-
-    def _sleep_until(self, moment: int) -> None:
-        chain = self.home.chain
-        if chain is None:
-            return
-        # Imported here: the chain's libraries take a second to load.
-        from troth.ledger.chains.embedded import EmbeddedChain
-
-        if isinstance(chain, EmbeddedChain) and self.home.local_chain:
-            chain.advance(max(0, moment - chain.now()))
-            return
-        while chain.now() < moment:
-            time.sleep(min(1.0, moment - chain.now()))
-
-
-def _read_answer(answer: bytes) -> dict[str, Any]:
-    try:
-        return decode_object(answer)
-    except BadInput as error:
-        return {"error": error.message}
-
-
 def _later(act: Callable[[str], Part], name: str) -> Callable[[], Part]:
     return lambda: act(name)
-
-
-def token(party: Troth) -> Any:
-    """The token of a workspace's contracts."""
-    # Imported here: the chain's libraries take a second to load.
-    from troth.ledger.erc20 import Erc20
-
-    return Erc20(party.chain.web3, party.contracts["token"].address)
-
-
-def approve(party: Troth) -> None:
-    """Let the Book take this party's deposits, up to what it holds; once."""
-    book = party.contracts["book"].address
-    token(party).approve(party.sender, book, (1 << 128) - 1, sha256(b"approve" + book))
 
 
 def list_own(party: Troth, part: Part, sponsor: str) -> bytes:

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
 from troth.core.encoding import from_hex
@@ -210,8 +210,9 @@ class AggregatorRole(Role, ABC):
                 refs: Iterable[Ref] = (), transcripts: bytes | None = None) -> bytes:
         """Attest an aggregate and hand it to every seat, its parameters sealed to them; the claim's id.
 
-        transcripts: of masked sums; they are sealed to the verifiers, and handed over when they ask.
+        transcripts: of masked sums; they are sealed and handed to the verifiers.
         """
+        updates = tuple(updates)
         evidence = self.party.add("params", arrays.encode(output.params), self.everybody())
         shown = [] if transcripts is None else [self.party.add("transcripts", transcripts, self.overseers())]
         said = AggregateClaim(round_, deal, arrays.digest(self.base()), output.to_json(),
@@ -221,6 +222,8 @@ class AggregatorRole(Role, ABC):
         claim = self.party.attest(kinds.AGGREGATE, digest_subject("params", output.digest), said.body(),
                                   refs=all_refs, evidence=[evidence, *shown])
         self.party.send(self.everybody(), [claim], [evidence])
+        if shown:
+            self.party.send([seat.did for seat in self.plan.verifiers], [*updates, claim], shown)
         return claim
 
     def submit(self, deal: bytes, claim: bytes, output: RoundOutput) -> None:
@@ -255,6 +258,10 @@ class VerifierRole(Role, ABC):
                 bases != ((self.last,) if self.last else ())):
             return self._without(deal, round_ or step.claim.round)
         return self._judge(step, deal, self._result(aggregate, deal))
+
+    @abstractmethod
+    def share(self, deal: bytes, round_: int) -> None:
+        """Hand what this verifier can open to the other verifiers: they must judge the same evidence."""
 
     @abstractmethod
     def _judge(self, step: RoundStep, deal: bytes, submitted: Result | None) -> tuple[RoundOutput, Result]:
@@ -300,6 +307,24 @@ class VerifierRole(Role, ABC):
         said = VerdictClaim.of(self.party.statement(claim))
         self.party.book.submit(self.party.account, said.deal, 2, 0, claim, reveal_data(said.result, salt))
         self.party.send(self.everybody(), [claim])
+
+
+def agreeing(aggregator: Role, verdicts: Mapping[bytes, VerdictClaim], result: Result) -> dict[bytes, VerdictClaim]:
+    """The verdicts that the deal's result came from: it may slash verifiers besides."""
+    bench = {seat.account for seat in aggregator.plan.verifiers}
+    wanted = replace(result, slashed=result.slashed - bench).to_bytes()
+    return {claim: said for claim, said in verdicts.items() if said.result == wanted}
+
+
+def majority(aggregator: Role, verdicts: Mapping[bytes, VerdictClaim], output: RoundOutput) -> tuple[bytes, ...]:
+    """The verdicts, ascending, that find exactly this; none unless they are by more than half of the verifiers.
+
+    What one verifier signs beside what it revealed on chain stops nobody.
+    """
+    wanted = output.digest, found_digest(output.to_json())
+    same = tuple(sorted(claim for claim, said in verdicts.items() if (said.params, said.found) == wanted))
+    voices = {aggregator.party.statement(claim).issuer for claim in same}
+    return same if len(voices) > len(aggregator.plan.verifiers) // 2 else ()
 
 
 def publish_model(sponsor: Role) -> bytes:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 
 from troth.core.encoding import take
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.ports import Finding, KeyHistory, Statements
 from troth.core.terms import UPHELD, Result
 from troth.core.verdicts import Outcome
+from troth.identity import did as dids
 from troth.learn import arrays
-from troth.learn.claims import UNSUMMED, AggregateClaim, UpdateClaim
+from troth.learn.claims import UNSUMMED, AggregateClaim, Training, UpdateClaim
 from troth.learn.lineage import RoundStep, path
 from troth.learn.masked_round import (
     PROTOCOL,
@@ -31,11 +33,15 @@ from troth.learn.masking.kept import read_transcripts
 from troth.learn.masking.port import Session, Summed
 from troth.learn.masking.server import check_transcript
 from troth.learn.masking.terms import Terms
+from troth.learn.privacy.client import SiteNoise
+from troth.learn.privacy.mechanisms import Mechanism
 from troth.learn.recheck import Opener, Replay, record_of, the_evidence
 from troth.learn.round import Owed, RoundOutput
 
 TRANSCRIPTS = "transcripts"
 """The name of an aggregate's evidence that holds them."""
+MOST_VERSIONS = 256
+"""Changes of keys that a reader follows."""
 
 
 class AnyVersion:
@@ -55,17 +61,16 @@ class AnyVersion:
             self._keys.verify(issuer, message, given, version)
             return
         except Refuted:
-            if version is not None:
+            if version is not None or issuer.startswith(dids.KEY):
                 raise
-            newest, number = True, 0
-        while newest:
+        for number in range(MOST_VERSIONS):
             try:
                 self._keys.verify(issuer, message, given, number)
                 return
             except Refuted:
-                number += 1
+                continue
             except Undecidable:
-                newest = False
+                break
         raise Refuted("no version of this issuer's keys signed this", actual=issuer)
 
 
@@ -98,6 +103,17 @@ class MaskedReplay(Replay):
             raise Misuse("this plan's updates are open", expected="privacy masked or grouped", actual=self.plan.privacy)
         return self.plan.masking
 
+    @property
+    def noise(self) -> SiteNoise | None:
+        """Each site's share of noise; None where the plan asks for none."""
+        asked = self.terms.noise
+        return None if asked is None else SiteNoise(self.plan.clip, asked.sigma, asked.relied)
+
+    @property
+    def mechanism(self) -> Mechanism | None:
+        """What a round does to each record of a site, for its privacy ledger; None without noise."""
+        return None if self.noise is None else self.noise.of_records(sum(prod(shape) for _, shape in self.task.layout))
+
     def seed(self, round_: int) -> bytes:
         """What a round draws from."""
         return hashlib.sha256(self.plan.seed + round_.to_bytes(4, "big")).digest()
@@ -117,11 +133,13 @@ class MaskedReplay(Replay):
     def said(self, claims: Iterable[bytes], round_: int, deal: bytes, last: bytes | None,
              seated: frozenset[str]) -> dict[str, bytes]:
         """The update claim of each site that said it takes part in its sum of this round, by DID."""
+        asked = self.mechanism
         own = {did: one.id for one in self.sessions(round_, deal, last, seated) for did in one.sites}
         fits = self.fit((claim for claim in claims if self._here(claim)), round_, deal, last, seated)
         found = {self._source.statement(claim).issuer: claim for claim in fits}
-        return {did: claim for did, claim in found.items()
-                if UpdateClaim.of(self._source.statement(claim)).digest == own[did]}
+        words = {did: UpdateClaim.of(self._source.statement(claim)) for did, claim in found.items()}
+        return {did: claim for did, claim in found.items() if words[did].digest == own[did]
+                and (asked is None or _spends(words[did].training, asked))}
 
     def shown(self, transcripts: tuple[bytes | None, ...], said: Iterable[str],
               of: tuple[Session, ...]) -> Shown:
@@ -224,6 +242,10 @@ class MaskedReplay(Replay):
     def _seated(self, before: Iterable[RoundStep]) -> frozenset[str]:
         out = {seat for step in before for seat in step.claim.numbers("slashed")}
         return frozenset(did for seat, did in enumerate(self.plan.keys) if seat not in out)
+
+
+def _spends(training: Training, asked: Mechanism) -> bool:
+    return training.privacy is not None and training.privacy.mechanism == asked
 
 
 def recheck_masked(source: Statements, plan_id: bytes, open_: Opener, keys: KeyHistory | None,

@@ -33,9 +33,9 @@ from troth.learn.aggregate import DEFAULT_RULE, RULES, Update, aggregate
 from troth.learn.arrays import State, digest, flatten, unflatten
 from troth.learn.data import Part, scaling
 from troth.learn.draws import permutation
-from troth.learn.masking.port import Session, Summed, default_threshold
+from troth.learn.masking.port import Session, Summed
 from troth.learn.masking.server import check_transcript
-from troth.learn.masking.terms import GROUPED, MASKED, Terms
+from troth.learn.masking.terms import GROUPED, MASKED, Terms, default_threshold
 from troth.learn.round import MAX_CLIP, Owed, RoundOutput
 from troth.learn.tasks import Task
 from troth.learn.worth import MAX_PLAYERS, Record, pay, smooth, worth

@@ -6,9 +6,10 @@ import os
 
 from troth.core.ports import KeyHistory, Signer
 from troth.fixed.numbers import IntArray
-from troth.learn.masking.port import Cost, Random, Session, default_threshold
+from troth.learn.masking.port import Cost, Random, Session
 from troth.learn.masking.server import BonawitzServer
 from troth.learn.masking.site import BonawitzSite
+from troth.learn.masking.terms import default_threshold
 
 PUBLIC, PARCEL, SIGNATURES, SHARE, POINT = 1216, 1136 + 128, 3600, 64, 33
 """Bytes: a public key, a parcel, a hybrid identity's two signatures with their names, a share, a commitment."""

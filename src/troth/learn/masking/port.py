@@ -27,15 +27,6 @@ Random = Callable[[int], bytes]
 MAX_BOUND = 1 << 48
 
 
-def default_threshold(count: int) -> int:
-    """How many of ``count`` sites must stay: floor(2 count / 3) + 1.
-
-    With it the protocol holds against a server that lies together with up to `colluders` sites (Bonawitz et al. 2017,
-    section 6.2), fewer than a third of them.
-    """
-    return 2 * count // 3 + 1
-
-
 @dataclass(frozen=True, slots=True)
 class Session:
     """One sum, as everybody who takes part must know it beforehand.

@@ -15,6 +15,20 @@ MIN_GROUPS = 3
 """Of two groups no robust rule could tell which one is wrong."""
 
 
+def default_threshold(count: int) -> int:
+    """How many of ``count`` sites must stay: floor(2 count / 3) + 1.
+
+    With it the protocol holds against a server that lies together with up to `Session.colluders` sites (Bonawitz et al.
+    2017, section 6.2), fewer than a third of them.
+    """
+    return 2 * count // 3 + 1
+
+
+def opened(privacy: object) -> bool:
+    """Whether a privacy mode shows updates to the aggregator and the verifiers."""
+    return privacy == OPEN
+
+
 @dataclass(frozen=True, slots=True)
 class Noise:
     """What each site adds to its update before it is masked: its share of a discrete Gaussian.
@@ -55,9 +69,6 @@ class Terms:
             raise BadInput("groups are of at least 3, and paid by value", actual=f"{self.size}, {self.stakes}")
         if any(stake < 1 for stake in self.stakes):
             raise BadInput("a stake is positive", actual=self.stakes)
-        if self.noise is not None and self.noise.relied > (self.size or MOST_SITES):
-            raise BadInput("no sum holds the noise of so many sites", expected=f"at most {self.size}, a group's seats",
-                           actual=self.noise.relied)
 
     @property
     def least(self) -> int:
@@ -70,6 +81,10 @@ class Terms:
             raise BadInput(f"a {self.privacy} round needs other seats", actual=count,
                            expected=f"{self.least} to {MOST_SITES} sites",
                            do="Choose smaller groups, or the mode masked.")
+        least = default_threshold(self.size or count)
+        if self.noise is not None and self.noise.relied > least:
+            raise BadInput("not every sum that comes out holds the noise of so many sites", actual=self.noise.relied,
+                           expected=f"at most {least}, the least that stay")
         if len(self.stakes) not in (0, count):
             raise BadInput("stakes of other seats", expected=f"{count}, or none", actual=len(self.stakes))
 
