@@ -20,7 +20,7 @@ from troth.app import Settings, Troth, funding
 from troth.app.conducting import AGGREGATOR, SPONSOR
 from troth.app.masked import member_of
 from troth.app.place import FOLDER
-from troth.app.privacy import opened
+from troth.app.privacy import kept, opened
 from troth.app.rounds import RECORDS, Agreed
 from troth.app.seating import Ticket, accept, give, new_ticket
 from troth.app.site import Say
@@ -36,6 +36,7 @@ from troth.learn.claims import MAX_RECORDS
 from troth.learn.code import Code
 from troth.learn.data import Part
 from troth.learn.engines.exchange import Writer, answer_letters
+from troth.learn.masking.terms import MASKED
 from troth.learn.privacy.ledger import Budget
 from troth.learn.tables import read_table
 from troth.ledger.exchange import Parcel
@@ -115,7 +116,8 @@ class Invitation:
         return [
             f"what is asked: execute again what somebody doubts, in {agreed.rounds} rounds among {agreed.sites} sites; "
             f"{agreed.quorum} of {judges} decide",
-            "you see the sites' updates: they are sealed to you, and a model's updates can tell of records",
+            "you see the sites' updates: they are sealed to you, and a model's updates can tell of records"
+            if agreed.masking is None else "you see the transcripts of the sums, and no site's own update",
             f"pay: an equal part of {money.verifier_fee} for each round that is called, to those who found what the "
             "majority found; nothing for a round that nobody doubts",
             f"stake: {money.verifier_stake} a round, back when the round is over. It is lost if you are called and do "
@@ -127,23 +129,38 @@ class Invitation:
         label = (f"one of {', '.join(agreed.schema.classes)}" if agreed.schema.classes
                  else f"a number with up to {agreed.schema.decimals} decimals")
         whole = agreed.money.reward * agreed.rounds
+        masked = agreed.privacy == MASKED
         return [
             f"what is asked: train {agreed.task.get('family')} on your own records, {agreed.rounds} rounds among "
-            f"{agreed.sites} sites; updates are combined by {agreed.rule}",
-            f"your records stay with you. Your updates are sealed to the aggregator and {judges}, "
-            f"who see them (privacy: {agreed.privacy}); everybody sees how many records you say you trained on",
+            f"{agreed.sites} sites; updates are combined by {'their mean' if masked else agreed.rule}",
+            f"your records stay with you. {self._who_sees(judges)} (privacy: {agreed.privacy}); everybody sees how "
+            "many records you say you trained on",
             f"your data: {len(agreed.schema.columns)} columns ({', '.join(agreed.schema.columns[:6])}"
             f"{', …' if len(agreed.schema.columns) > 6 else ''}), "
             f"numbers with up to {agreed.schema.decimals} decimals; label {agreed.schema.label}, {label}",
-            f"pay: {money.reward} a round ({whole} in all) shared by what each site's update was worth on the "
-            "sponsor's public validation records" + (
-                f", times its number of records: {self.ticket.records} of yours, which the plan will say in the open"
-                if agreed.pay == RECORDS else "") + "; an update that helped nothing is paid nothing",
-            f"stake: {money.site_stake} a round, back when the round is over. It is lost if your updates do harm round "
-            "after round, or if you hold back what you said you sent when the verifiers are called",
+            f"pay: {money.reward} a round ({whole} in all) shared by " + (
+                "the rounds in which each site was in the sum" if masked else
+                f"what each {'site' if agreed.masking is None else 'group'}'s update was worth on the sponsor's public "
+                "validation records" + (
+                    f", times its number of records: {self.ticket.records} of yours, which the plan will say in the "
+                    "open" if agreed.pay == RECORDS else "") + "; an update that helped nothing is paid nothing"),
+            f"stake: {money.site_stake} a round, back when the round is over. It is lost if " + (
+                "your own messages show that you broke the protocol of the sum" if masked else
+                "your updates do harm round after round, or if you hold back what you said you sent when the verifiers "
+                "are called" if agreed.masking is None else
+                "your own messages show that you broke the protocol of a sum, or if every group you are in does harm"),
             f"calling the verifiers costs a bond of {money.bond} and their fee of {money.verifier_fee}, back if you "
             "were right",
         ]
+
+    def _who_sees(self, judges: str) -> str:
+        agreed = self.agreed
+        if agreed.masking is None:
+            return f"Your updates are sealed to the aggregator and {judges}, who see them"
+        size = f"at least {agreed.masking.size}" if agreed.masking.size else "all"
+        noise = (" You add noise to it, which is charged to a budget of your records: join with --epsilon"
+                 if agreed.masking.noise else "")
+        return f"Nobody but you sees an update; what is seen is the sum over {size} sites.{noise}"
 
 
 def invite(home: Coordinator, role: str = SITE, named: str = "", *, open_: bool = False, records: int = 0) -> bytes:
@@ -307,6 +324,10 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
                           + invitation.sponsor[1].hex())
         if party.account not in party.accounts_of(party.did):
             party.bind_account()
+        if part is not None and private is None and invitation.agreed.masking and invitation.agreed.masking.noise and (
+                not kept(party)):
+            raise Misuse("this plan's noise is charged to a budget of the records", expected="a budget",
+                         do="Join with --epsilon. Nothing was sent.")
         if invitation.agreed.token:
             funding.check(invitation.agreed, {party: role}, sponsor_pays=False)
         funding.approve(party, invitation.agreed, role)

@@ -174,5 +174,8 @@ def _costs(found: Mapping[str, Any]) -> str:
 
 
 def _row(row: Row) -> None:
+    from troth.learn.claims import UNSUMMED  # start-up time, as above
+
+    none = "; no sum came out" if row.outcome == UNSUMMED else ""
     _say(f"round {row.round}: loss {row.loss / 65536:.4f}, score {row.score / 10_000:.2f} %, {row.counted} updates"
-         + (f"; not counted: {', '.join(row.rejected)}" if row.rejected else ""))
+         + none + (f"; not counted: {', '.join(row.rejected)}" if row.rejected else ""))

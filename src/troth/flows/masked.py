@@ -125,6 +125,16 @@ class Site(BehindMasks, SiteRole):
             going = self._going[session.id] = KeptSite(session, self.signer, self.party.keybook, part, self.journal)
         return going.answer(call)
 
+    def unsummed(self, aggregate: bytes) -> bool:
+        """Whether an aggregate says that no sum came out where this site has shown its shares for one.
+
+        It is no proof of a lie: others' shares may not have come. It is ground to ask, and to leave.
+        """
+        claim = self.step(aggregate).claim
+        session, counted = self.session(claim.round, claim.deal), claim.flags("counted")
+        mine = [one for did, one in zip(self.plan.keys, counted, strict=False) if did in session.sites]
+        return len(self.journal.said(session.id)) == PHASES and not any(mine)
+
     def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
         """As every seat, with this site's word that it takes part."""
         own = self.own(round_, deal)
@@ -179,9 +189,12 @@ class Aggregator(BehindMasks, AggregatorRole):
     def conclude(self, deal: bytes, round_: int, transcripts: tuple[bytes | None, ...],
                  refs: Iterable[Ref] = ()) -> bytes:
         """Attest the aggregate that follows from transcripts, and hand it to every seat; the claim's id."""
-        shown = self.shown(deal, round_, transcripts)
-        output = self.replay.sum_up(round_, self.last, shown.sums, self.seated(deal))
-        return self.state(deal, round_, output, shown, refs)
+        shown, seated = self.shown(deal, round_, transcripts), self.seated(deal)
+        output = self.replay.sum_up(round_, self.last, shown.sums, seated)
+        claim = self.state(deal, round_, output, shown, refs)
+        for session in self.replay.sessions(round_, deal, self.last, seated):
+            self.journal.forget(session.id)
+        return claim
 
     def state(self, deal: bytes, round_: int, output: RoundOutput, shown: Shown, refs: Iterable[Ref] = ()) -> bytes:
         """Attest an aggregate on what transcripts show; the claim's id."""

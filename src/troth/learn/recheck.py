@@ -188,7 +188,7 @@ class Replay:
         if record_of(claim).counted[self.plan.keys.index(site)]:
             return False
         updates = self.gather([own]).updates
-        return bool(updates) and fault(updates[0], self.base(last)[0], self.plan.clip) is None
+        return bool(updates) and fault(updates[0], arrays.layout(self.base(last)[0]), self.plan.clip) is None
 
     def run(self, round_: int, last: bytes | None, updates: tuple[Update, ...],
             rejected: tuple[tuple[str, str], ...] = ()) -> RoundOutput:
