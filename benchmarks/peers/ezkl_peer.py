@@ -33,7 +33,8 @@ def graph(given):
                 source = step("Flatten", source)
             source = step("Gemm", source, constant(np.array(node["weights"]).T), constant(node["bias"]))
         elif node["kind"] == "Conv":
-            source = step("Conv", source, constant(node["weights"]), constant(node["bias"]), kernel_shape=[3, 3])
+            source = step("Conv", source, constant(node["weights"]), constant(node["bias"]), kernel_shape=[3, 3],
+                          strides=[1, 1], pads=[0, 0, 0, 0])
         elif node["kind"] == "Clip":
             source = step("Relu", source)
         elif node["kind"] == "Maximum":
