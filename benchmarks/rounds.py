@@ -66,7 +66,7 @@ SITES = 10
 SIZES = {"10k": (128,), "100k": (300, 256), "1M": (1024, 900)}
 FIT = site.Fit(10, 0.2, 0.001, 64 * ONE)
 MONEY = Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
-                   verifier_fee=300, bond=500)
+              verifier_fee=300, bond=500)
 PURSE = 10_000_000
 COMMONS = hashlib.sha256(b"commons").digest()[:20]
 NOW = 1_800_000_000

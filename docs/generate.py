@@ -17,7 +17,7 @@ MODULES = ("app", "app.keeping", "app.onchain", "app.paying", "app.checking", "a
            "app.running", "app.workload",
            "learn.adapters", "learn.adapters.partial", "learn.adapters.sklearn", "learn.adapters.lora", "learn.code",
            "learn.slow.outer", "learn.slow.worker", "learn.slow.link", "learn.slow.local", "learn.slow.recheck",
-           "flows.parts", "flows.round", "core.ports",
+           "flows.parts", "flows.terms", "flows.roles", "flows.round", "flows.masked", "core.ports",
            "core.errors", "core.verdicts", "verify.trust")
 STATUSES = (
     (0, "done, or upheld"), (1, "refuted: the evidence contradicts what was said"),

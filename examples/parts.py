@@ -32,7 +32,7 @@ from troth.ledger.erc20 import Erc20
 
 DATA = Path(__file__).parent / "data"
 MONEY = Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
-                   verifier_fee=300, bond=500)
+              verifier_fee=300, bond=500)
 PURSE = 40_000
 COMMONS = hashlib.sha256(b"bonds of wrong challengers go here").digest()[:20]
 

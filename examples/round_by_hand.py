@@ -31,7 +31,7 @@ LINEAR = Dense(30, 2)
 HOSPITALS = ("hospital-1", "hospital-2", "hospital-3")
 NAMES = (*HOSPITALS, "sponsor", "aggregator", "verifier")
 MONEY = Money(reward=300, fee=20, keeper=5, site_stake=250, aggregator_stake=700, verifier_stake=100,
-                   verifier_fee=30, bond=50)
+              verifier_fee=30, bond=50)
 COMMONS = hashlib.sha256(b"bonds of wrong challengers go here").digest()[:20]
 
 

@@ -1,5 +1,5 @@
-"""Four hospitals train one model, and nobody sees an update but its owner: eight masked rounds, one of them with a
-hospital that falls silent, each summed again from its transcript as a verifier would.
+"""Four hospitals train one model for pay, and nobody sees an update but its owner: masked rounds as deals, on real
+records. One of them falls silent in the middle of a sum; a verifier sums every round again from its transcript.
 
     python examples/train_behind_masks.py
 
@@ -8,56 +8,88 @@ Needs ``pip install 'troth[learn]'`` for the records. What a masked round can an
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
 
-from troth.identity.hybrid import HybridIdentity
-from troth.identity.keybook import KeyBook
-from troth.learn import site
-from troth.learn.arrays import digest, flatten
-from troth.learn.data import scaling
-from troth.learn.draws import seed_of
+from troth import Troth
+from troth.app import verify_bundle
+from troth.app.rounds import read
+from troth.app.training import Coordinator
+from troth.core.encoding import decode_object
+from troth.core.errors import OutsideFailed
+from troth.core.verdicts import Outcome
+from troth.identity.messages import Message
+from troth.learn.data import Part
+from troth.learn.engines import Answer, Engine
 from troth.learn.engines.inprocess import InProcessEngine
-from troth.learn.masked_round import MaskedInput, Terms, from_transcripts, round_name, run_masked_round, sessions
-from troth.learn.masking.bonawitz import Bonawitz
-from troth.learn.masking.port import over, run
-from troth.learn.masking.server import BonawitzServer
 from troth.learn.sets import consortium
-from troth.learn.training import dense
+from troth.verify.trust import Trust
 
-ROUNDS, REWARD = 8, 1_000
-PLAN, DEAL = hashlib.sha256(b"the plan's claim").digest(), hashlib.sha256(b"the round's deal").digest()
+ROUNDS, SILENT = 2, 2
+HOSPITALS = ("east", "north", "south", "west")
+MONEY = {"reward": 3_000, "fee": 200, "keeper": 50, "site_stake": 2_100, "aggregator_stake": 7_000,
+         "verifier_stake": 1_000, "verifier_fee": 300, "bond": 500}
+
+
+def table(part: Part, path: Path) -> None:
+    """A hospital's file: numbers as people write them."""
+    unit, schema = 10**part.schema.decimals, part.schema
+    lines = [",".join((schema.label, *(f'"{name}"' for name in schema.columns)))]
+    lines += [",".join((schema.classes[label], *(f"{number / unit:.{schema.decimals}f}" for number in row)))
+              for label, row in zip(part.labels.tolist(), part.features.tolist(), strict=True)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+class Silent:
+    """An engine between which and the south hospital the line is cut: in round SILENT, once it said it takes part."""
+
+    def __init__(self, home: Coordinator, local: Mapping[str, Answer]) -> None:
+        south = home["south"].did
+
+        def answer(call: bytes) -> bytes:
+            said = decode_object(Message.from_bytes(call).body)
+            if (said["act"], said["round"]) == ("sum", SILENT):
+                raise OutsideFailed("the line is cut")
+            return local[south](call)
+
+        self._engine = InProcessEngine({**local, south: answer})
+
+    def ask(self, *words: Any) -> Mapping[str, bytes]:
+        """As any engine."""
+        return self._engine.ask(*words)
 
 
 def main() -> int:
-    """Print each round; 0 when the model has learned."""
-    split = consortium(1)
-    hospitals = sorted((HybridIdentity.create() for _ in split.sites), key=lambda one: one.did)
-    keys, seats = KeyBook(one.history for one in hospitals), tuple(one.did for one in hospitals)
-    task, by, fit, terms = dense(split.validation), scaling(split.validation), site.Fit(), Terms()
-    base, history, score = task.start(seed_of(0)), (), 0
-    for number in range(ROUNDS):
-        # Everybody knows the session beforehand: whose sum it is, and for what.
-        named = round_name(PLAN, DEAL, number + 1, digest(base))
-        (session,) = sessions(terms, seats, seed_of(number), named, task, fit.clip)
-        answers = {}
-        for hospital, part in zip(hospitals, split.sites, strict=True):
-            update = flatten(site.train(task, base, part, by, fit, seed_of(number)))
-            end = Bonawitz().site(session, hospital.signer(), keys, update)
-            answers[hospital.did] = end.answer
-        if number == 3:
-            del answers[seats[2]]
-        server = BonawitzServer(session, keys, alike=True)
-        run(server, over(InProcessEngine(answers), 60))
+    """Print each round and what was paid; 0 when the model has learned and every round was summed again."""
+    folder, split = Path(mkdtemp()), consortium(1)
+    for name, part in zip((*HOSPITALS, "validation"), (*split.sites, split.validation), strict=True):
+        table(part, folder / f"{name}.csv")
+    schema = split.validation.schema
+    file = read({
+        "round": {"name": "four hospitals", "rounds": ROUNDS, "privacy": "masked"},
+        "schema": {"columns": list(schema.columns), "decimals": schema.decimals, "label": schema.label,
+                   "classes": list(schema.classes)},
+        "validation": {"file": "validation.csv"}, "money": MONEY, "verifiers": {"count": 1},
+        "sites": {name: f"{name}.csv" for name in HOSPITALS}}, folder / "ROUND.toml")
 
-        # A verifier has the transcript and nothing else, and comes to the same bits.
-        sums = from_transcripts([server.transcript()], keys, [session])
-        out = run_masked_round(MaskedInput(task, base, seats, sums, split.validation, seed_of(number), REWARD, terms,
-                                           history, clip=fit.clip))
-        base, history, score = out.params, (*history, out.record), out.score
-        print(f"round {number + 1}: {sum(out.record.counted)} of {len(seats)} in the sum, "
-              f"{out.score / 10_000:.1f} % right, model {out.digest.hex()[:16]}")
-    print("pay by rounds taken part in:", ", ".join(map(str, out.payments)))
-    return 0 if score > 930_000 else 1
+    def engine(local: Mapping[str, Answer]) -> Engine:
+        return Silent(home, local)
+
+    with Coordinator(file, folder / "training", "a passphrase", say=lambda text: None, engine=engine) as home:
+        home.prepare()
+        plan = home.gather()
+        rows = home.run(plan, lambda row: print(
+            f"round {row.round}: {row.counted} of {len(HOSPITALS)} in the sum, {row.score / 10_000:.1f} % right, "
+            f"paid {', '.join(str(row.paid[home[name].did]) for name in HOSPITALS)}"))
+        found = home.finish(plan, rows)
+    with Troth.open(folder / "training" / "parties" / "verifier-1", "a passphrase") as verifier:
+        verifier.receive()
+        report = verify_bundle(Path(found["bundle"]), Trust.from_bytes(Path(found["trust"]).read_bytes()), verifier)
+    again = [step.detail for step in report.steps if "summed again" in step.detail]
+    print(f"a verifier checks the model's bundle: {report.outcome.value}, {len(again)} rounds {again[-1]}")
+    return 0 if report.outcome is Outcome.UPHELD and len(again) == ROUNDS and rows[-1].score > 900_000 else 1
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ VERIFIERS = ("verifier-1", "verifier-2", "verifier-3")
 OVERSEERS = ("aggregator", *VERIFIERS)
 NAMES = (*SITES, "sponsor", "aggregator", *VERIFIERS, "stranger")
 MONEY = Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
-                   verifier_fee=300, bond=500)
+              verifier_fee=300, bond=500)
 PURSE = 1_000_000
 COMMONS = hashlib.sha256(b"commons").digest()[:20]
 

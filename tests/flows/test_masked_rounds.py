@@ -130,6 +130,7 @@ def test_no_sum_said_of_one_that_came_out_earns_nothing(behind: Behind) -> None:
     summed(behind, run)
     output = behind.conclude(run, (None,))
     assert not any(output.record.counted)
+    assert all(site.unsummed(run.aggregate) for site in behind.sites.values()), "they see it, and cannot prove it"
     gains = behind.settle(run)
     assert gains["aggregator"] <= MONEY.keeper
 

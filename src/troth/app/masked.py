@@ -95,6 +95,14 @@ class MaskedMember(Member):
                                     purpose(site, round_))
         return noise.add_to(flatten(self._plainly(site, round_, part))), charged
 
+    def _take(self, call: Call, state: DealState) -> str:
+        found, site = super()._take(call, state), self._behind()
+        entry = site.submitted(call.deal)
+        if found == "fine" and entry is not None and site.unsummed(entry.claim):
+            self.say(f"round {call.round}: the aggregator says that no sum came out, and this site showed its shares "
+                     "for one: nobody can prove which; ask before the next round")
+        return found
+
     def _sum(self, call: Call, state: DealState) -> str:
         site = self._behind()
         self._running(call, state)

@@ -42,7 +42,7 @@ UNIT = 10**18
 CHEATS = ("aggregator", "hospital", "verifier", "none")
 HOSPITALS, VERIFIERS, ROUNDS, CHEAT_ROUND, ERASER = 4, 3, 8, 5, 1
 MONEY = Money(reward=300 * UNIT, fee=20 * UNIT, keeper=5 * UNIT, site_stake=350 * UNIT,
-                   aggregator_stake=700 * UNIT, verifier_stake=100 * UNIT, verifier_fee=30 * UNIT, bond=50 * UNIT)
+              aggregator_stake=700 * UNIT, verifier_stake=100 * UNIT, verifier_fee=30 * UNIT, bond=50 * UNIT)
 PURSE = 10_000 * UNIT
 QUORUM = VERIFIERS // 2 + 1
 

@@ -28,7 +28,7 @@ from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.ports import Signer
 from troth.core.terms import Result
 from troth.fixed.numbers import IntArray
-from troth.flows.roles import AggregatorRole, Role, SiteRole, VerifierRole
+from troth.flows.roles import AggregatorRole, Role, SiteRole, VerifierRole, agreeing, majority
 from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.claims import Listing, UpdateClaim, VerdictClaim, digest_subject, found_digest
@@ -125,6 +125,16 @@ class Site(BehindMasks, SiteRole):
             going = self._going[session.id] = KeptSite(session, self.signer, self.party.keybook, part, self.journal)
         return going.answer(call)
 
+    def unsummed(self, aggregate: bytes) -> bool:
+        """Whether an aggregate says that no sum came out where this site has shown its shares for one.
+
+        It is no proof of a lie: others' shares may not have come. It is ground to ask, and to leave.
+        """
+        claim = self.step(aggregate).claim
+        session, counted = self.session(claim.round, claim.deal), claim.flags("counted")
+        mine = [one for did, one in zip(self.plan.keys, counted, strict=False) if did in session.sites]
+        return len(self.journal.said(session.id)) == PHASES and not any(mine)
+
     def deliver(self, deal: bytes, round_: int, evidence: Iterable[Evidence], claims: Iterable[bytes] = ()) -> bytes:
         """As every seat, with this site's word that it takes part."""
         own = self.own(round_, deal)
@@ -179,9 +189,12 @@ class Aggregator(BehindMasks, AggregatorRole):
     def conclude(self, deal: bytes, round_: int, transcripts: tuple[bytes | None, ...],
                  refs: Iterable[Ref] = ()) -> bytes:
         """Attest the aggregate that follows from transcripts, and hand it to every seat; the claim's id."""
-        shown = self.shown(deal, round_, transcripts)
-        output = self.replay.sum_up(round_, self.last, shown.sums, self.seated(deal))
-        return self.state(deal, round_, output, shown, refs)
+        shown, seated = self.shown(deal, round_, transcripts), self.seated(deal)
+        output = self.replay.sum_up(round_, self.last, shown.sums, seated)
+        claim = self.state(deal, round_, output, shown, refs)
+        for session in self.replay.sessions(round_, deal, self.last, seated):
+            self.journal.forget(session.id)
+        return claim
 
     def state(self, deal: bytes, round_: int, output: RoundOutput, shown: Shown, refs: Iterable[Ref] = ()) -> bytes:
         """Attest an aggregate on what transcripts show; the claim's id."""
@@ -232,14 +245,13 @@ def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, Verdi
     """
     step, replay = aggregator.step(wrong), aggregator.replay
     deal, round_, seated = step.claim.deal, step.claim.round, aggregator.seated(step.claim.deal)
-    agreeing = {claim: said for claim, said in verdicts.items() if said.result == result.to_bytes()}
-    wanted = {said.found for said in agreeing.values()}
+    found = agreeing(aggregator, verdicts, result)
     candidates = [replay.nothing(round_, deal, aggregator.last, seated)]
     with contextlib.suppress(Undecidable):
         candidates.insert(0, replay.again(step, seated))
     for output, shown in candidates:
-        if wanted == {found_digest(output.to_json())}:
-            refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]
+        if same := majority(aggregator, found, output):
+            refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in same)]
             return aggregator.state(deal, round_, output, shown, refs)
-    raise Refuted("the verifiers found another result", expected=sorted(one.hex() for one in wanted),
+    raise Refuted("the verifiers found another result", expected=sorted(one.found.hex() for one in found.values()),
                   actual=[found_digest(output.to_json()).hex() for output, _ in candidates])

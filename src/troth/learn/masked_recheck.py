@@ -17,6 +17,7 @@ from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.ports import Finding, KeyHistory, Statements
 from troth.core.terms import UPHELD, Result
 from troth.core.verdicts import Outcome
+from troth.identity import did as dids
 from troth.learn import arrays
 from troth.learn.claims import UNSUMMED, AggregateClaim, Training, UpdateClaim
 from troth.learn.lineage import RoundStep, path
@@ -39,6 +40,8 @@ from troth.learn.round import Owed, RoundOutput
 
 TRANSCRIPTS = "transcripts"
 """The name of an aggregate's evidence that holds them."""
+MOST_VERSIONS = 256
+"""Changes of keys that a reader follows."""
 
 
 class AnyVersion:
@@ -58,17 +61,16 @@ class AnyVersion:
             self._keys.verify(issuer, message, given, version)
             return
         except Refuted:
-            if version is not None:
+            if version is not None or issuer.startswith(dids.KEY):
                 raise
-            newest, number = True, 0
-        while newest:
+        for number in range(MOST_VERSIONS):
             try:
                 self._keys.verify(issuer, message, given, number)
                 return
             except Refuted:
-                number += 1
+                continue
             except Undecidable:
-                newest = False
+                break
         raise Refuted("no version of this issuer's keys signed this", actual=issuer)
 
 

@@ -54,4 +54,5 @@ def _figure(name: str, chart: str) -> str:
 
 
 def _outcome(number: int) -> str:
-    return {1: "upheld", 2: "refuted", 3: "without withheld updates", 4: "with omitted updates"}.get(number, "?")
+    return {1: "upheld", 2: "refuted", 3: "without withheld updates", 4: "with omitted updates",
+            5: "no sum came out"}.get(number, "?")

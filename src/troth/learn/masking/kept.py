@@ -64,12 +64,6 @@ class KeptSite:
     def __repr__(self) -> str:
         return f"KeptSite({self._site})"
 
-    @property
-    def included(self) -> bool:
-        """Whether this site has shown its shares for a set that it is in: then every sum that comes out holds it."""
-        said = self._journal.said(self._session.id)
-        return len(said) == len(Phase)
-
     def answer(self, call: bytes) -> bytes:
         """The answer to a call; to one that was answered before, in whatever process, the same. Raises as
         `BonawitzSite.answer`, Misuse for another call once the sum is over."""

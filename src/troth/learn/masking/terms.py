@@ -24,6 +24,11 @@ def default_threshold(count: int) -> int:
     return 2 * count // 3 + 1
 
 
+def opened(privacy: object) -> bool:
+    """Whether a privacy mode shows updates to the aggregator and the verifiers."""
+    return privacy == OPEN
+
+
 @dataclass(frozen=True, slots=True)
 class Noise:
     """What each site adds to its update before it is masked: its share of a discrete Gaussian.
