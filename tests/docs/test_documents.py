@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from troth.app.stating import STATEMENT
+from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
 from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
@@ -73,6 +74,7 @@ def source_kinds() -> set[str]:
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
+        DECISION, EXPLANATION,
     }
 
 
