@@ -6,6 +6,9 @@ its stake and its seat. Each consortium is played with everybody honest, with on
 splits or copies in one way, the ways taking turns, on the same records and draws. Profits are in shares: a site's even
 share of all rounds' rewards. ``make payouts`` writes ``docs/data/payouts.json`` and the table of
 ``docs/reference/robustness.md``; the tests play four.
+
+``--records`` asks instead what splitting would earn if a seat were paid by its worth times its listed records to some
+power, where what an institution may list over all its seats is its number of records (an admitter's word).
 """
 
 from __future__ import annotations
@@ -34,9 +37,10 @@ from troth.learn.draws import seed_of
 from troth.learn.round import RoundInput, run_round
 from troth.learn.sets import breast_cancer, skewed
 from troth.learn.training import dense, seats_of
-from troth.learn.worth import Record
+from troth.learn.worth import Record, pay
 
 DATA = ROOT / "docs" / "data" / "payouts.json"
+POWERS = (0.5, 2 / 3, 1.0)
 REWARD, ROUNDS, FIT = 10**9, 8, site.Fit()
 
 
@@ -88,10 +92,14 @@ IDENTITIES: Mapping[str, tuple[int, Cheat]] = {
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """Profit of each site in shares, the cheat's identities together, and which sites were slashed."""
+    """Profit of each site in shares, the cheat's identities together, and which sites were slashed.
+
+    by_records: the profits if pay went by worth times listed records to each of POWERS.
+    """
 
     profits: tuple[float, ...]
     slashed: frozenset[int]
+    by_records: Mapping[float, tuple[float, ...]]
 
 
 def play(parts: Sequence[Part], validation: Part, seed: int, cheat: tuple[int, int, Cheat] | None = None,
@@ -105,6 +113,8 @@ def play(parts: Sequence[Part], validation: Part, seed: int, cheat: tuple[int, i
     base: State = task.start(seed_of(0))
     history: tuple[Record, ...] = ()
     money, out = [0] * len(owners), set()
+    records = [len(parts[owner]) / owners.count(owner) for owner in owners]
+    weighted = {power: [0] * len(owners) for power in POWERS}
     draw, kept = np.random.default_rng(seed), {}
     for number in range(rounds):
         rows = {k: flatten(site.train(task, base, part, by, FIT)) for k, part in enumerate(parts) if k != bad}
@@ -117,11 +127,20 @@ def play(parts: Sequence[Part], validation: Part, seed: int, cheat: tuple[int, i
         for seat in range(len(owners)):
             if seat not in out:
                 money[seat] += found.payments[seat] - (stake if seat in found.slashed else 0)
+        for power, sums in weighted.items():
+            earned = [0 if seat in found.slashed else round(max(0, value) * records[seat] ** power)
+                      for seat, value in enumerate(found.smoothed)]
+            for seat, amount in enumerate(pay(earned, REWARD)):
+                sums[seat] += 0 if seat in out else amount - (stake if seat in found.slashed else 0)
         out |= set(found.slashed)
         base, history = found.params, (*history, found.record)
     share = rounds * REWARD / len(parts)
-    profits = (sum(m for m, o in zip(money, owners, strict=True) if o == k) / share for k in range(len(parts)))
-    return Played(tuple(profits), frozenset(owners[seat] for seat in out))
+
+    def profits(sums: Sequence[int]) -> tuple[float, ...]:
+        return tuple(sum(m for m, o in zip(sums, owners, strict=True) if o == k) / share for k in range(len(parts)))
+
+    return Played(profits(money), frozenset(owners[seat] for seat in out),
+                  {power: profits(sums) for power, sums in weighted.items()})
 
 
 def consortium(seed: int, rounds: int = ROUNDS) -> dict[str, Any]:
@@ -142,6 +161,28 @@ def consortium(seed: int, rounds: int = ROUNDS) -> dict[str, Any]:
     identities, send = IDENTITIES[way]
     found[way] = play(split.sites, split.validation, seed, (bad, identities, send), rounds).profits[bad] - (
         honest.profits[bad])
+    return found
+
+
+SPLITS = ("splits its records over 2 seats", "splits its records over 3 seats", "from 2 seats, 30 % noise on one")
+
+
+def by_records(seed: int) -> dict[str, float]:
+    """One random consortium: what splitting gains, and the least paid honest site, by POWERS; 0 is as it is."""
+    draw = np.random.default_rng(seed)
+    count, alpha = int(draw.integers(4, 8)), float(0.5 * 20 ** draw.random())
+    split = skewed(breast_cancer(), seed, count, alpha)
+    bad = int(draw.integers(count))
+    honest, found = play(split.sites, split.validation, seed), dict[str, float]()
+    for power in (0, *POWERS):
+        mine = honest.by_records[power] if power else honest.profits
+        found[f"{power:.2f} least paid"] = min(mine)
+    for way in SPLITS:
+        identities, send = IDENTITIES[way]
+        cheated = play(split.sites, split.validation, seed, (bad, identities, send))
+        for power in (0, *POWERS):
+            before, after = ((one.by_records[power] if power else one.profits)[bad] for one in (honest, cheated))
+            found[f"{power:.2f} {way}"] = after - before
     return found
 
 
@@ -196,7 +237,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.payouts", description=__doc__)
     parser.add_argument("--consortia", type=int, default=500)
     parser.add_argument("--print", action="store_true", help="print instead of writing")
+    parser.add_argument("--records", action="store_true", help="print what pay by listed records would change")
     asked = parser.parse_args()
+    if asked.records:
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            some = list(pool.imap(by_records, range(1, asked.consortia + 1)))
+        print(json.dumps({name: interval([row[name] for row in some]) for name in some[0]}, indent=1))
+        return 0
     rows = []
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         for row in pool.imap(consortium, range(1, asked.consortia + 1)):

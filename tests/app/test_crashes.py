@@ -16,8 +16,8 @@ import pytest
 from rounds_parts import PASSPHRASE, write
 
 from troth.app import Troth
-from troth.app.training import token
 from troth.ledger.chains.embedded import EmbeddedChain
+from troth.ledger.erc20 import Erc20
 
 ENVIRONMENT = {**os.environ, "TROTH_PASSPHRASE": PASSPHRASE, "OMP_NUM_THREADS": "1"}
 CRASHES = int(os.environ.get("TROTH_CRASHES", "6"))
@@ -40,8 +40,9 @@ def balances(out: Path) -> dict[str, int]:
     with EmbeddedChain(out / "chain.sqlite") as chain:
         for place in sorted((out / "parties").iterdir()):
             with Troth.open(place, PASSPHRASE, chain=chain) as party:
-                found[party.name] = token(party).balance(party.account)
-                found["book"] = token(party).balance(party.contracts["book"].address)
+                token = Erc20(chain.web3, party.contracts["token"].address)
+                found[party.name] = token.balance(party.account)
+                found["book"] = token.balance(party.contracts["book"].address)
     return found
 
 

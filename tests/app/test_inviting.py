@@ -8,20 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rounds_parts import PASSPHRASE, table, write
 
+from troth.app import Settings, Troth
 from troth.app.conducting import SPONSOR
-from troth.app.inviting import Invitation, invite, join, open_invitation
+from troth.app.inviting import Invitation, Private, invite, join, open_invitation
 from troth.app.rounds import load
+from troth.app.seating import Ticket, agreed_digest, given, seat
 from troth.app.training import Coordinator, train
+from troth.cli.story import tampered
+from troth.core.claims import Ref
 from troth.core.encoding import decode_object, encode
 from troth.core.errors import BadInput, Misuse, Pending, Refuted
+from troth.core.terms import REFUTED
+from troth.flows import round as flow
 from troth.identity.binding import bind
 from troth.identity.hybrid import HybridIdentity
+from troth.identity.keys import Ed25519KeyPair
+from troth.identity.keystore import MIN_COST
 from troth.identity.messages import Message, documents_to_bytes
+from troth.learn.acceptance import ACCEPTANCE, SITE, VERIFIER, Acceptance
 from troth.learn.claims import LISTING, digest_subject
+from troth.learn.privacy.ledger import Budget
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.chains.server import RpcServer
 from troth.ledger.exchange import Parcel, box_of
@@ -39,6 +50,7 @@ class Invited:
     file: Path
     out: Path
     data: bytes
+    judge: bytes
     sponsor: str
     office: PostServer
 
@@ -47,13 +59,31 @@ class Invited:
 def inviting(folder: Path) -> Iterator[Invited]:
     with PostServer(folder / "post") as office, EmbeddedChain(folder / "chain.sqlite") as chain, \
             RpcServer(chain, 0) as node:
-        rest = (f'[periods]\nfund = 90\nanswer = 90\nverdict = 60\nwindow = 1\n'
-                f'[invited]\nsites = 2\npost = "{office.url}"\nchain = "{node.url}"\n')
+        rest = (f'[periods]\nfund = 90\nanswer = 90\nverdict = 60\nwindow = 60\n'
+                f'[invited]\nsites = 2\nverifiers = 1\npost = "{office.url}"\nchain = "{node.url}"\n')
         file = write(folder / "files", rounds=1, rest=rest)
         with Coordinator(load(file), folder / "out", PASSPHRASE, say=quiet) as home:
             home.prepare()
-            data, sponsor = invite(home), home[SPONSOR].did
-        yield Invited(file, folder / "out", data, sponsor, office)
+            data, judge, sponsor = invite(home, open_=True), invite(home, VERIFIER), home[SPONSOR].did
+        yield Invited(file, folder / "out", data, judge, sponsor, office)
+
+
+def more(invited: Invited, role: str = SITE, named: str = "") -> Invitation:
+    """Another invitation to the same plan, as its sponsor makes them."""
+    with Coordinator(load(invited.file), invited.out, PASSPHRASE, say=quiet) as home:
+        home.prepare()
+        return open_invitation(invite(home, role, named), invited.sponsor)
+
+
+def seated(invited: Invited, *tickets: Ticket) -> list[str]:
+    """The sites that the sponsor would seat now, if it had made these invitations and no other."""
+    keys = {(one.named, Ed25519KeyPair(one.secret).public.raw if one.secret else b"") for one in tickets}
+    with Coordinator(load(invited.file), invited.out, PASSPHRASE, say=quiet) as home:
+        home.prepare()
+        home[SPONSOR].receive()
+        made = tuple(one for one in given(home.out) if (one.named, one.key) in keys)
+        assert len(made) == len(tickets)
+        return list(seat(home[SPONSOR], home.agreed, made, {party.account for party in home.parties.values()}, 1).sites)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +106,8 @@ def test_it_says_what_is_agreed_to(invited: Invited) -> None:
     for words in (invited.sponsor, "stake: 3100 a round", "pay: 3000 a round", "label outcome, one of ill, well",
                   "privacy: open", "columns (age, dose)", "It is lost if"):
         assert words in text
+    for words in ("as a verifier", "execute again what somebody doubts", "stake: 1000 a round", "good once"):
+        assert words in "\n".join(open_invitation(invited.judge).terms())
     assert said.trust.roles["sponsor"] == (invited.sponsor,)
     assert said.trust.chain is not None
     assert said.trust.chain.contracts["book"] == said.contracts["book"].address
@@ -167,10 +199,75 @@ def test_a_listing_that_is_none_and_a_second_seat_of_one_account_stop_nobody(tmp
             home.prepare()
             home[SPONSOR].receive()
             assert [home[SPONSOR].account_of(party.did) for party in parties] == [first.account] * 2
-            with pytest.raises(Pending, match="expected 2 sites; found 1"):
+            with pytest.raises(Pending, match="expected 2 sites, 1 verifiers; found 1 sites, 0 verifiers"):
                 home.gather(0.0)
         for party in parties:
             party.close()
+
+
+def test_an_invitation_is_good_for_one_seat(elsewhere: Invited, tmp_path: Path) -> None:
+    """Of whoever used it first; what its holder sent is of no use to whoever carried it."""
+    said, north = more(elsewhere), elsewhere.file.parent / "north.csv"
+    first = join(said, north, tmp_path / "first", PASSPHRASE, quiet).party
+    second = join(said, north, tmp_path / "second", PASSPHRASE, quiet).party
+    assert seated(elsewhere, said.ticket) == [first.did]
+    # The post office, which reads what is not sealed, keeps back what somebody sent and uses it for itself.
+    secret = more(elsewhere).ticket.secret
+    shown = Acceptance.make("did:somebody", agreed_digest(said.agreed), SITE, second.account, secret)
+    stolen = second.attest(ACCEPTANCE, digest_subject("agreed", shown.agreed), shown.body(),
+                           refs=[Ref("listing", claim) for claim, _ in second.claims(LISTING)])
+    second.send([elsewhere.sponsor], [stolen])
+    with Coordinator(load(elsewhere.file), elsewhere.out, PASSPHRASE, say=quiet) as home:
+        other = given(home.out)[-1]
+    assert other.key == shown.key
+    for party in (first, second):
+        party.close()
+    with Coordinator(load(elsewhere.file), elsewhere.out, PASSPHRASE, say=quiet) as home:
+        home.prepare()
+        home[SPONSOR].receive()
+        assert seat(home[SPONSOR], home.agreed, (other,), set(), 1).sites == {}
+
+
+def test_an_invitation_may_name_who_it_is_for(elsewhere: Invited, tmp_path: Path) -> None:
+    north, settings = elsewhere.file.parent / "north.csv", Settings("clinic", *places(elsewhere))
+    with Troth.init(tmp_path / "clinic", PASSPHRASE, settings, cost=MIN_COST) as clinic, \
+            Troth.init(tmp_path / "other", PASSPHRASE, settings, cost=MIN_COST):
+        did = clinic.did
+    said = more(elsewhere, named=did)
+    assert f"for {did} alone" in "\n".join(said.terms())
+    for name in ("other", "new"):
+        with pytest.raises(Misuse, match="another party"):
+            join(said, north, tmp_path / name, PASSPHRASE, quiet)
+    assert not (tmp_path / "new").exists()
+    # Whoever leaves the name out of its own copy is not seated by it either.
+    crooked = replace(said, ticket=replace(said.ticket, named=""))
+    join(crooked, north, tmp_path / "other", PASSPHRASE, quiet).party.close()
+    assert seated(elsewhere, said.ticket) == []
+    join(said, north, tmp_path / "clinic", PASSPHRASE, quiet).party.close()
+    assert seated(elsewhere, said.ticket) == [did]
+
+
+def test_a_role_is_the_invitation_s(elsewhere: Invited, tmp_path: Path) -> None:
+    north, said = elsewhere.file.parent / "north.csv", open_invitation(elsewhere.judge)
+    with pytest.raises(Misuse, match="for a verifier"):
+        join(said, north, tmp_path / "a", PASSPHRASE, quiet)
+    with pytest.raises(Misuse, match="for a site"):
+        join(open_invitation(elsewhere.data), None, tmp_path / "a", PASSPHRASE, quiet)
+    coded = open_invitation(elsewhere.data)
+    coded = replace(coded, agreed=replace(coded.agreed, task={"family": "code", "sha256": "00" * 32}))
+    for invitation, data in ((said, None), (coded, north)):
+        with pytest.raises(Misuse, match="no differential privacy here"):
+            join(invitation, data, tmp_path / "a", PASSPHRASE, quiet, Private(Budget(10**6, "0.00001")))
+    assert not (tmp_path / "a").exists()
+    crooked = replace(said, ticket=replace(said.ticket, role=SITE))  # a verifier's key is no site's
+    join(crooked, north, tmp_path / "b", PASSPHRASE, quiet).party.close()
+    assert seated(elsewhere, said.ticket) == []
+
+
+def places(invited: Invited) -> tuple[str, str]:
+    """Where the chain and the post office are."""
+    said = open_invitation(invited.data)
+    return said.chain, said.post
 
 
 def test_other_records_of_the_same_number_are_other_records(elsewhere: Invited, tmp_path: Path) -> None:
@@ -182,8 +279,9 @@ def test_other_records_of_the_same_number_are_other_records(elsewhere: Invited, 
         join(said, other, tmp_path / "site", PASSPHRASE, quiet)
 
 
-def test_sites_join_and_train_to_the_end(invited: Invited, tmp_path: Path) -> None:
-    """Three parties that meet at a post office alone; a site that is started again goes on."""
+def test_sites_join_and_train_to_the_end_and_a_verifier_of_another_house_judges(
+        invited: Invited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four parties that meet at a post office alone; a site that is started again goes on; the aggregator cheats."""
     said, told = open_invitation(invited.data, invited.sponsor), list[str]()
     errors: list[BaseException] = []
 
@@ -197,7 +295,23 @@ def test_sites_join_and_train_to_the_end(invited: Invited, tmp_path: Path) -> No
             errors.append(error)
             raise
 
+    def verifier() -> None:
+        try:
+            joined = join(open_invitation(invited.judge), None, tmp_path / "judge", PASSPHRASE, told.append)
+            with joined.party:
+                joined.run()
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    def cheat(aggregator: flow.Aggregator, deal: bytes, number: int) -> Any:
+        output, updates = real(aggregator, deal, number)
+        return tampered(output, aggregator.base(), aggregator.replay), updates
+
+    real = flow.Aggregator.aggregate
+    monkeypatch.setattr(flow.Aggregator, "aggregate", cheat)
     threads = [threading.Thread(target=site, args=(name,)) for name in ("north", "south")]
+    threads.append(threading.Thread(target=verifier))
     for thread in threads:
         thread.start()
     result = train(load(invited.file), invited.out, PASSPHRASE, say=told.append, patience=120)
@@ -206,7 +320,11 @@ def test_sites_join_and_train_to_the_end(invited: Invited, tmp_path: Path) -> No
     assert not errors
     assert [row["counted"] for row in result["rounds"]] == [2]
     assert sum(map(int, result["rounds"][0]["paid"].values())) == 3000
-    assert sum(line.startswith("every round is settled") for line in told) == 2
+    assert [row["outcome"] for row in result["rounds"]] == [REFUTED]
+    assert "round 1: executed again; outcome 2, committed" in told
+    assert sum(line.startswith("every round is settled; this site") for line in told) == 2
+    assert sum(line.startswith("every round is settled; this verifier") for line in told) == 1
     assert sum("staked 3100" in line for line in told) == 2
+    assert sum("staked 1000" in line for line in told) == 1
     with pytest.raises(Misuse, match="other records"):
         join(said, invited.file.parent / "validation.csv", tmp_path / "north", PASSPHRASE, quiet)

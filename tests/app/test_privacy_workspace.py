@@ -114,7 +114,10 @@ def test_a_ledger_that_was_lost_or_rolled_back_is_made_again_from_the_log(site: 
             if content is None:
                 with pytest.raises(Undecidable):
                     privacy.of_listing(listing)
-                privacy.set_budget(listing, Budget(of(2), DELTA))
+                privacy.know(listing)
+                with pytest.raises(Misuse, match="more than was promised"):
+                    privacy.set_budget(listing, Budget(of(9), DELTA))
+            assert privacy.of_listing(listing).data.budget == Budget(of(2), DELTA), "the log has it"
             assert privacy.of_listing(listing).total == of(2)
             with pytest.raises(Overspent):
                 privacy.reserve(listing, ONE, "round 3")

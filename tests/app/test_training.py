@@ -17,9 +17,10 @@ import troth
 from troth.app import verify_bundle
 from troth.app.conducting import AGGREGATOR, SPONSOR, Row
 from troth.app.following import JOIN, Call
+from troth.app.funding import token
 from troth.app.rounds import Agreed, load
 from troth.app.site import Member
-from troth.app.training import Coordinator, token, train
+from troth.app.training import Coordinator, train
 from troth.cli.story import tampered
 from troth.core.encoding import decode_object
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
@@ -74,7 +75,7 @@ def test_it_trains_what_the_plain_loop_trains_and_pays_for_it(whole: tuple[Path,
     assert report.outcome is Outcome.UPHELD
     with Coordinator(load(file), out, PASSPHRASE, say=quiet) as home:
         home.prepare()
-        assert token(home[SPONSOR]).balance(home[SPONSOR].contracts["book"].address) == 0
+        assert token(home[SPONSOR], home.agreed).balance(home[SPONSOR].contracts["book"].address) == 0
         assert len(home[SPONSOR].book.opened()) == ROUNDS
 
 
@@ -195,7 +196,7 @@ def test_killed_between_any_two_writes_it_goes_on_to_the_same_model(
     with Coordinator(load(file), tmp_path / "out", PASSPHRASE, say=quiet) as home:
         home.prepare()
         assert len(home[SPONSOR].book.opened()) == ROUNDS
-        assert token(home[SPONSOR]).balance(home[SPONSOR].contracts["book"].address) == 0
+        assert token(home[SPONSOR], home.agreed).balance(home[SPONSOR].contracts["book"].address) == 0
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def test_a_site_acts_only_on_deals_that_the_plan_leads_to(begun: tuple[Coordinat
     member = home.members["north"]
     chain = home.chain
     assert chain is not None
-    held = token(member.party).balance(member.party.account)
+    held = token(member.party, home.agreed).balance(member.party.account)
     good = round_terms(follower.words, follower.seat.plan, frozenset(follower.seat.plan.keys), chain.now())
     other = replace(good, pots=(replace(good.pots[0], amount=1), *good.pots[1:]))
     wrong = sponsor.book.open(sponsor.account, other, bytes(32))
@@ -233,7 +234,7 @@ def test_a_site_acts_only_on_deals_that_the_plan_leads_to(begun: tuple[Coordinat
     late = round_terms(follower.words, follower.seat.plan, frozenset(follower.seat.plan.keys), chain.now() + 9_999)
     kept = sponsor.book.open(sponsor.account, late, bytes(31) + b"\1")
     assert "longer than was agreed" in answered(member, Call(JOIN, plan, 1, kept).to_bytes(sponsor))["error"]
-    assert token(member.party).balance(member.party.account) == held
+    assert token(member.party, home.agreed).balance(member.party.account) == held
 
 
 @pytest.mark.parametrize("change", [
@@ -264,11 +265,11 @@ def test_an_aggregator_that_cheats_is_corrected_and_pays(begun: tuple[Coordinato
         return (tampered(output, aggregator.base(), aggregator.replay) if number == 1 else output), updates
 
     monkeypatch.setattr(flow.Aggregator, "aggregate", cheat)
-    held = token(home[AGGREGATOR]).balance(home[AGGREGATOR].account)
+    held = token(home[AGGREGATOR], home.agreed).balance(home[AGGREGATOR].account)
     rows = home.run(plan)
     assert [row.outcome for row in rows] == [2, 1]
     assert [row.params.hex() for row in rows] == [row["params"] for row in whole[2]["rounds"]]
-    assert token(home[AGGREGATOR]).balance(home[AGGREGATOR].account) == held - 7000 + 200
+    assert token(home[AGGREGATOR], home.agreed).balance(home[AGGREGATOR].account) == held - 7000 + 200
     result = home.finish(plan, rows)
     report = verify_bundle(Path(result["bundle"]), Trust.from_bytes(Path(result["trust"]).read_bytes()))
     assert report.outcome is Outcome.UPHELD

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from troth.cli.main import app
@@ -16,10 +20,17 @@ PASSPHRASE = "correct horse"
 Run = Callable[..., dict[str, object]]
 
 
+@cache
+def commands() -> Any:
+    """All commands, put together once: `CliRunner.invoke` does it anew each time, which takes longer than most run."""
+    return get_command(app)
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command of `troth` in a party's folder, in this process; what it prints as JSON."""
     monkeypatch.setenv("TROTH_PASSPHRASE", PASSPHRASE)
+    monkeypatch.setattr(typer.testing, "_get_command", lambda _: commands())
 
     def command(party: str, *words: str, status: int = 0) -> dict[str, object]:
         monkeypatch.chdir(tmp_path / party)

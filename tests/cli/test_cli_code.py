@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from app.rounds_parts import MONEY, SCHEMA
+
 FILE = '''
 import numpy as np
 
@@ -33,29 +35,17 @@ def evaluate(arrays, data):
 def score(arrays, data):
     return ((_odds(arrays, data) > 0) == data.labels).mean()
 '''
-ROUND = '''
+ROUND = f'''
 [round]
 name = "own code"
 rounds = 1
-[schema]
-columns = ["age", "dose"]
-decimals = 1
-label = "outcome"
-classes = ["ill", "well"]
+{SCHEMA.strip()}
 [task]
 family = "code"
 file = "model.py"
 [fit]
 steps = 30
-[money]
-reward = 3000
-fee = 200
-keeper = 50
-site_stake = 3100
-aggregator_stake = 7000
-verifier_stake = 1000
-verifier_fee = 300
-bond = 500
+{MONEY.strip()}
 [validation]
 file = "records.csv"
 [verifiers]

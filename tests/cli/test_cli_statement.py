@@ -36,7 +36,13 @@ def test_a_bank_and_its_auditor(tmp_path: Path, run: Run) -> None:
     asked = ("--for", "auditor.example", "--table", "../log.json", "--with", "group=woman", "--with",
              "decision=approved", "--with", "limit=5%", "--with", "least=10", "--by", "bank")
     assert run("auditor", "statement", "ask", "fairness", *asked, "-o", "../ask")["open"] == []
-    run("auditor", "statement", "setup", "../ask", "--keys", "../keys")
+    written = run("auditor", "statement", "setup", "../ask", "--keys", "../keys", "--circuits", "../circuits")
+    (circuit,) = written["circuits"]
+    assert (tmp_path / "auditor" / circuit).read_bytes()[:4] == b"r1cs"
+    assert not (tmp_path / "keys").exists()
+    (made_keys,) = run("auditor", "statement", "setup", "../ask", "--keys", "../keys")["keys"]
+    assert made_keys["origin"] == "dev"
+    run("auditor", "statement", "setup", "../ask", "--keys", "../keys", "--ceremony", "../log.json", status=2)
     run("bank", "statement", "prove", "../ask", "--opening", "log.opening", "--keys", "../keys", "-o", "../proof")
     assert run("auditor", "statement", "verify", "../ask", "../proof", "--keys", "../keys")["outcome"] == "upheld"
 

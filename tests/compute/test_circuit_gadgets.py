@@ -3,6 +3,7 @@
 import itertools
 import random
 from contextlib import suppress
+from operator import itemgetter
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from compute.cheating import without
 from troth.compute.circuits import gadgets
-from troth.compute.circuits.builder import Builder, Circuit, Lin, combine
+from troth.compute.circuits.builder import Builder, Circuit, Lin, Rows, combine
 from troth.compute.circuits.field import R, centred
 from troth.compute.circuits.merkle import PoseidonTree, merkle_root
 from troth.compute.circuits.packing import Packing
@@ -226,3 +227,13 @@ def test_what_a_builder_refuses():
         circuit.check([1])
     with pytest.raises(Refuted):
         circuit.check([1, 1, 4, 0])
+
+
+edge = st.sampled_from([0, 1, -1, 2**40 - 1, 2**40, -2**40, 2**62, R // 2, -(R // 2)]) | st.integers(-2**70, 2**70)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 5), edge), max_size=6, unique_by=itemgetter(0)), max_size=5),
+       st.lists(edge, min_size=6, max_size=6))
+def test_rows_are_summed_exactly_whatever_their_size(rows, witness):
+    made = Rows(tuple(tuple(wire for wire, _ in row) for row in rows), tuple(tuple(v for _, v in row) for row in rows))
+    assert made.times(witness) == [sum(value * witness[wire] for wire, value in row) for row in rows]

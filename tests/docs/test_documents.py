@@ -20,8 +20,10 @@ from troth.identity.devices import READING
 from troth.identity.documents import IDENTITY
 from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
+from troth.learn.acceptance import ACCEPTANCE
 from troth.learn.privacy.claims import SPENDING
 from troth.ledger.payouts import PAYOUTS
+from troth.verify.answers import ANSWER, QUESTION
 from troth.verify.content import KIND as SIGNATURE
 from troth.verify.trace import CONSENT, ERASURE, WITHDRAWAL
 
@@ -68,7 +70,7 @@ def source_kinds() -> set[str]:
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
-        SIGNATURE, READING, SPENDING, STATEMENT,
+        SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
     }
 
 

@@ -23,7 +23,7 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} - consortia == {  # those in test_consortia.py
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
         "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py",
-        "train_behind_masks.py", "prove_fairness.py"}
+        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -50,6 +50,16 @@ def test_show_a_credential(tmp_path: Path) -> None:
         "shown to lender.example: upheld",
         "the same again: an answer to no open request of this verifier: a replay, or never asked for",
         "without its post-quantum signature: refuted", "taken back: refuted"]
+
+
+def test_explain_a_decision(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "explain_a_decision.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "keep their label" in lines[0]
+    assert lines[1].startswith("answer malignant, score -")
+    assert "explanation: computed again by shapley: the same numbers" in lines[-2]
+    assert lines[-1] == "the changed reasons: refuted, the explanation is not what its method gives"
 
 
 def test_watch_a_log(tmp_path: Path) -> None:
@@ -137,6 +147,16 @@ def test_train_behind_masks() -> None:
     assert lines[1].startswith("round 2: 3 of 4 in the sum")
     assert lines[1].endswith("paid 857, 857, 429, 857"), "by rounds taken part in"
     assert lines[2].startswith("a verifier checks the model's bundle: upheld, 2 rounds summed again")
+
+
+def test_proven_answer(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "proven_answer.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "the clinic commits to a model of 11 numbers and to a record of 10",
+        "the answer: malignant, upheld by the buyer, who saw neither model nor record",
+        "paid in the act that proved it: the clinic has +100",
+        "a model that says benign to everybody: refuted; the clinic has -200, the buyer +200"]
 
 
 def test_prove_fairness(tmp_path: Path) -> None:

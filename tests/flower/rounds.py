@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from app.rounds_parts import MONEY
 from troth.app.rounds import RoundFile, load
 from troth.learn.engines import Engine
 from troth.learn.sets import consortium
@@ -52,15 +53,7 @@ columns = {json.dumps(schema.columns)}
 decimals = {schema.decimals}
 label = {json.dumps(schema.label)}
 classes = {json.dumps(schema.classes)}
-[money]
-reward = 3000
-fee = 200
-keeper = 50
-site_stake = 3100
-aggregator_stake = 7000
-verifier_stake = 1000
-verifier_fee = 300
-bond = 500
+{MONEY.strip()}
 [validation]
 file = "validation.csv"
 [verifiers]

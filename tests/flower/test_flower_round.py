@@ -19,8 +19,9 @@ from flower.rounds import SITES, Both, round_file
 from flower.running import group_of, memory, once, prepared, processes, run_id
 from troth.app.conducting import AGGREGATOR, SPONSOR, Row
 from troth.app.flower import over_flower
+from troth.app.funding import token
 from troth.app.rounds import RoundFile
-from troth.app.training import Coordinator, token
+from troth.app.training import Coordinator
 from troth.learn import arrays
 from troth.learn.engines import Answer, Engine
 from troth.learn.engines.inprocess import InProcessEngine
@@ -31,7 +32,7 @@ FIGURES = Path(__file__).parents[2] / "build" / "flower.json"
 
 
 def balances(home: Coordinator) -> dict[str, int]:
-    return {name: token(party).balance(party.account) for name, party in home.parties.items()}
+    return {name: token(party, home.agreed).balance(party.account) for name, party in home.parties.items()}
 
 
 def in_process(file: RoundFile, out: Path) -> tuple[Row, dict[str, int], float]:

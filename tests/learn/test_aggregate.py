@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from fractions import Fraction
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from troth.core.errors import BadInput
 from troth.fixed.numbers import INT64_MAX, ONE, IntArray
-from troth.learn.aggregate import MAX_EXAMPLES, RULES, Update, aggregate, tolerated
+from troth.learn.aggregate import CLIPPING_STEPS, MAX_EXAMPLES, RULES, Update, aggregate, tolerated
 from troth.learn.arrays import encode, equal
 
 ROBUST = tuple(rule for rule in RULES if rule != "mean")
@@ -59,6 +60,44 @@ def reference_nnm(rows: list[list[int]]) -> list[int]:
         mixed.append([round(Fraction(sum(rows[k][c] for k in far), n - f)) for c in range(3)])
     columns = [sorted(row[c] for row in mixed)[f:n - f] for c in range(3)]
     return [round(Fraction(sum(column), len(column))) for column in columns]
+
+
+def reference_clipping(rows: list[list[int]]) -> list[int]:
+    """Centred clipping written a second time, the same way."""
+    n, columns = len(rows), list(zip(*rows, strict=True))
+    ordered = [sorted(column) for column in columns]
+    centre = [round(Fraction(column[(n - 1) // 2] + column[n // 2], 2)) for column in ordered]
+    for _ in range(CLIPPING_STEPS):
+        gaps = [[value - at for value, at in zip(row, centre, strict=True)] for row in rows]
+        lengths = [math.isqrt(square - 1) + 1 if square else 0 for square in (sum(g * g for g in gap) for gap in gaps)]
+        radius = sorted(lengths)[(n - 1) // 2]
+        moved = [[g if length <= radius else int(math.copysign(1, g)) * (abs(g) * radius // length) for g in gap]
+                 for gap, length in zip(gaps, lengths, strict=True)]
+        centre = [at + round(Fraction(sum(column), n)) for at, column in zip(centre, zip(*moved, strict=True),
+                                                                             strict=True)]
+    return centre
+
+
+@given(rows=MATRICES)
+def test_centred_clipping_equals_a_second_implementation(rows: list[list[int]]) -> None:
+    assert vector(aggregate("centered_clipping", many(rows))) == reference_clipping(rows)
+
+
+@pytest.mark.parametrize("scale", [1, 1 << 12, 1 << 24])
+def test_centred_clipping_of_several_blocks(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small values, whose squares a double sums exactly by the block, and the largest of a round."""
+    monkeypatch.setattr("troth.learn.aggregate.BLOCK", 64)
+    rows = np.random.default_rng(scale).integers(-scale, scale + 1, (5, 300))
+    rows[3] *= 2
+    found = aggregate("centered_clipping", [Update(f"s{k}", 1, {"x": row}) for k, row in enumerate(rows)])
+    assert found["x"].tolist() == reference_clipping(rows.tolist())
+
+
+def test_clipping_that_could_overflow_is_refused() -> None:
+    for largest in (INT64_MAX // 2 + 1, 1 << 40):
+        rows = [[0, 0, 0], [1, 0, 0], [largest, 0, 0], [0, largest, 0], [0, 0, largest]]
+        with pytest.raises(BadInput, match="overflow"):
+            aggregate("centered_clipping", many(rows))
 
 
 @given(rows=MATRICES)

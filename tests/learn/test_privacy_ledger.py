@@ -110,6 +110,7 @@ CHANGED: dict[str, tuple[Sequence[Sequence[int]], int]] = {
     "one more decimal": ([[10 * value for value in row] for row in ROWS], 1),
     "a part": (ROWS[:5], 0),
     "with more rows": ([*ROWS, *((-1, 5, index) for index in range(200))], 0),
+    "one row in ten changed": ([(a + 1000 * (index % 10 == 0), b, c) for index, (a, b, c) in enumerate(ROWS)], 0),
     "all rows but one changed": ([ROWS[0], *((a + 1000, b, c) for a, b, c in ROWS[1:])], 0),
 }
 

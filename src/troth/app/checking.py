@@ -10,6 +10,8 @@ from troth.core.errors import OutsideFailed
 from troth.core.ports import Recheck
 from troth.core.verdicts import Report
 from troth.identity.keybook import KeyBook
+from troth.verify.answers import POLICY as PROVEN
+from troth.verify.answers import Answered
 from troth.verify.attested import POLICY as ATTESTED
 from troth.verify.attested import Attested
 from troth.verify.bundle import InForce, verify
@@ -41,7 +43,8 @@ def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = Non
 
     try:
         with path.open("rb") as file:
-            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested(), WORKLOAD: Workload()},
+            return verify(file, trust, policies={POLICY: FederatedModel(), ATTESTED: Attested(), WORKLOAD: Workload(),
+                                                 PROVEN: Answered()},
                           recheck=recheck_with(as_party), registry=registry)
     except OSError as error:
         raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None

@@ -25,6 +25,7 @@ from troth.app.following import (
     judged,
     seated,
 )
+from troth.core.deals import Phase, phase
 from troth.core.encoding import decode_object, encode, sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Undecidable
 from troth.core.terms import Result, deal_id
@@ -227,11 +228,13 @@ class Rounds(ABC):
             aggregator.deliver(deal, number, party.evidence_here([claim]))
         start = self.sponsor.state(deal).ask_start
         self._ask(EVIDENCE, number, deal, self._sites(deal), until=start + self.agreed.periods.answer)
-        self._ask(SHARE, number, deal, self._verifiers, until=None)
-        self._past(deal, 1)
-        self._ask(COMMIT, number, deal, self._verifiers, until=None)
+        self._past(deal, 1)  # the evidence is whole: only now do verifiers share what they have of it
+        start = self._asked(deal).ask_start
+        self._ask(SHARE, number, deal, self._verifiers, until=start + self.agreed.periods.answer // 3)
+        self._ask(COMMIT, number, deal, self._verifiers, until=start + self.agreed.periods.answer)
         self._past(deal, 2)
-        self._ask(REVEAL, number, deal, self._verifiers, until=None)
+        start = self._asked(deal).ask_start
+        self._ask(REVEAL, number, deal, self._verifiers, until=start + self.agreed.periods.answer)
         self._receive()
         if not judged(self.sponsor.state(deal), 1):
             sponsor = self.sponsor.seat.party
@@ -239,10 +242,13 @@ class Rounds(ABC):
 
     def _past(self, deal: bytes, ask: int) -> None:
         """Wait until rung 1 asks this: it does as soon as all have answered the one before, or its time is over."""
-        state = self.sponsor.state(deal)
-        waited = sum(1 for one in state.history if one.rung == 1 and one.ask == ask - 1 and one.kind == 1)
-        if state.rung == 1 and waited < len(state.terms.rungs[1].asks[ask - 1].who or self._verifiers):
-            self._sleep_until(state.ask_start + ask * self.agreed.periods.answer)
+        while (at := self._asked(deal)).ask < ask:
+            self._sleep_until(at.ask_start + self.agreed.periods.answer)
+
+    def _asked(self, deal: bytes) -> Phase:
+        """Which ask of the deal's rung runs now, and since when: the deal itself keeps only what an act moved on."""
+        chain = self.home.chain
+        return phase(self.sponsor.state(deal), chain.now() if chain else 0)
 
     def _correct(self, number: int, deal: bytes) -> None:
         """After a challenge: publish what the agreeing verifiers found, unless the aggregate was upheld."""

@@ -11,6 +11,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from troth.app.rounds import RECORDS, Agreed
 from troth.core.claims import from_base64
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import ActRefused, BadInput, Refuted, Undecidable
@@ -24,7 +25,6 @@ from troth.learn.lineage import STANDS, check_correction
 
 if TYPE_CHECKING:
     from troth.app import Troth
-    from troth.app.rounds import Agreed
 
 CALL = "troth-round-call-1"
 JOIN, UPDATE, OPEN, SUM, TAKE, EVIDENCE, SHARE, COMMIT, REVEAL = (
@@ -139,7 +139,8 @@ def the_plan(party: Troth, agreed: Agreed, sponsor: str, aggregator: str) -> byt
         seats = {seat.did: seat.account for seat in (*plan.sites, plan.aggregator, *plan.verifiers)}
         if party.did not in seats and party.did != sponsor:
             continue
-        if (plan != agreed.plan(plan.sites, plan.aggregator, plan.verifiers) or plan.aggregator.did != aggregator
+        if (plan != agreed.plan(plan.sites, plan.aggregator, plan.verifiers, plan.records)
+                or bool(plan.records) != (agreed.pay == RECORDS) or plan.aggregator.did != aggregator
                 or (len(plan.sites), len(plan.verifiers)) != (agreed.sites, agreed.verifiers)
                 or seats.get(party.did, party.account) != party.account):
             raise Refuted("the plan is not what was agreed to", expected=agreed.json(), actual=plan.body(),

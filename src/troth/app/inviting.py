@@ -3,7 +3,8 @@
 It carries what was agreed (what is asked, for how much, for how long, the data's schema), the trust file (whom to
 believe: issuers, chain, genesis, contracts), the contracts, and where to reach the post office and the chain. One that
 was changed is refused. One that was exchanged whole for somebody else's is not: compare the sponsor's DID with what the
-sponsor told you (``expect``). Whoever holds an invitation can take a seat, up to the number of seats.
+sponsor told you (``expect``). An invitation is for one seat: of the party that it names, or of whoever uses its key
+first. An open one is for anybody, up to the number of seats (`troth.app.seating`).
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from troth.app import Settings, Troth
+from troth.app import Settings, Troth, funding
 from troth.app.conducting import AGGREGATOR, SPONSOR
 from troth.app.masked import member_of
 from troth.app.place import FOLDER
 from troth.app.privacy import kept, opened
-from troth.app.rounds import Agreed
+from troth.app.rounds import RECORDS, Agreed
+from troth.app.seating import Ticket, accept, give, new_ticket
 from troth.app.site import Say
-from troth.app.training import Coordinator, approve, list_own, token
+from troth.app.training import Coordinator, list_own
 from troth.core.claims import from_base64
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, Refuted
 from troth.core.terms import Account
 from troth.identity.keybook import KeyBook
 from troth.identity.messages import Message, documents_from_bytes, documents_to_bytes
+from troth.learn.acceptance import SITE, VERIFIER
+from troth.learn.claims import MAX_RECORDS
+from troth.learn.code import Code
 from troth.learn.data import Part
 from troth.learn.engines.exchange import Writer, answer_letters
 from troth.learn.masking.terms import MASKED
@@ -61,22 +66,23 @@ class Invitation:
     parties: tuple[Parcel, ...]
     chain: str
     post: str
+    ticket: Ticket
 
     def _body(self) -> bytes:
         return encode({
             "account": self.sponsor[1].hex(), "aggregator": self.aggregator, "agreed": self.agreed.json(),
             "chain": self.chain, "contracts": decode_object(self.contracts.encode()),
             "parties": [base64.b64encode(one.to_bytes()).decode() for one in self.parties], "post": self.post,
-            "trust": decode_object(self.trust.to_bytes())})
+            "seat": self.ticket.json(), "trust": decode_object(self.trust.to_bytes())})
 
     @classmethod
     def _of(cls, sponsor: str, body: bytes) -> Invitation:
         # Imported here: the chain's libraries take a second to load.
         from troth.ledger.deploy import Contracts
 
-        account, aggregator, agreed, chain, contracts, parties, post, trust = take(
+        account, aggregator, agreed, chain, contracts, parties, post, seat, trust = take(
             decode_object(body), account=str, aggregator=str, agreed=dict, chain=str, contracts=dict, parties=list,
-            post=str, trust=dict)
+            post=str, seat=dict, trust=dict)
         if not all(type(one) is str for one in parties):
             raise BadInput("an invitation without its parties", expected="parcels in base64")
         if not (is_address(chain) and is_address(post)):
@@ -85,28 +91,60 @@ class Invitation:
                            actual=(chain, post))
         return cls((sponsor, from_hex(account, 20)), aggregator, Agreed.of(agreed), Trust.from_bytes(encode(trust)),
                    Contracts.decode(encode(contracts)),
-                   tuple(Parcel.from_bytes(from_base64(one)) for one in parties), chain, post)
+                   tuple(Parcel.from_bytes(from_base64(one)) for one in parties), chain, post, Ticket.read(seat))
 
     def terms(self) -> list[str]:
         """What one agrees to by joining, in plain words."""
+        agreed = self.agreed
+        known = len(self.trust.roles.get("verifier", ()))
+        judges = f"{agreed.verifiers} verifiers ({known} of them the sponsor's own, the others are invited)"
+        use = (f"for {self.ticket.named} alone" if self.ticket.named else "open: whoever holds it can take a seat"
+               if self.ticket.open else "good once: whoever uses it first has the seat, so keep it to yourself")
+        return [
+            f"{agreed.name}: invited by {self.sponsor[0]} as a {self.ticket.role}",
+            f"this invitation is {use}",
+            *(self._site(judges) if self.ticket.role == SITE else self._verifier(judges)),
+            f"time: each round may take {agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict} s and "
+            f"{agreed.periods.window} s in which it can be challenged",
+            f"token 0x{(self.agreed.token or self.contracts['token'].address).hex()} on chain "
+            f"{self.contracts.chain_id} at {self.chain}{'; bring what you stake' if self.agreed.token else ''}; "
+            f"mail at {self.post}. This process only reaches outward",
+        ]
+
+    def _verifier(self, judges: str) -> list[str]:
+        agreed, money = self.agreed, self.agreed.money
+        return [
+            f"what is asked: execute again what somebody doubts, in {agreed.rounds} rounds among {agreed.sites} sites; "
+            f"{agreed.quorum} of {judges} decide",
+            "you see the sites' updates: they are sealed to you, and a model's updates can tell of records"
+            if agreed.masking is None else
+            "you see sums over sites and nobody's update: the sums' transcripts are sealed to you",
+            f"pay: an equal part of {money.verifier_fee} for each round that is called, to those who found what the "
+            "majority found; nothing for a round that nobody doubts",
+            f"stake: {money.verifier_stake} a round, back when the round is over. It is lost if you are called and do "
+            "not answer in time, or find something else than the majority",
+        ]
+
+    def _site(self, judges: str) -> list[str]:
         agreed, money = self.agreed, self.agreed.money
         label = (f"one of {', '.join(agreed.schema.classes)}" if agreed.schema.classes
                  else f"a number with up to {agreed.schema.decimals} decimals")
         whole = agreed.money.reward * agreed.rounds
         masked = agreed.privacy == MASKED
         return [
-            f"{agreed.name}: invited by {self.sponsor[0]}",
             f"what is asked: train {agreed.task.get('family')} on your own records, {agreed.rounds} rounds among "
             f"{agreed.sites} sites; updates are combined by {'their mean' if masked else agreed.rule}",
-            f"your records stay with you. {self._who_sees()} (privacy: {agreed.privacy}); everybody sees how many "
-            "records you say you trained on",
+            f"your records stay with you. {self._who_sees(judges)} (privacy: {agreed.privacy}); everybody sees how "
+            "many records you say you trained on",
             f"your data: {len(agreed.schema.columns)} columns ({', '.join(agreed.schema.columns[:6])}"
             f"{', …' if len(agreed.schema.columns) > 6 else ''}), "
             f"numbers with up to {agreed.schema.decimals} decimals; label {agreed.schema.label}, {label}",
             f"pay: {money.reward} a round ({whole} in all) shared by " + (
                 "the rounds in which each site was in the sum" if masked else
                 f"what each {'site' if agreed.masking is None else 'group'}'s update was worth on the sponsor's public "
-                "validation records; an update that helped nothing is paid nothing"),
+                "validation records" + (
+                    f", times its number of records: {self.ticket.records} of yours, which the plan will say in the "
+                    "open" if agreed.pay == RECORDS else "") + "; an update that helped nothing is paid nothing"),
             f"stake: {money.site_stake} a round, back when the round is over. It is lost if " + (
                 "your own messages show that you broke the protocol of the sum" if masked else
                 "your updates do harm round after round, or if you hold back what you said you sent when the verifiers "
@@ -114,35 +152,46 @@ class Invitation:
                 "your own messages show that you broke the protocol of a sum, or if every group you are in does harm"),
             f"calling the verifiers costs a bond of {money.bond} and their fee of {money.verifier_fee}, back if you "
             "were right",
-            f"time: each round may take {agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict} s and "
-            f"{agreed.periods.window} s in which it can be challenged",
-            f"token 0x{self.contracts['token'].address.hex()} on chain {self.contracts.chain_id} at {self.chain}; "
-            f"mail at {self.post}. This process only reaches outward",
         ]
 
-    def _who_sees(self) -> str:
+    def _who_sees(self, judges: str) -> str:
         agreed = self.agreed
         if agreed.masking is None:
-            return f"Your updates are sealed to the aggregator and {agreed.verifiers} verifiers, who see them"
+            return f"Your updates are sealed to the aggregator and {judges}, who see them"
         size = f"at least {agreed.masking.size}" if agreed.masking.size else "all"
         noise = (" You add noise to it, which is charged to a budget of your records: join with --epsilon"
                  if agreed.masking.noise else "")
         return f"Nobody but you sees an update; what is seen is the sum over {size} sites.{noise}"
 
 
-def invite(home: Coordinator) -> bytes:
-    """The invitation to a prepared coordinator's plan, signed by the sponsor.
+def invite(home: Coordinator, role: str = SITE, named: str = "", *, open_: bool = False, records: int = 0) -> bytes:
+    """An invitation to a seat of a prepared coordinator's plan, signed by the sponsor: a new one at each call.
 
-    Raises Misuse where the file names its sites: those need no invitation.
+    role: a site's or a verifier's. named: the DID of who may use it; else whoever uses it first, or, if it is
+    ``open_``, anybody. records: how many the site has, where pay goes by them: the sponsor's word, by whatever it was
+    shown. Raises Misuse where the file invites nobody in this role, or asks for records and none are said.
     """
     if not home.file.invited:
         raise Misuse("this round's sites are local", do="Name [invited] sites, post and chain in the file instead.")
+    if role == VERIFIER and not home.file.invited_verifiers:
+        raise Misuse("this round's verifiers are parties of the sponsor's folder",
+                     do="Say how many are invited: [invited] verifiers = N.")
+    if named and (open_ or not named.startswith("did:")):
+        raise Misuse("not one party's invitation", expected="the DID of who may use it", actual=named[:80])
+    counts = home.agreed.pay == RECORDS and role == SITE
+    if counts != (records > 0) or (counts and open_) or records > MAX_RECORDS:
+        raise Misuse("not how this training is paid", actual=f"{records} records{', open' if open_ else ''}",
+                     expected="how many records the site has, in an invitation for it alone: --records N" if counts
+                     else 'no number of records: [round] pay = "records" asks for it, of sites')
+    ticket = new_ticket(role, named, open_=open_, records=records)
+    give(home.out, ticket)
     sponsor, aggregator = home[SPONSOR], home[AGGREGATOR]
     verifiers = [party.did for name, party in home.parties.items() if name.startswith("verifier-")]
-    roles = {"sponsor": [sponsor.did], "aggregator": [aggregator.did], "verifier": verifiers}
+    roles = {"sponsor": [sponsor.did], "aggregator": [aggregator.did]} | ({"verifier": verifiers} if verifiers else {})
     trust = sponsor.trust(roles, sponsor.log_pin(), {"name": "federated-model"})
     said = Invitation((sponsor.did, sponsor.account), aggregator.did, home.agreed, trust, sponsor.contracts,
-                      tuple(party.introduction() for party in home.parties.values()), home.file.chain, home.file.post)
+                      tuple(party.introduction() for party in home.parties.values()), home.file.chain, home.file.post,
+                      ticket)
     message = Message.sign(PURPOSE, said._body(), sponsor.identity.signer())
     documents = documents_to_bytes(sponsor.identity.genesis, sponsor.identity.history.rotations)
     return encode({"documents": base64.b64encode(documents).decode(), "format": FORMAT,
@@ -183,7 +232,7 @@ class Private:
 class Joined:
     """A site that takes part: its workspace, its records, its seat. Made by ``join``; ``run`` until all is over."""
 
-    def __init__(self, party: Troth, invitation: Invitation, part: Callable[[], Part], listing: bytes,
+    def __init__(self, party: Troth, invitation: Invitation, part: Callable[[], Part] | None, listing: bytes,
                  say: Say, private: Private | None = None) -> None:
         self.party, self.invitation, self._say = party, invitation, say
         self.member = member_of(party, invitation.agreed, invitation.sponsor, invitation.aggregator, part=part,
@@ -203,7 +252,8 @@ class Joined:
                 answer_letters(writer, self.member.answer, lambda: [self.invitation.sponsor[0]], LOOK,
                                lambda who, why: self._say(f"a call failed: {why}"))
                 party.receive()
-        self._say(f"every round is settled; this site holds {token(party).balance(party.account)}")
+        self._say(f"every round is settled; this {self.invitation.ticket.role} holds "
+                  f"{funding.token(party, self.invitation.agreed).balance(party.account)}")
         return True
 
     def serve(self, node: Node, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -221,19 +271,29 @@ class Joined:
         return over()
 
     def _turn(self) -> AbstractContextManager[None]:
-        return holding(self.party.root / "joined.lock", 0.0, "another process trains for this site")
+        return holding(self.party.root / "joined.lock", 0.0, "another process acts for this seat")
 
 
-def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: Say,
+def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str, say: Say,
          private: Private | None = None) -> Joined:
-    """Take a seat: list the records, sealed to this site alone, introduce it, and let the Book take its stakes.
+    """Take the seat: list a site's records, sealed to it alone, introduce this party, and let the Book take its stakes.
 
-    The records are read first: where they do not fit nothing is made, and nothing is sent. home: the site's folder; its
-    workspace is made if there is none. private: train within this budget of the records. Doing it again goes on with
-    what is there. Raises BadInput for records that do not fit, Refuted where the chain is not the invitation's, Misuse
-    for a workspace that is set up otherwise, or a budget beyond what was promised for these records before.
+    data: a site's records; None for a verifier. They are read first: where they do not fit nothing is made, and nothing
+    is sent. home: this party's folder; its workspace is made if there is none. private: train within this budget of the
+    records. Doing it again goes on with what is there. Raises BadInput for records that do not fit, Refuted where the
+    chain is not the invitation's, Misuse for a workspace that is set up otherwise, an invitation of another's, records
+    in another role than a site's, or a budget beyond what was promised for these records before.
     """
-    part = read_table(data, invitation.agreed.schema)
+    role, named = invitation.ticket.role, invitation.ticket.named
+    if (data is not None) != (role == SITE):
+        raise Misuse(f"this invitation is for a {role}", do="Name your records: --data FILE.csv." if role == SITE
+                     else "A verifier brings no records: leave out --data.")
+    if private is not None and (role != SITE or invitation.agreed.task.get("family") == Code.FAMILY):
+        raise Misuse("no differential privacy here", expected="a site that trains a dense network",
+                     actual=role if role != SITE else f"a model of family {Code.FAMILY}",
+                     do="A file of code computes its own update: nothing can bound what one record does to it. "
+                     "Leave out --epsilon, or take no part with these records.")
+    part = None if data is None else read_table(data, invitation.agreed.schema)
     if (home / FOLDER).exists():
         party = Troth.open(home, passphrase)
         found = party.settings.chain, party.settings.exchange
@@ -241,11 +301,17 @@ def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: S
             party.close()
             raise Misuse("this workspace is set up for another chain or post office", actual=found,
                          expected=(invitation.chain, invitation.post), do="Name another folder with --home.")
+    elif named:
+        raise Misuse("this invitation is for another party than a new one", expected=named,
+                     do="Take the seat with the workspace that it names: --home.")
     else:
         home.mkdir(parents=True, exist_ok=True)
         party = Troth.init(home, passphrase, Settings(home.resolve().name, invitation.chain, invitation.post))
-        say(f"a workspace for this site in {home}")
+        say(f"a workspace for this {role} in {home}")
     try:
+        if named not in ("", party.did):
+            raise Misuse("this invitation is for another party", expected=named, actual=party.did,
+                         do="Take the seat with the workspace that it names: --home.")
         _check_chain(party, invitation)
         if (party.root / "contracts.json").exists() and party.contracts.encode() != invitation.contracts.encode():
             raise Misuse("this workspace is set up with other contracts", do="Name another folder with --home.")
@@ -259,17 +325,29 @@ def join(invitation: Invitation, data: Path, home: Path, passphrase: str, say: S
                           + invitation.sponsor[1].hex())
         if party.account not in party.accounts_of(party.did):
             party.bind_account()
-        approve(party)
-        if invitation.agreed.masking and invitation.agreed.masking.noise and private is None and not kept(party):
+        noisy = invitation.agreed.masking is not None and invitation.agreed.masking.noise is not None
+        if part is not None and noisy and private is None and not kept(party):
             raise Misuse("this plan's noise is charged to a budget of the records", expected="a budget",
                          do="Join with --epsilon. Nothing was sent.")
-        listing = list_own(party, part, invitation.sponsor[0])
-        if private is not None:
+        if invitation.agreed.token:
+            funding.check(invitation.agreed, {party: role}, sponsor_pays=False)
+        funding.approve(party, invitation.agreed, role)
+        sponsor = invitation.sponsor[0]
+        if part is None:
+            listing = None
+            party.introduce(sponsor)
+        else:
+            listing = list_own(party, part, sponsor)
+        if listing is not None and private is not None:
             with opened(party) as privacy:
                 privacy.set_budget(listing, private.budget)
+        party.send([sponsor], [accept(party, invitation.agreed, invitation.ticket, listing)])
     except BaseException:
         party.close()
         raise
+    if part is None or listing is None:
+        say(f"introduced as {party.did}, to verify")
+        return Joined(party, invitation, None, b"", say)
     say(f"{len(part)} records listed, sealed to this site; introduced as {party.did}")
     return Joined(party, invitation, lambda: part, listing, say, private)
 

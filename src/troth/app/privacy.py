@@ -61,7 +61,8 @@ class Wish:
 class Privacy:
     """The ledger of one workspace, which must outlive it. Close it, or use ``opened``.
 
-    Spendings that the log tells of and the file does not are put back first. Raises as `PrivacyLedger`.
+    Spendings that the log tells of and the file does not are put back first; and where a data set has no budget any
+    more, the one that its last spending was within. Raises as `PrivacyLedger`.
     """
 
     def __init__(self, party: Troth) -> None:
@@ -75,9 +76,14 @@ class Privacy:
         except OSError as error:
             raise OutsideFailed(f"the privacy ledger {path} cannot be opened", actual=error.strerror) from None
         self.ledger = PrivacyLedger(path, sha256(b"troth/privacy/mark/v1\n" + seed))
+        promised: dict[bytes, tuple[Budget, int]] = {}
         for _, statement in self._said(party.did):
             said = SpendingClaim.of(statement)
             self.ledger.restore(said.entry, said.data, said.spent.mechanism, said.purpose, statement.issued_at)
+            promised[said.data] = Budget(said.budget, said.spent.delta), statement.issued_at
+        for data, (budget, at) in promised.items():
+            if self.ledger.data_set(data).budget is None:
+                self.ledger.set_budget(data, budget, at)
 
     def close(self) -> None:
         """Close the file."""
@@ -190,7 +196,7 @@ class Privacy:
     def refuse_plain(self, listing: bytes) -> None:
         """Raises Misuse where a budget holds for a listing's records: an update without noise would pass any."""
         found = self.know(listing)
-        # A file that was lost and made again from the log has what was spent, and no budgets.
+        # Of records that are kin, a file that was made again from the log may know what was spent and no budget.
         spent = bool(self.ledger.counting(found.id))
         if spent or found.budget is not None or any(self.ledger.data_set(one).budget is not None for one in found.kin):
             raise Misuse("a budget holds for these records, and training without noise would pass it",

@@ -14,7 +14,7 @@ from troth.core.errors import BadInput, OutsideFailed
 from troth.core.terms import Account
 from troth.flows.parts import Pin
 from troth.flows.terms import Money, Periods, Words
-from troth.learn.aggregate import DEFAULT_RULE, NAMES, RULES
+from troth.learn.aggregate import NAMES, RULES, default_rule
 from troth.learn.claims import Plan, Seat
 from troth.learn.code import Code
 from troth.learn.data import Schema
@@ -36,6 +36,7 @@ COMMONS = hashlib.sha256(b"troth commons of rounds").digest()[:20]
 MONEY = ("reward", "fee", "keeper", "site_stake", "aggregator_stake", "verifier_stake", "verifier_fee", "bond")
 PERIODS = ("fund", "answer", "verdict", "window")
 MAX_VERIFIERS = 9
+WORTH, RECORDS = "worth", "records"
 MODES = (OPEN, MASKED, GROUPED)
 
 
@@ -43,7 +44,8 @@ MODES = (OPEN, MASKED, GROUPED)
 class Agreed:
     """What is asked of whoever takes part, before the seats are known. It stands in the invitation as it is here.
 
-    sites, verifiers: how many there will be.
+    sites, verifiers: how many there will be. token: the ERC-20 that all is paid in; empty for the demonstration one.
+    pay: by WORTH alone, or by worth and RECORDS, how many each invitation says that a site has.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Agreed:
     sites: int
     verifiers: int
     masking: Terms | None = None
+    token: Account = b""
+    pay: str = WORTH
 
     def json(self) -> dict[str, Any]:
         """Canonical JSON's object; money is text."""
@@ -68,14 +72,19 @@ class Agreed:
                 "periods": {name: getattr(self.periods, name) for name in PERIODS}, "privacy": self.privacy,
                 "rounds": self.rounds, "rule": self.rule, "schema": self.schema.json(), "seed": self.seed.hex(),
                 "sites": self.sites, "task": dict(self.task), "verifiers": self.verifiers,
-                **({} if self.masking is None else {"masking": self.masking.json()})}
+                **({} if self.masking is None else {"masking": self.masking.json()}),
+                **({"token": self.token.hex()} if self.token else {}),
+                **({"pay": self.pay} if self.pay != WORTH else {})}
 
     @classmethod
     def of(cls, value: dict[str, Any]) -> Agreed:
         """Read ``json`` back. Raises BadInput, and Misuse where a stake would not deter."""
         masked = value.get("privacy") != OPEN
         masking = value.get("masking") if masked else None
-        value = {key: one for key, one in value.items() if key != "masking" or not masked}
+        coin = from_hex(value["token"], 20) if "token" in value else b""
+        pay = value.get("pay", WORTH)
+        value = {key: one for key, one in value.items() if key not in ("token", "pay")
+                 and (key != "masking" or not masked)}
         clip, fit, money, name, periods, privacy, rounds, rule, schema, seed, sites, task, verifiers = take(
             value, clip=int, fit=dict, money=dict, name=str, periods=dict, privacy=str, rounds=int, rule=str,
             schema=dict, seed=str, sites=int, task=dict, verifiers=int)
@@ -83,7 +92,7 @@ class Agreed:
         seconds = take(periods, **dict.fromkeys(PERIODS, int))
         found = cls(name, Schema.of(schema), task, fit, rounds, rule, clip, from_hex(seed, 32), privacy,
                     Money(*map(amount, amounts)), Periods(*seconds), sites, verifiers,
-                    Terms.of(privacy, masking) if masked else None)
+                    Terms.of(privacy, masking) if masked else None, coin, pay)
         found.check()
         return found
 
@@ -97,6 +106,8 @@ class Agreed:
                 ("rule", self.rule in names, ", ".join(names), self.rule),
                 ("clip", 1 <= self.clip <= MAX_CLIP, f"up to {MAX_CLIP / 65536:g}", self.clip / 65536),
                 ("privacy", self.privacy in MODES, ", ".join(MODES), self.privacy),
+                ("pay", self.pay == WORTH or (self.pay == RECORDS and self.masking is None),
+                 f"{WORTH}, or in open rounds {RECORDS}", self.pay),
                 ("periods", all(1 <= getattr(self.periods, name) < 1 << 32 for name in PERIODS), "seconds from 1 on",
                  self.periods)):
             if not ok:
@@ -109,16 +120,18 @@ class Agreed:
         Fit.of(self.fit, self.clip)
         self.money.check(self.sites, self.verifiers)
 
-    def plan(self, sites: tuple[Seat, ...], aggregator: Seat, verifiers: tuple[Seat, ...]) -> Plan:
-        """The plan among these."""
+    def plan(self, sites: tuple[Seat, ...], aggregator: Seat, verifiers: tuple[Seat, ...],
+             records: tuple[int, ...] = ()) -> Plan:
+        """The plan among these. records: of each site, by DID, where pay goes by them."""
         return Plan(tuple(sorted(sites, key=lambda seat: seat.did)), aggregator, verifiers, self.rounds,
                     self.money.reward, self.rule, self.clip, self.seed, self.privacy, dict(self.task), dict(self.fit),
-                    self.masking)
+                    self.masking, records if self.pay == RECORDS else ())
 
     def words(self, contracts: Contracts, sponsor: Account) -> Words:
         """The words of every round's deal. Raises BadInput where the contracts lack what it needs."""
         assumed, rerun = contracts["assumed"], contracts[f"rerun:{self.quorum}"]
-        return Words(contracts["token"].address, sponsor, COMMONS, Pin(assumed.address, assumed.codehash),
+        coin = self.token or contracts["token"].address
+        return Words(coin, sponsor, COMMONS, Pin(assumed.address, assumed.codehash),
                      Pin(rerun.address, rerun.codehash), self.money, self.periods)
 
     @property
@@ -129,9 +142,11 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class RoundFile:
-    """A ROUND.toml. sites: local ones' files by name, or none where they are invited. verifiers are always local.
+    """A ROUND.toml. sites: local ones' files by name, or none where they are invited.
 
+    invited_verifiers: how many of the verifiers come by invitation; the others are parties of the sponsor's folder.
     post: the address of the post office that invited sites are met at. chain: the URL that they reach the chain at.
+    sponsor_stakes: whether the sponsor pays the stakes of its folder's parties too, of a token that the file names.
     budget: what local sites allow to be spent on their records' privacy; None for no budget.
     """
 
@@ -141,6 +156,8 @@ class RoundFile:
     sites: Mapping[str, Path] = field(default_factory=dict)
     post: str = ""
     chain: str = ""
+    invited_verifiers: int = 0
+    sponsor_stakes: bool = False
     budget: Budget | None = None
 
     @property
@@ -167,8 +184,8 @@ def load(path: Path) -> RoundFile:
 def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     """As ``load``, from the tables themselves; ``path`` is where file names are relative to."""
     reader = _Reader(given, path.name)
-    what = reader.table("round", name=(str, "a round"), rounds=(int, 8), rule=(str, DEFAULT_RULE), clip=(_real, "2.0"),
-                        seed=(int, 1), privacy=(str, "open"))
+    what = reader.table("round", name=(str, "a round"), rounds=(int, 8), rule=(str, ""), clip=(_real, "2.0"),
+                        seed=(int, 1), privacy=(str, "open"), pay=(str, WORTH))
     schema = reader.table("schema", columns=(_names, None), decimals=(int, None), label=(str, "label"),
                           classes=(_names, ()), source=(str, ""))
     task = reader.open_table("task", {"family": "dense", "hidden": []})
@@ -179,13 +196,20 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     validation = reader.table("validation", file=(str, None))
     verifiers = reader.table("verifiers", count=(int, 3))
     sites = reader.open_table("sites", {})
-    invited = reader.table("invited", sites=(int, 0), post=(str, ""), chain=(str, ""))
+    invited = reader.table("invited", sites=(int, 0), verifiers=(int, 0), post=(str, ""), chain=(str, ""))
+    coin = reader.table("token", address=(_address, b""), stakes=(str, "own"))
+    if coin["stakes"] not in ("own", "sponsor") or (coin["address"] and sites):
+        raise BadInput(f"{path.name} [token]", actual=coin["stakes"], expected='stakes = "own" or "sponsor"; an '
+                       "address, where sites are invited to a chain of its own")
     if bool(sites) == bool(invited["sites"]):
         raise BadInput(f"{path.name} needs its sites in one way", actual="both" if sites else "neither",
                        expected="[sites] NAME = FILE, or [invited] sites = N")
     if invited["sites"] and not (invited["post"] and invited["chain"]):
         raise BadInput(f"{path.name}: invited sites need places to reach", expected="[invited] post and chain, URLs",
                        actual={name: invited[name] for name in ("post", "chain")})
+    if not 0 <= invited["verifiers"] <= verifiers["count"] or (invited["verifiers"] and sites):
+        raise BadInput(f"{path.name} [invited] verifiers", actual=invited["verifiers"],
+                       expected=f"0 to {verifiers['count']}, the [verifiers] count, where sites are invited too")
     files = {}
     for name, file in sites.items():
         if type(file) is not str or not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 40:
@@ -201,13 +225,15 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
         task = Code.propose(path.parent / file, len(schema["classes"]), seed_of(what["seed"])).json()
     masking, budget = _masking(reader, what["privacy"], clip, path.name)
     reader.end()
+    rule = what["rule"] or default_rule(str(task.get("family")) if what["privacy"] == OPEN else "")
     agreed = Agreed(what["name"], Schema(tuple(schema["columns"]), schema["decimals"], schema["label"],
                                          tuple(schema["classes"]), schema["source"]),
-                    task, fit, what["rounds"], what["rule"], clip, seed_of(what["seed"]), what["privacy"],
-                    Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking)
+                    task, fit, what["rounds"], rule, clip, seed_of(what["seed"]), what["privacy"],
+                    Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking,
+                    coin["address"], what["pay"])
     agreed.check()
     return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"],
-                     budget)
+                     invited["verifiers"], coin["stakes"] == "sponsor", budget)
 
 
 def _masking(reader: _Reader, privacy: str, clip: int, name: str) -> tuple[Terms | None, Budget | None]:
@@ -267,8 +293,8 @@ class _Reader:
     def end(self) -> None:
         if self._left:
             raise BadInput(f"{self._name} has tables that mean nothing", actual=", ".join(sorted(self._left)),
-                           expected="round, schema, task, fit, money, periods, validation, verifiers, sites, invited, "
-                                    "masking, noise")
+                           expected="round, schema, task, fit, money, token, periods, validation, verifiers, sites, "
+                                    "invited, masking, noise")
 
 
 def _real(value: Any, where: str) -> str:
@@ -280,6 +306,16 @@ def _real(value: Any, where: str) -> str:
     except ValueError:
         raise BadInput(where, expected="a number", actual=str(value)[:40]) from None
     return str(value)
+
+
+def _address(value: Any, where: str) -> Account:
+    if value == b"":
+        return b""
+    text = value.removeprefix("0x") if type(value) is str else ""
+    try:
+        return from_hex(text.lower(), 20)
+    except BadInput:
+        raise BadInput(where, expected="an ERC-20's address, 0x and 40 hex digits", actual=str(value)[:60]) from None
 
 
 def _amount(value: Any, where: str) -> int:

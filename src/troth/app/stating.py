@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.compute.circuits.builder import Circuit
 from troth.compute.circuits.field import R
+from troth.compute.circuits.iden3 import r1cs
 from troth.compute.provers.cache import KeyCache
 from troth.compute.provers.groth16 import Groth16
 from troth.compute.provers.port import Keys
@@ -146,18 +147,43 @@ class _NoSetup(Groth16):
         raise Undecidable("no keys for this statement", do="Get the folder of keys from the verifier who asks.")
 
 
-def make_keys(asked: Asked, folder: Path) -> list[str]:
-    """Make what keys a request needs, in a folder for prover and verifier; the digests of the verifying keys.
+def make_keys(asked: Asked, folder: Path, ceremonies: Sequence[bytes] = ()) -> list[Keys]:
+    """The keys that a request needs, in a folder for prover and verifier.
 
-    Keys that are there stay. They come of a setup of one party: whoever ran it can forge proofs under them.
+    ceremonies: .zkey files that snarkjs left. For what they and the folder do not hold, keys are made here, by one
+    party: whoever ran that can forge proofs under them. Raises BadInput for a file of another circuit.
     """
-    cache, digests = KeyCache(folder), []
+    cache, found = KeyCache(folder), []
+    circuits = {statement.circuit.digest: statement.circuit for statement in asked.circuits}
+    for data in ceremonies:
+        if not any(_imported(cache, data, circuit) for circuit in circuits.values()):
+            raise BadInput("a ceremony's key that is of none of the request's circuits, or none at all",
+                           expected=", ".join(circuits))
     for statement in asked.circuits:
         keys = cache.keys(Groth16(), statement.circuit)
         with replacing(_verifying(folder, statement)) as out:
             out.write(keys.verifying)
-        digests.append(keys.digest)
-    return digests
+        found.append(keys)
+    return found
+
+
+def _imported(cache: KeyCache, data: bytes, circuit: Circuit) -> bool:
+    try:
+        cache.import_ceremony(data, circuit)
+    except BadInput:
+        return False
+    return True
+
+
+def write_circuits(asked: Asked, folder: Path) -> list[Path]:
+    """Each circuit of a request as an .r1cs file, for a ceremony."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for statement in asked.circuits:
+        paths.append(folder / f"{statement.circuit.digest}.r1cs")
+        with replacing(paths[-1]) as out:
+            out.write(r1cs(statement.circuit))
+    return sorted(set(paths))
 
 
 def verifying_keys(folder: Path) -> Callable[[Statement], bytes]:

@@ -16,17 +16,17 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from troth.app import Settings, Troth
+from troth.app import Settings, Troth, funding
 from troth.app.conducting import AGGREGATOR, PATIENCE, SPONSOR, Row
 from troth.app.following import Follower, the_plan
 from troth.app.masked import journal_of, member_of, rounds_of
 from troth.app.place import FOLDER
 from troth.app.privacy import opened
 from troth.app.rounds import RoundFile
+from troth.app.seating import Seated, given, seat
 from troth.app.site import Member, Say
-from troth.core.claims import Statement
-from troth.core.encoding import encode, sha256
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Undecidable
+from troth.core.encoding import encode
+from troth.core.errors import Misuse, OutsideFailed, Pending, Undecidable
 from troth.flows import masked
 from troth.flows import round as flow
 from troth.flows.roles import AggregatorRole, Role, call_plan, list_records, publish_model
@@ -108,17 +108,24 @@ class Coordinator:
         from troth.ledger.chains.embedded import EmbeddedChain
 
         self.chain = open_chain(self.file.chain) if self.file.invited else EmbeddedChain(self.out / "chain.sqlite")
-        verifiers = [f"verifier-{number}" for number in range(1, self.agreed.verifiers + 1)]
+        local = self.agreed.verifiers - self.file.invited_verifiers
+        verifiers = [f"verifier-{number}" for number in range(1, local + 1)]
         for name in (SPONSOR, AGGREGATOR, *verifiers, *self.file.sites):
             self.parties[name] = self._workspace(name)
         sponsor = self[SPONSOR]
         if not (sponsor.root / "contracts.json").exists():
-            self.say("deploying the contracts, with a demonstration token")
-            sponsor.deploy(quorum=self.agreed.quorum, supply=self._supply())
-        for party in self.parties.values():
+            if self.agreed.token:
+                funding.check(self.agreed, {party: self._role(name) for name, party in self.parties.items()},
+                              sponsor_pays=self.file.sponsor_stakes)
+                self.say("deploying the contracts")
+                sponsor.deploy(quorum=self.agreed.quorum)
+            else:
+                self.say("deploying the contracts, with a demonstration token")
+                sponsor.deploy(quorum=self.agreed.quorum, supply=self._supply())
+        for name, party in self.parties.items():
             if party is not sponsor and not (party.root / "contracts.json").exists():
                 party.use_contracts(sponsor.contracts)
-            self.fund(party)
+            self.fund(name)
         for party in self.parties.values():
             for other in self.parties.values():
                 if other is not party and other.account not in party.accounts_of(other.did):
@@ -146,18 +153,27 @@ class Coordinator:
         money, people = self.agreed.money, self.agreed.sites + self.agreed.verifiers + 2
         return (money.reward + money.fee + money.keeper) * (self.agreed.rounds + 8) + self._purse() * people * 2
 
-    def fund(self, party: Troth) -> None:
-        """A local party's play money and its consent that the Book takes deposits; once."""
-        sponsor = self[SPONSOR]
+    def fund(self, name: str) -> None:
+        """A local party's play money, or its stake where the sponsor pays it; the Book may take deposits. Once."""
+        sponsor, party = self[SPONSOR], self[name]
         if party.account not in party.accounts_of(party.did):
             party.bind_account()
-        if party is not sponsor:
+        if party is not sponsor and not self.agreed.token:
             self.pay_in(party.account)
-        approve(party)
+        elif party is not sponsor and self.file.sponsor_stakes:
+            funding.give(sponsor, self.agreed, party.account, funding.held(self.agreed, self._role(name)))
+        funding.approve(party, self.agreed, self._role(name))
+
+    def _role(self, name: str) -> str:
+        """What a party of this folder deposits as."""
+        if name in (SPONSOR, AGGREGATOR):
+            return funding.SPONSORS if name == SPONSOR else funding.AGGREGATES
+        return funding.TRAINS if name in self.file.sites else funding.VERIFIES
 
     def pay_in(self, account: bytes) -> None:
-        """Demonstration tokens for an account, once."""
-        token(self[SPONSOR]).transfer(self[SPONSOR].sender, account, self._purse(), sha256(b"purse" + account))
+        """Demonstration tokens for an account, once; nobody is given any of a token that the file names."""
+        if not self.agreed.token:
+            funding.give(self[SPONSOR], self.agreed, account, self._purse())
 
     def _listing(self, party: Troth) -> bytes | None:
         return next((claim for claim, said in party.claims(kinds.LISTING) if said.issuer == party.did), None)
@@ -174,14 +190,18 @@ class Coordinator:
         if plan is None:
             if self.file.invited:
                 # Nothing is taken in after it: a new binding could make two of these seats one account's.
-                listings = self._invited(patience)
+                came = self._invited(patience)
+                listings, judges, records = came.sites, came.verifiers, came.records
             else:
+                judges, records = (), {self[name].did: len(self._part(name)) for name in self.file.sites}
                 listings = {self[name].did: self._list(self[name], self._part(name)) for name in self.file.sites}
                 sponsor.receive()
             seats = tuple(Seat(did, sponsor.account_of(did)) for did in listings)
-            verifiers = tuple(Seat(party.did, party.account) for name, party in self.parties.items()
-                              if name.startswith("verifier-") and name not in self.file.sites)
-            called = self.agreed.plan(seats, Seat(aggregator.did, aggregator.account), verifiers)
+            verifiers = (*(Seat(party.did, party.account) for name, party in self.parties.items()
+                           if name.startswith("verifier-") and name not in self.file.sites),
+                         *(Seat(did, sponsor.account_of(did)) for did in judges))
+            called = self.agreed.plan(seats, Seat(aggregator.did, aggregator.account), verifiers,
+                                      tuple(records[did] for did in sorted(listings)))
             validation = self._listing(sponsor)
             if validation is None:
                 raise Undecidable("the sponsor lists no validation records", do="Prepare first.")
@@ -198,41 +218,23 @@ class Coordinator:
                 privacy.set_budget(listing, self.file.budget)
         return listing
 
-    def _invited(self, patience: float) -> dict[str, bytes]:
-        """The first listings that fit, by DID, from sites that said who they are; paid in as they come.
-
-        What anybody sends that is no such listing, or from an account that has a seat already, stops nobody.
-        """
-        sponsor, until = self[SPONSOR], time.monotonic() + patience
+    def _invited(self, patience: float) -> Seated:
+        """Who came by an invitation of this folder and takes a seat; paid in as they come."""
+        sponsor, until, judges = self[SPONSOR], time.monotonic() + patience, self.file.invited_verifiers
+        taken = {party.account for party in self.parties.values()}
+        wanted = f"{self.agreed.sites} sites" + (f", {judges} verifiers" if judges else "")
         while True:
-            found: dict[str, bytes] = {}
-            taken = {party.account for party in self.parties.values()}
-            for claim, said in sponsor.claims(kinds.LISTING):
-                if said.issuer in found or len(found) == self.agreed.sites or not self._fits(said):
-                    continue
-                account = sponsor.account_of(said.issuer)
-                if account not in taken:
-                    taken.add(account)
-                    found[said.issuer] = claim
-            for did in found:
+            found = seat(sponsor, self.agreed, given(self.out), taken, judges)
+            for did in (*found.sites, *found.verifiers):
                 self.pay_in(sponsor.account_of(did))
-            if len(found) == self.agreed.sites:
+            if (len(found.sites), len(found.verifiers)) == (self.agreed.sites, judges):
                 return found
+            came = f"{len(found.sites)} sites" + (f", {len(found.verifiers)} verifiers" if judges else "")
             if time.monotonic() >= until:
-                raise Pending("not every seat is taken yet", expected=f"{self.agreed.sites} sites", actual=len(found),
-                              do="Send the invitation, and run troth train again.")
-            self.say(f"{len(found)} of {self.agreed.sites} sites have joined; waiting")
+                raise Pending("not every seat is taken yet", expected=wanted, actual=came,
+                              do="Make and send the invitations (troth invite), and run troth train again.")
+            self.say(f"{came} of {wanted} have joined; waiting")
             sponsor.receive(min(PATIENCE, max(0.0, until - time.monotonic())))
-
-    def _fits(self, said: Statement) -> bool:
-        """Whether this is a listing of the agreed schema, by somebody whose account on this chain is known."""
-        sponsor = self[SPONSOR]
-        try:
-            fits = Listing.of(said).schema == self.agreed.schema.json()
-        except BadInput:
-            return False
-        bound = sponsor.accounts_of(said.issuer)
-        return fits and bool(bound) and sponsor.account_of(said.issuer) in bound
 
     def _hand_out(self, plan: bytes) -> None:
         """Everybody gets everybody's introduction, the listings, the validation records and the plan; once."""
@@ -349,20 +351,6 @@ def train(file: RoundFile, out: Path, passphrase: str, *, say: Say = print, pati
 
 def _later(act: Callable[[str], Part], name: str) -> Callable[[], Part]:
     return lambda: act(name)
-
-
-def token(party: Troth) -> Any:
-    """The token of a workspace's contracts."""
-    # Imported here: the chain's libraries take a second to load.
-    from troth.ledger.erc20 import Erc20
-
-    return Erc20(party.chain.web3, party.contracts["token"].address)
-
-
-def approve(party: Troth) -> None:
-    """Let the Book take this party's deposits, up to what it holds; once."""
-    book = party.contracts["book"].address
-    token(party).approve(party.sender, book, (1 << 128) - 1, sha256(b"approve" + book))
 
 
 def list_own(party: Troth, part: Part, sponsor: str) -> bytes:

@@ -75,7 +75,7 @@ def deal_keep(once: Annotated[bool, typer.Option("--once", help="One round, and 
               dry: Annotated[bool, typer.Option("--dry", help="Only say what is due.")] = False,
               worth: Worth = None, at_a_loss: Loss = False, home: Where = None, as_json: Json = False) -> None:
     """Judge and close what is due in the Book, for the keeper's fee. Ctrl-C stops it."""
-    from troth.cli.deals import Catching
+    from troth.cli.deals import Catching  # start-up time
     prices = dict(map(_price, worth or ()))
     with workspace(home) as party:
         while True:

@@ -48,7 +48,7 @@ def skills(html: Annotated[Path | None, typer.Option("--html", help="Also as a p
            trust: Pinned = None, lists: StatusLists = None, fresh: Fresh = None, online: Online = False,
            home: Where = None, as_json: Json = False) -> None:
     """The badges that this wallet holds as a tree of skills, each with what its verification found."""
-    from troth.identity.credentials import Credential
+    from troth.identity.credentials import Credential  # start-up time
     from troth.verify.badges import is_badge, read_badge, skill_tree, verify_badge
     from troth.web.skills import skills_page
 

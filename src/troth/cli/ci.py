@@ -25,7 +25,7 @@ def ci_attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject"
               as_json: Json = False) -> None:
     """Sign a claim with a key for this job alone, bound by the job's identity token. The token becomes public."""
     from troth.app import file_subject  # start-up time, as in main
-    from troth.app.workload import attest_as_workload, command_tokens, github_tokens
+    from troth.app.workload import attest_as_workload, command_tokens, github_tokens  # start-up time
     from troth.core.claims import Ref
 
     said = claim_body(read_file(Path(body[1:])) if body.startswith("@") else body.encode(errors="replace"))

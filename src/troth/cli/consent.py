@@ -38,7 +38,7 @@ def give(data: Annotated[Path, typer.Argument(help="The data: only a keyed commi
 @consent_app.command()
 def withdraw(consent: str, home: Where = None, as_json: Json = False) -> None:
     """Withdraw a consent, tell those it was given to, and list the claims and deals that rest on it here."""
-    from troth.app import consents
+    from troth.app import consents  # start-up time
 
     with workspace(home) as party:
         claim, resting = consents.withdraw(party, claim_id(consent))
@@ -48,7 +48,7 @@ def withdraw(consent: str, home: Where = None, as_json: Json = False) -> None:
 @consent_app.command("list")
 def list_consents(home: Where = None, as_json: Json = False) -> None:
     """Every consent known here, given and received; whether it was withdrawn, and what rests on it."""
-    from troth.app import consents
+    from troth.app import consents  # start-up time
     from troth.identity.jsondoc import time_text
 
     with workspace(home) as party:
@@ -68,7 +68,7 @@ def check(target: Annotated[str, typer.Argument(help="A claim or a deal.")],
     """Whether every consent that a claim or a deal rests on stands now, as far as this log knows."""
     from rich.console import Console  # start-up time, as above
 
-    from troth.app import consents
+    from troth.app import consents  # start-up time
     from troth.cli.show import report_table
     from troth.identity.jsondoc import read_json
 

@@ -65,7 +65,7 @@ def media_verify(file: Path, by: By = None, trust: Believed = None,
                  as_json: Json = False) -> None:
     """Check the manifest in a media file and the claim in it. It says who signed this content, not that it is true."""
     from troth.app.content import believed, verify_into  # start-up time, as above
-    from troth.cli.show import print_report
+    from troth.cli.show import print_report  # start-up time
     from troth.verify.trust import Trust
 
     known = None if trust is None else Trust.from_bytes(read_file(trust))
@@ -83,7 +83,7 @@ def _wish(no_training: bool) -> str:
 def detached(file: Path, signature: Path | None, by: list[str] | None) -> Path | None:
     """The signature, if ``troth verify`` is asked about a file that has a detached one. Raises Misuse."""
     from troth.app.content import signature_of  # start-up time, as above
-    from troth.ledger.bundle import MAGIC
+    from troth.ledger.bundle import MAGIC  # start-up time
 
     if signature is None:
         try:

@@ -63,7 +63,7 @@ def issue(file: Annotated[Path, typer.Argument(help="The credential without proo
           chain: Annotated[bool, typer.Option("--chain", help="The second signature signs over the first.")] = False,
           home: Where = None, as_json: Json = False) -> None:
     """Sign a credential under every suite that this identity's document requires."""
-    from troth.app.wallet import credential_name
+    from troth.app.wallet import credential_name  # start-up time
     from troth.identity.jsondoc import read_json
 
     document = read_json(read_file(file))
@@ -82,7 +82,7 @@ def verify(file: File, issuer: Issuers = None, trust: Pinned = None, lists: Stat
            at: Annotated[int | None, typer.Option("--at", help="Unix seconds; now by default.")] = None,
            as_json: Json = False) -> None:
     """Check a credential or a presentation: numbered steps, and upheld, refuted, undecidable or pending."""
-    from troth.verify.credentials import verify_document
+    from troth.verify.credentials import verify_document  # start-up time
 
     with reaching(online) as reached:
         known = believed(issuer, trust, lists, fresh, int(time.time()) if at is None else at, reached)
@@ -102,7 +102,7 @@ def receive(file: File, home: Where = None, as_json: Json = False) -> None:
 def list_credentials(issued: Annotated[bool, typer.Option("--issued", help="Those it issued instead.")] = False,
                      home: Where = None, as_json: Json = False) -> None:
     """What this wallet holds."""
-    from troth.app.wallet import credential_name
+    from troth.app.wallet import credential_name  # start-up time
     from troth.identity.credentials import Credential
     from troth.identity.did import short_form
 
@@ -132,7 +132,7 @@ def ask(domain: Annotated[str, typer.Argument(help="This verifier's own domain."
         types: Annotated[list[str] | None, typer.Option("--type", help="A type of credential wanted.")] = None,
         by: Identity = None, home: Where = None, as_json: Json = False) -> None:
     """Write a signed request for a presentation, with a challenge that counts once."""
-    from troth.identity.did import short_form
+    from troth.identity.did import short_form  # start-up time
 
     with workspace(home) as party:
         made = wallet_of(party).ask(domain, types or (), by=by)
@@ -146,7 +146,7 @@ def present(request: Annotated[Path, typer.Argument(help="The verifier's request
             to: Annotated[str, typer.Option("--to", help="Whom you mean to show it to: a DID, or a domain noted.")],
             output: Output, home: Where = None, as_json: Json = False) -> None:
     """Show credentials to one verifier, in answer to its request, and write down that they were shown."""
-    from troth.identity.jsondoc import read_json
+    from troth.identity.jsondoc import read_json  # start-up time
 
     asked = read_json(read_file(request))
     with workspace(home) as party:
@@ -170,7 +170,7 @@ def status(file: File, revoke: Annotated[bool, typer.Option("--revoke", help="Ta
            restore: Annotated[bool, typer.Option("--restore", help="End a suspension.")] = False,
            lists: StatusLists = None, online: Online = False, home: Where = None, as_json: Json = False) -> None:
     """What the status lists say of a credential; or, as its issuer, take it back. Publish the list again then."""
-    from troth.identity.jsondoc import read_json
+    from troth.identity.jsondoc import read_json  # start-up time
 
     document = read_json(read_file(file))
     if revoke + suspend + restore > 1:
@@ -180,7 +180,7 @@ def status(file: File, revoke: Annotated[bool, typer.Option("--revoke", help="Ta
             entry = wallet_of(party).set_status(document, "revocation" if revoke else "suspension", not restore)
             show({"list": entry.list_id, "index": entry.index, "set": not restore}, as_json)
         return
-    from troth.verify.credentials import status_report
+    from troth.verify.credentials import status_report  # start-up time
 
     with reaching(online) as reached:
         report = status_report(document, believed(None, None, lists, None, int(time.time()), reached))
@@ -227,7 +227,7 @@ def reaching(asked: bool, party: Troth | None = None) -> Iterator[tuple[Resolver
     """
     import os  # start-up time, as above
 
-    from troth.app.reaching import OFFLINE, Reach, online
+    from troth.app.reaching import OFFLINE, Reach, online  # start-up time
     from troth.app.resolving import from_environment
 
     if not asked:
@@ -241,7 +241,7 @@ def reaching(asked: bool, party: Troth | None = None) -> Iterator[tuple[Resolver
 def believed(issuers: list[str] | None, trust: Path | None, lists: list[Path] | None, fresh: int | None, now: int,
              reached: tuple[Resolver, Lists]) -> Believed:
     """What the options say is believed, and where documents and lists come from; lists that were given come first."""
-    from troth.identity import did as dids
+    from troth.identity import did as dids  # start-up time
     from troth.identity.jsondoc import read_json
     from troth.verify.credentials import MAX_LIST, Believed, Issuer
 
@@ -257,7 +257,7 @@ def print_report(report: Report, as_json: bool) -> None:
     """Print a verification and leave with its exit status."""
     from rich.console import Console  # start-up time, as above
 
-    from troth.cli.show import report_table
+    from troth.cli.show import report_table  # start-up time
 
     if as_json:
         show(report.json(), True)

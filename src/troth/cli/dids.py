@@ -50,7 +50,7 @@ def publish(place: Annotated[str, typer.Argument(help="HOST[%3APORT][:PATH…], 
             home: Where = None, as_json: Json = False) -> None:
     """Begin a did:webvh with this identity's keys; writes its log. Upload the log, and nothing of the workspace."""
     from troth.app import publishing  # start-up time, as above
-    from troth.identity.webvh import Witnesses
+    from troth.identity.webvh import Witnesses  # start-up time
 
     names = tuple(witness or ())
     if threshold is not None and not names:

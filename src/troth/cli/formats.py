@@ -112,7 +112,7 @@ def check(file: Annotated[Path, typer.Argument(help="A DSSE envelope or a Sigsto
           as_json: Json = False) -> None:
     """Check what somebody else signed: an in-toto statement, or with --model a model's signature."""
     from troth.app import formats  # start-up time, as in main
-    from troth.formats import oms
+    from troth.formats import oms  # start-up time
 
     believed, roots = _believed(key, root)
     data, now = _document(file), int(time.time())
@@ -136,7 +136,7 @@ def import_signed(file: Annotated[Path, typer.Argument(help="A DSSE envelope or 
                   home: Where = None, as_json: Json = False) -> None:
     """Keep what somebody else signed as its bytes, after checking it, with a link claim."""
     from troth.app import formats  # start-up time, as in main
-    from troth.core.claims import Ref
+    from troth.core.claims import Ref  # start-up time
     from troth.formats import oms
 
     believed, roots = _believed(key, root)
@@ -153,7 +153,7 @@ def import_dvc(record: Annotated[Path, typer.Argument(help="A .dvc file, or dvc.
                as_json: Json = False) -> None:
     """Attest what DVC recorded, after checking every file against it."""
     from troth.app import formats  # start-up time, as in main
-    from troth.formats.dvc import read_dvc
+    from troth.formats.dvc import read_dvc  # start-up time
 
     found = formats.in_order(read_dvc(record))
     with workspace(home) as party:
@@ -167,7 +167,7 @@ def import_hub(folder: Annotated[Path, typer.Argument(help="A model's folder, as
                home: Where = None, as_json: Json = False) -> None:
     """Attest a model's folder: its files, and what its configuration and card say, as their word."""
     from troth.app import formats  # start-up time, as in main
-    from troth.formats.hub import read_hub
+    from troth.formats.hub import read_hub  # start-up time
 
     found = read_hub(folder)
     with workspace(home) as party:
@@ -178,7 +178,7 @@ def import_hub(folder: Annotated[Path, typer.Argument(help="A model's folder, as
 def _believed(key: Path | None, root: Path | None) -> tuple[ForeignKey | None, list[Certificate]]:
     """Whom the caller believes. Raises Misuse for nobody, or for both."""
     from troth.formats.certificates import read_certificates  # start-up time, as in main
-    from troth.formats.foreign import ForeignKey
+    from troth.formats.foreign import ForeignKey  # start-up time
 
     if (key is None) == (root is None):
         raise Misuse("say whom you believe", expected="--key PEM or --root PEM")
@@ -189,7 +189,7 @@ def _believed(key: Path | None, root: Path | None) -> tuple[ForeignKey | None, l
 def _document(path: Path) -> bytes:
     """A foreign document, read no further than it may be long."""
     from troth.formats.foreign import MAX_DOCUMENT  # start-up time, as in main
-    from troth.formats.tree import reading
+    from troth.formats.tree import reading  # start-up time
 
     with reading(path), path.open("rb") as file:
         return file.read(MAX_DOCUMENT + 1)
@@ -211,10 +211,10 @@ def _signer(pem: bytes) -> tuple[EllipticCurvePrivateKey, list[Certificate]]:
     """A private key on a NIST curve and the certificates in the same file, if there are any. Raises Misuse."""
     import os  # start-up time, as in main
 
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey  # start-up time
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    from troth.formats.certificates import read_certificates
+    from troth.formats.certificates import read_certificates  # start-up time
 
     given = os.environ.get("TROTH_SIGNER_PASSPHRASE")
     try:

@@ -28,7 +28,7 @@ def guardians_set(guardian: Annotated[list[str], typer.Argument(help="Chain acco
                   home: Where = None, as_json: Json = False) -> None:
     """Name the guardians of this party's identity, with a change of keys; writes the card that each of them keeps."""
     from troth.app.guarding import set_guardians  # start-up time
-    from troth.core.encoding import from_hex
+    from troth.core.encoding import from_hex  # start-up time
     from troth.ledger.guardians import Quorum
 
     quorum = Quorum.of(k, days * 86_400, (from_hex(one.removeprefix("0x").lower(), 20) for one in guardian))
@@ -70,7 +70,7 @@ def id_recover(case: CaseFile, directory: Annotated[Path, typer.Argument(help="W
     Nobody believes what it signs until they have, and the delay is over.
     """
     from troth.app.guarding import recover  # start-up time
-    from troth.app.place import FOLDER, Settings
+    from troth.app.place import FOLDER, Settings  # start-up time
 
     place = directory.resolve()
     settings = Settings(place.name or "me", f"embedded:{place / FOLDER / 'chain.sqlite'}", str(place / "exchange"))
@@ -105,7 +105,7 @@ def guardians_propose(case: CaseFile,
                       home: Where = None, as_json: Json = False) -> None:
     """Put to the registry what k guardians signed. The delay begins."""
     from troth.app.guarding import propose  # start-up time
-    from troth.core.encoding import from_hex
+    from troth.core.encoding import from_hex  # start-up time
 
     with workspace(home) as party:
         signed = [from_hex(read_file(path).decode(errors="replace").strip(), 65) for path in approvals]

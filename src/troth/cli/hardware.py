@@ -36,7 +36,7 @@ def hardware_attest(kind: str, subject: Annotated[list[Path], typer.Option("--su
                  home: Where = None, as_json: Json = False) -> None:
     """Sign a claim with a key in a token, as that key's did:key, and take it into this party's log."""
     from troth.app import file_subject  # start-up time
-    from troth.core.claims import Statement
+    from troth.core.claims import Statement  # start-up time
     from troth.identity.signers import attest
     from troth.ledger.exchange import Parcel
 

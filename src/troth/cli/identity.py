@@ -113,7 +113,7 @@ def id_good(file: Annotated[Path, typer.Argument(help="A claim with its anchor, 
             home: Where = None, as_json: Json = False) -> None:
     """Whether a claim was signed by keys that were in force, by the registry, when it was anchored."""
     from troth.app.keys import good  # start-up time
-    from troth.verify.dated import Dated
+    from troth.verify.dated import Dated  # start-up time
 
     with workspace(home) as party:
         dated = Dated.from_bytes(read_file(file))

@@ -34,6 +34,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     person,
     post,
     privacy,
+    prove,
     runs,
     serve,
     statement,
@@ -85,7 +86,7 @@ def demo(out: Annotated[Path, typer.Option("--out", help="Where its results go."
     """Four hospitals train a model; anyone can check it; everyone is paid."""
     from rich.console import Console  # start-up time, as above
 
-    from troth.cli import demo as demos
+    from troth.cli import demo as demos  # start-up time
 
     console = Console(stderr=as_json)
     summary = demos.study(console) if study else demos.tell(out, cheat, console, seed)
@@ -140,7 +141,7 @@ def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", h
            home: Where = None, as_json: Json = False) -> None:
     """Sign a claim about files and append it to the log."""
     from troth.app import file_subject  # start-up time, as above
-    from troth.core.claims import Ref
+    from troth.core.claims import Ref  # start-up time
 
     if kind == "listing":
         from troth.app.content import refuse_untrainable  # start-up time, as above
@@ -210,7 +211,7 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry
     pending.
     """
     from troth.app import verify_bundle  # start-up time, as above
-    from troth.cli.show import print_report
+    from troth.cli.show import print_report  # start-up time
     from troth.verify.trust import Trust
 
     if offline and (as_party or registry):
@@ -223,7 +224,7 @@ def verify(file: Path, trust: Believed = None, as_party: Opener = None, registry
     beside = content.detached(file, signature, by)
     if beside is not None:
         from troth.app.content import believed as whom  # start-up time, as above
-        from troth.app.content import verify_file
+        from troth.app.content import verify_file  # start-up time
 
         raise typer.Exit(print_report(verify_file(file, beside, whom(believed, by or ())), as_json))
     party = None if as_party is None else workspace(as_party)
@@ -243,7 +244,7 @@ def write_trust(policy: Annotated[str, typer.Option("--policy", help="attested o
                 home: Where = None, as_json: Json = False) -> None:
     """Write a trust file: these issuers, their documents as known here, this log, this chain as it is now."""
     from troth.ledger.checkpoints import Verifier  # start-up time, as above
-    from troth.verify.trust import Witnesses
+    from troth.verify.trust import Witnesses  # start-up time
 
     keys = tuple(Verifier.from_vkey(one) for one in witness or ())
     roles: dict[str, list[str]] = {}
@@ -294,7 +295,7 @@ def deal_list(status: Annotated[str | None, typer.Option("--status", help="fundi
 def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
     """Where a deal stands, as of the chain's last block; and which consents that it rests on were withdrawn."""
     from troth.app.consents import withdrawn_under  # start-up time, as above
-    from troth.cli.deals import Catching, page, whole
+    from troth.cli.deals import Catching, page, whole  # start-up time
 
     with workspace(home) as party:
         as_of, found = party.deal(claim_id(deal), offline=offline, progress=Catching())

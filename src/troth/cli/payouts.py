@@ -43,7 +43,7 @@ def publish(deal: str, pot: Annotated[int, typer.Argument(min=0, help="Which pot
 def check(deal: str, cid: List = None, expect: Due = None,
           home: Where = None, as_json: Json = False) -> None:
     """Check the list behind a deal's result before upholding it: 0 right, 1 wrong, 3 not to be found, 4 no result."""
-    from troth.app.paying import check_payouts
+    from troth.app.paying import check_payouts  # start-up time
 
     due = None if expect is None else payees_of(read_file(expect))
     with workspace(home) as party:
@@ -55,7 +55,7 @@ def collect(deal: str, cid: List = None,
             everybody: Annotated[bool, typer.Option("--everybody", help="All payees, at this party's cost.")] = False,
             home: Where = None, as_json: Json = False) -> None:
     """Collect what a closed deal's list pays this party. What was collected already is passed over."""
-    from troth.app.paying import collect_payouts
+    from troth.app.paying import collect_payouts  # start-up time
 
     with workspace(home) as party:
         found, amount = collect_payouts(party, claim_id(deal), cid=cid, everybody=everybody)

@@ -43,7 +43,7 @@ def budget(listing: Annotated[str, typer.Argument(help="A listing of this party.
 def show_privacy(listing: Annotated[str | None, typer.Argument(help="A listing of this party; all by default.")] = None,
                  home: Where = None, as_json: Json = False) -> None:
     """What is spent and what is left of each data set's budget, and what counts for it."""
-    from troth.app.privacy import opened
+    from troth.app.privacy import opened  # start-up time
 
     with workspace(home) as party, opened(party) as privacy:
         found = privacy.accounts() if listing is None else (privacy.of_listing(claim_id(listing)),)
@@ -65,7 +65,7 @@ def estimate(steps: Annotated[int, typer.Option("--steps", help="Noisy steps in 
                                                                            "at its delta.")] = None,
              home: Where = None, as_json: Json = False) -> None:
     """What rounds of private training would spend, or the noise that keeps them within an epsilon. Spends nothing."""
-    from troth.learn.privacy import accounting
+    from troth.learn.privacy import accounting  # start-up time
     from troth.learn.privacy.mechanisms import Mechanism, delta_text, epsilon_text, micro
     from troth.learn.privacy.training import BOUND, chance
 
@@ -74,7 +74,7 @@ def estimate(steps: Annotated[int, typer.Option("--steps", help="Noisy steps in 
     before: list[Mechanism] = []
     delta = delta_text(delta)
     if listing is not None:
-        from troth.app.privacy import opened
+        from troth.app.privacy import opened  # start-up time
 
         with workspace(home) as party, opened(party) as privacy:
             account = privacy.of_listing(claim_id(listing))
@@ -98,7 +98,7 @@ def check(claim: Annotated[str, typer.Argument(help="A spending, or an update th
     """Compute again what a claim says was spent, with its issuer's earlier ones, as far as this log shows."""
     from rich.console import Console  # start-up time, as above
 
-    from troth.app.privacy import check as check_spending
+    from troth.app.privacy import check as check_spending  # start-up time
     from troth.cli.show import report_table
 
     with workspace(home) as party:

@@ -128,13 +128,21 @@ def ask(name: Annotated[str, typer.Argument(help="within, member, total, ratio, 
 
 
 @statement_app.command()
-def setup(request: Request, keys: KeyFolder, as_json: Json = False) -> None:
-    """As the verifier: make the keys that a request needs. Give the prover a copy of the folder."""
-    from troth.app.stating import make_keys
+def setup(request: Request, keys: KeyFolder,
+          ceremony: Annotated[list[Path] | None, typer.Option("--ceremony", help="A .zkey file that a ceremony "
+                                                              "left.")] = None,
+          circuits: Annotated[Path | None, typer.Option("--circuits", help="Only write the circuits as .r1cs files "
+                                                        "into this folder, for a ceremony.")] = None,
+          as_json: Json = False) -> None:
+    """As the verifier: get the keys that a request needs. Give the prover a copy of the folder."""
+    from troth.app.stating import make_keys, write_circuits
 
-    made = make_keys(_asked(request), keys)
-    show({"keys": made, "origin": "dev"}, as_json, lambda: "\n".join(
-        (*made, "made by one party: proofs under them convince only those who trust it to have kept nothing")))
+    if circuits is not None:
+        show({"circuits": [str(path) for path in write_circuits(_asked(request), circuits)]}, as_json)
+        return
+    made = make_keys(_asked(request), keys, [read_file(path) for path in ceremony or ()])
+    rows = [{"key": one.digest, "origin": one.origin} for one in made]
+    show({"keys": rows}, as_json, lambda: "\n".join(f"{row['key']}  {row['origin']}" for row in rows))
 
 
 @statement_app.command()

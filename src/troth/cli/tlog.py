@@ -35,7 +35,7 @@ def log_verify(place: Annotated[str, typer.Argument(help="A directory or a URL."
                as_json: Json = False) -> None:
     """Check a whole tile log: every hash, every entry, the signed checkpoint. Of a log of Troth's also its journal."""
     from troth.ledger.audit import check_log, check_tiles  # start-up time: --help must not load the ledger
-    from troth.ledger.checkpoints import witnessed
+    from troth.ledger.checkpoints import witnessed  # start-up time
     from troth.ledger.webtiles import tiles_at
 
     tiles, seen_by = tiles_at(place, private=private), _keys(witness)
@@ -67,7 +67,7 @@ def log_verify_proof(file: Path, key: Key,
                      witness: Witnesses = None, threshold: Threshold = None, as_json: Json = False) -> None:
     """Check, offline, that a claim is in a log and that witnesses saw it. It says nothing of the claim's signatures."""
     from troth.app.tlog import check_proof  # start-up time, as above
-    from troth.ledger.logproofs import LogProof
+    from troth.ledger.logproofs import LogProof  # start-up time
 
     seen_by = _keys(witness)
     proof = LogProof.from_bytes(read_file(file))
@@ -85,7 +85,7 @@ def log_serve(directory: Annotated[Path | None, typer.Argument(help="A log or a 
               home: Where = None, as_json: Json = False) -> None:
     """Serve a log to this machine (C2SP tlog-tiles). Ctrl-C stops it. Bodies and taking in need this party's keys."""
     from troth.ledger.logserver import TileServer  # start-up time, as above
-    from troth.ledger.tiles import TileFiles
+    from troth.ledger.tiles import TileFiles  # start-up time
 
     if directory is not None and (bodies or take):
         raise Misuse("only this party's own log gives out or takes in claims", do="Leave out the directory.")
@@ -98,7 +98,7 @@ def log_serve(directory: Annotated[Path | None, typer.Argument(help="A log or a 
         _serve(TileServer(tiles, port), {"log": str(root)}, as_json)
         return
     from troth.app import Troth  # start-up time, as above
-    from troth.app.tlog import LogDesk
+    from troth.app.tlog import LogDesk  # start-up time
 
     secret = passphrase()
     server = TileServer(tiles, port, desk=lambda: LogDesk(Troth.open(root, secret)), gives=bodies, takes=take)
@@ -111,7 +111,7 @@ def log_submit(url: str, claim: list[str], key: Key,
                private: Private = False, home: Where = None, as_json: Json = False) -> None:
     """Hand claims to another's log over HTTP, and get its proofs that it holds them. Evidence is not sent along."""
     from troth.app.tlog import submit  # start-up time, as above
-    from troth.ledger.wire import Site
+    from troth.ledger.wire import Site  # start-up time
 
     with workspace(home) as party:
         claims = [claim_id(item) for item in claim]
@@ -138,7 +138,7 @@ def log_watch(place: Annotated[str, typer.Argument(help="A directory or a URL.")
     Ctrl-C stops it.
     """
     from troth.app.tlog import bodies_at  # start-up time, as above
-    from troth.ledger.monitor import Monitor
+    from troth.ledger.monitor import Monitor  # start-up time
     from troth.ledger.webtiles import tiles_at
 
     vkey, tiles = _vkey(key), tiles_at(place, private=private)
@@ -198,7 +198,7 @@ def witness_know(directory: Path, key: Annotated[list[str], typer.Argument(help=
 def witness_serve(directory: Path, port: Port = 7781, as_json: Json = False) -> None:
     """Serve a witness to this machine (C2SP tlog-witness): it never cosigns two views of one log. Ctrl-C stops it."""
     from troth.app.tlog import witness_signer  # start-up time, as above
-    from troth.ledger.chains.clocks import SystemClock
+    from troth.ledger.chains.clocks import SystemClock  # start-up time
     from troth.ledger.logserver import WitnessServer
     from troth.ledger.witness import Witness
 
@@ -211,7 +211,7 @@ def witness_ask(url: str, key: Annotated[str, typer.Option("--key", help="The wi
                 private: Private = False, home: Where = None, as_json: Json = False) -> None:
     """Have a witness cosign this log's newest checkpoint, and keep the cosignature in it."""
     from troth.ledger.checkpoints import Note  # start-up time, as above
-    from troth.ledger.wire import Site
+    from troth.ledger.wire import Site  # start-up time
     from troth.ledger.witnessing import ask
 
     with workspace(home) as party:
@@ -274,7 +274,7 @@ def _compare(monitor: Monitor, place: str, origin: str, private: bool) -> dict[s
 
 def _compare_anchor(monitor: Monitor, account: str, origin: str) -> dict[str, Any]:
     from troth.app.tlog import latest_anchor  # start-up time, as above
-    from troth.verify.trust import address_of
+    from troth.verify.trust import address_of  # start-up time
 
     with workspace(None) as party:
         size, root = latest_anchor(party, address_of(account), origin)

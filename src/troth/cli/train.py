@@ -64,27 +64,37 @@ def train(file: File, out: Out = Path("training"),
 
 @app.command()
 def invite(file: File, output: Annotated[Path, typer.Option("-o", "--output", help="The invitation.")],
-           out: Out = Path("training"), as_json: Json = False) -> None:
-    """Write the invitation to a ROUND.toml's seats, signed by its sponsor. Then run troth train with the same --out.
+           out: Out = Path("training"),
+           verifier: Annotated[bool, typer.Option("--verifier", help="To a verifier's seat, not a site's.")] = False,
+           named: Annotated[str, typer.Option("--for", help="The DID of the only party that may use it.")] = "",
+           open_: Annotated[bool, typer.Option("--open", help="For anybody, any number of times: whoever holds it can "
+                                               "take a seat.")] = False,
+           records: Annotated[int, typer.Option("--records", min=0, help="How many records the site has, where pay "
+                                                'goes by them: [round] pay = "records".')] = 0,
+           as_json: Json = False) -> None:
+    """Write an invitation to one seat of a ROUND.toml, signed by its sponsor. Then run troth train with the same --out.
 
-    Whoever holds it can take a seat, so hand it over yourself, and tell the sponsor's DID in another way.
+    Each is good for one seat: of the party named, or of whoever uses it first. So hand it over yourself, and tell the
+    sponsor's DID in another way. It does not show who somebody is: that is for the sponsor to know.
     """
     # Imported here: start-up of --help must not load the application.
     from troth.app.conducting import SPONSOR
     from troth.app.inviting import invite as invite_
     from troth.app.rounds import load
     from troth.app.training import Coordinator
+    from troth.learn.acceptance import SITE, VERIFIER
 
     with Coordinator(load(file), out, passphrase(), say=_say) as home:
         home.prepare()
-        write_file(output, invite_(home))
-        show({"invitation": str(output), "sponsor": home[SPONSOR].did}, as_json)
+        role = VERIFIER if verifier else SITE
+        write_file(output, invite_(home, role, named, open_=open_, records=records))
+        show({"invitation": str(output), "role": role, "sponsor": home[SPONSOR].did}, as_json)
 
 
 @app.command()
 def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
-         data: Annotated[Path | None, typer.Option("--data", help="This site's records, .csv or .parquet.")] = None,
-         home: Annotated[Path, typer.Option("--home", help="This site's folder; made if need be.")] = Path("site"),
+         data: Annotated[Path | None, typer.Option("--data", help="A site's records, .csv or .parquet.")] = None,
+         home: Annotated[Path, typer.Option("--home", help="This party's folder; made if need be.")] = Path("site"),
          flower: Annotated[Path | None, typer.Option("--flower", help="Answer calls that come over this prepared "
                                                      "SuperNode: troth flower node.")] = None,
          sponsor: Annotated[str | None, typer.Option("--from", help="The DID that the sponsor must have.")] = None,
@@ -98,12 +108,14 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
          code: Coded = None, as_json: Json = False) -> None:
     """Take a seat in a training: show the terms, check the records, list them sealed, and train until it is over.
 
-    This process only reaches outward, and can be stopped and started again at any time.
+    By a verifier's invitation: without records, and execute again what is doubted. This process only reaches outward,
+    and can be stopped and started again at any time.
     """
     # Imported here: start-up of --help must not load the application.
     from troth.app.inviting import Private, open_invitation
     from troth.app.inviting import join as join_
     from troth.core.errors import Misuse
+    from troth.learn.acceptance import SITE
     from troth.learn.code import give
     from troth.learn.privacy.ledger import Budget
     from troth.learn.privacy.mechanisms import delta_text, micro
@@ -115,12 +127,15 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
     said = open_invitation(read_file(invitation), sponsor)
     for line in said.terms():
         typer.echo(visible(line), err=as_json)
-    if data is None:
+    site = said.ticket.role == SITE
+    if data is None and (site or check_only):
         if not check_only:
             raise Misuse("a site trains on its records", do="Name them: --data FILE.csv.")
         show({"sponsor": said.sponsor[0], "checked": 0}, as_json, lambda: "the invitation is its sponsor's, unchanged")
         return
-    if check_only:
+    if check_only and data is not None:
+        if not site:
+            raise Misuse("a verifier brings no records", do="Leave out --data.")
         rows = len(read_table(data, said.agreed.schema))
         show({"sponsor": said.sponsor[0], "checked": rows}, as_json, lambda: f"{rows} records fit")
         return

@@ -62,16 +62,22 @@ def quantise(values: npt.ArrayLike) -> IntArray:
     The product with a power of two is exact, so the rounding is the only one. Raises BadInput for NaN, infinities and
     magnitudes above LIMIT: a value is never wrapped or clamped.
     """
-    reals = np.asarray(values, dtype=np.float64)
-    scaled = np.asarray(reals * float(ONE))
-    np.rint(scaled, out=scaled)
-    worst = max(float(scaled.max(initial=0.0)), -float(scaled.min(initial=0.0)))
-    if not worst <= LIMIT:  # or no number at all
-        if not np.isfinite(reals).all():
-            raise BadInput("a value is not a finite number", expected="finite numbers", actual="NaN or infinity")
-        raise BadInput("a value is too large for fixed point", expected=f"magnitude at most {LIMIT / ONE}",
-                       actual=worst / ONE, do="Rescale it first; values are never clamped silently.")
-    return scaled.astype(np.int64)
+    reals = np.ascontiguousarray(values, dtype=np.float64).reshape(np.shape(values))
+    flat, found = reals.reshape(-1), np.empty(reals.shape, dtype=np.int64)
+    into = found.reshape(-1)
+    for at in range(0, flat.size, _BLOCK):
+        scaled = flat[at:at + _BLOCK] * float(ONE)
+        np.rint(scaled, out=scaled)
+        if not (float(scaled.max()) <= LIMIT and float(scaled.min()) >= -LIMIT):  # or no number at all
+            break
+        into[at:at + _BLOCK] = scaled
+    else:
+        return found
+    if not np.isfinite(reals).all():
+        raise BadInput("a value is not a finite number", expected="finite numbers", actual="NaN or infinity")
+    worst = float(np.rint(np.abs(reals) * float(ONE)).max())
+    raise BadInput("a value is too large for fixed point", expected=f"magnitude at most {LIMIT / ONE}",
+                   actual=worst / ONE, do="Rescale it first; values are never clamped silently.")
 
 
 def dequantise(values: IntArray) -> FloatArray:
@@ -224,13 +230,28 @@ def norm(*values: IntArray) -> int:
     Exact for any int64 input (the squares are summed in parts that cannot overflow, the parts in Python integers), so
     a hostile input is measured, not refused.
     """
-    squares = sum(_squares(as_ints(array).reshape(-1)) for array in values)
-    root = math.isqrt(squares)
-    return root if root * root == squares else root + 1
+    squares = sum(sum_of_squares(as_ints(array).reshape(-1)) for array in values)
+    return root_above(squares)
 
 
-def _squares(flat: IntArray) -> int:
-    chunk = INT64_MAX // max(1, magnitude(flat) ** 2)  # as many squares as int64 surely holds
+def root_above(square: int) -> int:
+    """The square root of an integer, rounded up."""
+    root = math.isqrt(square)
+    return root if root * root == square else root + 1
+
+
+def sum_of_squares(flat: IntArray, bound: int | None = None) -> int:
+    """The squares of a vector's elements together, exact for any magnitude: in parts that cannot overflow.
+
+    bound: what no element's magnitude passes; looked for where it is not given.
+    """
+    size = magnitude(flat) if bound is None else bound
+    chunk = EXACT_DOUBLE // max(1, size ** 2)
+    if chunk >= 64:  # as many squares as a double surely holds, and few enough to stay in the cache
+        step = min(chunk, _BLOCK)
+        parts = (flat[at:at + step].astype(np.float64) for at in range(0, len(flat), step))
+        return sum(int(part @ part) for part in parts)
+    chunk = INT64_MAX // size ** 2
     if chunk < 64:
         return sum(v * v for v in flat.tolist())
     return sum(dot(flat[at:at + chunk], flat[at:at + chunk]) for at in range(0, len(flat), chunk))

@@ -147,8 +147,6 @@ class Program:
         classes, features, head, high, input_scale, low, output_scale, steps = take(
             decode_object(data), classes=list, features=list, head=str, high=list, input_scale=int, low=list,
             output_scale=int, steps=list)
-        if any(type(text) is not str for text in (*classes, *features)):
-            raise BadInput("names are texts", expected="texts", actual="something else")
         return cls(ints_of(low, 1), ints_of(high, 1), tuple(read_step(step) for step in steps), head, input_scale,
                    output_scale, tuple(features), tuple(classes))
 
@@ -170,6 +168,8 @@ def _check_shape(program: Program) -> None:
         raise BadInput("an input's range is too wide", expected=f"magnitudes up to {MAX_INT}")
     if program.features and len(program.features) != len(low):
         raise BadInput("names do not fit the inputs", expected=len(low), actual=len(program.features))
+    if any(type(text) is not str for text in (*program.features, *program.classes)):
+        raise BadInput("names are texts", expected="str", actual="something else")
     if not all(0 <= places <= 61 for places in (program.input_scale, program.output_scale)):
         raise BadInput("binary places are out of range", expected="0 to 61",
                        actual=f"{program.input_scale}, {program.output_scale}")

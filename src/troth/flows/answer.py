@@ -22,7 +22,7 @@ from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
 from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, Ask, DealState, Pot, Rung, Split, Terms, deal_id
 from troth.flows.parts import Party, Pin
 from troth.verify import groth16
-from troth.verify.answers import ANSWER, GROTH16, KEY, PROOF, QUESTION, Answer, InDeal, packed
+from troth.verify.answers import ANSWER, GROTH16, KEY, PROOF, QUESTION, Answer, InDeal, integer_of, packed
 from troth.verify.policies.proof import ASK, answer_data, key_name, proof_param, read_answer
 
 PRICE, STAKE = 0, 1
@@ -98,7 +98,7 @@ class Question:
             raise BadInput("not a question", expected="publics and what they say as texts")
         return cls(encoding.amount(chain), from_hex(book, 20), Pin(from_hex(address, 20), from_hex(codehash, 32)),
                    from_hex(token, 20), from_hex(buyer, 20), from_hex(provider, 20), encoding.amount(price),
-                   encoding.amount(stake), fund_by, period, from_hex(key, 32), tuple(map(encoding.amount, bound)),
+                   encoding.amount(stake), fund_by, period, from_hex(key, 32), tuple(map(integer_of, bound)),
                    tuple(says), from_hex(nonce, 32))
 
 

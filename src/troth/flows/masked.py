@@ -28,7 +28,7 @@ from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.ports import Signer
 from troth.core.terms import Result
 from troth.fixed.numbers import IntArray
-from troth.flows.roles import AggregatorRole, Role, SiteRole, VerifierRole
+from troth.flows.roles import AggregatorRole, Role, SiteRole, VerifierRole, agreeing, majority
 from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.claims import Listing, UpdateClaim, VerdictClaim, digest_subject, found_digest
@@ -245,14 +245,13 @@ def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, Verdi
     """
     step, replay = aggregator.step(wrong), aggregator.replay
     deal, round_, seated = step.claim.deal, step.claim.round, aggregator.seated(step.claim.deal)
-    agreeing = {claim: said for claim, said in verdicts.items() if said.result == result.to_bytes()}
-    wanted = {said.found for said in agreeing.values()}
+    found = agreeing(aggregator, verdicts, result)
     candidates = [replay.nothing(round_, deal, aggregator.last, seated)]
     with contextlib.suppress(Undecidable):
         candidates.insert(0, replay.again(step, seated))
     for output, shown in candidates:
-        if wanted == {found_digest(output.to_json())}:
-            refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(agreeing))]
+        if same := majority(aggregator, found, output):
+            refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in same)]
             return aggregator.state(deal, round_, output, shown, refs)
-    raise Refuted("the verifiers found another result", expected=sorted(one.hex() for one in wanted),
+    raise Refuted("the verifiers found another result", expected=sorted(one.found.hex() for one in found.values()),
                   actual=[found_digest(output.to_json()).hex() for output, _ in candidates])

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
 from troth.core.encoding import from_hex
@@ -307,6 +307,24 @@ class VerifierRole(Role, ABC):
         said = VerdictClaim.of(self.party.statement(claim))
         self.party.book.submit(self.party.account, said.deal, 2, 0, claim, reveal_data(said.result, salt))
         self.party.send(self.everybody(), [claim])
+
+
+def agreeing(aggregator: Role, verdicts: Mapping[bytes, VerdictClaim], result: Result) -> dict[bytes, VerdictClaim]:
+    """The verdicts that the deal's result came from: it may slash verifiers besides."""
+    bench = {seat.account for seat in aggregator.plan.verifiers}
+    wanted = replace(result, slashed=result.slashed - bench).to_bytes()
+    return {claim: said for claim, said in verdicts.items() if said.result == wanted}
+
+
+def majority(aggregator: Role, verdicts: Mapping[bytes, VerdictClaim], output: RoundOutput) -> tuple[bytes, ...]:
+    """The verdicts, ascending, that find exactly this; none unless they are by more than half of the verifiers.
+
+    What one verifier signs beside what it revealed on chain stops nobody.
+    """
+    wanted = output.digest, found_digest(output.to_json())
+    same = tuple(sorted(claim for claim, said in verdicts.items() if (said.params, said.found) == wanted))
+    voices = {aggregator.party.statement(claim).issuer for claim in same}
+    return same if len(voices) > len(aggregator.plan.verifiers) // 2 else ()
 
 
 def publish_model(sponsor: Role) -> bytes:

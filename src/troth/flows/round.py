@@ -14,12 +14,12 @@ import contextlib
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from troth.core.claims import Evidence, Ref
 from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import Result
-from troth.flows.roles import AggregatorRole, Role, SiteRole, VerifierRole
+from troth.flows.roles import AggregatorRole, Role, SiteRole, VerifierRole, agreeing, majority
 from troth.learn import arrays
 from troth.learn import claims as kinds
 from troth.learn.arrays import State
@@ -33,7 +33,6 @@ from troth.learn.claims import (
     UpdateClaim,
     VerdictClaim,
     digest_subject,
-    found_digest,
     seal_update,
 )
 from troth.learn.lineage import RoundStep, commitments_of
@@ -275,21 +274,18 @@ def correct(aggregator: Aggregator, wrong: bytes, verdicts: Mapping[bytes, Verdi
     aggregator's own re-execution does not give what more than half of them found; what a few say beside stops nobody.
     """
     step, replay, party = aggregator.step(wrong), aggregator.replay, aggregator.party
-    deal, round_, bench = step.claim.deal, step.claim.round, {seat.account for seat in aggregator.plan.verifiers}
-    agreeing = {claim: said for claim, said in verdicts.items()
-                if replace(result, slashed=result.slashed - bench).to_bytes() == said.result}
+    deal, round_ = step.claim.deal, step.claim.round
+    found = agreeing(aggregator, verdicts, result)
     named, others = replay.counted(step.statement.all_refs("update"), aggregator.held(round_, deal), round_, deal,
                                    aggregator.last, aggregator.seated(deal))
-    for withheld in sorted({said.withheld for said in agreeing.values()}):
+    for withheld in sorted({said.withheld for said in found.values()}):
         counted = [claim for claim in (*named, *others) if party.statement(claim).issuer not in withheld]
-        found = replay.gather(counted)
-        output = replay.run(round_, aggregator.last, found.updates, found.rejected)
-        same = {claim: party.statement(claim).issuer for claim, said in agreeing.items()
-                if (said.params, said.found) == (output.digest, found_digest(output.to_json()))}
-        if len(set(same.values())) > len(bench) // 2:
-            refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in sorted(same))]
+        opened = replay.gather(counted)
+        output = replay.run(round_, aggregator.last, opened.updates, opened.rejected)
+        if same := majority(aggregator, found, output):
+            refs = [Ref("corrects", wrong), *(Ref("verdict", claim) for claim in same)]
             return aggregator.publish(deal, round_, output, [
-                claim for claim in counted if party.statement(claim).issuer not in found.withheld], refs)
+                claim for claim in counted if party.statement(claim).issuer not in opened.withheld], refs)
     raise Refuted("the verifiers found another model than this aggregator does",
-                  expected=sorted({said.params.hex() for said in agreeing.values()}),
-                  actual=f"{len(agreeing)} verdicts of {len(bench)} verifiers with the deal's result")
+                  expected=sorted({said.params.hex() for said in found.values()}),
+                  actual=f"{len(found)} verdicts of {len(aggregator.plan.verifiers)} verifiers with the deal's result")

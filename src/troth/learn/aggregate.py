@@ -3,13 +3,14 @@
 Rules by name, each from the matrix of updates, rows sorted by site, to one vector:
 
 - ``mean``: federated averaging weighted by claimed examples (McMahan et al., 2017). No protection; for comparison.
-- ``centered_clipping`` (default): from the coordinate median, five times add the mean of the differences clipped to
-  the lower median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
+- ``centered_clipping`` (default elsewhere): from the coordinate median, five times add the mean of the differences
+  clipped to the lower median of their norms (after Karimireddy et al., 2021, with the radius taken from the updates).
 - ``nnm+trimmed_mean``: each update becomes the mean of its n - f nearest, then per coordinate the f smallest and
   largest are dropped (Allouah et al., 2023).
 - ``median``: per coordinate.
-- ``trusted_reference``: each update brought to the norm of a reference update and weighted by its cosine with it
-  (`learn.trusted`; Cao et al., 2021). The one rule that may hold against a majority.
+- ``trusted_reference`` (default for open rounds of dense networks): updates brought to one length and weighted by
+  their squared cosine with a reference (`learn.trusted`; after Cao et al., 2021). The one rule that may hold against a
+  majority.
 
 Robust rules ignore the claimed numbers of examples: a claim of 10**9 records must not buy influence.
 """
@@ -24,24 +25,25 @@ import numpy as np
 
 from troth.core.errors import BadInput
 from troth.fixed.numbers import (
+    INT64_MAX,
     IntArray,
-    add,
-    clip_norm,
     divide_round,
+    magnitude,
     matmul,
     multiply,
-    norm,
+    root_above,
     squared_distances,
-    stack,
-    subtract,
+    sum_of_squares,
     total,
 )
 from troth.fixed.order import median
 from troth.learn import trusted
-from troth.learn.arrays import State, flatten, layout, unflatten
+from troth.learn.arrays import State, layout, matrix, unflatten
+from troth.learn.dense import Dense
 
 MAX_EXAMPLES = (1 << 31) - 1
 DEFAULT_RULE = "centered_clipping"
+"""The default where no reference can be had."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,16 +107,57 @@ CLIPPING_STEPS = 5
 
 
 def _centered_clipping(rows: IntArray, _: tuple[int, ...]) -> IntArray:
-    centre = median(rows)
+    """Block by block, so that a step reads the updates once: it moves the centre and measures from where that is."""
+    count, size = rows.shape
+    bound = 2 * magnitude(rows)  # of any gap: the centre stays between the least and the greatest
+    if bound > INT64_MAX:
+        raise BadInput("integer overflow in a difference", expected=f"at most {INT64_MAX}", actual=bound)
+    blocks = [slice(at, at + BLOCK) for at in range(0, size, BLOCK)]
+    centre, gap = np.empty(size, dtype=np.int64), np.empty(min(BLOCK, size), dtype=np.int64)
+    far = _Far(count, bound)
+    for block in blocks:
+        centre[block] = median(rows[:, block])
+        far.measure(rows[:, block], centre[block], gap)
     for _step in range(CLIPPING_STEPS):
-        lengths = [norm(subtract(row, centre)) for row in rows]
-        radius = sorted(lengths)[(len(rows) - 1) // 2]
-        moved = np.zeros_like(centre)
-        for row, length in zip(rows, lengths, strict=True):  # one at a time: no second matrix
-            gap = subtract(row, centre)
-            moved = add(moved, gap if length <= radius else clip_norm(gap, radius))
-        centre = add(centre, divide_round(moved, len(rows)))
+        radius, lengths = far.radius()
+        far = _Far(count, bound)
+        for block in blocks:
+            moved = np.zeros_like(centre[block])
+            for row, length in zip(rows[:, block], lengths, strict=True):
+                found = np.subtract(row, centre[block], out=gap[:len(row)])
+                moved += found if length <= radius else _shorten(found, radius, length)
+            centre[block] += divide_round(moved, count)
+            far.measure(rows[:, block], centre[block], gap)
     return centre
+
+
+class _Far:
+    """How far each row is from the centre, block by block. bound: of any gap's coordinates."""
+
+    def __init__(self, count: int, bound: int) -> None:
+        self._squares, self._bound = [0] * count, bound
+
+    def measure(self, rows: IntArray, centre: IntArray, gap: IntArray) -> None:
+        """Add a block. gap: what may be overwritten."""
+        for index, row in enumerate(rows):
+            self._squares[index] += sum_of_squares(np.subtract(row, centre, out=gap[:len(row)]), self._bound)
+
+    def radius(self) -> tuple[int, list[int]]:
+        """The lower median of the norms, and the norms. Raises BadInput where clipping to it could overflow."""
+        lengths = [root_above(squares) for squares in self._squares]
+        radius = sorted(lengths)[(len(lengths) - 1) // 2]
+        bound = max(lengths) * max(radius, len(lengths))  # no coordinate is longer than its row
+        if bound > INT64_MAX:
+            raise BadInput("integer overflow in clipping", expected=f"at most {INT64_MAX}", actual=bound)
+        return radius, lengths
+
+
+def _shorten(gap: IntArray, radius: int, length: int) -> IntArray:
+    """`clip_norm` where the norm is known, in place: each coordinate times radius / length, towards zero."""
+    gap *= radius
+    gap += (gap >> 63) & (length - 1)  # below zero the floor of this is what the ceiling was
+    gap //= np.int64(length)
+    return gap
 
 
 def _median(rows: IntArray, _: tuple[int, ...]) -> IntArray:
@@ -126,6 +169,11 @@ RULES: Mapping[str, Callable[[IntArray, tuple[int, ...]], IntArray]] = MappingPr
 })
 NAMES = (*RULES, trusted.NAME)
 """Every rule that a plan may name."""
+
+
+def default_rule(family: str) -> str:
+    """The rule of a plan that names none, by its family of models, where updates are open: see decision record 33."""
+    return trusted.NAME if family == Dense.FAMILY else DEFAULT_RULE
 
 
 def aggregate(rule: str, updates: Sequence[Update], reference: IntArray | None = None) -> dict[str, IntArray]:
@@ -150,7 +198,7 @@ def aggregate(rule: str, updates: Sequence[Update], reference: IntArray | None =
         if not 1 <= update.examples <= MAX_EXAMPLES:
             raise BadInput(f"{update.site} claims an impossible number of examples", expected=f"1 to {MAX_EXAMPLES}",
                            actual=update.examples)
-    rows = stack([flatten(update.delta) for update in ordered])
+    rows = matrix([update.delta for update in ordered], shapes)
     if reference is not None:
         if reference.shape != rows.shape[1:]:
             raise BadInput("a reference of another size", expected=rows.shape[1:], actual=reference.shape)

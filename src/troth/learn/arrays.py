@@ -18,7 +18,7 @@ import hashlib
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -126,6 +126,17 @@ def digest(state: State) -> bytes:
 def flatten(state: State) -> IntArray:
     """All elements as one vector, arrays in canonical order."""
     return np.concatenate([state[name].reshape(-1) for name, _ in layout(state)]) if state else np.zeros(0, np.int64)
+
+
+def matrix(states: Sequence[State], shapes: Layout) -> IntArray:
+    """States of one layout, which the caller has checked, as the rows of a matrix; each element is copied once."""
+    rows = np.empty((len(states), sum(math.prod(shape) for _, shape in shapes)), dtype=np.int64)
+    for row, state in zip(rows, states, strict=True):
+        at = 0
+        for name, shape in shapes:
+            row[at:at + math.prod(shape)] = state[name].reshape(-1)
+            at += math.prod(shape)
+    return rows
 
 
 def unflatten(vector: IntArray, shapes: Layout) -> dict[str, IntArray]:

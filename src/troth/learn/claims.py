@@ -96,7 +96,8 @@ class Plan:
     """What the sponsor calls for: everything a re-execution needs besides the updates.
 
     task: the family of models, as `tasks.Task.json`. fit: the local training asked for, as `site.Fit.json`. masking:
-    what rounds without open updates are like; None in privacy mode open.
+    what rounds without open updates are like; None in privacy mode open. records: how many records each site has, by
+    the sponsor's word, which its pay goes by too; empty where pay goes by worth alone.
     """
 
     sites: tuple[Seat, ...]
@@ -112,6 +113,7 @@ class Plan:
     fit: Mapping[str, Any] = field(
         default_factory=lambda: {"batch": 0, "decay": "0.003", "rate": "0.2", "steps": 10})
     masking: Terms | None = None
+    records: tuple[int, ...] = ()
 
     def body(self) -> dict[str, Any]:
         return {"aggregator": self.aggregator.json(), "clip": self.clip, "fit": dict(self.fit),
@@ -119,20 +121,26 @@ class Plan:
                 "reward": str(self.reward), "rounds": self.rounds, "rule": self.rule, "seed": self.seed.hex(),
                 "sites": [seat.json() for seat in self.sites],
                 "task": dict(self.task), "verifiers": [seat.json() for seat in self.verifiers],
-                **({} if self.masking is None else {"masking": self.masking.json()})}
+                **({} if self.masking is None else {"masking": self.masking.json()}),
+                **({"records": list(self.records)} if self.records else {})}
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
         body = body_of(statement, PLAN)
-        masked = not opened(body.get("privacy"))
+        masked, records = not opened(body.get("privacy")), tuple[int, ...]()
+        if "records" in body:
+            records = _records(body.pop("records"), masked)
         masking = body.pop("masking", None) if masked else None
         aggregator, clip, fit, privacy, reward, rounds, rule, seed, sites, task, verifiers = take(
             body, aggregator=dict, clip=int, fit=dict, privacy=str, reward=str, rounds=int,
             rule=str, seed=str, sites=list, task=dict, verifiers=list)
         found = cls(tuple(map(Seat.read, sites)), Seat.read(aggregator), tuple(map(Seat.read, verifiers)), rounds,
                     amount(reward), rule, clip, from_hex(seed, 32), privacy, task, fit,
-                    Terms.of(privacy, masking) if masked else None)
+                    Terms.of(privacy, masking) if masked else None, records)
         keys = found.keys
+        if records and len(records) != len(keys):
+            raise BadInput("a plan's numbers of records", expected=f"one for each of {len(keys)} sites",
+                           actual=len(records))
         seats = (*found.sites, found.aggregator, *found.verifiers)
         if len({seat.did for seat in seats}) != len(seats) or len({seat.account for seat in seats}) != len(seats):
             # Who judges must not be judged, and a verifier has one voice.
@@ -150,6 +158,17 @@ class Plan:
     def keys(self) -> tuple[str, ...]:
         """The sites' DIDs."""
         return tuple(seat.did for seat in self.sites)
+
+
+MAX_RECORDS = 1 << 31
+
+
+def _records(value: Any, masked: bool) -> tuple[int, ...]:
+    if masked or type(value) is not list or not value or not all(
+            type(one) is int and 1 <= one <= MAX_RECORDS for one in value):
+        raise BadInput("a plan's numbers of records", actual=value,
+                       expected=f"a list of 1 to {MAX_RECORDS}, in open rounds")
+    return tuple(value)
 
 
 BUILT_IN = hashlib.sha256(f"troth {version.VERSION}".encode()).digest()

@@ -179,7 +179,8 @@ class Replay:
 
     def due(self, claim: AggregateClaim, before: tuple[RoundStep, ...]) -> Owed:
         """What an aggregate's own record comes to, after the rounds before. Raises BadInput for what is no record."""
-        return owed((*(record_of(step.claim) for step in before), record_of(claim)), self.plan.reward)
+        return owed((*(record_of(step.claim) for step in before), record_of(claim)), self.plan.reward,
+                    self.plan.records)
 
     def made_nothing(self, claim: AggregateClaim, own: bytes, last: bytes | None) -> bool:
         """Whether an aggregate that names this party's update does not count it, though nothing is wrong with it."""
@@ -187,7 +188,7 @@ class Replay:
         if record_of(claim).counted[self.plan.keys.index(site)]:
             return False
         updates = self.gather([own]).updates
-        return bool(updates) and fault(updates[0], self.base(last)[0], self.plan.clip) is None
+        return bool(updates) and fault(updates[0], arrays.layout(self.base(last)[0]), self.plan.clip) is None
 
     def run(self, round_: int, last: bytes | None, updates: tuple[Update, ...],
             rejected: tuple[tuple[str, str], ...] = ()) -> RoundOutput:
@@ -198,7 +199,8 @@ class Replay:
         state, history = self.base(last)
         seed = hashlib.sha256(self.plan.seed + round_.to_bytes(4, "big")).digest()
         return run_round(RoundInput(self.task, state, self.plan.keys, updates, self.validation, seed,
-                                    self.plan.reward, history, self.plan.rule, self.plan.clip, rejected))
+                                    self.plan.reward, history, self.plan.rule, self.plan.clip, rejected,
+                                    self.plan.records))
 
     def rerun(self, step: RoundStep) -> tuple[RoundOutput, Gathered]:
         """Execute again the round that an aggregate claims, from the updates it names."""

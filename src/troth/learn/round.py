@@ -23,7 +23,7 @@ from troth.core.errors import BadInput
 from troth.fixed.numbers import ONE, IntArray, add, divide_int, divide_round, norm, stack, total
 from troth.learn import alike, trusted
 from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, NAMES, Update, aggregate
-from troth.learn.arrays import State, digest, flatten, layout, unflatten
+from troth.learn.arrays import Layout, State, digest, flatten, layout, unflatten
 from troth.learn.data import Inputs, Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.tasks import Task
@@ -42,7 +42,7 @@ class RoundInput:
     are per seat in this order. updates: what arrived, in any order; rejected: (site, reason) of what arrived and could
     not be read. validation: the sponsor's public part. seed: 32
     bytes for the draws. reward: smallest units to share. history: earlier rounds' records, oldest first. clip: norm
-    bound at 2**16.
+    bound at 2**16. records: per seat, what pay goes by besides worth; empty for worth alone.
     """
 
     task: Task
@@ -56,6 +56,7 @@ class RoundInput:
     rule: str = DEFAULT_RULE
     clip: int = 2 * ONE
     rejected: tuple[tuple[str, str], ...] = ()
+    records: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.task.check(self.base)
@@ -71,6 +72,8 @@ class RoundInput:
             raise BadInput("a round's seed, reward or norm bound is out of range",
                            expected=f"32 bytes, at least 0, 1 to {MAX_CLIP}",
                            actual=f"{len(self.seed)} bytes, {self.reward}, {self.clip}")
+        if self.records and (len(self.records) != len(self.seats) or min(self.records) < 1):
+            raise BadInput("numbers of records are one a seat, and positive", actual=self.records)
         if any(len(record.values) != len(self.seats) for record in self.history):
             raise BadInput("an earlier round had other seats", expected=f"{len(self.seats)} seats")
 
@@ -108,10 +111,10 @@ class RoundOutput:
         }
 
 
-def fault(update: Update, base: State, clip: int) -> str | None:
-    """Why one update cannot be counted, or None."""
+def fault(update: Update, base: Layout, clip: int) -> str | None:
+    """Why one update cannot be counted, or None. base: the layout that it must have."""
     try:
-        fits = layout(update.delta) == layout(base)
+        fits = layout(update.delta) == base
     except BadInput:  # an array that has no byte form: named like any other wrong layout
         fits = False
     if not fits:
@@ -124,7 +127,7 @@ def fault(update: Update, base: State, clip: int) -> str | None:
 
 def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
     """The updates that count, by site, and (site, reason) of the others."""
-    counted, rejected = [], []
+    counted, rejected, base = [], [], layout(given.base)
     sites = [update.site for update in given.updates]
     for update in sorted(given.updates, key=lambda one: one.site):
         if update.site not in given.seats:
@@ -132,7 +135,7 @@ def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
         elif sites.count(update.site) > 1:
             reason = "twice"
         else:
-            reason = fault(update, given.base, given.clip)
+            reason = fault(update, base, given.clip)
         if reason is None:
             counted.append(update)
         else:
@@ -196,13 +199,15 @@ class Owed:
     slashed: tuple[int, ...]
 
 
-def owed(history: Sequence[Record], reward: int) -> Owed:
+def owed(history: Sequence[Record], reward: int, records: Sequence[int] = ()) -> Owed:
     """Who is paid and slashed after these rounds, oldest first: it follows from their records and the reward alone.
 
-    So whoever holds the aggregates' claims can compute it, without a single update.
+    So whoever holds the aggregates' claims can compute it, without a single update. records: how many records each seat
+    has, where pay goes by worth times that: then who deals its records to several seats earns less than with one.
     """
     smoothed, slashed = smooth(history), evidence(history)
-    earned = [0 if seat in slashed else value for seat, value in enumerate(smoothed)]
+    earned = [0 if seat in slashed else value * (records[seat] if records else 1)
+              for seat, value in enumerate(smoothed)]
     return Owed(smoothed, pay(earned, reward), tuple(sorted(slashed)))
 
 
@@ -223,6 +228,6 @@ def run_round(given: RoundInput) -> RoundOutput:
         players = stack([divide_round(total(rows[list(group)], axis=0), len(group)) for group in members])
         found = worth(task, flatten(given.base), players, data, given.seed)
     record = _record(given.seats, groups, found)
-    due = owed((*given.history, record), given.reward)
+    due = owed((*given.history, record), given.reward, given.records)
     return RoundOutput(params, digest(params), record, due.smoothed, due.payments, due.slashed,
                        combined.rejected, task.score(params, data), task.loss(params, data), found.evaluations)

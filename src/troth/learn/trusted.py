@@ -1,6 +1,8 @@
-"""A trusted reference (FLTrust: Cao, Fang, Liu, Gong, 2021) in integers: what the validation records ask for.
+"""A trusted reference (after FLTrust: Cao, Fang, Liu, Gong, 2021) in integers: what the validation records ask for.
 
-The rule weighs each update by how far it points the way of one update that nobody hostile made. Here that update is not
+The rule weighs each update by how far it points the way of one update that nobody hostile made. FLTrust brings every
+update to that one's length and weighs by the cosine; the median length and the squared cosine lost fewer points, with
+attacks and without (`docs/reference/robustness.md`). Here that update is not
 anybody's message: it is computed from the model and the sponsor's public validation records, in integers, so that
 aggregator and verifiers find the same one and there is nothing to hand over, to withhold or to lie about. Who chose the
 validation records decides; they already decide who is paid.
@@ -43,20 +45,27 @@ _SLOPE_LIMIT = 4 * ONE
 
 
 def weigh(rows: IntArray, reference: IntArray) -> IntArray:
-    """The mean of ``rows`` (n, d), each brought to the reference's norm and weighted by its cosine with it.
+    """The mean of ``rows`` (n, d), each brought to one length and weighted by its squared cosine with the reference.
 
-    Cosines are integers at 2**16, half to even; those below zero count as zero. Nobody pointing the reference's way:
-    zeros, and the model stays. Raises BadInput where an inner product could overflow: never within a round's bound.
+    Cosines are integers at 2**16, half to even; those below zero count as zero. The length is the lower median of the
+    norms of those that count, so a few cannot stretch the step or stop it. The reference gives a direction only: it is
+    no summand, so that the model learns from the sites' records and not from those that judge it. Nobody pointing the
+    reference's way: zeros, and the model stays. Raises BadInput where an inner product could overflow: never within a
+    round's bound.
     """
-    size = norm(reference)
-    weights, whole = [], np.zeros(rows.shape[1], dtype=np.int64)
+    size, counted = norm(reference), list[tuple[IntArray, int, int]]()
     for row in rows:
         length = norm(row)
-        weight = divide_int(max(0, dot(row, reference)) * ONE, size * length) if size and length else 0
-        weights.append(weight)
-        if weight:
-            whole = add(whole, multiply(divide_round(multiply(row, size), length), weight))
-    return divide_round(whole, sum(weights)) if sum(weights) else whole
+        cosine = divide_int(max(0, dot(row, reference)) * ONE, size * length) if size and length else 0
+        if weight := divide_int(cosine * cosine, ONE):
+            counted.append((row, length, weight))
+    whole = np.zeros(rows.shape[1], dtype=np.int64)
+    if not counted:
+        return whole
+    middle = sorted(length for _, length, _ in counted)[(len(counted) - 1) // 2]
+    for row, length, weight in counted:
+        whole = add(whole, multiply(divide_round(multiply(row, middle), length), weight))
+    return divide_round(whole, sum(weight for _, _, weight in counted))
 
 
 def reference(task: Dense, base: State, data: Inputs, clip: int) -> IntArray:

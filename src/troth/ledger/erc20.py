@@ -17,6 +17,7 @@ _TRANSFER = bytes.fromhex("a9059cbb")
 _APPROVE = bytes.fromhex("095ea7b3")
 _DOMAIN = bytes.fromhex("3644e515")
 _NONCES = bytes.fromhex("7ecebe00")
+_ALLOWANCE = bytes.fromhex("dd62ed3e")
 _TOTAL_SUPPLY = bytes.fromhex("18160ddd")
 
 
@@ -30,6 +31,10 @@ class Erc20:
     def balance(self, account: Account) -> int:
         """What the account holds."""
         return self._number(_BALANCE_OF + _word(account))
+
+    def allowance(self, owner: Account, spender: Account) -> int:
+        """What the spender may still take from the owner's account."""
+        return self._number(_ALLOWANCE + _word(owner) + _word(spender))
 
     def total(self) -> int:
         """The token's whole supply."""

@@ -86,9 +86,9 @@ class InDeal:
     def of(cls, body: Any) -> InDeal:
         """Read it again. Raises BadInput."""
         account, book, chain, deal, rung = take(body, account=str, book=str, chain=str, deal=str, rung=int)
-        if not 0 <= rung < 256 or not 0 <= _integer(chain) < 1 << 256:
+        if not 0 <= rung < 256 or not 0 <= integer_of(chain) < 1 << 256:
             raise BadInput("not a rung of a deal", actual=f"rung {rung}, chain {chain}")
-        return cls(_integer(chain), from_hex(book, 20), from_hex(deal, 32), rung, from_hex(account, 20))
+        return cls(integer_of(chain), from_hex(book, 20), from_hex(deal, 32), rung, from_hex(account, 20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,9 @@ class Answer:
             question=str, ranges=list, says=list, scores=list)
         if any(type(pair) is not list or len(pair) != 2 for pair in ranges) or any(type(it) is not str for it in says):
             raise BadInput("not an answer", expected="ranges as pairs, names as texts")
-        found = cls(method, from_hex(model, 32), tuple(map(_integer, scores)),
-                    tuple((_integer(low), _integer(high)) for low, high in ranges), output, from_hex(question, 32),
-                    _integer(context), tuple(map(_integer, bound)), tuple(says), origin,
+        found = cls(method, from_hex(model, 32), tuple(map(integer_of, scores)),
+                    tuple((integer_of(low), integer_of(high)) for low, high in ranges), output, from_hex(question, 32),
+                    integer_of(context), tuple(map(integer_of, bound)), tuple(says), origin,
                     InDeal.of(deal) if deal else None)
         if (found.method not in (GROTH16, RERUN) or found.body() != statement.body or len(says) != len(bound)
                 or not 1 <= len(found.scores) == len(found.ranges) <= MAX_SCORES
@@ -153,7 +153,8 @@ class Answer:
         return found
 
 
-def _integer(text: object) -> int:
+def integer_of(text: object) -> int:
+    """The integer that a claim says as text, of at most 90 digits, in its one spelling. Raises BadInput."""
     if type(text) is not str or len(text) > 90 or not text.removeprefix("-").isdecimal() or str(int(text)) != text:
         raise BadInput("not an integer as text", actual=str(text)[:90])
     return int(text)
@@ -216,7 +217,7 @@ def row_bytes(row: Sequence[int]) -> bytes:
 def read_row(data: bytes) -> list[int]:
     """The input again. Raises BadInput."""
     (row,) = take(decode_object(data), row=list)
-    values = [_integer(value) for value in row]
+    values = [integer_of(value) for value in row]
     if any(abs(value) > 1 << 62 for value in values):
         raise BadInput("an input out of range", expected="magnitudes up to 2**62")
     return values

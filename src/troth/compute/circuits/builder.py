@@ -18,10 +18,16 @@ from functools import cached_property
 from operator import mul
 from typing import NamedTuple
 
+import numpy as np
+
 from troth.compute.circuits.field import HALF, R, centred
 from troth.core.errors import BadInput, Misuse, Refuted
+from troth.fixed.numbers import IntArray
 
 MAX_CONSTRAINTS = 1 << 22
+_WORD = 1 << 40
+_EXACT = float(1 << 62)
+"""A sum whose terms' magnitudes, each rounded as a double, add up to less is below 2**63."""
 
 
 class Lin:
@@ -98,17 +104,50 @@ class Op(NamedTuple):
     label: str
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Rows:
     """One matrix of the system by rows: the wires in each and their coefficients."""
 
     wires: tuple[tuple[int, ...], ...]
     coefficients: tuple[tuple[int, ...], ...]
 
     def times(self, witness: Sequence[int]) -> list[int]:
-        """The matrix times a witness, in whole numbers not yet reduced."""
-        value = witness.__getitem__
-        return [sum(map(mul, coefficients, map(value, wires)))
-                for wires, coefficients in zip(self.wires, self.coefficients, strict=True)]
+        """The matrix times a witness, in whole numbers not yet reduced.
+
+        Rows in which everything is small, most of them as a rule, are summed in machine words; the rest in whole
+        numbers of any size.
+        """
+        places, wires, coefficients, starts = self._words
+        small = np.array([value if -_WORD < value < _WORD else _WORD for value in witness], dtype=np.int64)
+        taken = small[wires]
+        size = np.add.reduceat(np.abs(taken.astype(np.float64) * coefficients), starts) if len(starts) else starts
+        fits = (size < _EXACT) & ~np.logical_or.reduceat(taken == _WORD, starts) if len(starts) else starts == 0
+        sums = np.add.reduceat(taken * coefficients, starts) if len(starts) else starts   # wraps where it does not fit
+        found: list[int] = [0] * len(self.wires)
+        for place, fit, value in zip(places, fits.tolist(), sums.tolist(), strict=True):
+            found[place] = value if fit else self._row(place, witness)
+        for place in self._large:
+            found[place] = self._row(place, witness)
+        return found
+
+    def _row(self, place: int, witness: Sequence[int]) -> int:
+        return sum(map(mul, self.coefficients[place], map(witness.__getitem__, self.wires[place])))
+
+    @cached_property
+    def _large(self) -> list[int]:
+        """The rows with a coefficient that is not small."""
+        return [place for place, row in enumerate(self.coefficients) if any(not -_WORD < v < _WORD for v in row)]
+
+    @cached_property
+    def _words(self) -> tuple[list[int], IntArray, IntArray, IntArray]:
+        """(which rows, their wires, their coefficients, where each begins) of the other rows that are not empty."""
+        large = set(self._large)
+        places = [place for place, row in enumerate(self.wires) if row and place not in large]
+        lengths = [len(self.wires[place]) for place in places]
+        starts = np.cumsum([0, *lengths])[:-1]
+        return (places, np.array([wire for place in places for wire in self.wires[place]], dtype=np.int64),
+                np.array([value for place in places for value in self.coefficients[place]], dtype=np.int64),
+                starts.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)

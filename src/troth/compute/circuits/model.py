@@ -263,6 +263,14 @@ class ModelCircuit:
         for out, element in zip(outputs, elements, strict=True):
             builder.publish(out, element)
 
+    @property
+    def answer_ranges(self) -> tuple[tuple[int, int], ...]:
+        """(lowest, highest) of each number that the answer packs: the scores, or the label."""
+        if self.modes.output == LABEL:
+            return ((0, 1 if self.program.head == "sign" else self.program.outputs - 1),)
+        packing = self._made[1]
+        return tuple(zip(packing.low, packing.high, strict=True))
+
     # ---- what goes in, what comes out ----
 
     def witness(self, row: Sequence[int] | IntArray, context: int, *, row_salt: int = 0, model: Program | None = None,

@@ -88,31 +88,25 @@ _Row = tuple[tuple[int, ...], tuple[int, ...]]
 def _plan(width: int) -> tuple[list[_Row], _Row]:
     """What goes into each x**5, and the digest."""
     partial = PARTIAL_ROUNDS[width - 2]
-    constants, matrix = parameters(width)
-    state: list[dict[int, int]] = [{}, *({place: 1} for place in range(1, width))]
-    known, plan = width, []
+    constants, rows = parameters(width)
+    matrix, known, plan = np.array(rows, dtype=object), width, []
+    state = np.zeros((width, width + FULL_ROUNDS * width + partial), dtype=object)   # whole numbers of any size
+    state[range(1, width), range(1, width)] = 1
     for number in range(FULL_ROUNDS + partial):
-        for place in range(width):
-            state[place] = state[place] | {0: state[place].get(0, 0) + constants[number * width + place]}
+        state[:, 0] += constants[number * width:(number + 1) * width]
         full = not FULL_ROUNDS // 2 <= number < FULL_ROUNDS // 2 + partial
         for place in range(width if full else 1):
             plan.append(_row(state[place]))
-            state[place] = {known: 1}
+            state[place] = 0
+            state[place, known] = 1
             known += 1
-        state = [_mixed(row, state) for row in matrix]
+        used = state.any(axis=0)
+        state[:, used] = matrix @ state[:, used] % R
     return plan, _row(state[0])
 
 
-def _mixed(row: Sequence[int], state: Sequence[dict[int, int]]) -> dict[int, int]:
-    mixed: dict[int, int] = {}
-    for factor, terms in zip(row, state, strict=True):
-        for place, value in terms.items():
-            mixed[place] = mixed.get(place, 0) + factor * value
-    return {place: value % R for place, value in mixed.items()}
-
-
-def _row(terms: dict[int, int]) -> _Row:
-    kept = {place: centred(value) for place, value in terms.items() if value % R}
+def _row(terms: np.ndarray[tuple[int], np.dtype[np.object_]]) -> _Row:
+    kept = {place: centred(value) for place, value in enumerate(terms.tolist()) if value % R}
     return tuple(kept), tuple(kept.values())
 
 
@@ -138,7 +132,7 @@ class _Grain:
         register = self._register(np.array([int(bit) for bit in start], dtype=np.uint8), 240 + 5 * bits)
         stream = register[240:]   # the start and 160 more are passed over
         pairs = stream[:len(stream) // 2 * 2].reshape(-1, 2)
-        self._text = "".join(map(str, pairs[pairs[:, 0] == 1, 1].tolist()))
+        self._text = (pairs[pairs[:, 0] == 1, 1] + ord("0")).tobytes().decode()
         self._at = 0
 
     @classmethod

@@ -197,10 +197,13 @@ def _tree(tree: real.Tree, places: int, own: int, limits: tuple[IntArray, IntArr
 
 
 def limits_of(rows: FloatArray, margin: int, places: int) -> tuple[IntArray, IntArray]:
-    """The range of each feature: the rows' own, widened on each side by ``margin`` thousandths of its span."""
+    """The range of each feature: the rows' own, widened on each side by ``margin`` thousandths of its span, then to a
+    power of two of values, which a circuit proves with a third fewer constraints."""
     low, high = rows.min(axis=0), rows.max(axis=0)
     more = (high - low) * (margin / 1000)
     scaled = np.floor(np.ldexp(low - more, places)), np.ceil(np.ldexp(high + more, places))
     if max(np.abs(scaled[0]).max(), np.abs(scaled[1]).max()) >= 1 << 52:
         raise BadInput("a feature's range is too wide at so many binary places", expected="magnitudes below 2**52")
-    return scaled[0].astype(np.int64), scaled[1].astype(np.int64)
+    lowest, highest = scaled[0].astype(np.int64), scaled[1].astype(np.int64)
+    spare = np.array([(1 << int(span).bit_length()) - 1 - int(span) for span in highest - lowest], dtype=np.int64)
+    return lowest - spare // 2, highest + spare - spare // 2

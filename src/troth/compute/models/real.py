@@ -141,7 +141,8 @@ class Real:
 
     def named(self, features: Sequence[str] = (), classes: Sequence[str] = ()) -> Real:
         """The same model with these names, where they are given."""
-        return replace(self, features=tuple(features) or self.features, classes=tuple(classes) or self.classes)
+        return replace(self, features=tuple(map(str, features)) or self.features,
+                       classes=tuple(map(str, classes)) or self.classes)
 
 
 def shifted(node: Node, scale: FloatArray, offset: FloatArray) -> Node:

@@ -20,7 +20,7 @@ from typing import Any
 from troth.compute.circuits.builder import Circuit
 from troth.compute.circuits.field import R, centred
 from troth.compute.provers import points
-from troth.compute.provers.points import Point, sum_of_products
+from troth.compute.provers.points import Point, cheap_sum, full_sum, sum_of_products
 from troth.compute.provers.port import DEV, Keys
 from troth.core.errors import BadInput, Misuse, Refuted
 
@@ -99,10 +99,13 @@ class Groth16:
         quotient = _quotient(rows, right, key.power)
         r, s = secrets.randbelow(R), secrets.randbelow(R)
         a = key.alpha + sum_of_products(key.a, witness, 1) + key.delta1 * r
-        b1 = key.beta1 + sum_of_products(key.b1, witness, 1) + key.delta1 * s
         b2 = key.beta2 + sum_of_products(key.b2, witness, 2) + key.delta2 * s
-        c = (sum_of_products(key.l, witness[publics:], 1) + sum_of_products(key.h, quotient, 1) + a * s + b1 * r
-             + -(key.delta1 * (r * s % R)))
+        # C = L + H + s A + r B1 - r s delta, where B1 = beta + sum + s delta: the last two cancel, and what is left is
+        # one long sum.
+        private, left_l = cheap_sum(key.l, witness[publics:], 1)
+        shared, left_b = cheap_sum(key.b1, witness, 1)
+        c = (private + (shared + key.beta1) * r + a * s + full_sum(
+            [*left_l, *zip(key.h, quotient, strict=True), *((point, value * r % R) for point, value in left_b)], 1))
         proof = encoded([a], 1) + encoded([b2], 2) + encoded([c], 1)
         self.verify(keys.verifying, proof, circuit.public_values(witness))
         return proof
@@ -163,7 +166,7 @@ def _at(circuit: Circuit, tau: int, power: int) -> tuple[list[int], list[int], l
 
 
 def _quotient(left: Sequence[int], right: Sequence[int], power: int) -> list[int]:
-    """a * b - c at the odd powers of the root of twice the order, centred."""
+    """a * b - c at the odd powers of the root of twice the order, 0..R-1."""
     size = 1 << power
     shifts = _powers(power)
     right = [*right, *[0] * (len(left) - len(right))]
@@ -171,7 +174,7 @@ def _quotient(left: Sequence[int], right: Sequence[int], power: int) -> list[int
     for values in (left, right, [a * b % R for a, b in zip(left, right, strict=True)]):
         coefficients = _transforms().ifft([*values, *[0] * (size - len(values))], size)
         moved.append(_transforms().fft([value % R for value in map(mul, coefficients, shifts)], size))
-    return [centred(a * b - c) for a, b, c in zip(*moved, strict=True)]
+    return [(a * b - c) % R for a, b, c in zip(*moved, strict=True)]
 
 
 @cache

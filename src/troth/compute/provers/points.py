@@ -185,8 +185,22 @@ def normal(given: Sequence[Point], group: int) -> list[Point]:
 # ---- sums and products ----
 
 def sum_of_products(points: Sequence[Point], scalars: Sequence[int], group: int) -> Point:
-    """The sum of scalar * point for centred scalars. Zeros are skipped, ones added, small ones sorted into buckets;
-    only what is left takes long."""
+    """The sum of scalar * point for centred scalars."""
+    found, left = cheap_sum(points, scalars, group)
+    return found + full_sum(left, group)
+
+
+def full_sum(pairs: Sequence[tuple[Point, int]], group: int) -> Point:
+    """The sum of scalar * point for scalars 0..R-1. Cheaper a point the more there are."""
+    if not pairs:
+        return zero(group)
+    native = arithmetic().multiscalar_mul_g1 if group == 1 else arithmetic().multiscalar_mul_g2
+    return native([point for point, _ in pairs], [scalar for _, scalar in pairs])
+
+
+def cheap_sum(points: Sequence[Point], scalars: Sequence[int], group: int) -> tuple[Point, list[tuple[Point, int]]]:
+    """(sum over the small ones of the centred scalars, the rest as (point, scalar 0..R-1)). Zeros are skipped, ones
+    added, small ones sorted into buckets; only the rest takes long."""
     found, small, full = zero(group), [], []
     for point, scalar in zip(points, scalars, strict=True):
         if scalar == 1:
@@ -199,10 +213,7 @@ def sum_of_products(points: Sequence[Point], scalars: Sequence[int], group: int)
             full.append((point, scalar % R))
     if small:
         found = found + _bucketed(small, group)
-    if full:
-        native = arithmetic().multiscalar_mul_g1 if group == 1 else arithmetic().multiscalar_mul_g2
-        found = found + native([point for point, _ in full], [scalar for _, scalar in full])
-    return found
+    return found, full
 
 
 def _bucketed(pairs: Sequence[tuple[Point, int]], group: int) -> Point:

@@ -1,0 +1,69 @@
+"""``troth prove`` and ``troth answer …``: a model's answer with a proof, and its check without a prover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from troth.cli.parts import Json, Where, app, claim_id, show, workspace
+
+answer_app = typer.Typer(no_args_is_help=True, help="Answers of models: proven, or executed again.")
+app.add_typer(answer_app, name="answer")
+
+
+@app.command("prove")
+def prove(
+        model: Annotated[Path, typer.Argument(help="A program, as troth model quantise writes it.")],
+        given: Annotated[Path, typer.Argument(metavar="INPUT", help="JSON: a list of the features, or an object of "
+                                              "them by name; or a CSV of one row.")],
+        weights: Annotated[str, typer.Option("--weights", help="fixed: the key is the model's. committed: hidden, "
+                                             "bound by a commitment; one key for an architecture.")] = "fixed",
+        hidden: Annotated[str, typer.Option("--input", help="committed or public.")] = "committed",
+        output: Annotated[str, typer.Option("--output", help="scores, or the label alone.")] = "scores",
+        question: Annotated[str | None, typer.Option("--question", help="The claim that is answered.")] = None,
+        seconds: Annotated[int, typer.Option("--most-seconds", min=0, help="Of setup and proof; beyond it the answer "
+                                             "is to be executed again.")] = 600,
+        memory: Annotated[int, typer.Option("--most-mib", min=0, help="Of memory; likewise.")] = 8192,
+        to: Annotated[list[str] | None, typer.Option("--for", help="A DID that may open the input, and of an answer to "
+                                                     "be executed again the program.")] = None,
+        home: Where = None, as_json: Json = False) -> None:
+    """Answer one input, and attest it with a proof that shows neither input nor, if you say so, the model. It does not
+    prove that the model is good or the input true, and a dev setup can be forged by whoever ran it.
+    """
+    # Imported here and below: start-up of --help must not load stores and circuits.
+    from troth.app.models import read_program
+    from troth.app.proving import NO_QUESTION, read_input
+    from troth.app.proving import prove as answer
+    from troth.compute.circuits.model import Modes
+
+    modes = Modes(weights, hidden, output)
+    program = read_program(model)
+    row = read_input(given, program)
+    with workspace(home) as party:
+        made = answer(party, program, row, modes, question=NO_QUESTION if question is None else claim_id(question),
+                      seconds=seconds, memory=memory << 20, seal_to=to or ())
+        said = made.answer
+        label = said.scores[0] if said.output == "label" else None
+        show({"claim": made.claim.hex(), "estimate": made.estimate.json(), "label": label, "method": said.method,
+              "model": said.model.hex(), "origin": said.origin, "proofs": made.proofs,
+              "scores": None if label is not None else list(said.scores), "why": made.why}, as_json, lambda: "\n".join((
+                  f"answer: {said.scores[0] if label is not None else ', '.join(map(str, said.scores))}",
+                  f"proven under key {said.model.hex()}, setup {said.origin}" if not made.why else
+                  f"not proven, which would take {made.why}: evidence is what executes it again",
+                  f"answers by it in this log: {made.proofs}", f"claim {made.claim.hex()}")))
+
+
+@answer_app.command("check")
+def check(claim: Annotated[str, typer.Argument(help="An answer in this log.")], home: Where = None,
+          as_json: Json = False) -> None:
+    """Check an answer's proof, or execute it again with what this party can open. It does not say whether the key's
+    model and setup are what you think: that is who published it.
+    """
+    from troth.app.proving import check as checked
+    from troth.cli.show import print_report
+
+    with workspace(home) as party:
+        report = checked(party, claim_id(claim))
+    raise typer.Exit(print_report(report, as_json))

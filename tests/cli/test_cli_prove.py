@@ -1,0 +1,47 @@
+"""``troth prove`` and ``troth answer check``: made, checked, too dear, and refused with nothing written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from troth.app import Settings, Troth
+from troth.fixed.program import Affine, Program
+from troth.identity.keystore import MIN_COST
+
+Run = Callable[..., dict[str, object]]
+MODEL = Program(np.full(2, -100), np.full(2, 100), (Affine(0, np.array([[3, -2]]), np.array([5])),), "sign",
+                features=("age", "dose"))
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> None:
+    Troth.init(tmp_path / "clinic", "correct horse", Settings("clinic", "", ""), cost=MIN_COST).close()
+    (tmp_path / "model.program").write_bytes(MODEL.to_bytes())
+    (tmp_path / "input.json").write_text(json.dumps({"age": 40, "dose": 7}))
+
+
+def test_an_answer_from_a_file_to_a_check(run: Run, clinic: None, tmp_path: Path) -> None:
+    made = run("clinic", "prove", "../model.program", "../input.json")
+    assert (made["method"], made["scores"], made["origin"], made["proofs"]) == ("groth16", [111], "dev", 1)
+    assert run("clinic", "answer", "check", str(made["claim"]))["outcome"] == "upheld"
+    dear = run("clinic", "prove", "../model.program", "../input.json", "--most-seconds", "0")
+    assert (dear["method"], dear["scores"]) == ("rerun", [111])
+    assert "of 0 s" in str(dear["why"])
+    assert run("clinic", "answer", "check", str(dear["claim"]))["outcome"] == "upheld"
+
+
+def test_bad_input_writes_nothing(run: Run, clinic: None, tmp_path: Path) -> None:
+    made = run("clinic", "prove", "../model.program", "../input.json", "--output", "label", "--input", "public")
+    assert made["label"] == 1
+    for text in ('{"age": 40}', "[1, NaN]", "[1, 1000]", "[1]"):
+        (tmp_path / "bad.json").write_text(text)
+        run("clinic", "prove", "../model.program", "../bad.json", status=2)
+    run("clinic", "prove", "../input.json", "../input.json", status=2)
+    run("clinic", "prove", "../model.program", "../input.json", "--weights", "hidden", status=2)
+    again = run("clinic", "prove", "../model.program", "../input.json", "--output", "label", "--input", "public")
+    assert again["proofs"] == 2

@@ -1,0 +1,175 @@
+"""Pay per answer between workspaces on a chain: a proven answer is paid, anything else costs the provider its stake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from groth16_setups import Setup
+from ports.anvil import advance, anvil, mine
+from troth.app import Settings, Troth
+from troth.app.proving import check
+from troth.core.errors import ActRefused, Misuse, Pending, Refuted
+from troth.core.verdicts import Outcome
+from troth.flows import answer as flow
+from troth.flows.answer import Offer, Proven, Question
+from troth.flows.parts import Pin
+from troth.identity.keystore import MIN_COST
+from troth.ledger.chains.anvil import AnvilChain
+from troth.ledger.erc20 import Erc20
+from troth.ledger.kept import publish
+from troth.verify.answers import packed
+from troth.verify.policies.proof import answer_data, key_name
+
+SETUP, OTHER = Setup(3), Setup(3, seed=2)
+INPUT, SCORES, RANGES = 11, (-3, 40), ((-10, 10), (0, 100))
+PRICE, STAKE, HOUR, PURSE = 100, 300, 3600, 100_000
+
+
+@dataclass
+class Place:
+    """A buyer and a provider who know each other, on one chain where the key is published."""
+
+    chain: AnvilChain
+    buyer: Troth
+    provider: Troth
+    token: Erc20
+    asked: int = 0
+
+    def question(self, **changes: object) -> Question:
+        self.asked += 1
+        found = self.buyer.contracts
+        policy = Pin(found["proof"].address, found["proof"].codehash)
+        made = Question(self.chain.chain_id, found["book"].address, policy, found["token"].address,
+                        self.buyer.account, self.provider.account, PRICE, STAKE,
+                        self.chain.now() + HOUR, HOUR, key_name(SETUP.key), (INPUT,), ("input",),
+                        self.asked.to_bytes(32, "big"))
+        return replace(made, **changes)  # type: ignore[arg-type]
+
+    def offer(self) -> Offer:
+        found = self.provider.contracts["proof"]
+        return Offer(SETUP.key, Pin(found.address, found.codehash), self.token.address, PRICE, STAKE)
+
+    def ask(self, **changes: object) -> bytes:
+        claim = flow.ask(self.buyer, self.question(**changes), self.provider.did)
+        self.provider.receive()
+        return claim
+
+    def balances(self) -> tuple[int, int]:
+        return self.token.balance(self.buyer.account), self.token.balance(self.provider.account)
+
+    def wait(self, seconds: int) -> None:
+        advance(self.chain, seconds)
+        mine(self.chain)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("answers")
+    with anvil() as chain:
+        buyer, provider = (Troth.init(folder / name, "x", Settings(name, "embedded:", str(folder / "exchange")),
+                                      cost=MIN_COST, clock=chain, chain=chain) for name in ("buyer", "provider"))
+        with buyer, provider:
+            contracts = buyer.deploy(supply=2 * PURSE)
+            provider.use_contracts(contracts)
+            token = Erc20(chain.web3, contracts["token"].address)
+            token.transfer(buyer.sender, provider.account, PURSE)
+            for one in (buyer, provider):
+                token.approve(one.sender, contracts["book"].address, PURSE)
+            buyer.meet(provider.introduction())
+            provider.meet(buyer.introduction())
+            publish(provider.sender, contracts["keys"].address, SETUP.key.data)
+            yield Place(chain, buyer, provider, token)
+
+
+def forge(context: int, scores: tuple[int, ...] = SCORES, setup: Setup = SETUP, bound: int = INPUT) -> Proven:
+    proof = setup.forge((context, bound, *packed(scores, RANGES)))
+    return Proven(proof.data, scores, RANGES, "scores", "dev")
+
+
+def test_an_answer_is_asked_proven_and_paid(place: Place) -> None:
+    before = place.balances()
+    claim = place.ask()
+    with pytest.raises(Pending):
+        flow.paid_for(place.buyer, claim)
+    flow.accept(place.provider, claim, place.offer())
+    mine_ = flow.answer(place.provider, claim, SETUP.key, forge)
+    publics, named = flow.paid_for(place.buyer, claim)
+    assert (named, list(publics)) == (mine_, packed(SCORES, RANGES))
+    assert place.buyer.receive() == (mine_,)
+    assert check(place.buyer, mine_).outcome is Outcome.UPHELD
+    assert place.balances() == (before[0] - PRICE, before[1] + PRICE)
+
+
+def test_a_wrong_proof_is_not_even_sent(place: Place) -> None:
+    """The provider checks its own proof first, so that a mistake costs nothing while there is time."""
+    claim = place.ask()
+    flow.accept(place.provider, claim, place.offer())
+    before = place.balances()
+    with pytest.raises(Refuted):
+        flow.answer(place.provider, claim, SETUP.key, lambda context: replace(forge(context), scores=(9, 9)))
+    with pytest.raises(Refuted):
+        flow.answer(place.provider, claim, SETUP.key, lambda context: forge(context + 1))
+    assert place.balances() == before
+    flow.answer(place.provider, claim, SETUP.key, forge)
+
+
+def test_a_provider_that_answers_with_another_model_loses_its_stake(place: Place) -> None:
+    claim = place.ask()
+    question = flow.accept(place.provider, claim, place.offer())
+    before = place.balances()
+    data = answer_data(question.key, OTHER.forge((question.place().context, INPUT, 5)), (INPUT,), (5,))
+    place.provider.book.submit_and_close(place.provider.account, question.deal(), 0, 0, bytes(32), data)
+    assert place.balances() == (before[0] + PRICE + STAKE, before[1])
+    with pytest.raises(Refuted, match="no proven answer"):
+        flow.paid_for(place.buyer, claim)
+
+
+def test_silence_pays_the_buyer(place: Place) -> None:
+    before = place.balances()
+    claim = place.ask()
+    flow.accept(place.provider, claim, place.offer())
+    with pytest.raises(ActRefused):
+        flow.take_back(place.buyer, claim)
+    place.wait(HOUR + 1)
+    flow.take_back(place.buyer, claim)
+    assert place.balances() == (before[0] + STAKE, before[1] - STAKE)
+
+
+def test_a_question_that_nobody_takes_gives_the_price_back(place: Place) -> None:
+    before = place.balances()
+    claim = place.ask()
+    assert place.balances()[0] == before[0] - PRICE
+    place.wait(HOUR + 1)
+    flow.take_back(place.buyer, claim)
+    assert place.balances() == before
+
+
+def test_what_the_provider_did_not_offer_it_does_not_take(place: Place) -> None:
+    before = place.balances()[1]
+    pinned = place.provider.contracts["assumed"]
+    for name, changes in {
+        "key": {"key": key_name(OTHER.key)}, "provider": {"provider": b"\5" * 20},
+        "price or the stake": {"price": PRICE - 1}, "price or": {"stake": STAKE + 1},
+        "nothing to answer": {"bound": (INPUT, 5), "says": ("input", "scores 0")},
+    }.items():
+        with pytest.raises(Misuse, match=name):
+            flow.accept(place.provider, place.ask(**changes), place.offer())
+    with pytest.raises(Misuse, match="policy"):
+        flow.accept(place.provider, place.ask(), replace(place.offer(), proof=Pin(pinned.address, pinned.codehash)))
+    with pytest.raises(Misuse, match="moves nothing"):
+        place.ask(price=0)
+    with pytest.raises(Misuse, match="somebody else's question"):
+        place.ask(buyer=place.provider.account, provider=place.buyer.account)
+    assert place.balances()[1] == before
+
+
+def test_a_question_reads_as_it_was_written(place: Place) -> None:
+    made = place.question(bound=(INPUT, 2**250), says=("model", "input"))
+    assert Question.of(made.body()) == made
+    unopened = replace(made, bound=(INPUT,), says=("input",))
+    claim = place.provider.attest("question", [flow.Subject("deal", {"keccak256": "00"})], unopened.body())
+    with pytest.raises(Refuted, match="price is not there"):
+        flow.accept(place.provider, claim, place.offer())
