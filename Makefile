@@ -10,7 +10,7 @@ MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
-        interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
+        statements interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
         circuits clean chromium postgres softhsm debian compiled
 .DELETE_ON_ERROR:
 
@@ -135,6 +135,11 @@ ckks: build/ckks-venv       ## sums under homomorphic encryption, with TenSEAL
 
 circuits: $(VENV)/dev   ## circuits against their programs on many random models, all kinds of step
 	TROTH_CIRCUIT_EXAMPLES=1500 $(BIN)/pytest tests/compute/test_model_circuits.py tests/compute/test_circuit_attacks.py $(ARGS)
+
+statements: $(VENV)/dev   ## statements in zero knowledge, and the sale of a key: 149,000 constraints; the figures
+	$(BIN)/pytest tests/compute/test_statements.py tests/compute/test_statement_attacks.py tests/compute/test_statement_keyfit.py \
+		tests/compute/test_statement_training.py -m "slow or not slow" $(ARGS)
+	$(BIN)/python -m benchmarks statements
 
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)

@@ -101,7 +101,7 @@ def test_killed_sites_and_coordinators_that_meet_at_a_post_office(tmp_path: Path
             f'[invited]\nsites = {len(sites)}\npost = "{post}"\nchain = "{chain}"\n')
     files, out = tmp_path / "files", tmp_path / "out"
     file = write(files, rounds=3, rest=rest, sites=sites, privacy=privacy)
-    finished(command("invite", file, "-o", tmp_path / "INVITE", "--out", out))
+    finished(command("invite", file, "--open", "-o", tmp_path / "INVITE", "--out", out))
     lines = {name: ("join", tmp_path / "INVITE", "--data", files / f"{name}.csv", "--home", tmp_path / name)
              for name in sites}
     lines["coordinator"] = ("train", file, "--out", out, "--json")

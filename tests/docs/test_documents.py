@@ -21,6 +21,7 @@ from troth.identity.documents import IDENTITY
 from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
 from troth.learn.acceptance import ACCEPTANCE
+from troth.learn.masking.terms import OPEN
 from troth.learn.privacy.claims import SPENDING
 from troth.ledger.payouts import PAYOUTS
 from troth.verify.answers import ANSWER, QUESTION
@@ -68,6 +69,7 @@ def headings(text: str) -> set[str]:
 def source_kinds() -> set[str]:
     """Every kind of claim that the source makes."""
     named = {value for name, value in vars(round_claims).items() if name.isupper() and isinstance(value, str)}
+    named -= {OPEN}  # a privacy mode, which that module knows by name too
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,

@@ -44,7 +44,7 @@ def test_from_invitation_to_model(tmp_path_factory: object) -> None:
         post, chain = (said(name, r'"url": ?"([^"]+)"') for name in ("post", "chain"))
         file = write(folder / "files", rounds=1, rest="[periods]\nfund = 400\nanswer = 400\nverdict = 60\nwindow = 4\n"
                      f'[invited]\nsites = 2\npost = "{post}"\nchain = "{chain}"\n')
-        troth("invite", file, "-o", folder / "INVITE", "--out", folder / "out")
+        troth("invite", file, "--open", "-o", folder / "INVITE", "--out", folder / "out")
         link, joins = folder / "l", {}
         address = free_port()
         keys = []

@@ -117,8 +117,7 @@ class Invitation:
             f"what is asked: execute again what somebody doubts, in {agreed.rounds} rounds among {agreed.sites} sites; "
             f"{agreed.quorum} of {judges} decide",
             "you see the sites' updates: they are sealed to you, and a model's updates can tell of records"
-            if agreed.masking is None else
-            "you see sums over sites and nobody's update: the sums' transcripts are sealed to you",
+            if agreed.masking is None else "you see the transcripts of the sums, and no site's own update",
             f"pay: an equal part of {money.verifier_fee} for each round that is called, to those who found what the "
             "majority found; nothing for a round that nobody doubts",
             f"stake: {money.verifier_stake} a round, back when the round is over. It is lost if you are called and do "
@@ -325,8 +324,8 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
                           + invitation.sponsor[1].hex())
         if party.account not in party.accounts_of(party.did):
             party.bind_account()
-        noisy = invitation.agreed.masking is not None and invitation.agreed.masking.noise is not None
-        if part is not None and noisy and private is None and not kept(party):
+        if part is not None and private is None and invitation.agreed.masking and invitation.agreed.masking.noise and (
+                not kept(party)):
             raise Misuse("this plan's noise is charged to a budget of the records", expected="a budget",
                          do="Join with --epsilon. Nothing was sent.")
         if invitation.agreed.token:

@@ -15,12 +15,13 @@ import contextlib
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.ledger.events import TABLES, Row
-from troth.store.sqlite import write_ahead
+from troth.store.sqlite import translated, write_ahead
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -239,17 +240,10 @@ class SqliteStore(Store):
                 self._db.execute("ROLLBACK")
             raise
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self) -> AbstractContextManager[None]:
         """SQLite's errors as ours."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise OutsideFailed(f"the index {self.path} failed", actual=error,
-                                do="Nothing was written; try again.") from error
-        except sqlite3.DatabaseError as error:
-            raise BadInput(f"{self.path} is not a readable index", actual=error,
-                           do="Delete it: the chain is read again.") from error
+        return translated(f"the index {self.path}", "Nothing was written; try again.",
+                          "Delete it: the chain is read again.")
 
     def close(self) -> None:
         self._db.close()

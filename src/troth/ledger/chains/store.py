@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lru import LRU
 
 from troth.core.errors import BadInput, OutsideFailed
 from troth.ledger.chains.blocks import Header, Log
-from troth.store.sqlite import write_ahead
+from troth.store.sqlite import translated, write_ahead
 
 APPLICATION_ID = 0x74726F74
 """Marks a SQLite file as an embedded chain's ("trot")."""
@@ -117,17 +118,10 @@ class BlockStore:
                     do="Name another file",
                 )
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self) -> AbstractContextManager[None]:
         """SQLite's errors as ours."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            message = f"the chain file {self.path} failed: {error}"
-            raise OutsideFailed(message, do="Nothing was written; try again") from error
-        except sqlite3.DatabaseError as error:
-            message = f"{self.path} is not a readable chain file: {error}"
-            raise BadInput(message, do="Restore it or name another") from error
+        return translated(f"the chain file {self.path}", "Nothing was written; try again.",
+                          "Restore it or name another.")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
