@@ -150,7 +150,7 @@ def play(split: Consortium, seed: int, attack: str, hostile: int, rule: str, bou
             if attack == "false counts":
                 examples |= dict.fromkeys(bad, MAX_EXAMPLES)
         updates = [Update(f"{k:03d}", examples[k], task.state_of(row)) for k, row in rows.items()]
-        counted = [update for update in updates if not bounded or fault(update, base, clip) is None]
+        counted = [update for update in updates if not bounded or fault(update, task.layout, clip) is None]
         moved = add(flatten(base), flatten(aggregate(rule, counted, here.reference)))
         base = task.state_of(np.clip(moved, -task.limit, task.limit))
     stamped = attacks.DIGITS_PATCH.stamped(split.test)
