@@ -45,7 +45,7 @@ def forged(circuit: Circuit, given, lies) -> list[int]:
     """A witness whose maker computes some wires as it likes, and what follows from them honestly."""
     values = circuit.witness(given)
     values = [*values[:1 + len(circuit.publics)], *values[1 + len(circuit.publics):]]
-    for hint, reads, start, fills in circuit.ops:
+    for hint, reads, start, fills, _ in circuit.ops:
         known = [centred(sum(c * values[w] for w, c in read.terms.items())) for read in reads]
         values[start:start + fills] = hint(*known)
         for wire in range(start, start + fills):
