@@ -142,7 +142,7 @@ def test_a_bundle_is_upheld_by_a_key_that_you_believe(clinic: Troth, tmp_path: P
         found = verify_bundle(tmp_path / "answer.troth", trust)
         return found.outcome
 
-    assert outcome(made.answer.model.hex()) is Outcome.UPHELD
+    assert outcome(made.answer.reading.hex()) is Outcome.UPHELD
     assert outcome("00" * 32) is Outcome.UNDECIDABLE
 
 

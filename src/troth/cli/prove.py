@@ -47,7 +47,7 @@ def prove(
         said = made.answer
         label = said.scores[0] if said.output == "label" else None
         show({"claim": made.claim.hex(), "estimate": made.estimate.json(), "label": label, "method": said.method,
-              "model": said.model.hex(), "origin": said.origin, "proofs": made.proofs,
+              "model": said.model.hex(), "reading": said.reading.hex(), "origin": said.origin, "proofs": made.proofs,
               "scores": None if label is not None else list(said.scores), "why": made.why}, as_json, lambda: "\n".join((
                   f"answer: {said.scores[0] if label is not None else ', '.join(map(str, said.scores))}",
                   f"proven under key {said.model.hex()}, setup {said.origin}" if not made.why else

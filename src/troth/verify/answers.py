@@ -1,7 +1,8 @@
 """Claims of an answer: a model gave these scores, with a proof in zero knowledge or with what executes it again.
 
 A *proven* answer carries a Groth16 proof and its verifying key as public evidence. Which key stands for which model and
-setup is not in the proof: whoever checks says beforehand which keys it believes (the policy's setting ``keys``). A
+setup is not in the proof: whoever checks says beforehand which keys it believes, and how their publics
+are read (the policy's setting ``keys``). A
 *rerun* answer carries the program and the input instead: whoever can read both executes it again and gets the same
 integers, or refutes it.
 
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from troth.core.claims import Evidence, Statement, Subject
-from troth.core.encoding import decode_object, encode, from_hex, keccak256, take
+from troth.core.encoding import decode_object, encode, from_hex, keccak256, sha256, take
 from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.core.ports import ClaimView, Finding
 from troth.core.terms import Account
@@ -120,6 +121,17 @@ class Answer:
         """All publics of the proof."""
         return (self.context, *self.bound, *packed(self.scores, self.ranges))
 
+    @property
+    def reading(self) -> bytes:
+        """What must be believed beforehand: of a rerun the program's digest; of a proof SHA-256 of its key with what
+        its publics mean (output, ranges, says). A key alone is not enough: publics are distances from the lowest value,
+        so a claim that says other ranges gives the same publics with other scores."""
+        if self.method == RERUN:
+            return self.model
+        return sha256(b"troth/reading/1\n" + encode({
+            "model": self.model.hex(), "output": self.output, "says": list(self.says),
+            "ranges": [[str(low), str(high)] for low, high in self.ranges]}))
+
     def subjects(self) -> tuple[Subject, ...]:
         """What the claim is about: the model."""
         return (Subject("verifying-key" if self.method == GROTH16 else "program", {"sha256": self.model.hex()}),)
@@ -161,13 +173,15 @@ def integer_of(text: object) -> int:
 
 
 def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None = None) -> Iterator[Finding]:
-    """What is found about an answer, thing by thing. keys: verifying keys that are believed, or None for any.
+    """What is found about an answer, thing by thing. keys: readings that are believed
+    (`Answer.reading`), or None for any.
 
     Raises BadInput for a claim that is none, Undecidable for what is not here, Refuted for what does not fit.
     """
     answer = Answer.of(statement)
     if answer.method == RERUN:
         yield _rerun(answer, statement, read)
+        _believe(answer, keys)
         return
     place = answer.place
     expected = claim_context(statement.issuer, answer.question) if place is None else place.context
@@ -175,7 +189,9 @@ def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None
         raise Refuted("the proof was made for another question or deal, or for somebody else's answer",
                       expected=expected, actual=answer.context)
     asked = "no question" if not any(answer.question) else f"question {answer.question.hex()}"
-    where = f"{statement.issuer}, {asked}" if place is None else f"deal {place.deal.hex()}, rung {place.rung}"
+    # A deal knows accounts: whether this issuer holds the one that was asked there, the proof does not say.
+    where = f"{statement.issuer}, {asked}" if place is None else (
+        f"deal {place.deal.hex()}, rung {place.rung}, account 0x{place.account.hex()}")
     yield Finding("what it is for", Outcome.UPHELD, where)
     data, made = _evidence(statement, KEY, read), _evidence(statement, PROOF, read)
     try:
@@ -187,9 +203,14 @@ def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None
         raise Refuted(f"the proof does not hold: {error.message}", expected=error.expected,
                       actual=error.actual) from None
     yield Finding("the proof", Outcome.UPHELD, f"{len(publics)} publics under key {key.digest}, setup {answer.origin}")
-    if keys is not None and answer.model not in keys:
-        raise Undecidable("nobody you believe vouches for this key: it may be of any circuit, from any setup",
-                          actual=answer.model.hex(), do="Name it in the policy's keys once you know what it is of.")
+    _believe(answer, keys)
+
+
+def _believe(answer: Answer, keys: frozenset[bytes] | None) -> None:
+    if keys is not None and answer.reading not in keys:
+        raise Undecidable("nobody you believe vouches for this model, read so: it may be of any circuit or setup, "
+                          "or its scores counted from elsewhere", actual=answer.reading.hex(),
+                          do="Name this reading in the policy's keys once you know what it is of.")
 
 
 def _rerun(answer: Answer, statement: Statement, read: Read) -> Finding:
@@ -237,7 +258,8 @@ def _evidence(statement: Statement, name: str, read: Read) -> bytes:
 class Answered:
     """Policy of a bundle: the target is an answer, by a key that you believe, and its proof holds.
 
-    Settings: ``keys``, SHA-256 of verifying keys (or digests of programs), in hexadecimal.
+    Settings: ``keys``, in hexadecimal: `Answer.reading` of what is believed, so a key with what its publics mean, or a
+    program's digest.
     """
 
     says: Mapping[str, frozenset[str]] = {}
