@@ -81,7 +81,8 @@ def main(folder: Path) -> None:
             def asked(number: int) -> bytes:
                 question = Question(chain.chain_id, contracts["book"].address, policy, token.address, buyer.account,
                                     clinic.account, PRICE, STAKE, chain.now() + HOUR, HOUR, key_name(proving.key),
-                                    proving.bound(record), proving.says, number.to_bytes(32, "big"))
+                                    proving.bound(record), proving.says, proving.ranges, HIDDEN.output,
+                                    number.to_bytes(32, "big"))
                 claim = flow.ask(buyer, question, clinic.did)
                 clinic.receive()
                 flow.accept(clinic, claim, Offer(proving.key, policy, token.address, PRICE, STAKE))

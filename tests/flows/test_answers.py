@@ -20,7 +20,8 @@ from troth.identity.keystore import MIN_COST
 from troth.ledger.chains.anvil import AnvilChain
 from troth.ledger.erc20 import Erc20
 from troth.ledger.kept import publish
-from troth.verify.answers import packed
+from troth.verify.answers import packed, unpacked
+from troth.verify.groth16 import Proof
 from troth.verify.policies.proof import answer_data, key_name
 
 SETUP, OTHER = Setup(3), Setup(3, seed=2)
@@ -44,7 +45,7 @@ class Place:
         policy = Pin(found["proof"].address, found["proof"].codehash)
         made = Question(self.chain.chain_id, found["book"].address, policy, found["token"].address,
                         self.buyer.account, self.provider.account, PRICE, STAKE,
-                        self.chain.now() + HOUR, HOUR, key_name(SETUP.key), (INPUT,), ("input",),
+                        self.chain.now() + HOUR, HOUR, key_name(SETUP.key), (INPUT,), ("input",), RANGES, "scores",
                         self.asked.to_bytes(32, "big"))
         return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -96,11 +97,30 @@ def test_an_answer_is_asked_proven_and_paid(place: Place) -> None:
         flow.paid_for(place.buyer, claim)
     flow.accept(place.provider, claim, place.offer())
     mine_ = flow.answer(place.provider, claim, SETUP.key, forge)
-    publics, named = flow.paid_for(place.buyer, claim)
-    assert (named, list(publics)) == (mine_, packed(SCORES, RANGES))
+    assert flow.paid_for(place.buyer, claim) == (SCORES, mine_)
     assert place.buyer.receive() == (mine_,)
     assert check(place.buyer, mine_).outcome is Outcome.UPHELD
     assert place.balances() == (before[0] - PRICE, before[1] + PRICE)
+
+
+def test_a_buyer_reads_what_was_proven_and_not_what_the_claim_says(place: Place) -> None:
+    """Publics are distances from the lowest value, so a claim with other ranges tells other scores of them."""
+    claim = place.ask()
+    question = flow.accept(place.provider, claim, place.offer())
+    moved = tuple((low + 5, high + 5) for low, high in RANGES)
+    told = replace(forge(question.place().context), scores=(2, 45), ranges=moved)
+    with pytest.raises(Misuse, match="read otherwise"):
+        flow.answer(place.provider, claim, SETUP.key, lambda context: told)
+    data = answer_data(question.key, Proof(told.proof), (INPUT,), packed(told.scores, moved))
+    place.provider.book.submit_and_close(place.provider.account, question.deal(), 0, 0, bytes(32), data)
+    assert flow.paid_for(place.buyer, claim)[0] == SCORES
+
+
+def test_publics_that_are_no_numbers_in_the_ranges_are_refuted() -> None:
+    assert unpacked(packed(SCORES, RANGES), RANGES) == SCORES
+    for publics in ([21], [101 << 5], [1 << 12], [], [0, 0]):  # beyond a range, beyond all of them, too few, too many
+        with pytest.raises(Refuted, match="no numbers"):
+            unpacked(publics, RANGES)
 
 
 def test_a_wrong_proof_is_not_even_sent(place: Place) -> None:

@@ -132,12 +132,11 @@ class Proving:
                                      weights_salt=self._salt("weights", self.program.digest))
         publics = circuit.public_values(witness)
         told = self._made.read(publics)
-        ranges = self._made.answer_ranges
         scores = (told.label,) if told.label is not None else told.scores
         assert scores is not None
         proof = self._prover.prove(self.keys, circuit, witness)
         groth16.verify(self.key, groth16.Proof(proof), publics)
-        return Proven(proof, scores, ranges, self.modes.output, self.keys.origin), self._bound(publics)
+        return Proven(proof, scores, self.ranges, self.modes.output, self.keys.origin), self._bound(publics)
 
     def bound(self, row: Sequence[int]) -> tuple[int, ...]:
         """The publics that say which model and input: what a question fixes."""
@@ -149,6 +148,11 @@ class Proving:
     def says(self) -> tuple[str, ...]:
         """What each of these is."""
         return tuple(name for name in self._made.circuit.publics if name.split()[0] in ("model", "input"))
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """(lowest, highest) of each number of an answer: how its publics are read."""
+        return self._made.answer_ranges
 
     def _bound(self, publics: Sequence[int]) -> tuple[int, ...]:
         return tuple(publics[1 : 1 + len(self.says)])

@@ -22,7 +22,19 @@ from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
 from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, Ask, DealState, Pot, Rung, Split, Terms, deal_id
 from troth.flows.parts import Party, Pin
 from troth.verify import groth16
-from troth.verify.answers import ANSWER, GROTH16, KEY, PROOF, QUESTION, Answer, InDeal, integer_of, packed
+from troth.verify.answers import (
+    ANSWER,
+    GROTH16,
+    KEY,
+    MAX_SCORES,
+    PROOF,
+    QUESTION,
+    Answer,
+    InDeal,
+    integer_of,
+    packed,
+    unpacked,
+)
 from troth.verify.policies.proof import ASK, answer_data, key_name, proof_param, read_answer
 
 PRICE, STAKE = 0, 1
@@ -36,7 +48,8 @@ NO_BONDS = keccak256(b"troth answer: a deal of one rung has no bonds")[12:]
 class Question:
     """What both sides agree on. Amounts in the token's smallest unit; fund_by Unix seconds; period: seconds to answer,
     from the stake on. key: the verifying key's name on the chain. bound: the publics between context and answer, which
-    this question fixes; says: what each is. nonce: 32 random bytes, the deal's salt.
+    this question fixes; says: what each is. ranges: (lowest, highest) of each number that is wanted, by which the
+    answer's publics are read; output: what these numbers are. nonce: 32 random bytes, the deal's salt.
     """
 
     chain_id: int
@@ -52,6 +65,8 @@ class Question:
     key: bytes
     bound: tuple[int, ...]
     says: tuple[str, ...]
+    ranges: tuple[tuple[int, int], ...]
+    output: str
     nonce: bytes
 
     def terms(self) -> Terms:
@@ -77,29 +92,37 @@ class Question:
                          expected="two accounts; a price, a stake and a period of at least 1")
         if len(self.says) != len(self.bound):
             raise Misuse("publics without a meaning", expected=len(self.bound), actual=self.says)
+        if not 1 <= len(self.ranges) <= MAX_SCORES or any(low > high for low, high in self.ranges):
+            raise Misuse("an answer that nobody could read", expected=f"1 to {MAX_SCORES} ranges, lowest first",
+                         actual=self.ranges[:4])
 
     def body(self) -> dict[str, Any]:
         """As a claim says it."""
         return {"book": self.book.hex(), "bound": [str(value) for value in self.bound], "buyer": self.buyer.hex(),
                 "chain": str(self.chain_id), "fund_by": self.fund_by, "key": self.key.hex(), "nonce": self.nonce.hex(),
-                "period": self.period, "price": str(self.price), "proof": {
+                "output": self.output, "period": self.period, "price": str(self.price), "proof": {
                     "address": self.proof.address.hex(), "codehash": self.proof.codehash.hex()},
-                "provider": self.provider.hex(), "says": list(self.says), "stake": str(self.stake),
+                "provider": self.provider.hex(),
+                "ranges": [[str(low), str(high)] for low, high in self.ranges], "says": list(self.says), "stake": str(self.stake),
                 "token": self.token.hex()}
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
         """Read exactly what ``body`` writes. Raises BadInput."""
-        (book, bound, buyer, chain, fund_by, key, nonce, period, price, proof, provider, says, stake,
+        (book, bound, buyer, chain, fund_by, key, nonce, output, period, price, proof, provider, ranges, says, stake,
          token) = encoding.take(body, book=str, bound=list, buyer=str, chain=str, fund_by=int, key=str, nonce=str,
-                                period=int, price=str, proof=dict, provider=str, says=list, stake=str, token=str)
+                                output=str, period=int, price=str, proof=dict, provider=str, ranges=list, says=list,
+                                stake=str, token=str)
         address, codehash = encoding.take(proof, address=str, codehash=str)
         if any(type(text) is not str for text in (*bound, *says)):
             raise BadInput("not a question", expected="publics and what they say as texts")
+        if any(type(pair) is not list or len(pair) != 2 for pair in ranges):
+            raise BadInput("not a question", expected="ranges as pairs")
         return cls(encoding.amount(chain), from_hex(book, 20), Pin(from_hex(address, 20), from_hex(codehash, 32)),
                    from_hex(token, 20), from_hex(buyer, 20), from_hex(provider, 20), encoding.amount(price),
                    encoding.amount(stake), fund_by, period, from_hex(key, 32), tuple(map(integer_of, bound)),
-                   tuple(says), from_hex(nonce, 32))
+                   tuple(says), tuple((integer_of(low), integer_of(high)) for low, high in ranges), output,
+                   from_hex(nonce, 32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +193,16 @@ def answer(party: Party, claim: bytes, key: groth16.VerifyingKey, prove: Callabl
     """The provider proves, submits and is paid, in one act; the answer's claim, which the buyer is sent.
 
     prove: from the context, which must be the proof's first public. The proof is verified here first: one that does not
-    hold is not submitted, and nothing is lost yet. Raises Refuted then; ActRefused where the Book refuses.
+    hold is not submitted, and nothing is lost yet. Raises Refuted then; Misuse for an answer that is to be read
+    otherwise than the question says; ActRefused where the Book refuses.
     """
     statement = party.statement(claim)
     question = Question.of(statement.body)
     place = question.place()
     found = prove(place.context)
+    if (found.ranges, found.output) != (question.ranges, question.output):
+        raise Misuse("an answer to be read otherwise than the question says", actual=f"{found.output}, {found.ranges}",
+                     expected=f"{question.output}, {question.ranges}")
     said = Answer(GROTH16, from_hex(key.digest, 32), found.scores, found.ranges, found.output, claim, place.context,
                   question.bound, question.says, found.origin, place)
     proof = groth16.Proof(found.proof)
@@ -189,10 +216,11 @@ def answer(party: Party, claim: bytes, key: groth16.VerifyingKey, prove: Callabl
 
 
 def paid_for(party: Party, claim: bytes) -> tuple[tuple[int, ...], bytes]:
-    """What the buyer got: the publics that answer the question, and the id of the answer's claim.
+    """What the buyer got: the numbers that it asked for, and the id of the answer's claim.
 
-    The scores are in that claim, once it is here: ``packed`` of them must be these publics. Raises Pending while the
-    provider may answer, Refuted where it did not, or not rightly (its stake is then the buyer's, once closed).
+    They are read from the chain by the question's own ranges, whatever the claim says. Raises Pending while the
+    provider may answer, Refuted where it did not, or not rightly (its stake is then the buyer's, once closed), and
+    where what was proven are no numbers in these ranges: then the question's ranges are not its circuit's.
     """
     question = Question.of(party.statement(claim).body)
     state = _state(party, question)
@@ -203,7 +231,7 @@ def paid_for(party: Party, claim: bytes) -> tuple[tuple[int, ...], bytes]:
     if state.final.outcome != UPHELD or publics is None:
         raise Refuted("no proven answer came", expected="a proof that fits",
                       actual="a false one" if said else "silence")
-    return publics, said[0].claim
+    return unpacked(publics, question.ranges), said[0].claim
 
 
 def take_back(party: Party, claim: bytes) -> None:

@@ -63,6 +63,24 @@ def packed(values: Sequence[int], ranges: Sequence[tuple[int, int]]) -> list[int
     return found
 
 
+def unpacked(publics: Sequence[int], ranges: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """The numbers that these publics are, read by these ranges. Raises Refuted where ``packed`` would not give them."""
+    found: list[int] = []
+    element, used = -1, ELEMENT_BITS + 1
+    for low, high in ranges:
+        width = (high - low).bit_length()
+        if used + width > ELEMENT_BITS:
+            element, used = element + 1, 0
+        held = publics[element] if element < len(publics) else 0
+        found.append(low + (held >> used & (1 << width) - 1))
+        used += width
+    inside = all(low <= value <= high for value, (low, high) in zip(found, ranges, strict=True))
+    if not inside or packed(found, ranges) != list(publics):
+        raise Refuted("what was proven are no numbers in these ranges", expected=f"{len(ranges)} numbers",
+                      actual=[hex(value) for value in publics])
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class InDeal:
     """The rung of a deal that an answer is for, and the account that was asked there."""
