@@ -90,9 +90,14 @@ def read_program(path: Path) -> Program:
         if path.stat().st_size > MOST_BYTES:
             raise BadInput(f"{path.name} is too large", expected=f"at most {MOST_BYTES} bytes",
                            actual=path.stat().st_size)
-        return Program.from_bytes(path.read_bytes())
+        data = path.read_bytes()
     except OSError as error:
         raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+    try:
+        return Program.from_bytes(data)
+    except BadInput as error:
+        raise BadInput(f"{path.name} is no whole program", expected="a file that troth model quantise wrote",
+                       actual=error.message) from None
 
 
 def read_inputs(path: Path, program: Program) -> FloatArray:

@@ -57,8 +57,10 @@ def model_quantise(
         score = "" if report.score_after is None else (
             f"\nscore: {report.score_before / 1e6:.4f} before, {report.score_after / 1e6:.4f} after"
             if report.score_before is not None else "")
+        shown = max(0.0, 1 - 3 * (1 + held.of - held.agreed) / held.of)  # the rule of three, and a bound beyond it
+        few = "" if shown >= 0.9 else f"; so few rows show {shown:.0%} at best: name more with --held-out"
         return (f"program: {output}, {found.program.digest.hex()}\n"
-                f"unseen rows: {held.agreed} of {held.of} labels as the model's own, {held.refused} out of range\n"
+                f"unseen rows: {held.agreed} of {held.of} labels as the model's own, {held.refused} out of range{few}\n"
                 f"bits: {', '.join(f'{name} {value}' for name, value in parts.items())}; widest value {report.widest}\n"
                 f"price: {report.price} bits compared by a circuit, {report.weights} weights{score}")
 

@@ -103,8 +103,8 @@ class Question:
                 "output": self.output, "period": self.period, "price": str(self.price), "proof": {
                     "address": self.proof.address.hex(), "codehash": self.proof.codehash.hex()},
                 "provider": self.provider.hex(),
-                "ranges": [[str(low), str(high)] for low, high in self.ranges], "says": list(self.says), "stake": str(self.stake),
-                "token": self.token.hex()}
+                "ranges": [[str(low), str(high)] for low, high in self.ranges], "says": list(self.says),
+                "stake": str(self.stake), "token": self.token.hex()}
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:

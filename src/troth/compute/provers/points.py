@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 from troth.compute.circuits.field import R
-from troth.core.errors import BadInput, Misuse
+from troth.core.errors import BadInput, OutsideFailed
 
 P = 21888242871839275222246405745257275088696311157297823662689037894645226208583
 """The prime of the curve's coordinates (EIP-197)."""
@@ -36,11 +36,11 @@ _SMALL = 1 << 32
 
 @cache
 def arithmetic() -> Any:
-    """The package's curve. Raises Misuse where it is not installed."""
+    """The package's curve. Raises OutsideFailed where it is not installed."""
     try:
         from zksnake._algebra import ec_bn254  # an extra: `troth` works without provers
-    except ImportError as error:
-        raise Misuse("the prover needs the package zksnake", do="pip install 'troth[prove]'") from error
+    except ImportError:
+        raise OutsideFailed("the package zksnake is not installed", do="pip install 'troth[prove]'") from None
     return ec_bn254
 
 
