@@ -65,16 +65,12 @@ class EvmWorld(World):
             shutil.copyfile(origin.path, path)
         self.path = path
         self.clock = ManualClock(START)
-        self.chain = self._start(path, accounts)
+        self.chain = EmbeddedChain(path, clock=self.clock, accounts=accounts)
         self.web3 = self.chain.web3
         self._senders: dict[Account, Sender] = {}
         self.addresses = self._deploy() if origin is None else origin.addresses
         self.book = EvmBook(self.web3, self.addresses.book, self.sender, chain_id=self.chain.chain_id)
         self.erc20 = Erc20(self.web3, self.token)
-
-    def _start(self, path: Path | None, accounts: Mapping[Account, int] | None) -> Any:
-        """The chain itself; a world on another one overrides this."""
-        return EmbeddedChain(path, clock=self.clock, accounts=accounts)
 
     def _deploy(self) -> Addresses:
         deployer = self.sender(DEPLOYER)
