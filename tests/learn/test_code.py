@@ -29,7 +29,8 @@ from troth.learn.claims import (
 from troth.learn.code import Code, NotHere
 from troth.learn.data import scaling
 from troth.learn.draws import seed_of
-from troth.learn.recheck import RecheckRounds, Replay
+from troth.learn.recheck import Replay
+from troth.learn.recheck_bundle import RecheckRounds
 from troth.learn.round import RoundInput, run_round
 from troth.learn.sets import Consortium
 from troth.learn.tasks import task_of

@@ -53,6 +53,6 @@ def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = Non
 def recheck_with(party: Opener | None) -> Recheck:
     """Executes models' rounds again from the evidence that this party can open; None opens nothing."""
     # Imported here for the same reason.
-    from troth.learn.recheck import RecheckRounds
+    from troth.learn.recheck_bundle import RecheckRounds
 
     return RecheckRounds(party.read if party else None, party.keybook if party else None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from troth.fixed.numbers import IntArray, matmul
+from troth.fixed.numbers import FloatArray, IntArray, matmul
 
 LIMIT = 1 << 62
 """No value on the way is ever of a magnitude above this, by `ranges`: sums of two still fit a signed word."""
@@ -170,7 +170,23 @@ def apply(step: Step, vectors: Sequence[IntArray]) -> IntArray:
     return scores
 
 
-def fall(tree: Tree, x: IntArray) -> IntArray:
+class Splits(Protocol):
+    """The nodes of a tree, of integers or of reals, as `Tree` numbers them."""
+
+    @property
+    def feature(self) -> IntArray: ...
+
+    @property
+    def threshold(self) -> IntArray | FloatArray: ...
+
+    @property
+    def left(self) -> IntArray: ...
+
+    @property
+    def right(self) -> IntArray: ...
+
+
+def fall(tree: Splits, x: IntArray | FloatArray) -> IntArray:
     """(n,) the leaf that each row of (n, width) falls into."""
     at, rows = np.zeros(len(x), dtype=np.int64), np.arange(len(x))
     while (inner := tree.feature[at] >= 0).any():

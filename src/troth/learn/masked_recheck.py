@@ -250,7 +250,7 @@ def _spends(training: Training, asked: Mechanism) -> bool:
 
 def recheck_masked(source: Statements, plan_id: bytes, open_: Opener, keys: KeyHistory | None,
                    steps: Iterable[RoundStep]) -> Iterator[Finding]:
-    """As `recheck.RecheckRounds`, for rounds behind masks: one finding a round."""
+    """As `recheck_bundle.RecheckRounds`, for rounds behind masks: one finding a round."""
     replay = None if keys is None else MaskedReplay(source, plan_id, open_, keys)
     for step in steps:
         name = f"round {step.claim.round}"

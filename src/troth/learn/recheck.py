@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from troth.core.claims import Evidence, Statement
 from troth.core.encoding import amount
 from troth.core.errors import BadInput, Refuted, Undecidable
-from troth.core.ports import ClaimView, Finding, KeyHistory, Statements
+from troth.core.ports import Statements
 from troth.core.terms import REFUTED, UPHELD, Result
-from troth.core.verdicts import Outcome
 from troth.learn import arrays
 from troth.learn.aggregate import Update
 from troth.learn.arrays import State
-from troth.learn.claims import MODEL, OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, open_update
+from troth.learn.claims import OMITTED, WITHHELD, AggregateClaim, Listing, Plan, UpdateClaim, open_update
 from troth.learn.data import Inputs, Part, Schema, scaling
 from troth.learn.lineage import RoundStep, UpdateRule, path
 from troth.learn.round import Owed, RoundInput, RoundOutput, fault, owed, run_round
@@ -325,51 +324,3 @@ class Replay:
 def record_of(claim: AggregateClaim) -> Record:
     """What a round leaves for later ones, from its claim. Raises BadInput."""
     return Record(claim.numbers("contributions"), claim.numbers("ceilings"), claim.flags("counted"))
-
-
-class RecheckRounds:
-    """The ``Recheck`` port for federated models: runs again every round whose updates this party can open."""
-
-    def __init__(self, open_: Opener | None, keys: KeyHistory | None = None) -> None:
-        """keys: of those who signed the messages of masked sums; without them such rounds are not executed again."""
-        self._open, self._keys = open_, keys
-
-    def recheck(self, view: ClaimView) -> tuple[Finding, ...]:
-        """One finding a round: upheld, refuted, or None where the evidence is sealed to others.
-
-        None at all for a target that is no model: nothing of it can be executed.
-        """
-        target = view.statement(view.target)
-        if target.kind != MODEL:
-            return ()
-        plan, steps = target.ref("plan"), path(view, target.ref("aggregate"))
-        if Plan.of(view.statement(plan)).masking is not None:
-            # Imported here: it builds on this module.
-            from troth.learn.masked_recheck import recheck_masked
-
-            return tuple(recheck_masked(view, plan, lambda evidence: self._bytes(view, evidence), self._keys, steps))
-        replay = Replay(view, plan, lambda evidence: self._bytes(view, evidence))
-        return tuple(self._round(replay, step) for step in steps)
-
-    def _bytes(self, view: ClaimView, evidence: Evidence) -> bytes:
-        if not evidence.sealed:
-            data = view.blob(evidence.cid)
-            if data is not None:
-                return data
-        if self._open is None:
-            raise Undecidable("sealed to the aggregator and the verifiers")
-        return self._open(evidence)
-
-    def _round(self, replay: Replay, step: RoundStep) -> Finding:
-        name = f"round {step.claim.round}"
-        try:
-            output, found = replay.rerun(step)
-        except Undecidable as error:
-            return Finding(name, None, f"not re-executed: {error.message}")
-        if found.withheld:
-            return Finding(name, None, "not re-executed: sealed to the aggregator and the verifiers")
-        if output.to_json() != dict(step.claim.result):
-            return Finding(name, Outcome.REFUTED, f"re-execution gives {output.digest.hex()[:16]}…, "
-                           f"the claim says {step.claim.params.hex()[:16]}…")
-        return Finding(name, Outcome.UPHELD, f"re-executed from {len(found.updates)} updates: the same bits, "
-                       "contributions and payments")

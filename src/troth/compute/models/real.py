@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from troth.core.errors import BadInput
 from troth.fixed.numbers import FloatArray, IntArray
+from troth.fixed.steps import fall
 
 MOST_NODES = 256
 
@@ -288,16 +289,8 @@ def _apply(node: Node, found: Sequence[FloatArray]) -> FloatArray:
         return x + found[node.other]
     scores = np.tile(node.bias, (len(x), 1))
     for tree in node.trees:
-        scores += tree.leaf[_fall(tree, x)]
+        scores += tree.leaf[fall(tree, x)]
     return scores
-
-
-def _fall(tree: Tree, x: FloatArray) -> IntArray:
-    at, rows = np.zeros(len(x), dtype=np.int64), np.arange(len(x))
-    while (inner := tree.feature[at] >= 0).any():
-        left = x[rows, np.maximum(tree.feature[at], 0)] <= tree.threshold[at]
-        at = np.where(inner, np.where(left, tree.left[at], tree.right[at]), at)
-    return at
 
 
 def as_rows(values: npt.ArrayLike, what: str = "rows") -> FloatArray:
