@@ -26,7 +26,7 @@ from typing import Any
 
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.store.files import holding
-from troth.store.sqlite import translated, write_ahead
+from troth.store.sqlite import laid_out, transaction, translated, write_ahead
 
 PENDING, INCLUDED, SAFE, FINALIZED, FAILED = "pending", "included", "safe", "finalized", "failed"
 EXPIRED = "expired"
@@ -168,15 +168,10 @@ class Outbox:
         return f"Outbox({self.path or 'in memory'})"
 
     def _check(self) -> None:
-        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if mark == 0 and tables == 0:
-            for statement in SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version={LAYOUT}")
+        found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
+        if found is None:
             return
-        (layout,) = self._db.execute("PRAGMA user_version").fetchone()
+        mark, layout = found
         if (mark, layout) == (APPLICATION_ID, 1):
             for statement in FROM_1.split(";"):
                 self._db.execute(statement)
@@ -199,16 +194,8 @@ class Outbox:
     @contextlib.contextmanager
     def writing(self, *, durable: bool) -> Iterator[None]:
         """One transaction: all of it or nothing. durable: on the disk, not only with the system, when this returns."""
-        with self._lock, self._translated():
-            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._lock, self._translated(), transaction(self._db, durable=durable):
+            yield
 
     def rows(self, query: str, *values: object) -> list[Any]:
         """What a query finds. Raises OutsideFailed, BadInput."""

@@ -30,7 +30,7 @@ from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
 from troth.fixed.numbers import IntArray
 from troth.learn.masking.wire import Phase
-from troth.store.sqlite import translated, write_ahead
+from troth.store.sqlite import laid_out, transaction, translated, write_ahead
 
 APPLICATION_ID = 0x74726F73
 """Marks a SQLite file as a journal of sums ("tros")."""
@@ -100,15 +100,10 @@ class SumJournal:
             self._db.close()
 
     def _check(self) -> None:
-        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if mark == 0 and tables == 0:
-            for statement in SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version={LAYOUT}")
+        found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
+        if found is None:
             return
-        (layout,) = self._db.execute("PRAGMA user_version").fetchone()
+        mark, layout = found
         if (mark, layout) != (APPLICATION_ID, LAYOUT):
             raise BadInput(f"{self.path} is not a journal of sums of this layout",
                            expected=f"application id {APPLICATION_ID:#x}, layout {LAYOUT}",
@@ -121,16 +116,8 @@ class SumJournal:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """One transaction that has the write lock from its start: all of it, on the disk, or nothing."""
-        with self._lock, self._translated():
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._lock, self._translated(), transaction(self._db):
+            yield
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         with self._lock, self._translated():

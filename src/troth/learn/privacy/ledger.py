@@ -37,7 +37,7 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
 from troth.learn.privacy import accounting
 from troth.learn.privacy.fingerprints import SIZE
 from troth.learn.privacy.mechanisms import MAX_EPSILON, RECORD, Mechanism, delta_of, epsilon_text
-from troth.store.sqlite import translated, write_ahead
+from troth.store.sqlite import laid_out, transaction, translated, write_ahead
 
 RESERVED, SPENT, RELEASED = "reserved", "spent", "released"
 APPLICATION_ID = 0x74726F70
@@ -150,16 +150,11 @@ class PrivacyLedger:
         return f"PrivacyLedger({self.path or 'in memory'})"
 
     def _check(self, key: bytes) -> None:
-        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if mark == 0 and tables == 0:
-            for statement in SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version={LAYOUT}")
+        found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
+        if found is None:
             self._db.execute("INSERT INTO keys VALUES (?)", (key,))
             return
-        (layout,) = self._db.execute("PRAGMA user_version").fetchone()
+        mark, layout = found
         if (mark, layout) != (APPLICATION_ID, LAYOUT):
             raise BadInput(f"{self.path} is not a privacy ledger of this layout",
                            expected=f"application id {APPLICATION_ID:#x}, layout {LAYOUT}",
@@ -180,16 +175,8 @@ class PrivacyLedger:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """One transaction that has the write lock from its start: all of it, on the disk, or nothing."""
-        with self._lock, self._translated():
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._lock, self._translated(), transaction(self._db):
+            yield
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         with self._lock, self._translated():
