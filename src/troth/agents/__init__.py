@@ -1,0 +1,1 @@
+"""Agents: programs that act for somebody, within limits that no text they read can lift."""
