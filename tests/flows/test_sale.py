@@ -314,7 +314,7 @@ def complains(market: Market, handover: bytes, how: dict[str, object], good: boo
                             [market[name].did for name in VERIFIERS])
             claim = buyer.attest("complaint", deal_subject(read(buyer, handover)[0]),
                                  {"deal": deal.hex(), "why": "it is not"}, evidence=[key])
-            bench.tell_judges(buyer, read(buyer, handover)[0], claim, handover)
+            bench.tell_judges(buyer, read(buyer, handover)[0], handover, claim)
     market.receive()
 
 

@@ -118,6 +118,7 @@ def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
                      do="Order again.")
     consent = Consent(STAKE, sale.fund_by, said.consent)
     party.book.open_and_join(party.account, sale.terms(), sale.salt(), PRICE, [consent])
+    tell_judges(party, sale, handover)
     return sale
 
 
@@ -159,7 +160,7 @@ def complain(party: Party, handover: bytes, root: bytes) -> bytes:
                          refs=[Ref("handover", handover), Ref("order", sale.order_id)], evidence=[key])
     if not any(entry.kind == CHALLENGE for entry in party.book.state(sale.deal()).history):
         party.book.challenge(party.account, sale.deal())
-    tell_judges(party, sale, claim, handover)
+    tell_judges(party, sale, handover, claim)
     return claim
 
 
