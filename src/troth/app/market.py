@@ -16,7 +16,7 @@ from troth.core.terms import Account
 from troth.core.verdicts import Outcome, Report, Step, combine
 from troth.flows import sale as flow
 from troth.flows.parts import Pin
-from troth.flows.sale_checks import check_standing, goods_of, table
+from troth.flows.sale_checks import MOST_PREVIEW, Goods, check_standing, goods_of, table
 from troth.flows.sale_deal import read, state_of
 from troth.flows.sale_words import (
     EVALUATION,
@@ -108,14 +108,19 @@ def put_up(party: Troth, data: bytes, wish: Wish) -> bytes:
                 wish.periods, wish.payees)
     deal.check()
     records = data.splitlines()[1:] if wish.form == "csv" else [data]
+    if len(wish.preview) > MOST_PREVIEW:
+        raise Misuse("a preview that is too long", expected=f"at most {MOST_PREVIEW} bytes", actual=len(wish.preview))
     sealing = party.seal_records(data, records)
     evidence = sealing.evidence
     cid, key = Cid.parse(evidence.cid), data_key(party, evidence.cid)
     listed = Listing(evidence.cid, rows, True, sealing.commitment, schema)
-    listing = party.attest(LISTING, digest_subject("records", sha256(evidence.cid.encode())), listed.body(),
-                           refs=[Ref("consent", one) for one in sorted(wish.consents)], evidence=[evidence])
     offer = Offer(wish.name, wish.card, wish.tags, wish.form, evidence.cid, check_key(cid, key, party.blobs),
                   content_of(key, data), wish.persons, wish.licence, deal)
+    wrong = Goods(offer, listed, wish.preview).wrong(data)
+    if wrong is not None:  # said of one's own data it would cost the stake
+        raise Misuse(f"what would be delivered is not what would be offered: {wrong}", do="Correct the words.")
+    listing = party.attest(LISTING, digest_subject("records", sha256(evidence.cid.encode())), listed.body(),
+                           refs=[Ref("consent", one) for one in sorted(wish.consents)], evidence=[evidence])
     claim = flow.put_up(party, offer, listing, wish.preview)
     allow(party, offer.deal.token, money.stake)
     return claim

@@ -80,6 +80,7 @@ def order(party: Party, offer: bytes, root: bytes, now: int) -> bytes:
     statement = party.statement(offer)
     found = Offer.of(statement)
     found.deal.check()
+    goods_of(party, offer)
     check_standing(party, offer, now)
     _may_buy(found, party.did, party.account)
     nonce = secrets.token_bytes(32)
@@ -110,6 +111,7 @@ def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
     if sale.order.account != party.account:
         raise Misuse("somebody else's order", expected=party.account.hex(), actual=sale.order.account.hex())
     sale.offer.deal.check()
+    goods_of(party, sale.offer_id)
     check_standing(party, sale.offer_id, now)
     fits(handed(party, handover), one_time_key(root, sale.order.nonce), sale.order_id)
     check_sealed(party, sale.offer)
