@@ -106,8 +106,8 @@ class World:
     def owed(self, target: bytes, contributions: tuple[bytes, ...], amount: int = PRICE) -> Owed:
         self.count += 1
         pins = (Pin(self.contracts[name].address, self.contracts[name].codehash) for name in ("assumed", "rerun:2"))
-        words = Words(self.token.address, COMMONS, *pins, tuple((self[one].did, self[one].account) for one in VERIFIERS),
-                      MONEY, Periods(HOUR, HOUR, HOUR))
+        bench = tuple((self[one].did, self[one].account) for one in VERIFIERS)
+        words = Words(self.token.address, COMMONS, *pins, bench, MONEY, Periods(HOUR, HOUR, HOUR))
         return Owed(self.contracts.chain_id, self.contracts["book"].address, self["maker"].account, target, amount,
                     contributions, None, self.chain.now() + HOUR, self.count.to_bytes(32, "big"), words)
 
