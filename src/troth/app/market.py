@@ -41,10 +41,13 @@ from troth.verify.trust import Trust
 
 if TYPE_CHECKING:
     from troth.app import Troth
+    from troth.ledger.deploy import Contracts
     from troth.ledger.licences import Licences
 
 EVALUATOR, VERIFIER = "evaluator", "verifier"
 """Roles in a trust file: whose evaluations count, who may inspect."""
+QUORUM = 2
+"""How many verifiers decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,19 @@ def root(party: Troth) -> bytes:
     return sha256(b"troth/sale/v1\n" + party.identity.account.reveal_seed())
 
 
+def join(party: Troth, contracts: Contracts, others: Iterable[str]) -> None:
+    """Use these contracts, bind this party's account where it is not, and introduce it. Raises OutsideFailed."""
+    party.use_contracts(contracts)
+    try:
+        bound = party.account_of(party.did) == party.account
+    except Undecidable:
+        bound = False
+    if not bound:
+        party.bind_account()
+    for did in others:
+        party.introduce(did)
+
+
 # Selling
 
 
@@ -101,8 +117,10 @@ def put_up(party: Troth, data: bytes, wish: Wish) -> bytes:
         cells = table(data)
         rows, schema = len(cells) - 1, {"columns": cells[0], "media": "text/csv"} | schema
     contracts, money = party.contracts, wish.money()
+    if not QUORUM <= len(wish.verifiers) < 2 * QUORUM:
+        raise Misuse("not a bench of which two decide", expected="2 or 3 verifiers", actual=len(wish.verifiers))
     bench = tuple(Judge(did, party.account_of(did)) for did in wish.verifiers)
-    pins = [Pin(contracts[name].address, contracts[name].codehash) for name in ("preimage", "rerun:2")]
+    pins = [Pin(contracts[name].address, contracts[name].codehash) for name in ("preimage", f"rerun:{QUORUM}")]
     token = wish.token or contracts["token"].address
     deal = Deal(contracts.chain_id, contracts["book"].address, token, party.account, pins[0], pins[1], bench, money,
                 wish.periods, wish.payees)
