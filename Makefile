@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
         statements interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
-        circuits small-model clean chromium postgres softhsm debian compiled
+        circuits small-model sales clean chromium postgres softhsm debian compiled
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -171,6 +171,10 @@ consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and t
 	for name in hospitals mortgages appliances; do \
 		$(BIN)/python examples/consortium_$$name.py --seeds 20 --save docs/data/consortia.json || exit 1; done
 	$(BIN)/pytest tests/docs/test_consortia.py -m "slow or not slow" $(ARGS)
+
+sales: $(VENV)/dev          ## sales: 300 random schedules, one by hand from the command line, the example
+	$(BIN)/pytest tests/flows/test_sale.py tests/app/test_market.py tests/cli/test_cli_market.py \
+		tests/docs/test_examples.py -k "sale or sell or market or licence" -m "slow or not slow" $(ARGS)
 
 slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
 	$(BIN)/python -m benchmarks slow_links $(ARGS)

@@ -23,7 +23,8 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} - consortia == {  # those in test_consortia.py
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
         "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py",
-        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py"}
+        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py",
+        "sell_annotations.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -41,6 +42,17 @@ def test_pay_many(tmp_path: Path) -> None:
         "the list is there: 300 payees, 648 in all", "the worker collects 50",
         "another root: the payouts do not lead to the result's root",
         "the clerk gains -2000 and the worker who called 1000"]
+
+
+@pytest.mark.slow
+def test_sell_annotations(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "sell_annotations.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Digits, labelled by hand: 1000, quality 0.94", "Digits, cheap: 700, quality 0.50",
+        "opened: 500 rows, paid 1000", "anybody sees the licence: True",
+        "rubbish, closed, refunded: the buyer gains 1717 and the seller -1750",
+        "and opens nothing: this sale was refunded: there is no licence"]
 
 
 def test_show_a_credential(tmp_path: Path) -> None:
