@@ -221,7 +221,7 @@ def search(party: Troth, text: str, filters: Filters, believed: Iterable[str], l
         _catch_up(party, shelf)
         for one in shelf.search(text, filters, believed, limit):
             try:
-                check_standing(party, one.offer, party.clock.now())
+                _sellable(party, one.offer)
             except (Refuted, Undecidable, BadInput):
                 continue
             found.append(line(party, one))
@@ -290,12 +290,15 @@ def _words(party: Troth, offer: bytes) -> str:
     licence = goods.offer.licence
     if licence.authority == goods.offer.deal.seller:
         return "the seller itself may revoke the licence, for what it calls a cause"
-    return (f"{goods.listing.rows} rows; for {licence.purpose!r}, {licence.term} s, derivatives {licence.derivatives}, "
-            f"royalty {licence.royalty}/{WHOLE}, after an erasure it {licence.erasure}")
+    periods = goods.offer.deal.periods
+    longest = periods.fund + periods.reveal + 2 * (periods.verdict + periods.window + periods.look)
+    return (f"{goods.listing.rows} rows; over within {longest} s unless a court is called; for {licence.purpose!r}, "
+            f"{licence.term} s, derivatives {licence.derivatives}, royalty {licence.royalty}/{WHOLE}, after an erasure "
+            f"it {licence.erasure}")
 
 
 def _sellable(party: Troth, offer: bytes) -> str:
-    check_standing(party, offer, party.clock.now())
+    check_standing(party, offer, Offer.of(party.statement(offer)).until(party.clock.now()))
     return "neither erased nor without a consent that it names, as far as this log knows"
 
 
@@ -346,7 +349,19 @@ def buy(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iterab
     for claim, statement in party.claims(ORDER):
         if statement.issuer == party.did and offer in statement.all_refs("offer") and _open(party, claim):
             return claim
+    money, token = Offer.of(party.statement(offer)).deal.money, Offer.of(party.statement(offer)).deal.token
+    needed, held = money.price + money.bond + money.fee, _holds(party, token)
+    if held < needed:
+        raise Misuse("not enough to buy it, and to complain if it is rubbish", expected=needed, actual=held,
+                     do=f"Bring the amount of 0x{token.hex()} to this party's account first.")
     return flow.order(party, offer, root(party), party.chain.now())
+
+
+def _holds(party: Troth, token: Account) -> int:
+    # Imported here: the chain's libraries take a second to load.
+    from troth.ledger.erc20 import Erc20
+
+    return Erc20(party.chain.web3, token).balance(party.account)
 
 
 def _open(party: Troth, order: bytes) -> bool:
