@@ -14,7 +14,7 @@ const SHIPPED = [
   "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
   "Vote", "Ballots", "Quote", "Mandated", "Revocations", "Licences",
   "Identities", "LogOwners", "Anchored", "Keys", "Proof", "Programs",
-  "Court", "Jury", "Seat", "Jobs", "Royalties",
+  "Court", "Jury", "Seat", "Jobs", "Royalties", "PolicyAccount", "PolicyAccounts",
 ];
 const PLACES = {
   src: join(HERE, "../src/troth/ledger/artefacts"),

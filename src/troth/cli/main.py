@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from troth.cli import (  # noqa: F401  (their commands)
+    account,
     acting,
     agent,
     badge,
