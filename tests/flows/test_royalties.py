@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from royalty_world import MONEY, World
 
+from flows.royalty_world import MONEY, World
 from troth.app.paying import collect_payouts
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.terms import UPHELD, Result
