@@ -35,6 +35,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     post,
     privacy,
     prove,
+    reputation,
     royalty,
     runs,
     serve,
