@@ -52,6 +52,7 @@ def place(tmp_path: Path) -> tuple[str, str, str]:
         return listing.hex(), model.hex(), vera.did
 
 
+@pytest.mark.slow
 def test_by_hand(run: Run, place: tuple[str, str, str], tmp_path: Path) -> None:
     listing, model, vera = place
     for name in ("bob", "vera"):

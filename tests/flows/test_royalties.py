@@ -78,6 +78,7 @@ def test_who_shorts_a_contributor_loses_its_stake_and_the_contributor_is_paid(
                                     "verifier-2": MONEY.fee // 2}
 
 
+@pytest.mark.slow
 def test_another_root_than_it_said_and_no_answer_at_all(world: World, things: tuple[bytes, bytes, bytes]) -> None:
     """Saying the right thing and paying another, or nobody: the same end."""
     _, _, model = things
@@ -98,6 +99,7 @@ def test_another_root_than_it_said_and_no_answer_at_all(world: World, things: tu
             -400 - MONEY.stake - KEEPER, 300, 100 + MONEY.stake // 2 - MONEY.fee + KEEPER), how
 
 
+@pytest.mark.slow
 def test_a_wrong_challenge_costs_its_bond(world: World, things: tuple[bytes, bytes, bytes]) -> None:
     _, _, model = things
     before = world.balances()
