@@ -10,7 +10,7 @@ MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
-        statements interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
+        statements interop flower crashes privacy bench slow-links study docs attacks payouts royalties own-code consortia \
         circuits small-model clean chromium postgres softhsm debian compiled
 .DELETE_ON_ERROR:
 
@@ -171,6 +171,10 @@ consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and t
 	for name in hospitals mortgages appliances; do \
 		$(BIN)/python examples/consortium_$$name.py --seeds 20 --save docs/data/consortia.json || exit 1; done
 	$(BIN)/pytest tests/docs/test_consortia.py -m "slow or not slow" $(ARGS)
+
+royalties: $(VENV)/dev      ## every story of royalties, purses in any order, and rings of fresh keys with real deals
+	TROTH_ROYALTY_EXAMPLES=60 $(BIN)/pytest tests/flows/test_royalties.py tests/ledger/test_royalty_purses.py \
+		tests/cli/test_cli_royalty.py tests/app/test_fresh_keys.py -m "slow or not slow" $(ARGS)
 
 slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
 	$(BIN)/python -m benchmarks slow_links $(ARGS)

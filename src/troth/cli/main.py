@@ -36,6 +36,8 @@ from troth.cli import (  # noqa: F401  (their commands)
     post,
     privacy,
     prove,
+    reputation,
+    royalty,
     runs,
     serve,
     statement,
