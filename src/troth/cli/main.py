@@ -30,6 +30,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     hardware,
     identity,
     mandate,
+    market,
     model,
     payouts,
     person,
