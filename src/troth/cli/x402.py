@@ -48,13 +48,11 @@ def x402_serve(
     stop = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stop.set())
-    with workspace(home) as party:
-        shop = open_shop(party, file)
-        with ShopServer(shop, port, shared=shared) as server:
-            said = {"url": shop.terms.origin, "listens": server.url, "payee": "0x" + shop.payee.hex()}
-            typer.echo(json.dumps(said, sort_keys=True) if as_json else
-                       f"selling at {said['url']}, paid to {said['payee']}\nCtrl-C stops it.")
-            stop.wait()
+    with workspace(home) as party, open_shop(party, file) as shop, ShopServer(shop, port, shared=shared) as server:
+        said = {"url": shop.terms.origin, "listens": server.url, "payee": "0x" + shop.payee.hex()}
+        typer.echo(json.dumps(said, sort_keys=True) if as_json else
+                   f"selling at {said['url']}, paid to {said['payee']}\nCtrl-C stops it.")
+        stop.wait()
 
 
 @x402_app.command("get")
