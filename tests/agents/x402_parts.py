@@ -19,12 +19,13 @@ from troth.agents.x402.settling import ChainSettler
 from troth.agents.x402.shop import Made, Paid, Request, Route, Shop, Terms
 from troth.agents.x402.till import Till
 from troth.agents.x402.wire import Payment
+from troth.app import Troth
 from troth.core.encoding import keccak256
 from troth.core.terms import Account
 from troth.identity.keys import Secp256k1KeyPair
-from troth.ledger.artefacts import artefact
+from troth.ledger.artefacts import artefact, code_hash
 from troth.ledger.chains import Chain
-from troth.ledger.deploy import create
+from troth.ledger.deploy import Contracts, Deployed, code_at, create
 from troth.ledger.erc3009 import Authorization, Erc3009
 from troth.ledger.outbox import Outbox
 from troth.ledger.sending import Sender
@@ -120,3 +121,13 @@ class Market:
 def market(chain: Chain, root: Path) -> Iterator[Market]:
     with ExitStack() as stack:
         yield Market(chain, root, stack)
+
+
+def just_money(party: Troth, supply: int) -> Contracts:
+    """A token of the party's on its chain, and no other contract."""
+    address, block = create(party.sender, artefact("Credits").bytecode, ("address", party.account),
+                            ("uint256", supply))
+    named = Deployed("Credits", address, code_hash(code_at(party.chain.web3, address)))
+    found = Contracts(party.chain.chain_id, block, {"token": named})
+    party.use_contracts(found)
+    return found

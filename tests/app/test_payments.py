@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from places import Place
 
+from agents.x402_parts import just_money
 from troth.agents.x402.budget import Limits, OverBudget
 from troth.agents.x402.client import Bought, Payer
 from troth.agents.x402.receipt import PAYMENT, PURCHASE, PaymentClaim, Purchase, check_payment
@@ -48,7 +49,7 @@ class Market:
         self.place, self.root, self.stack = Place(root), root, stack
         stack.callback(self.place.close)
         self.seller, self.buyer = self.place.make("seller"), self.place.make("buyer")
-        self.buyer.use_contracts(self.seller.deploy(supply=1_000))
+        self.buyer.use_contracts(just_money(self.seller, 1_000))
         token_of(self.seller).transfer(self.seller.sender, self.buyer.account, 100)
         self.budget = stack.enter_context(budget(self.buyer))
         self.budget.allow(self.place.chain.chain_id, token_of(self.buyer).address, Limits(10, 20, 20))

@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 import pytest
 
+from agents.x402_parts import just_money
 from troth.app import Settings, Troth
 from troth.app.payments import token_of
 from troth.fixed.program import Affine, Program
@@ -44,7 +45,7 @@ def shop(tmp_path: Path) -> Iterator[str]:
         name, f"embedded:{tmp_path / 'chain'}", str(tmp_path / "exchange")), cost=MIN_COST) for name in (
             "seller", "buyer"))
     with seller, buyer:
-        buyer.use_contracts(seller.deploy(supply=1_000))
+        buyer.use_contracts(just_money(seller, 1_000))
         token_of(seller).transfer(seller.sender, buyer.account, 100)
     env = os.environ | {"TROTH_PASSPHRASE": "correct horse"}
     serving = subprocess.Popen([sys.executable, "-m", "troth.cli.main", "x402", "serve", "../shop.toml", "--port", "0",

@@ -23,7 +23,8 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} - consortia == {  # those in test_consortia.py
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
         "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py",
-        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py"}
+        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py",
+        "answers_by_x402.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -41,6 +42,16 @@ def test_pay_many(tmp_path: Path) -> None:
         "the list is there: 300 payees, 648 in all", "the worker collects 50",
         "another root: the payouts do not lead to the result's root",
         "the clerk gains -2000 and the worker who called 1000"]
+
+
+def test_answers_by_x402(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "answers_by_x402.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "malignant: upheld by executing it again", "benign: upheld by executing it again",
+        "benign: upheld by executing it again", "the clinic has +300", "the fourth: more than may be spent in a day",
+        "the last payment, presented for the card: a payment for another resource",
+        "the practice's receipt: a payment of 100, served: True"]
 
 
 def test_show_a_credential(tmp_path: Path) -> None:
