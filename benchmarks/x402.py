@@ -1,4 +1,4 @@
-"""A payment over HTTP beside the plain request: round trips with our payer and our shop, on the embedded chain and anvil.
+"""A payment over HTTP beside the plain request: round trips with our payer and our shop, embedded and on anvil.
 
 Everything is in one process but anvil: the server's work counts too. ``paid``: ask, get the offer, check it, reserve,
 sign, ask again, the shop checks, takes, has the chain carry it out, makes the answer and writes it down, the payer asks

@@ -127,7 +127,7 @@ def test_money_for_one_payment_does_not_begin_two(place: Market, server: ShopSer
     """The other one is under way: a second transaction would fail, and its gas is the merchant's."""
     place.rich("thin", PRICE)
     first, second = (place.payment("thin", place.offered(server)) for _ in range(2))
-    server.shop.till.take(first, first.header(), 1)
+    server.shop.till.take(first, 1)
     answer = place.present(server, second.header())
     assert "holds less than its payments under way" in answer.json()["error"]
     assert place.present(server, first.header()).status_code == 200

@@ -236,7 +236,7 @@ class Shop:
                 raise Refuted("this offer is over", expected=f"before {payment.offer.expires}", actual=now)
             self._settler.check(payment, self.till.owed(payment.order.owner))
         with self.till.at_work(key, AT_WORK):
-            sale = self.till.take(payment, request.payment or "", self._now())  # 7, 9
+            sale = self.till.take(payment, self._now())  # 7, 9
             if sale.state == TAKEN:
                 sale = self._settle(sale, payment)  # 10
             if sale.state == SETTLED:
