@@ -63,7 +63,7 @@ def offering(place: Market, name: str = "rogue", **changed: Any) -> Callable[[Ro
 
     def says(server: Rogue, payment: str | None) -> Reply:
         offer = Offer(f"{server.url}/a", "GET", sha256(b""), key_of(name).public.account, PRICE, place.token.address,
-                      place.chain.chain_id, place.chain.now() + 60, b"n" * 32)
+                      place.chain.chain_id, place.chain.now() + 60, b"n" * 32, key_of(name).public.account)
         offer = replace(replace(offer, **changed).signed(key_of(name)), **unsigned)
         said = wire.required(offer, domain=place.domain, why="", description="", media="")
         return 402, {wire.REQUIRED: wire.packed(said)}, json.dumps(said).encode()
@@ -83,6 +83,7 @@ def test_what_is_free_is_not_paid_for(place: Market) -> None:
     ({"price": PRICE + 1}, OverBudget, "above what this call may cost"),
     ({"unsigned": {"price": PRICE - 1}}, Refuted, "did not sign"),
     ({"unsigned": {"payee": key_of("thief").public.account}}, Refuted, "did not sign"),
+    ({"unsigned": {"seller": key_of("thief").public.account}}, Refuted, "did not sign"),
     ({"chain_id": 1}, Misuse, "no offer that can be paid here"), ({"token": b"t" * 20}, OverBudget, "nothing may be"),
     ({"expires": 1_700_009_999}, OverBudget, "good for too long"), ({"price": 0}, None, ""),
 ])
@@ -151,7 +152,7 @@ def test_a_merchant_that_takes_the_money_and_serves_nothing(place: Market) -> No
         bought = payer.get(f"{rogue.url}/a", most=PRICE)
     assert (bought.served, bought.settled, place.held("cheat")) == (False, True, PRICE)
     assert bought.spending is not None
-    assert bought.spending.offer.by_payee
+    assert bought.spending.offer.by_seller
     assert place.token.carried(bought.spending.tx or b"", wire.Payment.of(rogue.shown[0]).order)
 
 
@@ -195,7 +196,7 @@ def test_an_unreachable_server_leaves_the_payment_to_be_shown_again(place: Marke
         waiting(replace(first, status=409))
 
 
-def test_limits_by_payee_and_host(place: Market) -> None:
+def test_limits_by_seller_and_host(place: Market) -> None:
     server = place.serve()
     for limits, why in ((Limits(PRICE, 50, 50, payees=frozenset({b"p" * 20})), "payee"),
                         (Limits(PRICE, 50, 50, hosts=frozenset({"shop.example"})), "host"),
@@ -211,7 +212,7 @@ def test_a_merchant_with_two_accounts_is_one_by_its_address(place: Market, tmp_p
     """And one with two addresses is one by its account."""
     with Budget(tmp_path / "b") as budget:
         budget.allow(1, b"t" * 20, Limits(10, 100, 10))
-        base = Offer("http://x/a", "GET", bytes(32), b"p" * 20, 10, b"t" * 20, 1, 1_000, b"n" * 32, bytes(65))
+        base = Offer("http://x/a", "GET", bytes(32), b"p" * 20, 10, b"t" * 20, 1, 1_000, b"n" * 32, b"p" * 20)
         budget.reserve(base, b"m" * 20, b"1" * 32, Asked("http://x", "x", b""), 900)
         for payee, origin in ((b"q" * 20, "http://x"), (b"p" * 20, "http://y")):
             with pytest.raises(OverBudget, match="one merchant"):
@@ -237,7 +238,7 @@ def test_no_day_costs_more_than_its_cap(tmp_path_factory: pytest.TempPathFactory
         for number, (step, size, which) in enumerate(steps):
             if step == "pay":
                 offer = Offer("http://x/a", "GET", bytes(32), bytes([which + 1]) * 20, size, token, 1, now + 300,
-                              number.to_bytes(32, "big"), bytes(65))
+                              number.to_bytes(32, "big"), b"p" * 20)
                 counts = [one for one in taken if one[4] == RESERVED or (one[4] == SETTLED and one[3] > now - DAY)]
                 fits = size <= 50 and sum(one[1] for one in counts) + size <= 100 and sum(
                     one[1] for one in counts if one[2] == which) + size <= 70

@@ -120,7 +120,7 @@ def test_our_payer_buys_from_the_sdks_server_within_its_budget(place: Market) ->
         assert (bought.status, bought.settled, ran) == (200, True, ["a"])
         assert (place.held("strict"), place.held("lenient")) == (1_000, 1_000 - PRICE)
         assert bought.spending is not None
-        assert not bought.spending.offer.by_payee
+        assert not bought.spending.offer.by_seller
 
 
 def test_the_sdks_own_default_lets_a_payment_for_one_thing_open_another(place: Market) -> None:

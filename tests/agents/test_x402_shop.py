@@ -62,7 +62,7 @@ def test_a_payment_is_carried_out_and_served_once(place: Market, server: ShopSer
 def test_without_a_payment_there_is_an_offer_and_nothing_is_kept(place: Market, server: ShopServer,
                                                                  nothing: None) -> None:
     first, second = place.offered(server), place.offered(server)
-    assert first.by_payee
+    assert first.by_seller
     assert (first.resource, first.price) == (f"{server.url}/a", PRICE)
     assert first.digest != second.digest
 
@@ -92,7 +92,8 @@ def test_nor_with_the_other_offer_put_into_its_header(place: Market, server: Sho
 
 
 @pytest.mark.parametrize("changed", [{"price": PRICE - 1}, {"expires": 1_700_999_999}, {"nonce": b"n" * 32},
-                                     {"payee": key_of("payer").public.account}, {"resource": "http://127.0.0.1:1/b"}])
+                                     {"payee": key_of("payer").public.account},
+                                     {"seller": key_of("payer").public.account}, {"resource": "http://127.0.0.1:1/b"}])
 def test_an_offer_that_the_shop_did_not_make(place: Market, server: ShopServer, nothing: None,
                                              changed: dict[str, Any]) -> None:
     offer = replace(place.offered(server), **changed)
@@ -101,12 +102,13 @@ def test_an_offer_that_the_shop_did_not_make(place: Market, server: ShopServer, 
 
 
 def test_an_offer_that_the_payer_signed_itself(place: Market, server: ShopServer, nothing: None) -> None:
-    mine = replace(place.offered(server), payee=key_of("payer").public.account, price=1).signed(key_of("payer"))
+    me = key_of("payer").public.account
+    mine = replace(place.offered(server), payee=me, seller=me, price=1).signed(key_of("payer"))
     assert "made no such offer" in place.present(server, place.payment("payer", mine).header()).json()["error"]
 
 
 @pytest.mark.parametrize(("changed", "why"), [
-    ({"amount": PRICE - 1}, "another price"), ({"to": key_of("payer").public.account}, "another payee"),
+    ({"amount": PRICE - 1}, "another price"), ({"to": key_of("payer").public.account}, "another recipient"),
     ({"before": 1_700_999_999}, "does not end with its offer"), ({"nonce": b"r" * 32}, "names no offer"),
     ({"owner": key_of("rich").public.account}, "did not sign"),
     ({"after": 1_700_999_999}, "ERC3009InvalidAuthorizationTime")])
@@ -138,6 +140,18 @@ def test_an_offer_that_is_over(place: Market, server: ShopServer, nothing: None,
     header = place.header("payer", server)
     clock.advance(60)
     assert "this offer is over" in place.present(server, header).json()["error"]
+
+
+def test_somebody_else_may_be_paid(place: Market) -> None:
+    """A purse of royalties, say: the seller signs, and the money goes where the offer says."""
+    purse = key_of("purse").public.account
+    server = place.serve(place.shop("shared", payee=purse))
+    bought = place.payer("sharer").get(f"{server.url}/a", most=PRICE)
+    assert (bought.served, place.held("purse")) == (True, PRICE)
+    assert bought.spending is not None
+    assert (bought.spending.offer.seller, bought.spending.offer.payee) == (place.merchant.public.account, purse)
+    other = replace(place.offered(server), payee=key_of("payer").public.account).signed(place.merchant)
+    assert "another payee" in place.present(server, place.payment("payer", other).header()).json()["error"]
 
 
 def test_two_payers_do_not_buy_one_offer(place: Market, server: ShopServer) -> None:
@@ -208,7 +222,7 @@ def _said(**changed: Any) -> dict[str, Any]:
     accepted = {"scheme": "exact", "network": "eip155:1", "asset": "0x" + "44" * 20, "amount": "1",
                 "payTo": "0x" + "22" * 20, "extra": {"offer": {
                     "body": "55" * 32, "expires": 9, "method": "GET", "nonce": "66" * 32, "resource": "http://x/a",
-                    "signature": "77" * 65}}}
+                    "seller": "0x" + "22" * 20, "signature": "77" * 65}}}
     said: dict[str, Any] = {"x402Version": 2, "accepted": accepted, "payload": {
         "signature": "0x" + "88" * 65, "authorization": order}, "extensions": {"offer": {"salt": "99" * 32}}}
     for path, value in changed.items():
@@ -280,8 +294,8 @@ def test_the_nonce_names_every_field_of_the_offer(place: Market, server: ShopSer
     offer, salt = place.offered(server), b"s" * 32
     others = [replace(offer, **one) for one in (
         {"resource": "x"}, {"method": "PUT"}, {"body": b"b" * 32}, {"payee": b"p" * 20}, {"price": 1},
-        {"token": b"t" * 20}, {"chain_id": 1}, {"expires": 1}, {"nonce": b"n" * 32})]
-    assert len({one.nonce_of(salt) for one in (offer, *others)} | {offer.nonce_of(b"t" * 32)}) == 11
+        {"token": b"t" * 20}, {"chain_id": 1}, {"expires": 1}, {"nonce": b"n" * 32}, {"seller": b"e" * 20})]
+    assert len({one.nonce_of(salt) for one in (offer, *others)} | {offer.nonce_of(b"t" * 32)}) == 12
 
 
 def test_the_digest_of_an_order_is_the_standards() -> None:

@@ -147,7 +147,7 @@ def test_a_receipt_shows_what_was_paid_for(market: Market, bought: tuple[Bought,
     assert found_in(statement, data, market, b"all is well") == ["who paid", "the payment", "the offer", "what came"]
     said, purchase = PaymentClaim.of(statement), Purchase.from_bytes(data)
     assert (said.price, said.served, purchase.offer.resource.endswith("/report")) == (3, True, True)
-    assert purchase.offer.by_payee
+    assert purchase.offer.by_seller
     assert b"/report" not in statement.to_bytes()  # what was bought is nobody else's business
     with pytest.raises(Refuted, match="another answer"):
         found_in(statement, data, market, b"all is lost")

@@ -195,7 +195,7 @@ def open_shop(party: Troth, file: Path) -> Iterator[Shop]:
 
     Raises BadInput for a file that cannot be read, Misuse for a token without authorizations.
     """
-    said = _toml(file, {"url", "token", "life", "keep", "until", "unbound", "sell"})
+    said = _toml(file, {"url", "token", "payee", "life", "keep", "until", "unbound", "sell"})
     token = token_of(party, _account(said["token"]) if "token" in said else None)
     try:
         name, version = token.named(party.chain.chain_id)
@@ -211,7 +211,8 @@ def open_shop(party: Troth, file: Path) -> Iterator[Shop]:
         raise BadInput(f"{file} cannot be read", do="life and keep are seconds, unbound true or false.",
                        expected=f"until one of {', '.join(LEVELS[1:])}")
     terms = Terms(_origin(said.get("url", "")), token.address, party.chain.chain_id,
-                  {"name": name, "version": version}, said.get("life", LIFE), said.get("keep", KEEP), unbound)
+                  {"name": name, "version": version}, said.get("life", LIFE), said.get("keep", KEEP), unbound,
+                  _account(said["payee"]) if "payee" in said else None)
     with ExitStack() as stack:
         desk = Desk(party)
         stack.callback(desk.close)

@@ -112,7 +112,8 @@ def terms(offer: Offer, domain: Mapping[str, str]) -> dict[str, Any]:
             "amount": str(offer.price), "payTo": checksum_address(offer.payee), "maxTimeoutSeconds": TIMEOUT,
             "extra": {**domain, "assetTransferMethod": "eip3009", "paymentFlow": "upfront", "offer": {
                 "body": offer.body.hex(), "expires": offer.expires, "method": offer.method,
-                "nonce": offer.nonce.hex(), "resource": offer.resource, "signature": offer.signature.hex()}}}
+                "nonce": offer.nonce.hex(), "resource": offer.resource, "seller": checksum_address(offer.seller),
+                "signature": offer.signature.hex()}}}
 
 
 def offers_in(said: Mapping[str, Any]) -> tuple[Offer, ...]:
@@ -140,7 +141,8 @@ def offer_in(one: Mapping[str, Any]) -> Offer:
         raise BadInput("not an offer", expected="expires, resource and method")
     return Offer(resource, method, from_hex(ours.get("body"), 32), address(one.get("payTo")),
                  in_range(number(one.get("amount")), 128), address(one.get("asset")), chain_of(one.get("network")),
-                 in_range(expires, 47), from_hex(ours.get("nonce"), 32), from_hex(ours.get("signature"), 65)).sound()
+                 in_range(expires, 47), from_hex(ours.get("nonce"), 32), address(ours.get("seller")),
+                 from_hex(ours.get("signature"), 65 if ours.get("signature") else 0)).sound()
 
 
 def packed(said: Mapping[str, Any]) -> str:
