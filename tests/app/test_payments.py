@@ -15,16 +15,31 @@ import pytest
 from places import Place
 
 from agents.x402_parts import just_money
+from troth.agents.gate import Done, MemoryGate, Refused
 from troth.agents.x402.budget import Limits, OverBudget
 from troth.agents.x402.client import Bought, Payer
 from troth.agents.x402.receipt import PAYMENT, PURCHASE, PaymentClaim, Purchase, check_payment
 from troth.agents.x402.server import ShopServer
-from troth.app.payments import budget, hot_key, open_shop, payer, question, receipt, refill, take_answer, token_of
+from troth.app.payments import (
+    budget,
+    check_receipt,
+    hot_key,
+    open_shop,
+    payer,
+    question,
+    receipt,
+    refill,
+    refill_through,
+    take_answer,
+    token_of,
+)
 from troth.app.proving import check
 from troth.core.claims import Evidence, Statement
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
 from troth.core.verdicts import Outcome
 from troth.fixed.program import Affine, Program
+from troth.ledger.limits import Limits as GateLimits
+from troth.ledger.memory_token import MemoryToken
 
 MODEL = Program(np.full(2, -100), np.full(2, 100), (Affine(0, np.array([[3, -2]]), np.array([5])),), "sign",
                 features=("age", "dose"), classes=("well", "ill"))
@@ -84,6 +99,21 @@ def test_the_hot_account_holds_what_it_was_filled_with(market: Market) -> None:
     assert hot.public.account == hot_key(market.place.again("buyer")).public.account
     with pytest.raises(Misuse):
         refill(market.buyer, 0)
+
+
+def test_an_agents_account_fills_the_hot_one_within_its_limits(market: Market) -> None:
+    token, clock, hot = MemoryToken(), market.place.clock, hot_key(market.buyer).public.account
+    token.mint(b"a" * 20, 100)
+    limits = GateLimits(b"g" * 20, b"t" * 20, 30, 40, clock.now() + 1_000, hot=hot, fill=25)
+    gate = MemoryGate(b"a" * 20, b"o" * 20, limits, token, clock)
+    assert isinstance(refill_through(market.buyer, gate), Done)
+    assert token.balance_of(hot) == 25
+    token.transfer(hot, b"m" * 20, 20)  # a day's second filling is beyond the day's cap
+    assert isinstance(refill_through(market.buyer, gate), Refused)
+    assert token.balance_of(hot) == 5
+    gate.limit(b"o" * 20, replace(limits, hot=b"h" * 20))
+    with pytest.raises(Misuse, match="another hot account"):
+        refill_through(market.buyer, gate)
 
 
 def test_an_answer_is_bought_and_executed_again(market: Market) -> None:
@@ -155,6 +185,15 @@ def test_a_receipt_shows_what_was_paid_for(market: Market, bought: tuple[Bought,
         found_in(statement, None, market)
     with pytest.raises(Undecidable):
         list(check_payment(statement, lambda _: data, None))
+
+
+def test_a_receipt_is_checked_in_its_log(market: Market, bought: tuple[Bought, Statement, bytes]) -> None:
+    claim = next(claim for claim, _ in market.buyer.claims(PAYMENT))
+    right, wrong = (check_receipt(market.buyer, claim, text) for text in (b"all is well", b"all is lost"))
+    assert (right.outcome, len(right.steps), wrong.outcome) == (Outcome.UPHELD, 4, Outcome.REFUTED)
+    market.seller.meet(market.buyer.introduction())
+    market.seller.meet(market.buyer.parcel([claim]))  # without the evidence
+    assert check_receipt(market.seller, claim).outcome == Outcome.UNDECIDABLE
 
 
 def test_a_receipt_is_no_other_offers(market: Market, bought: tuple[Bought, Statement, bytes]) -> None:

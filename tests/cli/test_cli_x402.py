@@ -69,6 +69,7 @@ def test_selling_and_buying(run: Run, shop: str, tmp_path: Path) -> None:
     answer = run("buyer", "x402", "get", f"{shop}/answer", "--input", "../input.json", "--most", "7", "-o", "answer")
     assert (answer["checked"], answer["payment"]["state"]) == ("upheld", "settled")  # type: ignore[index]
     assert json.loads((tmp_path / "buyer/answer").read_text())["scores"] == ["111"]
+    assert run("buyer", "x402", "check", str(answer["claim"]), "--answer", "answer")["outcome"] == "upheld"
     assert "in a day" in str(run("buyer", "x402", "get", f"{shop}/report", "--most", "5", status=2)["said"])
     spent = run("buyer", "x402", "spent")
     assert (spent["spent_today"], spent["day"], spent["holds"]) == (10, 11, 40)

@@ -27,16 +27,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from troth.agents.gate import NOBODY, Act, Confidence, Done, Gate, Refused
 from troth.agents.x402.budget import Budget, Spending
-from troth.agents.x402.receipt import PAYMENT, PURCHASE, Purchase, claim_of
+from troth.agents.x402.receipt import PAYMENT, PURCHASE, PaymentClaim, Purchase, check_payment, claim_of
 from troth.agents.x402.settling import ChainSettler
 from troth.agents.x402.shop import KEEP, LIFE, Goods, Paid, Request, Route, Shop, Terms, sold
 from troth.agents.x402.till import Till
 from troth.app.keeping import short
 from troth.core.claims import Evidence
 from troth.core.encoding import from_hex, read_foreign, sha256
-from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Refuted
+from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Refuted, Undecidable
 from troth.core.terms import Account
+from troth.core.verdicts import Outcome, Report, Step, combine
 from troth.identity.documents import DocumentHistory
 from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.exchange import Parcel
@@ -304,6 +306,18 @@ def refill(party: Troth, amount: int, token: Account | None = None) -> int:
     return found.balance(hot)
 
 
+def refill_through(party: Troth, gate: Gate, confidence: Confidence = NOBODY) -> Done | Refused:
+    """Have an agent's policy account top the hot account up: to what its limits say, and within its caps.
+
+    Raises Misuse where its limits name another hot account, or none: its owner sets them.
+    """
+    limits, hot = gate.state().limits, hot_key(party).public.account
+    if limits.hot != hot:
+        raise Misuse("the account's limits fill another hot account", expected="0x" + hot.hex(),
+                     actual="0x" + limits.hot.hex(), do="Have its owner name this one in the limits.")
+    return gate.do(Act.refill(gate.account, limits, "fill the account that pays over HTTP"), confidence)
+
+
 def question(party: Troth, asked: object) -> bytes:
     """A request for an answer that this party can check: the input, and who asks."""
     buyer = base64.b64encode(party.introduction().to_bytes()).decode()
@@ -335,6 +349,31 @@ def receipt(party: Troth, bought: Bought) -> bytes:
     purchase = Purchase(paid.offer, paid.salt, bought.status, sha256(bought.body) if bought.served else b"")
     said = claim_of(party.did, purchase, hot_key(party), paid.tx or b"")
     return party.attest(PAYMENT, said.subjects(), said.body(), evidence=[party.add(PURCHASE, purchase.to_bytes(), ())])
+
+
+def check_receipt(party: Troth, claim: bytes, answer: bytes | None = None) -> Report:
+    """A payment's claim in this log, checked against this party's chain and with what it can open, as numbered steps.
+
+    answer: what is said to have come for it. Raises BadInput for a claim that is none.
+    """
+    statement = party.statement(claim)
+    said = PaymentClaim.of(statement)
+
+    def read(evidence: Evidence) -> bytes | None:
+        try:
+            return party.read(evidence)
+        except Undecidable:
+            return None
+
+    token = token_of(party, said.token) if party.chain.chain_id == said.chain_id else None
+    steps: list[Step] = []
+    try:
+        for found in check_payment(statement, read, token, answer):
+            steps.append(Step(len(steps) + 1, found.name, found.outcome, found.detail))
+    except (Refuted, Undecidable) as error:
+        outcome = Outcome.REFUTED if isinstance(error, Refuted) else Outcome.UNDECIDABLE
+        steps.append(Step(len(steps) + 1, "the payment's claim", outcome, error.diagnostics()))
+    return Report(combine(tuple(steps)), None, tuple(steps))
 
 
 def line(one: Spending) -> dict[str, Any]:

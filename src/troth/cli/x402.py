@@ -152,6 +152,23 @@ def x402_spent(token: Token = "", home: Where = None, as_json: Json = False) -> 
             *(f"{one['state']:8} {one['amount']:>12} {one['resource']} {one['nonce']}" for one in lines)]))
 
 
+@x402_app.command("check")
+def x402_check(claim: Annotated[str, typer.Argument(help="A claim of kind payment in this log.")],
+               answer: Annotated[Path | None, typer.Option("--answer", help="What is said to have come for it.")
+                                 ] = None,
+               home: Where = None, as_json: Json = False) -> None:
+    """Check a payment's claim: who paid, whether the chain carried it out, and for which offer.
+
+    That nothing came, or that what came was this, is its issuer's word. Exit status as `troth verify`.
+    """
+    from troth.app.payments import check_receipt  # start-up time, as above
+    from troth.cli.show import print_report
+
+    with workspace(home) as party:
+        found = check_receipt(party, claim_id(claim), None if answer is None else read_file(answer))
+    raise typer.Exit(print_report(found, as_json))
+
+
 @x402_app.command("sales")
 def x402_sales(home: Where = None, as_json: Json = False) -> None:
     """What this party sold: each payment, and whether it was served."""
