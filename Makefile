@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
         statements interop flower crashes privacy bench slow-links study docs attacks payouts royalties own-code consortia \
-        circuits small-model clean chromium postgres softhsm debian compiled
+        circuits small-model x402 clean chromium postgres softhsm debian compiled
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -151,6 +151,9 @@ statements: $(VENV)/dev   ## statements in zero knowledge, and the sale of a key
 
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)
+
+x402: $(VENV)/dev tests/tools/node_modules   ## payments over HTTP under load: racing processes and one budget, embedded and on anvil; minutes
+	$(BIN)/pytest tests/agents/test_x402_processes.py tests/agents/test_x402_interop.py tests/agents/test_x402_gas.py -m "slow or not slow" -s $(ARGS)
 
 attacks: $(VENV)/dev        ## hostile sites against each rule, on three skews: docs/data/attacks.json and its page; half an hour and more
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attacks $(ARGS)
