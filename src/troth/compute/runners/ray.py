@@ -43,8 +43,9 @@ class OnRay(Runner):
         try:
             found: list[Ran] = ray.get([there.remote(job) for job in jobs])
         except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            raise cause if isinstance(cause, TrothError) else OutsideFailed("the cluster failed", actual=cause) from None
+            if isinstance(error.cause, TrothError):
+                raise error.cause from None
+            raise OutsideFailed("the cluster failed", actual=error.cause) from None
         except ray.exceptions.RayError as error:
             raise OutsideFailed("the cluster failed", actual=str(error)[:200]) from None
         return found
