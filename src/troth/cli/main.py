@@ -28,6 +28,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     guardians,
     hardware,
     identity,
+    job,
     mandate,
     model,
     payouts,

@@ -120,10 +120,10 @@ class Trusted:
 # The client
 
 
-def place(party: Party, order: Order, evidence: Iterable[Evidence] = ()) -> bytes:
+def place(party: Party, order: Order, evidence: Iterable[Evidence] = (), besides: Iterable[bytes] = ()) -> bytes:
     """The client orders: attest, fund the first milestone, hand the order and what it needs to everybody named.
 
-    evidence: sealed to them (`everybody`). The order's claim. Raises Misuse for an order that should not be made, or of
+    evidence: sealed to all of them. besides: claims that make them known to each other. The order's claim. Raises Misuse for an order that should not be made, or of
     another client; ActRefused where the Book refuses.
     """
     order.check()
@@ -136,7 +136,7 @@ def place(party: Party, order: Order, evidence: Iterable[Evidence] = ()) -> byte
                      actual=", ".join(item.name for item in items))
     fund(party, order, 0)
     claim = party.attest(ORDER, _about(order, 0), order.body(), evidence=items)
-    party.send(order.others(party.did), [claim], items)
+    party.send(order.others(party.did), [*besides, claim], items)
     return claim
 
 
@@ -226,11 +226,6 @@ def standing(party: Party, order: Order, milestone: int) -> DealState | None:
         if refusal.code == "Unknown":
             return None
         raise
-
-
-def everybody(order: Order) -> tuple[str, ...]:
-    """Who must be able to open what an order or a result holds: all but the one that seals it, who always can."""
-    return tuple(seat.did for seat in (order.client, order.provider, *order.reviewers))
 
 
 def seat_of(party: Party, order: Order, *seats: Seat) -> Seat:
