@@ -40,6 +40,7 @@ def wait(chain: Path, seconds: int) -> None:
         found.advance(seconds)
 
 
+@pytest.mark.slow
 def test_machines_are_found_hired_and_judged(chain: Path, tmp_path: Path, run: Run) -> None:
     client = str(run("client", "id", "show")["did"])
     dids = {}
@@ -110,6 +111,7 @@ review = 600
     assert len(run("client", "job", "show")["orders"]) == 2  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_annotation_that_is_reviewed_first(chain: Path, tmp_path: Path, run: Run) -> None:
     dids = {name: str(run(name, "id", "show")["did"]) for name in NAMES}
     run("maker", "job", "offer", "--does", "work", "--price", "10", "--stake", "1000", "--to", dids["client"])

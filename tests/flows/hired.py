@@ -1,13 +1,15 @@
-"""A client, two providers and three reviewers on one chain, and jobs between them."""
+"""A client, two providers and three reviewers, and jobs between them, on the Book in memory."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+from ports.books import MemoryWorld
 from ports.wat_modules import stepped, summed
 from troth.app import Settings, Troth
 from troth.compute.runners import Limits
+from troth.compute.runners.wasm import Wasm
 from troth.core.claims import Evidence
 from troth.core.terms import DealState
 from troth.flows import job as flow
@@ -15,8 +17,6 @@ from troth.flows.job import BRIEF, CODE, INPUT, Opinion, Trusted, Voice
 from troth.flows.job_terms import ASKED, RERUN, Milestone, Money, Order, Periods, Seat
 from troth.flows.parts import Pin
 from troth.identity.keystore import MIN_COST
-from troth.ledger.chains.embedded import EmbeddedChain
-from troth.ledger.erc20 import Erc20
 
 NAMES = ("client", "provider", "rival", "anna", "ben", "clever")
 REVIEWERS = ("anna", "ben", "clever")
@@ -29,17 +29,12 @@ class Hired:
     """The world; ``place`` orders, the others are steps of a job."""
 
     def __init__(self, folder: Path) -> None:
-        self.chain = EmbeddedChain(folder / "chain.sqlite")
-        self.parties = {name: Troth.init(folder / name, "x", Settings(name, "embedded:", str(folder / "exchange")),
-                                         cost=MIN_COST, clock=self.chain, chain=self.chain) for name in NAMES}
-        client = self["client"]
-        self.contracts = client.deploy(quorum=2, supply=PURSE * len(NAMES))
-        self.token = Erc20(self.chain.web3, self.contracts["token"].address)
+        self.world = MemoryWorld()
+        self.parties = {name: Troth.init(folder / name, "x", Settings(name, "", str(folder / "exchange")),
+                                         cost=MIN_COST, clock=self.world.clock) for name in NAMES}
         for party in self.parties.values():
-            party.use_contracts(self.contracts)
-            if party is not client:
-                self.token.transfer(client.sender, party.account, PURSE)
-            self.token.approve(party.sender, self.contracts["book"].address, PURSE)
+            party.__dict__["book"] = self.world.book
+            self.world.fund(party.account, PURSE)
             for other in self.parties.values():
                 if other is not party:
                     other.meet(party.introduction())
@@ -51,17 +46,16 @@ class Hired:
     def close(self) -> None:
         for party in self.parties.values():
             party.close()
-        self.chain.close()
 
     def seat(self, name: str, model: str = "") -> Seat:
         return Seat(self[name].did, self[name].account, model)
 
     def pin(self, name: str) -> Pin:
-        return Pin(self.contracts[name].address, self.contracts[name].codehash)
+        return Pin(*self.world.addresses.policies[name])
 
     @property
     def trusted(self) -> Trusted:
-        return Trusted(self.token.address, (self.pin("assumed"), self.pin("rerun:2"), self.pin("signed:2")))
+        return Trusted(self.world.token, (self.pin("assumed"), self.pin("rerun2"), self.pin("signed2")))
 
     def voice(self, name: str) -> Voice:
         key = self[name].identity.account
@@ -73,12 +67,12 @@ class Hired:
         computing = review == RERUN
         money = Money(FEE, SEAT, 0 if review == "first" else BOND)
         made = Order(
-            self.chain.chain_id, self.contracts["book"].address, self.token.address, self.seat("client"),
+            self.world.book.chain_id, self.world.book.address, self.world.token, self.seat("client"),
             self.seat("provider"), (*(self.seat(name) for name in REVIEWERS[:2]),
                                     self.seat("clever", "" if computing else "a model")),
             "a sum" if computing else "name what is in the picture", (Milestone("all", PRICE, STAKE),), money, review,
-            self.pin("signed:2" if review == "first" else "assumed"),
-            self.pin("rerun:2" if computing else "signed:2"), self.chain.now() + HOUR, self.count.to_bytes(32, "big"),
+            self.pin("signed2" if review == "first" else "assumed"),
+            self.pin("rerun2" if computing else "signed2"), self.world.now() + HOUR, self.count.to_bytes(32, "big"),
             "wasm" if computing else "", Limits(fuel=100_000_000), Periods(HOUR, HOUR, HOUR, HOUR, HOUR))
         return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -117,8 +111,6 @@ class Hired:
         """Reviewers execute again, commit and reveal."""
         found = []
         for name in names:
-            from troth.compute.runners.wasm import Wasm
-
             opinion, _ = flow.execute_again(self[name], claim, 0, Wasm())
             flow.review(self[name], claim, opinion, self.voice(name))
             found.append(opinion)
@@ -128,11 +120,11 @@ class Hired:
         return found
 
     def settle(self, claim: bytes, wait: int = HOUR) -> DealState:
-        self.chain.advance(wait)
+        self.world.advance(wait)
         return flow.settle(self["client"], claim)
 
     def balances(self) -> dict[str, int]:
-        return {name: self.token.balance(party.account) for name, party in self.parties.items()}
+        return {name: self.world.balance(party.account) for name, party in self.parties.items()}
 
 
 class Gains:

@@ -78,7 +78,7 @@ def test_milestones_are_paid_one_by_one(hired: Hired) -> None:
         flow.take(hired[name], claim, hired.trusted, 1)
     hired.deliver(claim, b"picture", 1)
     assert flow.output_of(hired["client"], order, 1) == b"picture"
-    hired.chain.advance(HOUR)
+    hired.world.advance(HOUR)
     flow.settle(hired["client"], claim, 1)
     assert gains("client", "provider") == (-50 - PRICE, 50 + PRICE)
 
@@ -124,7 +124,7 @@ def test_a_silent_provider_loses_its_stake_to_the_client(hired: Hired) -> None:
     for review in (ASKED, FIRST):
         gains = Gains(hired)
         _, claim = hired.place(review)
-        hired.chain.advance(HOUR)
+        hired.world.advance(HOUR)
         if review == FIRST:
             hired.verdicts(claim, {name: BAD for name in REVIEWERS})
         hired.settle(claim, 0 if review == FIRST else 3 * HOUR)
@@ -137,7 +137,7 @@ def test_a_provider_that_does_not_show_again_loses_its_stake(hired: Hired) -> No
     hired.deliver(claim, b"cat")
     flow.refuse(hired["client"], claim, 0, "nothing came")
     hired.receive()
-    hired.chain.advance(HOUR)
+    hired.world.advance(HOUR)
     hired.verdicts(claim, {name: GOOD for name in REVIEWERS})
     hired.settle(claim)
     assert gains("provider") == (-STAKE,)

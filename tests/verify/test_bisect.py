@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, Refuted
 from troth.verify.bisect import Committed, Trace, digest_of, dispute
 
-FIRST = b"\0" * 9
+EXAMPLES = int(os.environ.get("TROTH_JOBS", "40"))
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Liar(Trace):
         super().__init__(Adder(), states, apart=1)
 
 
+@settings(max_examples=EXAMPLES)
 @given(st.integers(1, 200), st.data())
 def test_a_cheat_at_any_step_is_found(steps: int, data: st.DataObject) -> None:
     honest = run(steps)
@@ -72,6 +74,7 @@ def test_a_cheat_at_any_step_is_found(steps: int, data: st.DataObject) -> None:
     assert questions <= steps.bit_length() + 3
 
 
+@settings(max_examples=EXAMPLES)
 @given(st.integers(1, 60), st.lists(st.tuples(st.integers(1, 60), st.binary(min_size=9, max_size=9)), min_size=1),
        st.booleans())
 def test_states_that_follow_from_nothing(steps: int, lies: list[tuple[int, bytes]], swapped: bool) -> None:
@@ -90,6 +93,7 @@ def test_states_that_follow_from_nothing(steps: int, lies: list[tuple[int, bytes
         assert found(honest, other)[0] == {1}
 
 
+@settings(max_examples=EXAMPLES)
 @given(st.integers(2, 60), st.data())
 def test_one_that_stops_early_or_goes_on(steps: int, data: st.DataObject) -> None:
     honest = run(steps)

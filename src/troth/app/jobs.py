@@ -238,7 +238,7 @@ def has_steps(job: Job) -> bool:
     if job.form != WASM:
         return job.form == PROGRAM
     try:
-        return {"input", "step", "output"} <= set(Compiled(job.code).exports)
+        return {"input", "step", "output"} <= Compiled(job.code).exports
     except Failed:
         return False
 

@@ -39,6 +39,10 @@ class OnRay(Runner):
         wanted: dict[str, Any] = {"num_cpus": self._processors, "max_retries": 0}
         if self._gpu is not None:
             wanted |= {"num_gpus": 1, "accelerator_type": self._gpu}
+            # Ray itself would wait until such a machine joins.
+            if not ray.cluster_resources().get(f"accelerator_type:{self._gpu}"):
+                raise OutsideFailed("no machine of the cluster has this card", expected=self._gpu,
+                                    actual=sorted(ray.cluster_resources()))
         there = ray.remote(_there).options(**wanted)
         try:
             found: list[Ran] = ray.get([there.remote(job) for job in jobs])
