@@ -32,9 +32,9 @@ from troth.core.claims import Envelope, Ref, Statement
 from troth.core.terms import UPHELD
 from troth.fixed.numbers import ONE, FloatArray, dequantise, stack
 from troth.flows import round as flow
-from troth.flows.parts import Pin
+from troth.flows.parts import Pin, join_all
 from troth.flows.roles import call_plan, list_records
-from troth.flows.terms import Money, Words, join_all, round_terms
+from troth.flows.terms import Money, Words, round_terms
 from troth.identity.documents import signature_pairs
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.keybook import KeyBook

@@ -32,8 +32,8 @@ from troth.core.encoding import encode, from_hex
 from troth.core.errors import Misuse, Pending, Refuted, TrothError, Undecidable
 from troth.core.terms import CHALLENGE, Account, DealState
 from troth.flows import round as flow
+from troth.flows.parts import join_all
 from troth.flows.roles import Role, SiteRole, VerifierRole
-from troth.flows.terms import join_all
 from troth.learn import claims as kinds
 from troth.learn import site as training
 from troth.learn.arrays import State

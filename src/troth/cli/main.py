@@ -29,6 +29,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     guardians,
     hardware,
     identity,
+    job,
     mandate,
     market,
     model,
