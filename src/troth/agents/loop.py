@@ -197,7 +197,7 @@ class Loop:
         if isinstance(tool.work, Saying):
             claim = about or self._intend(run, n, tool, None, (), why)
             try:
-                text = tool.work.said(claim) or tool.work.say(arguments, claim)
+                text = (tool.work.said(claim) if about else None) or tool.work.say(arguments, claim)
             except TrothError as error:
                 conclude(self.party, claim, Outcome(FAILED, type(error).__name__))
                 raise
