@@ -72,9 +72,12 @@ Sources = Callable[[str, Tool, Mapping[str, Any]], tuple[Origin, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a policy account did with one of its places. call: how its events name the call. reason: empty if done."""
+    """What a policy account did with one of its places. reason: empty if it was done.
 
-    call: bytes
+    call: the hash of target and data, None where the account's records do not tell.
+    """
+
+    call: bytes | None
     reason: str = ""
     moved: int = 0
     tx: bytes = b""
@@ -95,7 +98,7 @@ def remembered(gate: MemoryGate) -> Past:
             return None
         found = gate.record[nonce]
         if isinstance(found, Refused):
-            return Answered(b"", found.reason)
+            return Answered(None, found.reason)
         return Answered(keccak256(found.act.target + found.act.data), "", found.moved, found.tx)
     return past
 
@@ -229,6 +232,9 @@ class Loop:
         claim = about or self._intend(run, taken.n, tool, Payment.asked(asked, act.amount, act.payee), origins, why)
         confidence = self.power.second(asked, Case(words, call, act, tuple(seen)))
         found = gate.do(act, confidence)
+        if about is not None and isinstance(found, Refused) and not found.recorded \
+                and gate.state().standing.nonce != asked.nonce and (over := self._over(about)) is not None:
+            return over  # what was under way before the crash came in first
         said = found.said if isinstance(found, Refused) else act.what
         return self._told(claim, Outcome.gated(found, confidence), said)
 
@@ -249,7 +255,7 @@ class Loop:
         taken = any(one.outcome is not None and one.outcome.outcome == DONE and one.intent.payment is not None
                     and (one.intent.payment.account, one.intent.payment.nonce) == (payment.account, payment.nonce)
                     for one in journal(self.party, self.party.did))
-        if found.reason or found.call != payment.call or taken:
+        if found.reason or found.call not in (None, payment.call) or taken:
             return self._told(about, Outcome(REFUSED, found.reason or "Overtaken"), "")
         return self._told(about, Outcome(DONE, moved=found.moved, tx=found.tx), "before this run was cut short")
 
