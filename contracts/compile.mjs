@@ -14,6 +14,7 @@ const SHIPPED = [
   "Vote", "Ballots", "Quote", "Mandated", "Revocations",
   "Identities", "LogOwners", "Anchored", "Keys", "Proof", "Programs",
   "Court", "Jury", "Seat", "Jobs",
+  "PolicyAccount", "PolicyAccounts",
 ];
 const PLACES = {
   src: join(HERE, "../src/troth/ledger/artefacts"),

@@ -43,7 +43,7 @@ JOIN = selector("join(bytes,uint8)")
 OPEN_AND_JOIN = selector("openAndJoin(bytes32,bytes,uint8,(uint8,uint64,bytes)[])")
 REFILL = selector("refill()")
 
-_LIMITS = "(address,address,uint128,uint128,uint64,uint16,uint8,uint8,address,uint128,bytes32,address[],address[]," \
+LIMITS = "(address,address,uint128,uint128,uint64,uint16,uint8,uint8,address,uint128,bytes32,address[],address[]," \
           "(address,bytes4)[])"
 
 
@@ -86,7 +86,7 @@ class Limits:
         from eth_abi.exceptions import EncodingError
 
         try:
-            return encode([_LIMITS], [self.abi()])
+            return encode([LIMITS], [self.abi()])
         except (EncodingError, OverflowError, TypeError) as error:
             raise BadInput("not limits", actual=error) from None
 
@@ -99,12 +99,12 @@ class Limits:
 
         try:
             (agent, token, per_act, per_day, expiry, confidence, agree, strikes, hot, fill, mandate, verifiers, payees,
-             calls), = decode([_LIMITS], data)
+             calls), = decode([LIMITS], data)
             found = cls(_account(agent), _account(token), per_act, per_day, expiry, tuple(map(_account, payees)),
                         tuple((_account(target), bytes(one)) for target, one in calls), confidence, agree, strikes,
                         tuple(map(_account, verifiers)), _account(hot), fill, bytes(mandate))
         except (DecodingError, OverflowError, ValueError) as error:
-            raise BadInput("not limits", expected=_LIMITS, actual=error) from None
+            raise BadInput("not limits", expected=LIMITS, actual=error) from None
         if found.to_bytes() != data:
             raise BadInput("limits in another than their one form")
         return found
@@ -235,6 +235,8 @@ def read_money(limits: Limits, account: Account, target: Account, data: bytes,
         return _of_token(kind, rest)
     if kind == JOIN:
         deal = _tail(rest, 0)
+        if len(deal) < 52:
+            raise Unreadable("a deal that ends too early", actual=deal.hex())
         return _of_deal(limits, account, target, deal[52:], _small(rest, 1))
     if kind == OPEN_AND_JOIN:
         return _of_deal(limits, account, target, _tail(rest, 1), _small(rest, 2))

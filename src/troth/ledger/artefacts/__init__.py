@@ -17,6 +17,7 @@ NAMES = (
     "Vote", "Ballots", "Quote", "Mandated", "Revocations",
     "Identities", "LogOwners", "Anchored", "Keys", "Proof", "Programs",
     "Court", "Jury", "Seat", "Jobs",
+    "PolicyAccount", "PolicyAccounts",
 )
 
 
