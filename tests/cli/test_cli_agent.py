@@ -111,7 +111,7 @@ def test_it_pays_within_its_limits_and_is_stopped(run: Run, world: World) -> Non
     steps = world.script({"tool": "claim", "arguments": {"claim": note.hex()}},
                          pay({"read": "(0x[0-9a-f]{40})"}, "40"))
     run("agent", "agent", "run", words, "--brain", steps, "--account", world.account, "--owner", world.owner)
-    assert outcomes(run("agent", "agent", "journal"))[3:] == [("refused", "Unfounded")]
+    assert outcomes(run("agent", "agent", "journal"))[3:] == [("refused", "NotOwners")]
 
     # Only the owner stops it; then nothing moves, and that is in the journal too.
     assert "NotOwner" in str(run("agent", "agent", "stop", "--account", world.account, status=1)["said"])
@@ -163,7 +163,8 @@ def test_what_it_refuses(run: Run, plain: Path) -> None:
         (("--brain", "http://127.0.0.1:1/v1"), 2, "serves many models"),
         (("--brain", "https://models.example/v1", "--model", "m"), 2, "another machine"),
         ((*brain, "--say", "binding"), 2, "not let say"),
-        ((*brain, "--account", "0x" + "11" * 20), 2, "no chain is set"), ((*brain, "--peer", "shop"), 2, "name and a place"), ((*brain, "--run", "12"), 2, "canonical hex"),
+        ((*brain, "--account", "0x" + "11" * 20), 2, "no chain is set"),
+        ((*brain, "--peer", "shop"), 2, "name and a place"), ((*brain, "--run", "12"), 2, "canonical hex"),
     ):
         assert said in str(run("agent", "agent", "run", "do it", *more, status=status)["said"])
     assert "nothing is asked" in str(run("agent", "agent", "run", *brain, status=2)["said"])

@@ -18,9 +18,9 @@ step that it has decided.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from troth.agents.brain import Brain, Call, Finish, Seen
 from troth.agents.gate import NOBODY, Act, Confidence, Gate, MemoryGate, Refused
@@ -40,8 +40,9 @@ from troth.agents.journal import (
     journal,
     reasons,
 )
+from troth.agents.origins import NOT_OWNERS
 from troth.agents.runs import Runs, Taken, check_step
-from troth.agents.tools import Acting, Reading, Saying, Tool, Toolbox, shortened
+from troth.agents.tools import Acting, Arguments, Reading, Saying, Tool, Toolbox, shortened
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError
 from troth.flows.parts import Party
@@ -50,8 +51,6 @@ from troth.ledger.limits import Asked
 MOST_STEPS = 60
 MOST_LOST = 3
 """So many times in a row a brain may say what is no step."""
-UNFOUNDED = "Unfounded"
-"""Why an act is refused whose money would go where only text that was read says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class Case:
 
 Second = Callable[[Asked, Case], Confidence]
 """Others than the agent, asked how sure they are of an act."""
-Sources = Callable[[str, Tool, Mapping[str, Any]], tuple[Origin, ...]]
+Sources = Callable[[str, Tool, Arguments], tuple[Origin, ...]]
 """Where the arguments that move money came from, given the owner's words. Raises Refuted for one that was only read."""
 
 
@@ -218,13 +217,14 @@ class Loop:
             return over
         if gate is None:
             raise Misuse("this agent has no account to pay from", do="Give it one: troth account create.")
+        arguments = tool.read(dict(call.arguments))
         try:
-            origins = self.power.sources(words, tool, call.arguments)
+            origins = self.power.sources(words, tool, arguments)
         except Refuted as error:
             claim = about or self._intend(run, taken.n, tool, None, (), why)
-            conclude(self.party, claim, Outcome(REFUSED, UNFOUNDED))
+            conclude(self.party, claim, Outcome(REFUSED, NOT_OWNERS))
             return error.diagnostics(), False
-        act = tool.work.prepare(tool.read(dict(call.arguments)))
+        act = tool.work.prepare(arguments)
         asked = gate.asked(act)
         if about is not None and Payment.asked(asked, act.amount, act.payee) != self._intent(about).payment:
             conclude(self.party, about, Outcome(REFUSED, "Changed"))
@@ -246,7 +246,7 @@ class Loop:
             return _words(outcome, ""), outcome.outcome == DONE
         payment = self._intent(about).payment
         if payment is None:
-            return self._told(about, Outcome(REFUSED, UNFOUNDED), "")
+            return self._told(about, Outcome(REFUSED, NOT_OWNERS), "")
         if self.power.gate is None or self.power.gate.state().standing.nonce == payment.nonce:
             return None
         found = self.power.past(payment.nonce)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from troth.agents.gate import Act
+from troth.agents.origins import AMOUNT, PAYEE, TARGET
 from troth.agents.tools import Acting, Arguments, Parameter, Reading, Saying, Tool, Toolbox, lines
 from troth.core.claims import Ref, Statement, Subject
 from troth.core.errors import BadInput, Misuse
@@ -68,11 +69,12 @@ def saying(party: Troth, kinds: Collection[str]) -> tuple[Tool, ...]:
 def acting(party: Troth, token: Account, account: Account) -> tuple[Tool, ...]:
     """``pay`` and ``join``: from the policy account, in its token."""
     return (
-        Tool("pay", "Pay an account from your owner's money.", Acting(partial(_pay, token), ("to", "amount")),
+        Tool("pay", "Pay an account from your owner's money.",
+             Acting(partial(_pay, token), {"to": PAYEE, "amount": AMOUNT}),
              {"to": Parameter("account", "Whom."), "amount": Parameter("amount", "How much, in the smallest unit."),
               "what": Parameter("text", "What for, in words.", required=False)}),
         Tool("join", "Deposit into a pot of a deal that names your owner's account as its depositor.",
-             Acting(partial(_join, party, account), ("deal", "pot")),
+             Acting(partial(_join, party, account), {"deal": TARGET}),
              {"deal": Parameter("claim", "The deal's id."), "pot": Parameter("integer", "Which pot, from 0.")}),
     )
 
