@@ -23,7 +23,8 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} - consortia == {  # those in test_consortia.py
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
         "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py",
-        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py"}
+        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py",
+        "delivery_fleet.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -32,6 +33,16 @@ def test_two_parties(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "bob reads 20 bytes", "eve cannot: sealed, and no key for it was given to this party",
         "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
+
+
+def test_delivery_fleet(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "delivery_fleet.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "charged: done 27, done 36, refused OverAct",
+        "honest says it arrived: an errand that its ladder has not settled", "honest: done, 120 earned",
+        "liar says it arrived: an errand that its ladder has not settled",
+        "liar: an errand that was not done; its owner lost 400"]
 
 
 def test_pay_many(tmp_path: Path) -> None:

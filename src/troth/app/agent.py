@@ -41,7 +41,7 @@ SCRIPT, HOST = "script:", "host:"
 class Given:
     """What an agent is given for a run. account: the policy account, None for one that moves no money. say: kinds of
     claims it may sign. more: others' tools. second: who is asked how sure they are. owners: who may read its reasons,
-    and is sent its journal.
+    is sent its journal, and whose claims say where money may go. signers: others whose claims may say that.
     """
 
     account: Account | None = None
@@ -49,6 +49,7 @@ class Given:
     more: Sequence[Tool] = ()
     second: Second = nobody
     owners: tuple[str, ...] = ()
+    signers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def loop_of(party: Troth, brain: Brain, runs: Runs, given: Given) -> Loop:
     """The loop of this workspace's agent. Raises Misuse where the account is another agent's."""
     tools = verbs(party)
     tools.add(*saying(party, given.say), *given.more)
-    sources = sources_of(party, given.owners)
+    sources = sources_of(party, (*given.owners, *given.signers))
     if given.account is None:
         return Loop(party, brain, tools, runs, Power(None, never, sources, given.second), given.owners)
     gate = gate_of(party, given.account)

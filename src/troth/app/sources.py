@@ -32,7 +32,9 @@ def sources_of(party: Troth, signers: Collection[str]) -> Sources:
 
     def sources(words: str, tool: Tool, arguments: Arguments) -> tuple[Origin, ...]:
         assert isinstance(tool.work, Acting)
-        origins = Origins((words,), records(party, trusted) if trusted else {})
+        # A claim's or deal's id is written without 0x.
+        bare = {value.hex(): value for value in arguments.values() if type(value) is bytes and len(value) == 32}
+        origins = Origins((words,), records(party, trusted) if trusted else {}, bare)
         refused = refusal(tool.name, arguments, tool.work.money, origins)
         if refused is not None:
             raise Refuted(refused.said, do="Ask the owner to say it, or to sign it.")

@@ -31,6 +31,8 @@ Peers = Annotated[list[str] | None, typer.Option("--peer", help="NAME=URL or NAM
                                                  "tools it may use.")]
 Owners = Annotated[list[str] | None, typer.Option("--owner", help="Your DID: it reads the reasons, and what it signs "
                                                   "counts as your words.")]
+Signers = Annotated[list[str] | None, typer.Option("--signer", help="A DID whose signed claims may say where money "
+                                                   "goes, such as a seller's. It is shown nothing.")]
 Elsewhere = Annotated[bool, typer.Option("--elsewhere", help="The model may be on another machine: it is shown all "
                                          "that the agent reads.")]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65_535, help="Over HTTP on 127.0.0.1; 0 for any free "
@@ -45,7 +47,7 @@ def agent_run(words: Words = None, brain: Deciding = "",
               account: Account = None,
               run: Annotated[str | None, typer.Option("--run", help="Go on with this run.")] = None,
               say: Annotated[list[str] | None, typer.Option("--say", help="A kind of claim it may sign.")] = None,
-              peer: Peers = None, owner: Owners = None,
+              peer: Peers = None, owner: Owners = None, signer: Signers = None,
               most: Annotated[int, typer.Option("--most", min=1, help="Steps.")] = 60,
               elsewhere: Elsewhere = False, home: Where = None, as_json: Json = False) -> None:
     """Let this workspace's agent do what you ask. TROTH_MODEL_KEY: an endpoint's key. Killed, it goes on with --run."""
@@ -65,7 +67,7 @@ def agent_run(words: Words = None, brain: Deciding = "",
                 raise Misuse("no such run is open here", actual=this.hex(), do="Say what you want.")
         more = [tool for one in peer or () for tool in _peer(stack, one)]
         given = Given(None if account is None else account_arg(account), tuple(say or ()), more,
-                      owners=tuple(owner or ()))
+                      owners=tuple(owner or ()), signers=tuple(signer or ()))
         typer.echo(f"run {this.hex()}", err=True)
         ended = loop_of(party, deciding, runs, given).run(this, words, most=most,
                                                           watching=Reporter(party, given.owners))

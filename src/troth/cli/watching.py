@@ -35,7 +35,7 @@ def draw(board: Board, told: str = "") -> RenderableType:
     if board.unclaimed:
         parts.append(Text(f"{len(board.unclaimed)} of the account's records are in no journal here", style="bold red"))
     keys = "s stops the account   q leaves" if board.state is not None else "q leaves"
-    parts.append(Text(f"{keys}{f'   {visible(told)}' if told else ''}", style="dim"))
+    parts.append(Text(f" {keys}   ", style="dim") + Text(visible(told), style="bold"))
     return Group(*parts)
 
 
