@@ -11,10 +11,9 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const SHIPPED = [
   "Book", "Shape", "Anchor", "Credits", "Forwarder",
   "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
-  "Vote", "Ballots", "Quote", "Mandated", "Revocations",
+  "Vote", "Ballots", "Quote", "Mandated", "Revocations", "Licences",
   "Identities", "LogOwners", "Anchored", "Keys", "Proof", "Programs",
-  "Court", "Jury", "Seat", "Jobs",
-  "PolicyAccount", "PolicyAccounts",
+  "Court", "Jury", "Seat", "Jobs", "Royalties", "PolicyAccount", "PolicyAccounts",
 ];
 const PLACES = {
   src: join(HERE, "../src/troth/ledger/artefacts"),

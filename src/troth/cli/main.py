@@ -42,6 +42,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     swap,
     tlog,
     train,
+    x402,
 )
 from troth.cli.parts import (
     Asked,

@@ -35,6 +35,11 @@ _OWNED = keccak256(b"Owned(bytes32 hash)")
 _VOICE = keccak256(b"Voice(uint256 nonce,address target,bytes data,uint16 confidence,uint64 expiry)")
 _RECEIVE = keccak256(b"ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
                      b"uint256 validBefore,bytes32 nonce)")
+_TRANSFER = keccak256(b"TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
+                      b"uint256 validBefore,bytes32 nonce)")
+_OFFERS = keccak256(b"Troth offers")
+_OFFER = keccak256(b"Offer(string resource,string method,bytes32 body,address payee,uint256 price,uint64 expires,"
+                   b"bytes32 nonce)")
 
 
 def join_digest(chain_id: int, book: Account, deal: bytes, pot: int, token: Account, amount: int,
@@ -134,6 +139,22 @@ def voice_digest(chain_id: int, account: Account, nonce: int, target: Account, d
     """What a verifier signs of one act of a policy account. confidence: in ten-thousandths."""
     return _digest(chain_id, account, _VOICE, _uint(nonce), target.rjust(32, b"\x00"), keccak256(data),
                    _uint(confidence), _uint(expiry), name=_ACCOUNT)
+
+def transfer_digest(domain: bytes, owner: Account, to: Account, amount: int, valid_after: int, valid_before: int,
+                    nonce: bytes) -> bytes:
+    """What an owner signs so that anybody may have ``amount`` sent to ``to`` once (ERC-3009). domain: as above."""
+    return _message(domain, _TRANSFER, owner.rjust(32, b"\x00"), to.rjust(32, b"\x00"), _uint(amount),
+                    _uint(valid_after), _uint(valid_before), nonce)
+
+
+def offer_digest(chain_id: int, token: Account, resource: str, method: str, body: bytes, payee: Account, price: int,
+                 expires: int, nonce: bytes) -> bytes:
+    """What a merchant signs who offers something over HTTP for a price in ``token`` (docs/reference/payments.md).
+
+    body: SHA-256 of the request's body. expires: Unix seconds. nonce: 32 bytes of the merchant's.
+    """
+    return _digest(chain_id, token, _OFFER, keccak256(resource.encode()), keccak256(method.encode()), body,
+                   payee.rjust(32, b"\x00"), _uint(price), _uint(expires), nonce, name=_OFFERS)
 
 
 def owned_digest(chain_id: int, account: Account, digest: bytes) -> bytes:
