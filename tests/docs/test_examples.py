@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,22 +21,8 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_example_is_run_here() -> None:
     consortia = {"consortium_hospitals.py", "consortium_mortgages.py", "consortium_appliances.py", "parts.py"}
-    assert {path.name for path in EXAMPLES.glob("*.py")} - consortia == {  # those in test_consortia.py
-        "answers_by_x402.py",
-        "check_a_model.py",
-        "explain_a_decision.py",
-        "model_for_others.py",
-        "pay_many.py",
-        "prove_fairness.py",
-        "proven_answer.py",
-        "round_by_hand.py",
-        "royalties.py",
-        "sell_a_secret.py",
-        "show_a_credential.py",
-        "swap_across_chains.py",
-        "train_behind_masks.py",
-        "two_parties.py",
-        "watch_a_log.py"}
+    run_here = set(re.findall(r'run\(EXAMPLES / "(\w+\.py)"', Path(__file__).read_text("utf-8")))
+    assert {path.name for path in EXAMPLES.glob("*.py")} == consortia | run_here  # those in test_consortia.py
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -44,6 +31,16 @@ def test_two_parties(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "bob reads 20 bytes", "eve cannot: sealed, and no key for it was given to this party",
         "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
+
+
+def test_delivery_fleet(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "delivery_fleet.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "charged: done 27, done 36, refused OverAct",
+        "honest says it arrived: an errand that its ladder has not settled", "honest: done, 120 earned",
+        "liar says it arrived: an errand that its ladder has not settled",
+        "liar: an errand that was not done; its owner lost 400"]
 
 
 def test_pay_many(tmp_path: Path) -> None:

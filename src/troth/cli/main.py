@@ -16,6 +16,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     account,
     acting,
     agent,
+    agent_runs,
     badge,
     ci,
     consent,
