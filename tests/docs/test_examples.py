@@ -77,6 +77,17 @@ def test_answers_by_x402(tmp_path: Path) -> None:
         "the practice's receipt: a payment of 100, served: True"]
 
 
+@pytest.mark.slow
+def test_sell_annotations(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "sell_annotations.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Digits, labelled by hand: 1000, quality 0.94", "Digits, cheap: 700, quality 0.50",
+        "opened: 500 rows, paid 1000", "anybody sees the licence: True",
+        "rubbish, closed, refunded: the buyer gains 1717 and the seller -1750",
+        "and opens nothing: this sale was refunded: there is no licence"]
+
+
 def test_show_a_credential(tmp_path: Path) -> None:
     done = run(EXAMPLES / "show_a_credential.py", tmp_path)
     assert done.returncode == 0, done.stderr
