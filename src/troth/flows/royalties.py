@@ -12,7 +12,7 @@ nobody saw it, no claim here can tell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
 from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
@@ -24,6 +24,9 @@ from troth.learn.contributions import CONTRIBUTION, Accounts, Contribution, Read
 from troth.ledger.payouts import PAYOUTS, Payouts, PayoutsClaim, payouts_subject
 
 # ---- what is due ----
+OFFER, ORDER = "offer", "order"
+"""Claims of a sale that say under which licence a maker got what it used (docs/reference/selling.md)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -50,6 +53,10 @@ def due(party: Party, target: bytes, amount: int, accounts: Accounts, read: Read
         if node in said or node not in first:
             continue
         found, wrong = settled(party, first[node], accounts, read)
+        least = licensed(party, found)
+        if found.passes < least:
+            wrong = wrong or f"it passes on {found.passes} ppm, and licences that its maker ordered ask for {least}"
+            found = replace(found, passes=least)
         said[node] = found
         named.append(first[node])
         if wrong is not None:
@@ -59,6 +66,24 @@ def due(party: Party, target: bytes, amount: int, accounts: Accounts, read: Read
     shares = split(amount, target, tree.shares)
     parts = tuple(Part(node, tree.accounts[node], shares[node]) for node in sorted(shares) if shares[node])
     return Due(parts, tuple(sorted(named)), tuple(faults))
+
+
+def licensed(party: Party, said: Contribution) -> int:
+    """What the licences that a thing's maker ordered for its sources ask of its earnings, in parts of a million.
+
+    The largest rate among its makers' offers of one of them that the maker ordered; 0 where none is known here.
+    Whether an order was ever paid is not looked at: who orders under a licence knows its words.
+    """
+    maker, listings = party.statement(said.target).issuer, {row.claim for row in said.rows}
+    rates = {}
+    for claim, statement in party.claims(OFFER):
+        licence = statement.body.get("licence")
+        royalty = licence.get("royalty") if isinstance(licence, dict) else None
+        if type(royalty) is int and 0 <= royalty <= 10_000 and listings.intersection(statement.all_refs("listing")) \
+                and all(party.statement(one).issuer == statement.issuer for one in statement.all_refs("listing")):
+            rates[claim] = 100 * royalty
+    return max((rates.get(offer, 0) for _, statement in party.claims(ORDER) if statement.issuer == maker
+                for offer in statement.all_refs(OFFER)), default=0)
 
 
 def _first_said(party: Party) -> dict[bytes, bytes]:
