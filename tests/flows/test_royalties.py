@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from flows.royalty_world import MONEY, World
+from flows.royalty_world import COMMONS, HOUR, MONEY, World
 from troth.app.paying import collect_payouts
 from troth.core.claims import Ref, Subject
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
-from troth.core.terms import UPHELD, Result
+from troth.core.terms import REFUTED, UPHELD, Ask, Pot, Result, Rung, Split, Terms
 from troth.flows import royalties
 from troth.flows.royalty_words import Part, RoyaltyClaim
 
@@ -133,6 +133,34 @@ def test_an_omitted_ancestor_is_refuted_and_paid(world: World) -> None:
     made = gains(world, before)
     assert (made["anna"], made["ben"]) == (200, 200 + MONEY.stake // 2 - MONEY.fee + KEEPER), "in equal parts"
     assert made["maker"] == 0, "its deposits were gone before, and nothing came back"
+
+
+def test_less_than_the_named_sale_came_to(world: World, things: tuple[bytes, bytes, bytes]) -> None:
+    """The sale came to 1,000; the payer says 500, and deposits accordingly. What is there is shared by what is due."""
+    _, _, model = things
+    maker, buyer = world["maker"], world["ben"]
+    assumed = world.contracts["assumed"]
+    rung = Rung(assumed.address, assumed.codehash, (Ask("goods", (maker.account,), HOUR),), HOUR, silent=REFUTED)
+    price = Pot("price", buyer.account, 1_000, {UPHELD: Split((maker.account,), amounts=(1_000,))})
+    terms = Terms(world.token.address, (price,), (rung,), world.chain.now() + HOUR, COMMONS)
+    sale = buyer.book.open_and_join(buyer.account, terms, bytes(32), 0)
+    right = royalties.due(maker, model, 1_000, maker.accounts_of)
+    owed = replace(world.owed(model, right.contributions, amount=500), sale=(sale, 0))
+    half = royalties.due(maker, model, 500, maker.accounts_of)
+    run = world.start(royalties.say(maker, RoyaltyClaim(owed, half.parts), world.everybody(maker)))
+    with pytest.raises(Undecidable, match="not closed"):
+        world.checked("anna", run.deal)
+    maker.book.submit_and_close(maker.account, sale, 0, 0, bytes(32), Result(UPHELD).to_bytes())
+    royalties.answer(maker, run.claim)
+    assert world.checked("anna", run.deal).faults[0] == "the sale came to 1000, not to 500"
+    before = world.balances()
+    world.verify(run.deal, "anna")
+    for name in ("anna", "ben"):
+        collect_payouts(world[name], run.deal)
+    made = gains(world, before)
+    other = replace(owed, payer=buyer.account)
+    assert "pays it nothing" in royalties.price_of(world["anna"], other)[1]
+    assert (made["anna"], made["ben"], made["maker"]) == (150 + MONEY.stake // 2 - MONEY.fee + KEEPER, 50, 0)
 
 
 def test_what_a_maker_says_later_is_not_heard(world: World) -> None:

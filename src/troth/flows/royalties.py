@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
 from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
-from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, DealState, Result
+from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, DealState, Result, Split
 from troth.fixed.split import apportion, split
 from troth.flows.parts import Party
 from troth.flows.royalty_words import POT, ROYALTY, Owed, Part, RoyaltyClaim, payees_of, shared_of, subject_of
@@ -232,9 +232,8 @@ def check_run(party: Party, deal: bytes, accounts: Accounts, read: Reading | Non
         raise Refuted("this deal has other terms than its royalty claim leads to", actual=deal.hex())
     amount = owed.amount
     if owed.sale is not None:  # 2
-        amount = _price(party, *owed.sale)
-        if amount != owed.amount:
-            faults.append(f"the sale came to {amount}, not to {owed.amount}")
+        amount, wrong = price_of(party, owed)
+        faults += [wrong] if wrong else []
     found = due(party, owed.target, amount, accounts, read)
     faults += found.faults  # 3
     if found.contributions != owed.contributions:
@@ -289,14 +288,26 @@ def _answer(state: DealState, payer: Account) -> Result | None:
     return None
 
 
-def _price(party: Party, deal: bytes, pot: int) -> int:
-    """What a closed sale came to: its pot, if it was upheld. Raises Undecidable, BadInput."""
+def price_of(party: Party, owed: Owed) -> tuple[int, str]:
+    """What is to be shared where a sale is named, and what is wrong about naming it; empty for nothing.
+
+    Who shares more than its sale came to harms itself alone. Whether what was sold is the target, the chain does not
+    say. Raises Misuse where no sale is named, Undecidable for
+    one that is not here or not closed.
+    """
+    if owed.sale is None:
+        raise Misuse("no sale is named")
+    deal, number = owed.sale
     state = _state(party, deal)
-    if not 0 <= pot < len(state.terms.pots):
-        raise BadInput("no such pot in that sale", expected=f"below {len(state.terms.pots)}", actual=pot)
     if state.final is None:
         raise Undecidable("that sale is not closed", actual=deal.hex())
-    return state.terms.pots[pot].amount if state.final.outcome == UPHELD else 0
+    pot = state.terms.pots[number] if 0 <= number < len(state.terms.pots) else None
+    rule = pot.pays.get(UPHELD) if pot is not None else None
+    if pot is None or state.terms.token != owed.words.token or not isinstance(rule, Split) or (
+            owed.payer not in rule.payees):
+        return owed.amount, "the sale that the payer names pays it nothing in this token"
+    amount = pot.amount if state.final.outcome == UPHELD else 0
+    return max(amount, owed.amount), f"the sale came to {amount}, not to {owed.amount}" if amount > owed.amount else ""
 
 
 def _difference(right: Sequence[Part], said: Sequence[Part]) -> str:
