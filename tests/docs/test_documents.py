@@ -13,6 +13,9 @@ import pytest
 from troth.app.stating import STATEMENT
 from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
+from troth.flows.job import RESULT, REVIEW
+from troth.flows.job_market import PROVIDER
+from troth.flows.job_terms import ORDER
 from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
 from troth.formats.runs import RUN
@@ -74,7 +77,7 @@ def source_kinds() -> set[str]:
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
-        DECISION, EXPLANATION,
+        DECISION, EXPLANATION, PROVIDER, ORDER, RESULT, REVIEW,
     }
 
 

@@ -23,7 +23,8 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} - consortia == {  # those in test_consortia.py
         "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
         "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py",
-        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py"}
+        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py",
+        "hire_a_machine.py"}
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -169,3 +170,14 @@ def test_prove_fairness(tmp_path: Path) -> None:
         "the other bank, decisions it did not commit to: the request is about another commitment",
         "the other bank, the first bank's proof: a proof for another context",
         "the other bank, that proof with its own names on it: the proof does not hold"]
+
+
+def test_hire_a_machine(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "hire_a_machine.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "hired: cheap, the cheapest of 2 that fit", "the client executes it again: executed again: other bytes",
+        "refunded: client +270, honest +0, cheap -300, anna +15, ben +15",
+        "hired: honest; the cheap one lost its stake lately",
+        "executed again: the same bytes: 25 primes, 5312254 fuel",
+        "paid: client +170, honest +100, cheap -300, anna +15, ben +15", "the first wrong step: 91"]

@@ -123,8 +123,8 @@ class Trusted:
 def place(party: Party, order: Order, evidence: Iterable[Evidence] = (), besides: Iterable[bytes] = ()) -> bytes:
     """The client orders: attest, fund the first milestone, hand the order and what it needs to everybody named.
 
-    evidence: sealed to all of them. besides: claims that make them known to each other. The order's claim. Raises Misuse for an order that should not be made, or of
-    another client; ActRefused where the Book refuses.
+    evidence: sealed to all of them. besides: claims that make them known to each other. The order's claim. Raises
+    Misuse for an order that should not be made, or of another client; ActRefused where the Book refuses.
     """
     order.check()
     if (order.client.did, order.client.account) != (party.did, party.account):
