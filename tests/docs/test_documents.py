@@ -13,9 +13,10 @@ import pytest
 from troth.app.stating import STATEMENT
 from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
+from troth.flows import sale_words
 from troth.flows.job import RESULT, REVIEW
 from troth.flows.job_market import PROVIDER
-from troth.flows.job_terms import ORDER
+from troth.flows.job_terms import JOB
 from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
 from troth.formats.runs import RUN
@@ -77,7 +78,8 @@ def source_kinds() -> set[str]:
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
-        DECISION, EXPLANATION, PROVIDER, ORDER, RESULT, REVIEW,
+        DECISION, EXPLANATION, sale_words.OFFER, sale_words.ORDER, sale_words.HANDOVER, sale_words.COMPLAINT,
+        sale_words.INSPECTION, sale_words.EVALUATION, PROVIDER, JOB, RESULT, REVIEW,
     }
 
 

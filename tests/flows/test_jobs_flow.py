@@ -294,10 +294,10 @@ def test_what_a_party_does_not_trust_it_does_not_take(hired: Hired) -> None:
         flow.take(hired["provider"], claim, replace(hired.trusted, policies=(hired.pin("assumed"),)))
     with pytest.raises(Misuse, match="no such seat"):
         flow.take(hired["client"], claim, hired.trusted)
-    forged = hired["rival"].attest("order", flow._about(order, 0), order.body())
+    forged = hired["rival"].attest("job", flow._about(order, 0), order.body())
     with pytest.raises(Misuse, match="somebody else's name"):
         flow.order_of(hired["rival"], forged)
-    unpaid = hired["client"].attest("order", flow._about(order, 0), replace(order, nonce=bytes(32)).body())
+    unpaid = hired["client"].attest("job", flow._about(order, 0), replace(order, nonce=bytes(32)).body())
     hired["client"].send([hired["provider"].did], [unpaid])
     hired.receive()
     with pytest.raises(Refuted, match="has not deposited"):

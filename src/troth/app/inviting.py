@@ -181,7 +181,9 @@ def invite(home: Coordinator, role: str = SITE, named: str = "", *, open_: bool 
     if counts != (records > 0) or (counts and open_) or records > MAX_RECORDS:
         raise Misuse("not how this training is paid", actual=f"{records} records{', open' if open_ else ''}",
                      expected="how many records the site has, in an invitation for it alone: --records N" if counts
-                     else 'no number of records: [round] pay = "records" asks for it, of sites')
+                     else 'no number of records: [round] pay = "records" asks for it, of sites',
+                     do='Where you cannot count them, write [round] pay = "worth": two seats then earn more than one.'
+                     if counts else "Leave out --records.")
     ticket = new_ticket(role, named, open_=open_, records=records)
     give(home.out, ticket)
     sponsor, aggregator = home[SPONSOR], home[AGGREGATOR]

@@ -24,7 +24,7 @@ from troth.core.terms import REFUTED, UPHELD, Account, DealState
 from troth.flows import job as flow
 from troth.flows.job import BRIEF, CODE, INPUT, Opinion, Trusted, Voice
 from troth.flows.job_market import PROVIDER, WORK, Match, Needs, Provider, match, offers_of, records
-from troth.flows.job_terms import ASKED, FIRST, ORDER, RERUN, Milestone, Money, Order, Periods, Seat
+from troth.flows.job_terms import ASKED, FIRST, JOB, RERUN, Milestone, Money, Order, Periods, Seat
 from troth.flows.parts import Pin
 from troth.identity.binding import BINDING
 
@@ -360,7 +360,7 @@ def _milestone_standing(party: Troth, made: Order, milestone: int) -> dict[str, 
 def orders(party: Troth) -> list[bytes]:
     """Orders in this log that name this party; what cannot be read is nobody's order."""
     found = []
-    for claim, said in party.claims(ORDER):
+    for claim, said in party.claims(JOB):
         try:
             made = Order.of(said.body)
         except BadInput:

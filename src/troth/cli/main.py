@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from troth.cli import (  # noqa: F401  (their commands)
+    account,
     acting,
     agent,
     badge,
@@ -30,18 +31,22 @@ from troth.cli import (  # noqa: F401  (their commands)
     identity,
     job,
     mandate,
+    market,
     model,
     payouts,
     person,
     post,
     privacy,
     prove,
+    reputation,
+    royalty,
     runs,
     serve,
     statement,
     swap,
     tlog,
     train,
+    x402,
 )
 from troth.cli.parts import (
     Asked,

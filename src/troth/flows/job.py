@@ -26,7 +26,7 @@ from troth.core.encoding import from_hex, sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import REFUTED, SUBMISSION, UPHELD, VERDICT, Account, DealState, Entry, Result
 from troth.core.typed_data import verdict_digest
-from troth.flows.job_terms import FEE_POT, FIRST, ORDER, PRICE_POT, RERUN, Order, Seat
+from troth.flows.job_terms import FEE_POT, FIRST, JOB, PRICE_POT, RERUN, Order, Seat
 from troth.flows.parts import Party, Pin, join_all
 from troth.verify.policies.voices import commit_data, evidence_root, reveal_data, verdict_data
 
@@ -135,7 +135,7 @@ def place(party: Party, order: Order, evidence: Iterable[Evidence] = (), besides
         raise Misuse("an order without what it takes to do it", expected=", ".join(sorted(needed)),
                      actual=", ".join(item.name for item in items))
     fund(party, order, 0)
-    claim = party.attest(ORDER, _about(order, 0), order.body(), evidence=items)
+    claim = party.attest(JOB, _about(order, 0), order.body(), evidence=items)
     party.send(order.others(party.did), [*besides, claim], items)
     return claim
 
@@ -168,7 +168,7 @@ def refuse(party: Party, claim: bytes, milestone: int, why: str) -> bytes:
 def order_of(party: Party, claim: bytes) -> Order:
     """An order that is here, its client's own and sound. Raises Misuse or BadInput for another, Undecidable without."""
     statement = party.statement(claim)
-    order = Order.of(_body(statement, ORDER))
+    order = Order.of(_body(statement, JOB))
     if statement.issuer != order.client.did:
         raise Misuse("an order in somebody else's name", expected=order.client.did, actual=statement.issuer)
     order.check()
@@ -250,7 +250,7 @@ def deliver(party: Party, claim: bytes, output: bytes, milestone: int = 0, *, no
     seat_of(party, order, order.provider)
     item = party.add(OUTPUT, output, order.others(party.did))
     said = ResultClaim(order.deal(milestone), milestone, sha256(output), note, fuel, trace, states)
-    mine = party.attest(RESULT, _about(order, milestone), said.body(), refs=[Ref(ORDER, claim)], evidence=[item])
+    mine = party.attest(RESULT, _about(order, milestone), said.body(), refs=[Ref(JOB, claim)], evidence=[item])
     # Handed over before it counts: what is on chain is in everybody's hands.
     party.send(order.others(party.did), [mine], [item])
     if order.review == FIRST:
@@ -401,7 +401,7 @@ def own_review(party: Party, order: Order, milestone: int) -> tuple[bytes, Opini
 
 def _say(party: Party, order: Order, claim: bytes, milestone: int, opinion: Opinion, model: str) -> bytes:
     said = ReviewClaim(order.deal(milestone), milestone, opinion, model)
-    refs = [Ref(ORDER, claim)]
+    refs = [Ref(JOB, claim)]
     entry = _answer(party, order, milestone)
     if entry is not None:
         refs.append(Ref(RESULT, entry.claim))

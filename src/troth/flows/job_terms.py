@@ -53,7 +53,7 @@ from troth.core.terms import (
 )
 from troth.flows.parts import Pin
 
-ORDER = "order"
+JOB = "job"
 FIRST, ASKED, RERUN = "first", "asked", "rerun"
 UNSEEN = 3
 """Deal outcome beyond upheld (1) and refuted (2): those who must look first did not."""

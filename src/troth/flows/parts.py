@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from troth.core.claims import Evidence, Ref, Statement, Subject
-from troth.core.ports import Book, KeyHistory
+from troth.core.ports import Blobs, Book, KeyHistory
 from troth.core.terms import Account
 
 
@@ -35,6 +35,11 @@ class Party(Protocol):
     @property
     def keybook(self) -> KeyHistory:
         """The keys of everybody whom this party knows."""
+        ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """The bytes that this party keeps, as they are stored: sealed ones sealed."""
         ...
 
     @property
