@@ -14,7 +14,7 @@ from troth.app.stating import STATEMENT
 from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
 from troth.flows import sale_words
-from troth.flows.job import RESULT, REVIEW
+from troth.flows.job_claims import RESULT, REVIEW
 from troth.flows.job_market import PROVIDER
 from troth.flows.job_terms import JOB
 from troth.formats.inventory import INVENTORY
