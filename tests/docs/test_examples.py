@@ -214,3 +214,14 @@ def test_prove_fairness(tmp_path: Path) -> None:
         "the other bank, decisions it did not commit to: the request is about another commitment",
         "the other bank, the first bank's proof: a proof for another context",
         "the other bank, that proof with its own names on it: the proof does not hold"]
+
+
+def test_hire_a_machine(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "hire_a_machine.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "hired: cheap, the cheapest of 2 that fit", "the client executes it again: executed again: other bytes",
+        "refunded: client +270, honest +0, cheap -300, anna +15, ben +15",
+        "hired: honest; the cheap one lost its stake lately",
+        "executed again: the same bytes: 25 primes, 5312254 fuel",
+        "paid: client +170, honest +100, cheap -300, anna +15, ben +15", "the first wrong step: 91"]
