@@ -17,9 +17,9 @@ from troth.agents.x402.till import Till
 from troth.core.encoding import keccak256
 from troth.core.terms import Account
 from troth.identity.keys import Secp256k1KeyPair
+from troth.ledger.artefacts import artefact
 from troth.ledger.chains import Chain
 from troth.ledger.deploy import create
-from troth.ledger.artefacts import artefact
 from troth.ledger.erc3009 import Erc3009
 from troth.ledger.outbox import Outbox
 from troth.ledger.sending import Sender
