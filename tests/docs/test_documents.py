@@ -82,7 +82,7 @@ def source_kinds() -> set[str]:
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
         DECISION, EXPLANATION, sale_words.OFFER, sale_words.ORDER, sale_words.HANDOVER, sale_words.COMPLAINT,
         sale_words.INSPECTION, sale_words.EVALUATION, CONTRIBUTION, ROYALTY,
-         PROVIDER, JOB, RESULT, REVIEW,
+        PROVIDER, JOB, RESULT, REVIEW,
     }
 
 
