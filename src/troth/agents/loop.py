@@ -44,7 +44,7 @@ from troth.agents.origins import NOT_OWNERS
 from troth.agents.runs import Runs, Taken, check_step
 from troth.agents.tools import Acting, Arguments, Reading, Saying, Tool, Toolbox, shortened
 from troth.core.encoding import keccak256
-from troth.core.errors import BadInput, Misuse, Refuted, TrothError
+from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError
 from troth.flows.parts import Party
 from troth.ledger.limits import Asked
 
@@ -197,15 +197,33 @@ class Loop:
             return tool.work.read(arguments), True
         about, why = self._about(run, n), reasons(words, call, seen)
         if isinstance(tool.work, Saying):
-            claim = about or self._intend(run, n, tool, None, (), why)
-            try:
-                text = (tool.work.said(claim) if about else None) or tool.work.say(arguments, claim)
-            except TrothError as error:
-                conclude(self.party, claim, Outcome(FAILED, type(error).__name__))
-                raise
-            conclude(self.party, claim, Outcome(DONE))
-            return text, True
+            return self._said(Taken(n, call, None), about, (run, words, why))
         return self._paid(Taken(n, call, None), about, (run, words, why), seen)
+
+    def _said(self, taken: Taken, about: bytes | None, told: tuple[bytes, str, bytes]) -> tuple[str, bool]:
+        """A step that signs claims. about, told: as of ``_paid``."""
+        (run, words, why), tool = told, self.tools.get(taken.call.tool)
+        assert isinstance(tool.work, Saying)
+        if about is not None and (said := self._act(about)) is not None and \
+                (outcome := Outcome.of(self.party.statement(said))).outcome != DONE:
+            return _words(outcome, ""), False
+        arguments = tool.read(dict(taken.call.arguments))
+        try:
+            origins = self.power.sources(words, tool, arguments) if tool.work.money else ()
+        except Refuted as error:
+            claim = about or self._intend(run, taken.n, tool, None, (), why)
+            conclude(self.party, claim, Outcome(REFUSED, NOT_OWNERS))
+            return error.diagnostics(), False
+        claim = about or self._intend(run, taken.n, tool, None, origins, why)
+        try:
+            text = (tool.work.said(claim) if about else None) or tool.work.say(arguments, claim)
+        except OutsideFailed:
+            raise  # it may have been done: it is looked up when the run goes on
+        except TrothError as error:
+            conclude(self.party, claim, Outcome(FAILED, type(error).__name__))
+            raise
+        conclude(self.party, claim, Outcome(DONE))
+        return text, True
 
     def _paid(self, taken: Taken, about: bytes | None, told: tuple[bytes, str, bytes],
               seen: Sequence[Seen]) -> tuple[str, bool]:

@@ -54,6 +54,8 @@ def agent_run(words: Words = None, brain: Deciding = "",
               say: Annotated[list[str] | None, typer.Option("--say", help="A kind of claim it may sign.")] = None,
               peer: Peers = None, verifier: Verifiers = None, owner: Owners = None, signer: Signers = None,
               most: Annotated[int, typer.Option("--most", min=1, help="Steps.")] = 60,
+              buys: Annotated[bool, typer.Option("--buys", help="It may buy over x402, within this workspace's "
+                                                 "budget.")] = False,
               elsewhere: Elsewhere = False, home: Where = None, as_json: Json = False) -> None:
     """Let this workspace's agent do what you ask. TROTH_MODEL_KEY: an endpoint's key. Killed, it goes on with --run."""
     # Imported here: start-up of --help must not load the application.
@@ -75,7 +77,7 @@ def agent_run(words: Words = None, brain: Deciding = "",
         more = [tool for one in peer or () for tool in _peer(stack, one).tools()]
         second = voices([_peer(stack, one) for one in verifier]) if verifier else nobody
         given = Given(None if account is None else account_arg(account), tuple(say or ()), more, second,
-                      owners=tuple(owner or ()), signers=tuple(signer or ()))
+                      owners=tuple(owner or ()), signers=tuple(signer or ()), buys=buys)
         typer.echo(f"run {this.hex()}", err=True)
         ended = loop_of(party, deciding, runs, given).run(this, words, most=most,
                                                           watching=Reporter(party, given.owners))
