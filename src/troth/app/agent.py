@@ -164,14 +164,21 @@ def run_id(text: str | None) -> bytes:
 
 
 class Reporter:
-    """Sends the owners each new claim of the journal, with its reasons, as steps end."""
+    """Sends the owners each new claim of the journal, with its reasons, as steps end; of a run that goes on, all of
+    its claims once more, since nobody knows whether they were sent.
+    """
 
-    def __init__(self, party: Troth, owners: Sequence[str]) -> None:
+    def __init__(self, party: Troth, owners: Sequence[str], run: bytes) -> None:
         self._party, self._owners = party, tuple(owners)
-        self._sent = {claim for claim, _ in party.claims(INTENT, ACT)}
+        self._sent = {claim for entry in journal(party) if entry.intent.run != run
+                      for claim in (entry.claim, entry.act)}
 
     def __call__(self, n: int, seen: Seen) -> None:
         """After a step."""
+        self.send()
+
+    def send(self) -> None:
+        """Send what was not sent yet."""
         new = [claim for claim, _ in self._party.claims(INTENT, ACT) if claim not in self._sent]
         if new and self._owners:
             self._party.send(self._owners, new, self._party.evidence_here(new))

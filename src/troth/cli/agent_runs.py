@@ -79,8 +79,9 @@ def agent_run(words: Words = None, brain: Deciding = "",
         given = Given(None if account is None else account_arg(account), tuple(say or ()), more, second,
                       owners=tuple(owner or ()), signers=tuple(signer or ()), buys=buys)
         typer.echo(f"run {this.hex()}", err=True)
-        ended = loop_of(party, deciding, runs, given).run(this, words, most=most,
-                                                          watching=Reporter(party, given.owners))
+        reporter = Reporter(party, given.owners, this)
+        ended = loop_of(party, deciding, runs, given).run(this, words, most=most, watching=reporter)
+        reporter.send()
         show({"run": this.hex(), "finished": ended.finished, "steps": ended.steps, "text": ended.text}, as_json)
         if not ended.finished:
             raise typer.Exit(4)
