@@ -1,7 +1,7 @@
 """A client that pays within a budget: it asks, checks the offer, reserves, signs, and asks again.
 
 What is refused before anything is signed: an address over plain HTTP that is not this machine's; an offer for another
-resource, method or body than was asked for; one that its payee did not sign; a price above what this call may cost; a
+resource, method or body than was asked for; one that its seller did not sign; a price above what this call may cost; a
 redirect; and whatever the budget does not allow (``troth.agents.x402.budget``). One payment a call, never two: where
 the answer to a payment asks for another one, that is the answer.
 
@@ -204,8 +204,8 @@ class Payer:
                                        ("body", sha256(body).hex(), offer.body.hex())):
             if expected != actual:
                 raise Refuted(f"an offer for another {what}", expected=expected[:200], actual=actual[:200])
-        if not offer.by_payee:
-            raise Refuted("an offer that its payee did not sign", actual="0x" + offer.payee.hex())
+        if not offer.by_seller:
+            raise Refuted("an offer that its seller did not sign", actual="0x" + offer.seller.hex())
         return offer
 
     def _noted(self, method: str, url: str, body: bytes, said: Mapping[str, Any]) -> Offer | None:
@@ -218,9 +218,10 @@ class Payer:
                 life = one.get("maxTimeoutSeconds")
                 if type(life) is not int or life < 1:
                     raise BadInput("not what x402 asks a payment with", expected="maxTimeoutSeconds", actual=life)
-                return Offer(url, method, sha256(body), wire.address(one.get("payTo")),
-                             wire.number(one.get("amount")), wire.address(one.get("asset")), self.chain.chain_id,
-                             self.chain.now() + life, secrets.token_bytes(32)).sound()
+                payee = wire.address(one.get("payTo"))
+                return Offer(url, method, sha256(body), payee, wire.number(one.get("amount")),
+                             wire.address(one.get("asset")), self.chain.chain_id, self.chain.now() + life,
+                             secrets.token_bytes(32), payee).sound()
         return None
 
     def _sign(self, offer: Offer, salt: bytes) -> Authorization:
