@@ -13,6 +13,7 @@ import pytest
 from troth.app.stating import STATEMENT
 from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
+from troth.flows import sale_words
 from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
 from troth.formats.runs import RUN
@@ -74,7 +75,8 @@ def source_kinds() -> set[str]:
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
-        DECISION, EXPLANATION,
+        DECISION, EXPLANATION, sale_words.OFFER, sale_words.ORDER, sale_words.HANDOVER, sale_words.COMPLAINT,
+        sale_words.INSPECTION, sale_words.EVALUATION,
     }
 
 

@@ -140,10 +140,6 @@ class Market:
 
     def funds(self, handover: bytes, name: str = "buyer", *, joined: bool = True) -> Sale:
         sale = flow.fund(self[name], handover, self.root(name), self.world.now())
-        party = self[name]
-        claims = [handover, sale.order_id, sale.offer_id, party.statement(sale.offer_id).ref("listing")]
-        party.send([self[one].did for one in VERIFIERS], claims[::-1],
-                   [item for claim in (handover, sale.offer_id) for item in party.statement(claim).evidence])
         self.receive()
         if joined:
             for one in VERIFIERS:

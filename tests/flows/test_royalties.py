@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from royalty_world import MONEY, World
 
+from flows.royalty_world import MONEY, World
 from troth.app.paying import collect_payouts
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.core.terms import UPHELD, Result
@@ -78,6 +78,7 @@ def test_who_shorts_a_contributor_loses_its_stake_and_the_contributor_is_paid(
                                     "verifier-2": MONEY.fee // 2}
 
 
+@pytest.mark.slow
 def test_another_root_than_it_said_and_no_answer_at_all(world: World, things: tuple[bytes, bytes, bytes]) -> None:
     """Saying the right thing and paying another, or nobody: the same end."""
     _, _, model = things
@@ -98,6 +99,7 @@ def test_another_root_than_it_said_and_no_answer_at_all(world: World, things: tu
             -400 - MONEY.stake - KEEPER, 300, 100 + MONEY.stake // 2 - MONEY.fee + KEEPER), how
 
 
+@pytest.mark.slow
 def test_a_wrong_challenge_costs_its_bond(world: World, things: tuple[bytes, bytes, bytes]) -> None:
     _, _, model = things
     before = world.balances()

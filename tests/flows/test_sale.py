@@ -164,6 +164,32 @@ def test_two_buyers_and_one_stake(market: Market) -> None:
         take(handed, secret, one_time_key(market.root("other"), sale.order.nonce), sale.order_id)
 
 
+def test_what_comes_with_a_handover_is_what_its_deal_commits_to(market: Market) -> None:
+    """A seller that shows one E and has the deal commit to another would deliver what nobody can hold it to."""
+    seller, offer = market["seller"], market.sells()
+    market.shows(offer)
+    good = seller.statement(market.hands(market.orders(offer)))
+    other = seller.add("handed", bytes(HANDED_LENGTH))
+    claim = seller.attest("handover", good.subjects, good.body, refs=good.refs, evidence=[other])
+    with pytest.raises(Refuted, match="not what its deal commits to"):
+        read(seller, claim)
+    changed = seller.attest("handover", good.subjects, dict(good.body) | {"fund_by": 2**40}, refs=good.refs,
+                            evidence=good.evidence)
+    with pytest.raises(Refuted, match="another deal"):
+        read(seller, changed)
+    strange = market["stranger"].attest("handover", good.subjects, good.body, refs=good.refs, evidence=good.evidence)
+    market["stranger"].send([seller.did], [strange])
+    market.receive()
+    with pytest.raises(Refuted, match="not the seller's"):
+        read(seller, strange)
+
+
+def test_a_preview_that_is_no_table_harms_only_the_offer(market: Market) -> None:
+    handover = market.bought(market.sells(preview=b"\xff\xfe"))
+    market.reveals(handover)
+    assert "preview is no table" in flow.receive_goods(market["buyer"], handover, market.root("buyer")).why
+
+
 def test_an_unfounded_complaint_costs_the_bond(market: Market) -> None:
     before = market.holds()
     handover = market.bought(market.sells())
@@ -314,7 +340,7 @@ def complains(market: Market, handover: bytes, how: dict[str, object], good: boo
                             [market[name].did for name in VERIFIERS])
             claim = buyer.attest("complaint", deal_subject(read(buyer, handover)[0]),
                                  {"deal": deal.hex(), "why": "it is not"}, evidence=[key])
-            bench.tell_judges(buyer, read(buyer, handover)[0], claim, handover)
+            bench.tell_judges(buyer, read(buyer, handover)[0], handover, claim)
     market.receive()
 
 

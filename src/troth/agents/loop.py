@@ -18,9 +18,9 @@ step that it has decided.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from troth.agents.brain import Brain, Call, Finish, Seen
 from troth.agents.gate import NOBODY, Act, Confidence, Gate, MemoryGate, Refused
@@ -40,8 +40,9 @@ from troth.agents.journal import (
     journal,
     reasons,
 )
+from troth.agents.origins import NOT_OWNERS
 from troth.agents.runs import Runs, Taken, check_step
-from troth.agents.tools import Acting, Reading, Saying, Tool, Toolbox, shortened
+from troth.agents.tools import Acting, Arguments, Reading, Saying, Tool, Toolbox, shortened
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError
 from troth.flows.parts import Party
@@ -50,8 +51,6 @@ from troth.ledger.limits import Asked
 MOST_STEPS = 60
 MOST_LOST = 3
 """So many times in a row a brain may say what is no step."""
-UNFOUNDED = "Unfounded"
-"""Why an act is refused whose money would go where only text that was read says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,18 @@ class Case:
 
 Second = Callable[[Asked, Case], Confidence]
 """Others than the agent, asked how sure they are of an act."""
-Sources = Callable[[str, Tool, Mapping[str, Any]], tuple[Origin, ...]]
+Sources = Callable[[str, Tool, Arguments], tuple[Origin, ...]]
 """Where the arguments that move money came from, given the owner's words. Raises Refuted for one that was only read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a policy account did with one of its places. call: how its events name the call. reason: empty if done."""
+    """What a policy account did with one of its places. reason: empty if it was done.
 
-    call: bytes
+    call: the hash of target and data, None where the account's records do not tell.
+    """
+
+    call: bytes | None
     reason: str = ""
     moved: int = 0
     tx: bytes = b""
@@ -95,7 +97,7 @@ def remembered(gate: MemoryGate) -> Past:
             return None
         found = gate.record[nonce]
         if isinstance(found, Refused):
-            return Answered(b"", found.reason)
+            return Answered(None, found.reason)
         return Answered(keccak256(found.act.target + found.act.data), "", found.moved, found.tx)
     return past
 
@@ -197,7 +199,7 @@ class Loop:
         if isinstance(tool.work, Saying):
             claim = about or self._intend(run, n, tool, None, (), why)
             try:
-                text = tool.work.said(claim) or tool.work.say(arguments, claim)
+                text = (tool.work.said(claim) if about else None) or tool.work.say(arguments, claim)
             except TrothError as error:
                 conclude(self.party, claim, Outcome(FAILED, type(error).__name__))
                 raise
@@ -215,13 +217,14 @@ class Loop:
             return over
         if gate is None:
             raise Misuse("this agent has no account to pay from", do="Give it one: troth account create.")
+        arguments = tool.read(dict(call.arguments))
         try:
-            origins = self.power.sources(words, tool, call.arguments)
+            origins = self.power.sources(words, tool, arguments)
         except Refuted as error:
             claim = about or self._intend(run, taken.n, tool, None, (), why)
-            conclude(self.party, claim, Outcome(REFUSED, UNFOUNDED))
+            conclude(self.party, claim, Outcome(REFUSED, NOT_OWNERS))
             return error.diagnostics(), False
-        act = tool.work.prepare(tool.read(dict(call.arguments)))
+        act = tool.work.prepare(arguments)
         asked = gate.asked(act)
         if about is not None and Payment.asked(asked, act.amount, act.payee) != self._intent(about).payment:
             conclude(self.party, about, Outcome(REFUSED, "Changed"))
@@ -229,6 +232,9 @@ class Loop:
         claim = about or self._intend(run, taken.n, tool, Payment.asked(asked, act.amount, act.payee), origins, why)
         confidence = self.power.second(asked, Case(words, call, act, tuple(seen)))
         found = gate.do(act, confidence)
+        if about is not None and isinstance(found, Refused) and not found.recorded \
+                and gate.state().standing.nonce != asked.nonce and (over := self._over(about)) is not None:
+            return over  # what was under way before the crash came in first
         said = found.said if isinstance(found, Refused) else act.what
         return self._told(claim, Outcome.gated(found, confidence), said)
 
@@ -240,7 +246,7 @@ class Loop:
             return _words(outcome, ""), outcome.outcome == DONE
         payment = self._intent(about).payment
         if payment is None:
-            return self._told(about, Outcome(REFUSED, UNFOUNDED), "")
+            return self._told(about, Outcome(REFUSED, NOT_OWNERS), "")
         if self.power.gate is None or self.power.gate.state().standing.nonce == payment.nonce:
             return None
         found = self.power.past(payment.nonce)
@@ -249,7 +255,7 @@ class Loop:
         taken = any(one.outcome is not None and one.outcome.outcome == DONE and one.intent.payment is not None
                     and (one.intent.payment.account, one.intent.payment.nonce) == (payment.account, payment.nonce)
                     for one in journal(self.party, self.party.did))
-        if found.reason or found.call != payment.call or taken:
+        if found.reason or found.call not in (None, payment.call) or taken:
             return self._told(about, Outcome(REFUSED, found.reason or "Overtaken"), "")
         return self._told(about, Outcome(DONE, moved=found.moved, tx=found.tx), "before this run was cut short")
 

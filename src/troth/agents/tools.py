@@ -91,11 +91,11 @@ class Saying:
 @dataclass(frozen=True, slots=True)
 class Acting:
     """Work that moves money. prepare: the act for these arguments; it sends nothing. money: the arguments that decide
-    who is paid, how much and for what.
+    who is paid, how much and for what, and as what each is meant (``origins.PAYEE``, ``AMOUNT``, ``TARGET``).
     """
 
     prepare: Callable[[Arguments], Act]
-    money: tuple[str, ...]
+    money: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Tool:
             raise Misuse("not a tool's name", expected="small letters, digits, dots, dashes, at most 64",
                          actual=self.name)
         if isinstance(self.work, Acting) and not set(self.work.money) <= set(self.parameters or ()):
-            raise Misuse("a tool that moves money by arguments it does not have", actual=self.work.money)
+            raise Misuse("a tool that moves money by arguments it does not have", actual=", ".join(self.work.money))
         if (self.parameters is None) != (self.foreign is not None):
             raise Misuse("a tool has parameters or another's schema", actual=self.name)
 

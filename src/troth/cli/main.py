@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from troth.cli import (  # noqa: F401  (their commands)
+    account,
     acting,
     agent,
+    agent_runs,
     badge,
     ci,
     consent,
@@ -28,13 +30,17 @@ from troth.cli import (  # noqa: F401  (their commands)
     guardians,
     hardware,
     identity,
+    job,
     mandate,
+    market,
     model,
     payouts,
     person,
     post,
     privacy,
     prove,
+    reputation,
+    royalty,
     runs,
     serve,
     statement,

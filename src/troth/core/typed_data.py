@@ -31,6 +31,7 @@ _QUOTE = keccak256(b"Quote(bytes32 deal,uint8 rung,bytes32 measurement,bytes32 r
 _PERMIT = keccak256(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 _ACCOUNT = keccak256(b"Troth policy account")
 _ACT = keccak256(b"Act(uint256 nonce,address target,bytes data,bytes32 voices,uint64 deadline)")
+_OWNED = keccak256(b"Owned(bytes32 hash)")
 _VOICE = keccak256(b"Voice(uint256 nonce,address target,bytes data,uint16 confidence,uint64 expiry)")
 _RECEIVE = keccak256(b"ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
                      b"uint256 validBefore,bytes32 nonce)")
@@ -156,6 +157,11 @@ def offer_digest(chain_id: int, token: Account, seller: Account, request: tuple[
     return _digest(chain_id, token, _OFFER, seller.rjust(32, b"\x00"), keccak256(resource.encode()),
                    keccak256(method.encode()), body, payee.rjust(32, b"\x00"), _uint(price), _uint(expires), nonce,
                    name=_OFFERS)
+
+
+def owned_digest(chain_id: int, account: Account, digest: bytes) -> bytes:
+    """What the owner of a policy account signs so that the account signs ``digest`` (ERC-1271)."""
+    return _digest(chain_id, account, _OWNED, digest, name=_ACCOUNT)
 
 
 def domain_of(chain_id: int, contract: Account, name: bytes = _NAME) -> bytes:

@@ -80,6 +80,7 @@ def order(party: Party, offer: bytes, root: bytes, now: int) -> bytes:
     statement = party.statement(offer)
     found = Offer.of(statement)
     found.deal.check()
+    goods_of(party, offer)
     check_standing(party, offer, now)
     _may_buy(found, party.did, party.account)
     nonce = secrets.token_bytes(32)
@@ -110,6 +111,7 @@ def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
     if sale.order.account != party.account:
         raise Misuse("somebody else's order", expected=party.account.hex(), actual=sale.order.account.hex())
     sale.offer.deal.check()
+    goods_of(party, sale.offer_id)
     check_standing(party, sale.offer_id, now)
     fits(handed(party, handover), one_time_key(root, sale.order.nonce), sale.order_id)
     check_sealed(party, sale.offer)
@@ -118,6 +120,7 @@ def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
                      do="Order again.")
     consent = Consent(STAKE, sale.fund_by, said.consent)
     party.book.open_and_join(party.account, sale.terms(), sale.salt(), PRICE, [consent])
+    tell_judges(party, sale, handover)
     return sale
 
 
@@ -159,7 +162,7 @@ def complain(party: Party, handover: bytes, root: bytes) -> bytes:
                          refs=[Ref("handover", handover), Ref("order", sale.order_id)], evidence=[key])
     if not any(entry.kind == CHALLENGE for entry in party.book.state(sale.deal()).history):
         party.book.challenge(party.account, sale.deal())
-    tell_judges(party, sale, claim, handover)
+    tell_judges(party, sale, handover, claim)
     return claim
 
 

@@ -55,11 +55,16 @@ class Goods:
             return "it has other columns than the listing says"
         if len(rows) - 1 != self.listing.rows:
             return f"it has {len(rows) - 1} rows, and the listing says {self.listing.rows}"
-        if self.preview:
+        return self._unlike(rows)
+
+    def _unlike(self, rows: list[list[str]]) -> str | None:
+        if not self.preview:
+            return None
+        try:
             missing = {tuple(row) for row in table(self.preview)} - {tuple(row) for row in rows}
-            if missing:
-                return f"{len(missing)} rows of the preview are not in it"
-        return None
+        except BadInput as error:
+            return f"the preview is no table: {error.message}"
+        return f"{len(missing)} rows of the preview are not in it" if missing else None
 
 
 def table(data: bytes) -> list[list[str]]:

@@ -205,7 +205,7 @@ def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None
     expected = claim_context(statement.issuer, answer.question) if place is None else place.context
     if answer.context != expected:
         raise Refuted("the proof was made for another question or deal, or for somebody else's answer",
-                      expected=expected, actual=answer.context)
+                      expected=f"context {expected:062x}", actual=f"{answer.context:062x}")
     asked = "no question" if not any(answer.question) else f"question {answer.question.hex()}"
     # A deal knows accounts: whether this issuer holds the one that was asked there, the proof does not say.
     where = f"{statement.issuer}, {asked}" if place is None else (
