@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from troth.agents.gate import Act
 from troth.agents.origins import AMOUNT, PAYEE, TARGET
 from troth.agents.tools import Acting, Arguments, Parameter, Reading, Saying, Tool, Toolbox, lines
+from troth.app.buying import INTENT_ROLE, buying
 from troth.core.claims import Ref, Statement, Subject
 from troth.core.errors import BadInput, Misuse
 from troth.core.terms import Account
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 50
 GUARDED = frozenset({"act", "admission", "answer", "batch", "bid", "binding", "consent", "erasure", "identity",
-                     "intent", "link", "payouts", "plan", "question", "roster", "verdict", "withdrawal"})
+                     "intent", "link", "payment", "payouts", "plan", "question", "roster", "verdict", "withdrawal"})
 """Kinds that the verb ``say`` never says: they grant, move or end something, or are another verb's."""
-INTENT_ROLE = "intent"
 
 
 def reading(party: Troth) -> tuple[Tool, ...]:
@@ -80,7 +80,7 @@ def acting(party: Troth, token: Account, account: Account) -> tuple[Tool, ...]:
 
 
 More = Callable[["Troth"], Sequence[Tool]]
-VERBS: list[More] = [reading]
+VERBS: list[More] = [reading, buying]
 """What every agent of a workspace is given. Others' verbs are added here."""
 
 
