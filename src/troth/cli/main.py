@@ -15,6 +15,7 @@ import typer
 from troth.cli import (  # noqa: F401  (their commands)
     acting,
     agent,
+    answering,
     badge,
     ci,
     consent,
