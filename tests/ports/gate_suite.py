@@ -13,8 +13,8 @@ from troth.core.errors import ActRefused
 from troth.core.terms import CHALLENGER, REFUTED, UPHELD, Account, Ask, Pot, Root, Rung, Split, Terms
 from troth.ledger.limits import APPROVE, JOIN, OPEN_AND_JOIN, TRANSFER, TRANSFER_FROM, Limits, Voice, selector
 
-OWNER, AGENT, SHOP, STRANGER, HOT, SELLER = (account(name) for name in
-                                             ("gate owner", "gate agent", "shop", "stranger", "hot key", "seller"))
+OWNER, AGENT, SHOP, STRANGER, HOT, SELLER, NOBODYS = (
+    account(name) for name in ("gate owner", "gate agent", "shop", "stranger", "hot key", "seller", "wrong bonds"))
 VERIFIERS = tuple(sorted(account(f"voice {n}") for n in range(3)))
 NAMES = {account(f"voice {n}"): f"voice {n}" for n in range(3)}
 PER_ACT, PER_DAY, FUNDS, SURE, FILL = 100, 250, 1_000, 8_000, 60
@@ -77,6 +77,10 @@ class GateWorld(ABC):
         """What an account may take from the gate's."""
 
     @abstractmethod
+    def fund(self, amount: int) -> None:
+        """Give the gate's account more of the token."""
+
+    @abstractmethod
     def pokes(self) -> int:
         """How often the bell rang."""
 
@@ -93,7 +97,7 @@ class GateWorld(ABC):
         rung = Rung(*self.policy(), (Ask("result", (payee,), 60),), 60, silent=UPHELD)
         pays = {UPHELD: Split((payee,), amounts=(price,))}
         pot = replace(Pot("price", self.gate.account, price, pays), **other)  # type: ignore[arg-type]
-        return Terms(self.token, (pot,), (rung,), self.now() + DAY, STRANGER)
+        return Terms(self.token, (pot,), (rung,), self.now() + DAY, NOBODYS)
 
     def pay(self, payee: Account, amount: int) -> Act:
         """A payment."""
@@ -128,7 +132,7 @@ def asking(world: GateWorld) -> Limits:
     return base_limits(world, confidence=SURE, agree=2, strikes=3, verifiers=VERIFIERS)
 
 
-class GateSuite(ABC):
+class GateSuite:
     """Inherited by the test class of every gate, which has a fixture ``world`` with ``base_limits``."""
 
     def refused(self, world: GateWorld, act: Act, reason: str, confidence: Confidence = NOBODY, *,
@@ -213,6 +217,9 @@ class GateSuite(ABC):
 
     def test_an_act_that_fails_leaves_nothing(self, world: GateWorld) -> None:
         self.refused(world, poke(world.bell, 13), "Failed", recorded=False)
+        failed = world.gate.do(poke(world.bell, 13))
+        assert isinstance(failed, Refused)
+        assert "thirteen" in failed.said
         world.owner.withdraw(OWNER, world.token, OWNER, FUNDS)
         self.refused(world, world.pay(SHOP, 1), "Failed", recorded=False)
 
@@ -237,7 +244,7 @@ class GateSuite(ABC):
                                                    REFUTED: Split((CHALLENGER,), amounts=(9,))}),
                       world.terms(9, SELLER, pays={UPHELD: Root(60)})):
             self.refused(world, Act(world.book, open_call(terms), 9, world.book, "buy"), "NotPayee")
-            self.refused(world, Act(world.book, join_call(STRANGER, terms), 9, world.book, "buy"), "NotPayee")
+        self.refused(world, Act(world.book, join_call(STRANGER, terms), 9, world.book, "buy"), "NotPayee")
 
     def test_a_pot_that_is_anothers_or_not_there(self, world: GateWorld) -> None:
         terms = world.terms(9, SELLER, depositor=SHOP)
@@ -247,8 +254,8 @@ class GateSuite(ABC):
         self.refused(world, Act(world.book, open_call(other), 9, world.book, "buy"), "Unreadable")
 
     def test_bytes_that_are_no_deal(self, world: GateWorld) -> None:
-        self.refused(world, Act(world.book, open_call(world.terms(9, SELLER))[:-120], 9, world.book, "buy"), "Unreadable")
-        self.refused(world, Act(world.book, JOIN, 9, world.book, "buy"), "Unreadable")
+        for data in (open_call(world.terms(9, SELLER))[:-120], JOIN, JOIN + word(64) + word(0) + word(51) + bytes(51)):
+            self.refused(world, Act(world.book, data, 9, world.book, "buy"), "Unreadable")
         bad = OPEN_AND_JOIN + SALT + word(128) + word(0) + word(192) + word(2) + word(0) + word(0)
         self.refused(world, Act(world.book, bad, 9, world.book, "buy"), "BadTerms", recorded=False)
 

@@ -224,6 +224,26 @@ def explained(reason: str, limits: Limits, standing: Standing, money: Money, now
     }[reason]
 
 
+def consider(asked: Asked, act: Act, confidence: Confidence, limits: Limits, standing: Standing, now: int,
+             balance: Callable[[Account], int]) -> tuple[Refused | None, Money]:
+    """Whether an account would do an act: why not, or None, and what it can move. balance: as in ``read_money``."""
+    wrong = misstated(limits, asked.account, act, balance)
+    if wrong:
+        return Refused("Misstated", wrong), Money()
+    hindered = hindrance(limits, standing, now)
+    if hindered:
+        return Refused(hindered, explained(hindered, limits, standing, Money(), now)), Money()
+    sure = agreeing(limits, asked, confidence.voices, now)
+    try:
+        reason, money = judged(limits, standing, asked.account, (act.target, act.data), sure, now, balance)
+    except BadInput as error:
+        return Refused("BadTerms", error.diagnostics()), Money()
+    if not reason:
+        return None, money
+    name = REASONS[reason]
+    return Refused(name, explained(name, limits, standing, money, now), recorded=True), money
+
+
 class MemoryGate:
     """The gate's rules, without a chain: ``Gate`` and ``GateOwner`` over one ``MemoryToken``.
 
@@ -311,23 +331,8 @@ class MemoryGate:
             raise ActRefused("NotOwner", "only the owner does this", expected=self.owner.hex(), actual=by.hex())
 
     def _judge(self, act: Act, confidence: Confidence) -> tuple[Refused | None, Money]:
-        now, standing, limits = self._clock.now(), self._standing, self.limits
-        wrong = misstated(limits, self.account, act, self.token.balance_of)
-        if wrong:
-            return Refused("Misstated", wrong), Money()
-        hindered = hindrance(limits, standing, now)
-        if hindered:
-            return Refused(hindered, explained(hindered, limits, standing, Money(), now)), Money()
-        sure = agreeing(limits, self.asked(act), confidence.voices, now)
-        try:
-            reason, money = judged(limits, standing, self.account, (act.target, act.data), sure, now,
-                                   self.token.balance_of)
-        except BadInput as error:
-            return Refused("BadTerms", error.diagnostics()), Money()
-        if not reason:
-            return None, money
-        name = REASONS[reason]
-        return Refused(name, explained(name, limits, standing, money, now), recorded=True), money
+        return consider(self.asked(act), act, confidence, self.limits, self._standing, self._clock.now(),
+                        self.token.balance_of)
 
     def _call(self, target: Account, data: bytes, money: Money) -> None:
         if target == self.account:

@@ -21,7 +21,8 @@ from troth.compute.circuits.model import COMMITTED, SCORES, ModelCircuit, Modes,
 from troth.compute.models.build import ints, price
 from troth.core.claims import Evidence, Ref
 from troth.core.encoding import from_hex, sha256
-from troth.core.errors import BadInput, OutsideFailed, Undecidable
+from troth.core.errors import BadInput, Undecidable, unreadable
+from troth.core.terms import Account
 from troth.core.verdicts import Report
 from troth.fixed.program import Program
 from troth.flows.answer import Proven
@@ -211,7 +212,13 @@ def check(party: Troth, claim: bytes) -> Report:
         except Undecidable:
             return None
 
-    return report(party.statement(claim), read)
+    def holder(did: str) -> Account | None:
+        try:
+            return party.account if did == party.did else party.account_of(did)
+        except Undecidable:   # it never said which account is its own
+            return None
+
+    return report(party.statement(claim), read, holder)
 
 
 def read_input(path: Path, program: Program) -> list[int]:
@@ -230,7 +237,7 @@ def read_input(path: Path, program: Program) -> list[int]:
             raise BadInput(f"{path.name} is too large for one input", expected=f"at most {MOST_INPUT} bytes")
         said = json.loads(path.read_bytes(), parse_constant=_no_number)
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
     except ValueError as error:
         raise BadInput(f"{path.name} is no JSON", actual=error) from None
     return row_of(said, program)

@@ -13,8 +13,11 @@ from typing import Annotated
 import typer
 
 from troth.cli import (  # noqa: F401  (their commands)
+    account,
     acting,
     agent,
+    agent_runs,
+    answering,
     badge,
     ci,
     consent,
@@ -28,6 +31,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     guardians,
     hardware,
     identity,
+    job,
     mandate,
     market,
     model,
@@ -36,6 +40,8 @@ from troth.cli import (  # noqa: F401  (their commands)
     post,
     privacy,
     prove,
+    reputation,
+    royalty,
     runs,
     serve,
     statement,

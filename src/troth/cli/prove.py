@@ -46,12 +46,17 @@ def prove(
                       seconds=seconds, memory=memory << 20, seal_to=to or ())
         said = made.answer
         label = said.scores[0] if said.output == "label" else None
+        if made.why:
+            typer.echo(f"not proven, which would take {made.why}: attested with what executes it again", err=True)
+        cost = made.estimate
         show({"claim": made.claim.hex(), "estimate": made.estimate.json(), "label": label, "method": said.method,
               "model": said.model.hex(), "reading": said.reading.hex(), "origin": said.origin, "proofs": made.proofs,
               "scores": None if label is not None else list(said.scores), "why": made.why}, as_json, lambda: "\n".join((
                   f"answer: {said.scores[0] if label is not None else ', '.join(map(str, said.scores))}",
                   f"proven under key {said.model.hex()}, setup {said.origin}" if not made.why else
-                  f"not proven, which would take {made.why}: evidence is what executes it again",
+                  f"not proven: program {said.model.hex()}, executed again by whoever can open the evidence",
+                  f"estimate of a proof: {cost.constraints} constraints, {cost.setup} s for a setup, {cost.prove} s to "
+                  f"prove, {cost.memory >> 20} MiB",
                   f"answers by it in this log: {made.proofs}", f"claim {made.claim.hex()}")))
 
 

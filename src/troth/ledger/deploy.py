@@ -166,6 +166,8 @@ def mandated(name: str, inner: Account, revocations: Account | None, *, slashing
 
 BALLOTS, REVOCATIONS = Spec("ballots", "Ballots"), Spec("revocations", "Revocations")
 """Where holders of tokens vote, and where principals take mandates back. One of each serves everybody."""
+ROYALTIES = Spec("royalties", "Royalties")
+"""Where markets ask what they owe (ERC-2981). One serves everybody."""
 
 
 def extend(sender: Sender, contracts: Contracts, *specs: Spec) -> Contracts:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from troth.core.encoding import keccak256
+from troth.core.encoding import amount, from_hex, keccak256, take
 from troth.core.errors import ActRefused, BadInput
 from troth.core.terms import DEPOSITOR, NO_PARAM, Account, Answered, Pot, Root, Terms, is_role
 from troth.core.typed_data import act_digest, voice_digest
@@ -43,7 +43,7 @@ JOIN = selector("join(bytes,uint8)")
 OPEN_AND_JOIN = selector("openAndJoin(bytes32,bytes,uint8,(uint8,uint64,bytes)[])")
 REFILL = selector("refill()")
 
-_LIMITS = "(address,address,uint128,uint128,uint64,uint16,uint8,uint8,address,uint128,bytes32,address[],address[]," \
+LIMITS = "(address,address,uint128,uint128,uint64,uint16,uint8,uint8,address,uint128,bytes32,address[],address[]," \
           "(address,bytes4)[])"
 
 
@@ -86,7 +86,7 @@ class Limits:
         from eth_abi.exceptions import EncodingError
 
         try:
-            return encode([_LIMITS], [self.abi()])
+            return encode([LIMITS], [self.abi()])
         except (EncodingError, OverflowError, TypeError) as error:
             raise BadInput("not limits", actual=error) from None
 
@@ -99,15 +99,39 @@ class Limits:
 
         try:
             (agent, token, per_act, per_day, expiry, confidence, agree, strikes, hot, fill, mandate, verifiers, payees,
-             calls), = decode([_LIMITS], data)
+             calls), = decode([LIMITS], data)
             found = cls(_account(agent), _account(token), per_act, per_day, expiry, tuple(map(_account, payees)),
                         tuple((_account(target), bytes(one)) for target, one in calls), confidence, agree, strikes,
                         tuple(map(_account, verifiers)), _account(hot), fill, bytes(mandate))
         except (DecodingError, OverflowError, ValueError) as error:
-            raise BadInput("not limits", expected=_LIMITS, actual=error) from None
+            raise BadInput("not limits", expected=LIMITS, actual=error) from None
         if found.to_bytes() != data:
             raise BadInput("limits in another than their one form")
         return found
+
+    def json(self) -> dict[str, Any]:
+        """As an object in a file or a credential; accounts and bytes in hex, amounts as text."""
+        return {"agent": self.agent.hex(), "agree": self.agree,
+                "calls": [{"selector": one.hex(), "target": target.hex()} for target, one in self.calls],
+                "confidence": self.confidence, "expiry": self.expiry, "fill": str(self.fill), "hot": self.hot.hex(),
+                "mandate": self.mandate.hex(), "payees": [one.hex() for one in self.payees],
+                "per_act": str(self.per_act), "per_day": str(self.per_day), "strikes": self.strikes,
+                "token": self.token.hex(), "verifiers": [one.hex() for one in self.verifiers]}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Limits:
+        """Read exactly what ``json`` writes. Raises BadInput."""
+        kinds = {"agent": str, "agree": int, "calls": list, "confidence": int, "expiry": int, "fill": str, "hot": str,
+                 "mandate": str, "payees": list, "per_act": str, "per_day": str, "strikes": int, "token": str,
+                 "verifiers": list}
+        agent, agree, calls, confidence, expiry, fill, hot, mandate, payees, per_act, per_day, strikes, token, \
+            verifiers = take(value, **kinds)
+        listed = [take(one, selector=str, target=str) for one in calls]
+        return cls(from_hex(agent, 20), from_hex(token, 20), amount(per_act), amount(per_day), expiry,
+                   tuple(from_hex(one, 20) for one in payees),
+                   tuple((from_hex(target, 20), from_hex(one, 4)) for one, target in listed), confidence, agree,
+                   strikes, tuple(from_hex(one, 20) for one in verifiers), from_hex(hot, 20), amount(fill),
+                   from_hex(mandate, 32))
 
     @property
     def hash(self) -> bytes:
@@ -235,6 +259,8 @@ def read_money(limits: Limits, account: Account, target: Account, data: bytes,
         return _of_token(kind, rest)
     if kind == JOIN:
         deal = _tail(rest, 0)
+        if len(deal) < 52:
+            raise Unreadable("a deal that ends too early", actual=deal.hex())
         return _of_deal(limits, account, target, deal[52:], _small(rest, 1))
     if kind == OPEN_AND_JOIN:
         return _of_deal(limits, account, target, _tail(rest, 1), _small(rest, 2))
@@ -247,10 +273,10 @@ def _of_token(kind: bytes, rest: bytes) -> Money:
     words = {TRANSFER: (2, 0, 1), APPROVE: (2, 0, 1), TRANSFER_FROM: (3, 1, 2), AUTHORIZED: (9, 1, 2)}
     if kind not in words:
         raise Unreadable("a call of the token that the account does not know", actual=kind.hex())
-    size, to, amount = words[kind]
+    size, to, units = words[kind]
     if len(rest) != 32 * size or any(rest[32 * to : 32 * to + 12]):
         raise Unreadable("a call of the token in another than its one form", actual=rest.hex())
-    return Money(int.from_bytes(rest[32 * amount : 32 * amount + 32], "big"), (rest[32 * to + 12 : 32 * to + 32],))
+    return Money(int.from_bytes(rest[32 * units : 32 * units + 32], "big"), (rest[32 * to + 12 : 32 * to + 32],))
 
 
 def _of_deal(limits: Limits, account: Account, book: Account, data: bytes, index: int) -> Money:

@@ -35,9 +35,8 @@ LAYOUT = 1
 BUSY_SECONDS = 60.0
 SCHEMA = """
 CREATE TABLE payments (
-    id BLOB PRIMARY KEY, offer BLOB NOT NULL UNIQUE, payer BLOB NOT NULL, header TEXT NOT NULL, price TEXT NOT NULL,
-    resource TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL, tx BLOB, status INTEGER, media TEXT, answer BLOB,
-    served_at INTEGER
+    id BLOB PRIMARY KEY, offer BLOB NOT NULL UNIQUE, payer BLOB NOT NULL, price TEXT NOT NULL, resource TEXT NOT NULL,
+    at INTEGER NOT NULL, state TEXT NOT NULL, tx BLOB, status INTEGER, media TEXT, answer BLOB, served_at INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX payments_open ON payments (payer) WHERE state = 'taken';
 CREATE INDEX payments_kept ON payments (served_at) WHERE answer IS NOT NULL
@@ -123,8 +122,8 @@ class Till:
         with self._lock:
             self._db.close()
 
-    def take(self, payment: Payment, header: str, now: int) -> Sale:
-        """Take a payment for its offer, or find that it was taken before. header: as it was presented.
+    def take(self, payment: Payment, now: int) -> Sale:
+        """Take a payment for its offer, or find that it was taken before.
 
         Raises Refuted where the offer was paid with another payment, or this payment was for another offer.
         """
@@ -132,10 +131,10 @@ class Till:
         with self._writing():
             rows = self._db.execute("SELECT id, offer FROM payments WHERE id = ? OR offer = ?", (key, offer)).fetchall()
             if not rows:
-                self._db.execute("INSERT INTO payments (id, offer, payer, header, price, resource, at, state)"
-                                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                                 (key, offer, payment.order.owner, header, str(payment.offer.price),
-                                  payment.offer.resource, now, TAKEN))
+                self._db.execute("INSERT INTO payments (id, offer, payer, price, resource, at, state)"
+                                 " VALUES (?, ?, ?, ?, ?, ?, ?)", (key, offer, payment.order.owner,
+                                                                   str(payment.offer.price), payment.offer.resource,
+                                                                   now, TAKEN))
             elif rows != [(key, offer)]:
                 raise Refuted("this offer was paid already, or this payment was for another offer",
                               do="Ask for a new offer, and pay that.")

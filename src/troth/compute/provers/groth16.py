@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from operator import mul
 from typing import Any
 
@@ -121,13 +121,19 @@ class Groth16:
         for value in publics:
             if not 0 <= value < R:
                 raise BadInput("a public input that is not below the field's prime", actual=value)
-        alpha, beta, gamma, delta = (decoded(verifying[at:at + size], size // 64)
-                                     for at, size in ((0, 64), (64, 128), (192, 128), (320, 128)))
-        ic = [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+        (alpha, beta, gamma, delta), ic = _key_points(verifying)
         a, b, c = decoded(proof[:64], 1), decoded(proof[64:192], 2), decoded(proof[192:], 1)
         bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
         if not points.pairings_equal([(a, b)], [(alpha, beta), (bound, gamma), (c, delta)]):
             raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
+
+
+@lru_cache(maxsize=32)
+def _key_points(verifying: bytes) -> tuple[Sequence[Point], Sequence[Point]]:
+    """(alpha, beta, gamma, delta) and the publics' points of a key, checked. Kept: a prover verifies each proof."""
+    named = [decoded(verifying[at:at + size], size // 64)
+             for at, size in ((0, 64), (64, 128), (192, 128), (320, 128))]
+    return named, [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
 
 
 # ---- polynomials ----

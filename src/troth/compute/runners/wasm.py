@@ -15,9 +15,11 @@ overflows its stack, whose depth is the machine's: `Ran.same` is false then.
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from troth.compute.runners import PROGRAM, WASM, Job, Limits, Ran, Runner, printable
@@ -97,7 +99,7 @@ class Compiled:
             self.module = package.Module(self.engine, code)
         except package.WasmtimeError as error:
             raise Failed(f"not a module: {printable(str(error), 120)}") from None
-        self.exports = {one.name: one.type for one in self.module.exports}
+        self.exports = frozenset(one.name for one in self.module.exports)
         self.imports = {(one.module, one.name) for one in self.module.imports}
 
     def store(self, limits: Limits) -> Any:
@@ -142,7 +144,7 @@ class Wasm(Runner):
             if job.form == PROGRAM:
                 output += _model(job, spent)
             else:
-                compiled = Compiled(job.code)
+                compiled = _compiled(job.code)
                 run = _stepped if "step" in compiled.exports else _command
                 run(compiled, job, output, spent)
         except Stopped as error:
@@ -153,6 +155,15 @@ class Wasm(Runner):
             ending, why = "stopped", f"more than {job.limits.output} bytes of output"
         milliseconds = round(1000 * (time.monotonic() - begun))
         return Ran(ending, bytes(output[: job.limits.output]), why, spent[0], milliseconds, same)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=8)
+def _compiled(code: bytes) -> Compiled:
+    """A module's compiled form, kept: the same job for many inputs is common. Nothing of a run stays in it."""
+    return Compiled(code)
+
+
+atexit.register(_compiled.cache_clear)  # before the engine's own package is taken apart
 
 
 def _model(job: Job, spent: list[int]) -> bytes:
@@ -236,7 +247,7 @@ class Stepped:
     """
 
     def __init__(self, compiled: Compiled, job: Job) -> None:
-        if compiled.imports or not {"memory", "input", "step", "output"} <= set(compiled.exports):
+        if compiled.imports or not {"memory", "input", "step", "output"} <= compiled.exports:
             raise Failed("a stepped module exports memory, input, step and output, and imports nothing")
         self._compiled, self._job = compiled, job
         self.fuel_used = 0

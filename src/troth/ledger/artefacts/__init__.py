@@ -17,7 +17,7 @@ NAMES = (
     "Vote", "Ballots", "Quote", "Mandated", "Revocations", "Licences",
     "Identities", "LogOwners", "Anchored", "Keys", "Proof", "Programs",
     "Court", "Jury", "Seat", "Jobs",
-    "Royalties",
+    "Royalties", "PolicyAccount", "PolicyAccounts",
 )
 
 
