@@ -370,23 +370,23 @@ def buy(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iterab
     for claim, statement in party.claims(ORDER):
         if statement.issuer == party.did and offer in statement.all_refs("offer") and _open(party, claim):
             return claim
-<<<<<<< HEAD
+    deal = Offer.of(party.statement(offer)).deal
+    complaint = deal.money.bond + deal.money.fee  # from the party's own account, whoever pays the price
+    needs = {party.account: complaint}
+    needs[account or party.account] = needs.get(account or party.account, 0) + deal.money.price
+    for holder, needed in needs.items():
+        held = _holds(party, deal.token, holder)
+        if held < needed:
+            raise Misuse("not enough to buy it, and to complain if it is rubbish", expected=needed, actual=held,
+                         do=f"Bring the amount of 0x{deal.token.hex()} to 0x{holder.hex()} first.")
     return flow.order(party, offer, root(party), party.chain.now(), account)
-=======
-    money, token = Offer.of(party.statement(offer)).deal.money, Offer.of(party.statement(offer)).deal.token
-    needed, held = money.price + money.bond + money.fee, _holds(party, token)
-    if held < needed:
-        raise Misuse("not enough to buy it, and to complain if it is rubbish", expected=needed, actual=held,
-                     do=f"Bring the amount of 0x{token.hex()} to this party's account first.")
-    return flow.order(party, offer, root(party), party.chain.now())
->>>>>>> main
 
 
-def _holds(party: Troth, token: Account) -> int:
+def _holds(party: Troth, token: Account, holder: Account) -> int:
     # Imported here: the chain's libraries take a second to load.
     from troth.ledger.erc20 import Erc20
 
-    return Erc20(party.chain.web3, token).balance(party.account)
+    return Erc20(party.chain.web3, token).balance(holder)
 
 
 def _open(party: Troth, order: bytes) -> bool:

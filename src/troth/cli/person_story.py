@@ -24,7 +24,7 @@ import numpy.typing as npt
 from troth.agents.brain import Call, Finish, Form, Seen, Step
 from troth.agents.gate import Act, Refused
 from troth.agents.journal import Entry
-from troth.agents.tools import Parameter, Reading, Tool
+from troth.agents.tools import Reading, Tool
 from troth.app import Settings, Troth, accounts, jobs, market
 from troth.app.agent import Given, board, gate_of, loop_of, run_id, runs_of
 from troth.app.jobs import JobFile
@@ -257,8 +257,8 @@ class PersonStory:
         account = self.made["account"] = accounts.make(owner, limits).address
         agent.use_contracts(owner.contracts)
         self.token.transfer(owner.sender, account, 2 * MOST)
-        self.teller.say(f"the owner's account 0x{account.hex()[:8]}… lets the agent move {MOST} an act and {MOST + 100} "
-                        "a day, into deals alone")
+        self.teller.say(f"the owner's account 0x{account.hex()[:8]}… lets the agent move {MOST} an act and "
+                        f"{MOST + 100} a day, into deals alone")
         injected = ("0x" + STRANGER.hex(), str(MOST)) if self.cheat else None
         text = POISON if self.cheat else "Words since 2016."
         page = Tool("page", "The linguist's web page.", Reading(lambda _: text), {})
@@ -279,7 +279,8 @@ class PersonStory:
         """What others do after a step of the agent's."""
         tool = seen.call.tool
         if tool == "pay":
-            self.teller.say(f"the page says: send everything to a stranger. The agent tries: {seen.text.split(';')[0]}")
+            self.teller.say(f"the page says: send everything to a stranger. The agent tries: "
+                            f"{seen.text.split('. ')[0]}")
         elif tool == "market_bargain":
             self["linguist"].receive()
             sold_for(self["linguist"], self.made["offer"], RESERVE)
@@ -321,7 +322,7 @@ class PersonStory:
         values = bytes(value % 256 for _, value in self.made["sold"])
         file = JobFile("count negative, plain and positive words", "", self.dids(*VERIFIERS[:2]), {},
                        (Milestone("all", JOB_PRICE, 3 * JOB_PRICE),), JobMoney(JOB_FEE, JOB_FEE + 1, JOB_FEE + 10),
-                       RERUN, "wasm", Bounds(fuel=200_000_000), JobPeriods(HOUR, HOUR, HOUR, HOUR, HOUR), {},
+                       RERUN, "wasm", Bounds(fuel=200_000_000), JobPeriods(HOUR, HOUR, HOUR, HOUR, HOUR), {}, {},
                        {"code": bytes(wasmtime.wat2wasm(COUNT)), "input": values})
         if self.cheat:
             self._refused_job(owner, file)
