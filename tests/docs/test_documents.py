@@ -14,6 +14,9 @@ from troth.app.stating import STATEMENT
 from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
 from troth.flows import sale_words
+from troth.flows.job_claims import RESULT, REVIEW
+from troth.flows.job_market import PROVIDER
+from troth.flows.job_terms import JOB
 from troth.flows.royalty_words import ROYALTY
 from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
@@ -79,6 +82,7 @@ def source_kinds() -> set[str]:
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
         DECISION, EXPLANATION, sale_words.OFFER, sale_words.ORDER, sale_words.HANDOVER, sale_words.COMPLAINT,
         sale_words.INSPECTION, sale_words.EVALUATION, CONTRIBUTION, ROYALTY,
+        PROVIDER, JOB, RESULT, REVIEW,
     }
 
 
