@@ -319,7 +319,7 @@ def refuse(party: Troth, claim: bytes, milestone: int, why: str) -> bytes:
     """
     made = flow.order_of(party, claim)
     state = party.book.state(made.deal(milestone))
-    _allow(party, made, milestone, state.terms.rungs[state.rung].bond + entry_cost(state.terms, state.rung + 1))
+    _allow(party, made, milestone, entry_cost(state.terms, state.rung))
     wrong = first_wrong_step(party, claim, milestone) if made.review == RERUN and state.rung == 0 else None
     return flow.refuse(party, claim, milestone, why, wrong)
 
