@@ -168,13 +168,21 @@ def test_reviewers_who_all_sleep_give_the_job_to_neither_side(hired: Hired) -> N
 
 
 def test_a_model_is_one_voice(hired: Hired) -> None:
-    """It is outvoted by people; unsure, it is no voice at all and loses nothing."""
-    gains = Gains(hired)
+    """It is outvoted by people; unsure, it is no voice at all, and loses nothing."""
     _, claim = hired.place(FIRST)
     hired.deliver(claim, b"cat")
-    hired.verdicts(claim, {"anna": GOOD, "clever": replace(BAD, confidence=7_999), "ben": GOOD})
+    hired.verdicts(claim, {"anna": GOOD, "clever": replace(BAD, confidence=9_999), "ben": GOOD})
     assert hired.settle(claim, 0).final.outcome == UPHELD
-    assert gains("clever") == (FEE // 3,)
+    for confidence, outcome in ((7_999, UNSEEN), (8_000, REFUTED)):
+        gains = Gains(hired)
+        _, claim = hired.place(FIRST)
+        hired.deliver(claim, b"cat")
+        hired.verdicts(claim, {"anna": BAD, "clever": replace(BAD, confidence=confidence), "ben": GOOD})
+        if outcome == UNSEEN:
+            with pytest.raises(ActRefused, match="NotYet"):  # there is no verdict to close by
+                hired.settle(claim, 0)
+        assert hired.settle(claim, HOUR if outcome == UNSEEN else 0).final.outcome == outcome
+        assert gains("clever")[0] >= 0
 
 
 def test_models_alone_never_judge_above_the_set_amount(hired: Hired) -> None:
