@@ -9,6 +9,7 @@ import pytest
 from hired import BOND, FEE, GIVEN, HOUR, PRICE, REVIEWERS, SEAT, STAKE, TEXT, Gains, Hired
 
 from ports.wat_modules import summed
+from troth.app import jobs
 from troth.compute.bisect import WasmSteps, trace_of
 from troth.compute.runners import Job, Ran
 from troth.compute.runners.wasm import Wasm
@@ -183,6 +184,22 @@ def test_a_model_is_one_voice(hired: Hired) -> None:
                 hired.settle(claim, 0)
         assert hired.settle(claim, HOUR if outcome == UNSEEN else 0).final.outcome == outcome
         assert gains("clever")[0] >= 0
+
+
+def test_a_model_reviews_what_it_is_shown(hired: Hired) -> None:
+    shown = []
+
+    def judge(brief: bytes, output: bytes) -> Opinion:
+        shown.append((brief, output))
+        return Opinion(UPHELD if output in brief else REFUTED, "by its words", 9_000)
+
+    for output, outcome in ((b"cat", UPHELD), (b"dog", REFUTED)):
+        _, claim = hired.place(FIRST)
+        hired.deliver(claim, output)
+        assert jobs.review_with(hired["clever"], claim, judge) == "said"
+        hired.verdicts(claim, {"anna": Opinion(outcome, "seen"), "ben": Opinion(outcome, "seen")})
+        assert hired.settle(claim, 0).final.outcome == outcome
+    assert shown == [(TEXT, b"cat"), (TEXT, b"dog")]
 
 
 def test_models_alone_never_judge_above_the_set_amount(hired: Hired) -> None:

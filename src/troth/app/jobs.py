@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MOST_TRACED = 1 << 20
 """States whose digests are handed over with a result: 32 MiB."""
 EXAMPLE = "docs/reference/jobs.md shows one."
+Judge = Callable[[bytes, bytes], Opinion]
+"""A model that reviews: from the brief and what was delivered to its opinion, with a confidence."""
 
 
 # Offers
@@ -310,6 +312,22 @@ def review(party: Troth, claim: bytes, milestone: int = 0, opinion: Opinion | No
         raise Pending("others have not committed yet", expected="all commitments, or the end of their time")
     flow.reveal(party, claim, voice(party), milestone)
     return "revealed"
+
+
+def review_with(party: Troth, claim: bytes, judge: Judge, milestone: int = 0) -> str:
+    """A model's review of work: it is shown the brief and what was delivered, and its opinion is this seat's voice.
+
+    What was delivered and is not what the result says is refuted without asking it. Raises as ``review``.
+    """
+    made = flow.order_of(party, claim)
+    brief = next((item for item in party.statement(claim).evidence if item.name == BRIEF), None)
+    if brief is None:
+        raise BadInput("an order without a brief", do="Computing is reviewed by executing it again.")
+    try:
+        opinion = judge(party.read(brief), flow.output_of(party, made, milestone))
+    except Refuted as error:
+        opinion = Opinion(REFUTED, error.message)
+    return review(party, claim, milestone, opinion)
 
 
 def refuse(party: Troth, claim: bytes, milestone: int, why: str) -> bytes:
