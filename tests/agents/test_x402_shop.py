@@ -184,6 +184,21 @@ def test_a_nonce_used_for_a_payment_to_oneself_pays_nobody(place: Market, server
     assert "ERC3009UsedAuthorization" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("cheat_first", [True, False])
+def test_nor_beside_somebody_elses_payment(place: Market, server: ShopServer, cheat_first: bool) -> None:
+    """One transaction uses the nonce for a payment to oneself, and moves the price to the shop for another offer."""
+    bought, wanted = (place.payment("payer", place.offered(server)) for _ in range(2))
+    cheat = replace(wanted.order, to=wanted.order.owner)
+    cheat = replace(cheat, signature=key_of("payer").sign_digest(cheat.digest(place.token.domain())))
+    both = [cheat.data(), bought.order.data()]
+    place.bank.send(place.twice(), b"".join(both if cheat_first else both[::-1]))
+    assert place.token.used(cheat.owner, cheat.nonce)
+    runs = len(place.runs)
+    assert "ERC3009UsedAuthorization" in place.present(server, wanted.header()).json()["error"]
+    assert len(place.runs) == runs
+    assert place.present(server, bought.header()).status_code == 200
+
+
 def test_a_nonce_that_was_cancelled_pays_nobody(place: Market, server: ShopServer, nothing: None) -> None:
     payment = place.payment("payer", place.offered(server))
     kind = keccak256(b"CancelAuthorization(address authorizer,bytes32 nonce)")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 50
 GUARDED = frozenset({"act", "admission", "answer", "batch", "bid", "binding", "consent", "erasure", "identity",
-                     "intent", "link", "payouts", "plan", "question", "roster", "verdict", "withdrawal"})
+                     "intent", "link", "payment", "payouts", "plan", "question", "roster", "verdict", "withdrawal"})
 """Kinds that the verb ``say`` never says: they grant, move or end something, or are another verb's."""
 INTENT_ROLE = "intent"
 PAYMENT = "payment"
