@@ -76,7 +76,7 @@ def main(folder: Path) -> None:
         needs = Needs("wasm", token.address, PRICE, 3 * PRICE, processors=2)
         wanted = JobFile("count the primes up to this number", "", tuple(one.did for one in reviewers), {},
                          (Milestone("all", PRICE, 3 * PRICE),), Money(FEE, FEE + 1, FEE + 10), RERUN, "wasm",
-                         Limits(fuel=200_000_000), Periods(HOUR, HOUR, HOUR, HOUR, HOUR), {},
+                         Limits(fuel=200_000_000), Periods(HOUR, HOUR, HOUR, HOUR, HOUR), {}, {},
                          {"code": bytes(wasmtime.wat2wasm(PRIMES)), "input": (100).to_bytes(4, "little")})
 
         def hire() -> tuple[bytes, Troth]:

@@ -77,6 +77,17 @@ def test_answers_by_x402(tmp_path: Path) -> None:
         "the practice's receipt: a payment of 100, served: True"]
 
 
+@pytest.mark.slow
+def test_sell_annotations(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "sell_annotations.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Digits, labelled by hand: 1000, quality 0.94", "Digits, cheap: 700, quality 0.50",
+        "opened: 500 rows, paid 1000", "anybody sees the licence: True",
+        "rubbish, closed, refunded: the buyer gains 1717 and the seller -1750",
+        "and opens nothing: this sale was refunded: there is no licence"]
+
+
 def test_show_a_credential(tmp_path: Path) -> None:
     done = run(EXAMPLES / "show_a_credential.py", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -203,3 +214,14 @@ def test_prove_fairness(tmp_path: Path) -> None:
         "the other bank, decisions it did not commit to: the request is about another commitment",
         "the other bank, the first bank's proof: a proof for another context",
         "the other bank, that proof with its own names on it: the proof does not hold"]
+
+
+def test_hire_a_machine(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "hire_a_machine.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "hired: cheap, the cheapest of 2 that fit", "the client executes it again: executed again: other bytes",
+        "refunded: client +270, honest +0, cheap -300, anna +15, ben +15",
+        "hired: honest; the cheap one lost its stake lately",
+        "executed again: the same bytes: 25 primes, 5312254 fuel",
+        "paid: client +170, honest +100, cheap -300, anna +15, ben +15", "the first wrong step: 91"]

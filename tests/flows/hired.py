@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ports.books import MemoryWorld
+from ports.books import MemoryWorld, account
 from ports.wat_modules import stepped, summed
 from troth.app import Settings, Troth
-from troth.compute.runners import Limits
+from troth.compute.runners import Limits, Runner
 from troth.compute.runners.wasm import Wasm
 from troth.core.claims import Evidence
 from troth.core.terms import DealState
 from troth.flows import job as flow
-from troth.flows.job import BRIEF, CODE, INPUT, Opinion, Trusted, Voice
+from troth.flows.job import BRIEF, CODE, INPUT, Trusted, Voice
+from troth.flows.job_again import execute_again
+from troth.flows.job_claims import Opinion
 from troth.flows.job_terms import ASKED, RERUN, Milestone, Money, Order, Periods, Seat
 from troth.flows.parts import Pin
 from troth.identity.keystore import MIN_COST
+from troth.ledger.memory import Policy
+from troth.verify.bisect import Trace
+from troth.verify.policies.court import Court
 
 NAMES = ("client", "provider", "rival", "anna", "ben", "clever")
 REVIEWERS = ("anna", "ben", "clever")
@@ -30,6 +35,9 @@ class Hired:
 
     def __init__(self, folder: Path) -> None:
         self.world = MemoryWorld()
+        self.seat_of_court = account("seat of a court")
+        self.court_pin = Pin(account("policy court"), b"c" * 32)
+        self.world.book.policies[self.court_pin.address] = Policy(b"c" * 32, Court({self.seat_of_court: HOUR - 1}))
         self.parties = {name: Troth.init(folder / name, "x", Settings(name, "", str(folder / "exchange")),
                                          cost=MIN_COST, clock=self.world.clock) for name in NAMES}
         for party in self.parties.values():
@@ -55,7 +63,8 @@ class Hired:
 
     @property
     def trusted(self) -> Trusted:
-        return Trusted(self.world.token, (self.pin("assumed"), self.pin("rerun2"), self.pin("signed2")))
+        return Trusted(self.world.token, (self.pin("assumed"), self.pin("rerun2"), self.pin("signed2"),
+                                                self.court_pin))
 
     def voice(self, name: str) -> Voice:
         key = self[name].identity.account
@@ -96,8 +105,8 @@ class Hired:
             party.receive()
             assert not party.refused, party.refused
 
-    def deliver(self, claim: bytes, output: bytes = b"", milestone: int = 0) -> bytes:
-        mine = flow.deliver(self["provider"], claim, output or summed(GIVEN), milestone)
+    def deliver(self, claim: bytes, output: bytes = b"", milestone: int = 0, trace: Trace | None = None) -> bytes:
+        mine = flow.deliver(self["provider"], claim, output or summed(GIVEN), milestone, trace=trace)
         self.receive()
         return mine
 
@@ -107,11 +116,11 @@ class Hired:
             flow.review(self[name], claim, opinion, self.voice(name))
         self.receive()
 
-    def rerun(self, claim: bytes, names: tuple[str, ...] = REVIEWERS) -> list[Opinion]:
+    def rerun(self, claim: bytes, names: tuple[str, ...] = REVIEWERS, by: Runner | None = None) -> list[Opinion]:
         """Reviewers execute again, commit and reveal."""
         found = []
         for name in names:
-            opinion, _ = flow.execute_again(self[name], claim, 0, Wasm())
+            opinion = execute_again(self[name], claim, 0, by or Wasm())
             flow.review(self[name], claim, opinion, self.voice(name))
             found.append(opinion)
         for name in names:

@@ -9,12 +9,17 @@ import pytest
 from hired import BOND, FEE, GIVEN, HOUR, PRICE, REVIEWERS, SEAT, STAKE, TEXT, Gains, Hired
 
 from ports.wat_modules import summed
+from troth.compute.bisect import WasmSteps, trace_of
+from troth.compute.runners import Job, Ran
 from troth.compute.runners.wasm import Wasm
 from troth.core.errors import ActRefused, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD
 from troth.flows import job as flow
-from troth.flows.job import BRIEF, Opinion
-from troth.flows.job_terms import ASKED, FIRST, RERUN, UNSEEN, Milestone, Money, Order, Periods
+from troth.flows.job import BRIEF
+from troth.flows.job_again import execute_again, first_wrong_step, shown_wrong, trace_said
+from troth.flows.job_claims import Opinion, ReviewClaim
+from troth.flows.job_terms import ASKED, FIRST, RERUN, UNSEEN, Court, Milestone, Money, Order, Periods
+from troth.verify.bisect import Trace
 
 GOOD, BAD = Opinion(UPHELD, "as ordered"), Opinion(REFUTED, "it is a dog")
 
@@ -201,7 +206,7 @@ def test_wrong_output_is_executed_again_and_costs_the_stake(hired: Hired) -> Non
     gains = Gains(hired)
     _, claim = hired.place(RERUN)
     hired.deliver(claim, bytes(8))
-    opinion, _ = flow.execute_again(hired["client"], claim, 0, Wasm())
+    opinion = execute_again(hired["client"], claim, 0, Wasm())
     assert opinion.outcome == REFUTED
     flow.refuse(hired["client"], claim, 0, opinion.why)
     hired.receive()
@@ -233,7 +238,7 @@ def test_a_verdict_is_nobodys_before_it_is_revealed(hired: Hired) -> None:
     hired.receive()
     flow.show_again(hired["provider"], claim)
     hired.receive()
-    opinion, _ = flow.execute_again(hired["anna"], claim, 0, Wasm())
+    opinion = execute_again(hired["anna"], claim, 0, Wasm())
     mine = flow.review(hired["anna"], claim, opinion, hired.voice("anna"))
     hired.receive()
     with pytest.raises(Undecidable):
@@ -241,6 +246,132 @@ def test_a_verdict_is_nobodys_before_it_is_revealed(hired: Hired) -> None:
     entries = hired["ben"].book.state(hired["client"].statement(claim) and flow.order_of(
         hired["client"], claim).deal(0)).history
     assert mine not in [entry.claim for entry in entries]
+
+
+class Idle(Wasm):
+    """Executes nothing."""
+
+    def run(self, job: Job) -> Ran:
+        raise AssertionError("the whole job was executed")
+
+
+def cheated(job: Job, at: int) -> tuple[Trace, bytes]:
+    """A trace that is wrong at one step and follows from it afterwards, and what it gives."""
+    machine = WasmSteps(job)
+    states = list(machine.states())[:at + 1]
+    states[at] = states[at][:17] + bytes([states[at][17] ^ 1]) + states[at][18:]
+    while states[-1][0] == 0:
+        states.append(machine.step(states[-1]))
+    return Trace(machine, states, apart=1), machine.output(states[-1])
+
+
+def refused(hired: Hired, claim: bytes, wrong: flow.WrongStep | None) -> None:
+    flow.refuse(hired["client"], claim, 0, "a wrong step", wrong)
+    hired.receive()
+    flow.show_again(hired["provider"], claim)
+    hired.receive()
+
+
+@pytest.mark.parametrize("at", [
+    13, pytest.param(1, marks=pytest.mark.slow), pytest.param(len(GIVEN), marks=pytest.mark.slow)])
+def test_a_wrong_step_is_shown_and_reviewers_execute_no_other(hired: Hired, at: int) -> None:
+    gains = Gains(hired)
+    _, claim = hired.place(RERUN)
+    trace, output = cheated(flow.job_of(hired["provider"], claim), at)
+    hired.deliver(claim, output, trace=trace)
+    wrong = first_wrong_step(hired["client"], claim)
+    assert wrong is not None
+    assert wrong.step == at
+    refused(hired, claim, wrong)
+    opinions = hired.rerun(claim, by=Idle())
+    assert {(one.outcome, one.step) for one in opinions} == {(REFUTED, at)}
+    hired.settle(claim, 0)
+    assert gains("client", "provider") == (STAKE - FEE, -STAKE)
+
+
+def test_a_provider_that_stops_too_early_is_shown_to(hired: Hired) -> None:
+    _, claim = hired.place(RERUN)
+    machine = WasmSteps(flow.job_of(hired["provider"], claim))
+    trace = Trace(machine, list(machine.states())[:5])
+    hired.deliver(claim, bytes(8), trace=trace)
+    wrong = first_wrong_step(hired["client"], claim)
+    assert wrong is not None
+    refused(hired, claim, wrong)
+    assert execute_again(hired["anna"], claim, 0, Idle()) == Opinion(
+        REFUTED, "step 5 does not follow from the state before it", step=5)
+
+
+def test_false_accusations_show_nothing(hired: Hired) -> None:
+    """A right step, a state that the provider never had, a step beyond its trace: the job is executed, and stands."""
+    for number in range(3):
+        order, claim = hired.place(RERUN)
+        job = flow.job_of(hired["provider"], claim)
+        trace, output = trace_of(job)
+        hired.deliver(claim, output, trace=trace)
+        assert first_wrong_step(hired["client"], claim) is None
+        wrong = (flow.WrongStep(3, trace.state(2)), flow.WrongStep(3, trace.state(1)),
+                 flow.WrongStep(trace.committed.states, trace.state(trace.committed.states - 1)))[number]
+        flow.refuse(hired["client"], claim, 0, "a wrong step", wrong)
+        hired.receive()
+        assert shown_wrong(hired["anna"], claim, order, 0) is None
+        assert execute_again(hired["anna"], claim, 0, Wasm()).outcome == UPHELD
+
+
+def test_a_right_trace_beside_a_wrong_output_saves_nobody(hired: Hired) -> None:
+    _, claim = hired.place(RERUN)
+    trace, _ = trace_of(flow.job_of(hired["provider"], claim))
+    hired.deliver(claim, bytes(8), trace=trace)
+    assert first_wrong_step(hired["client"], claim) is None
+    assert execute_again(hired["client"], claim, 0, Wasm()).outcome == REFUTED
+
+
+def test_a_trace_that_is_not_the_one_committed_to(hired: Hired) -> None:
+    order, claim = hired.place(RERUN)
+    job = flow.job_of(hired["provider"], claim)
+    right, _ = trace_of(job)
+    other, output = cheated(job, 9)
+    other.committed = right.committed  # says one root, hands over other digests
+    hired.deliver(claim, output, trace=other)
+    with pytest.raises(Refuted, match="committed to"):
+        trace_said(hired["client"], order, 0)
+    assert first_wrong_step(hired["client"], claim) is None
+    assert execute_again(hired["client"], claim, 0, Wasm()).outcome == REFUTED
+
+
+# A court above
+
+
+def test_a_court_corrects_reviewers_who_were_bought(hired: Hired) -> None:
+    """They uphold a dog for a cat; the client appeals, and the court refuses: who voted loses nothing, the provider its
+    stake, and both of the client's bonds come back."""
+    court = Court(hired.court_pin, hired.seat_of_court, HOUR)
+    gains = Gains(hired)
+    order, claim = hired.place(ASKED, court=court)
+    hired.deliver(claim, b"dog")
+    flow.refuse(hired["client"], claim, 0, "it is a dog")
+    hired.receive()
+    flow.show_again(hired["provider"], claim)
+    hired.verdicts(claim, {name: GOOD for name in REVIEWERS})
+    hired["client"].book.judge(hired["client"].account, order.deal(0))
+    flow.refuse(hired["client"], claim, 0, "they were bought")
+    hired["client"].book.submit(hired.seat_of_court, order.deal(0), 0, 0, bytes(32), order.refusal().to_bytes())
+    assert hired.settle(claim, 0).final.outcome == REFUTED
+    assert gains("client", "provider") == (STAKE - FEE, -STAKE)
+
+
+def test_an_appeal_from_reviewers_who_look_first(hired: Hired) -> None:
+    court = Court(hired.court_pin, hired.seat_of_court, HOUR)
+    gains = Gains(hired)
+    order, claim = hired.place(FIRST, court=court, money=Money(FEE, SEAT, BOND))
+    hired.deliver(claim, b"cat")
+    hired.verdicts(claim, {name: BAD for name in REVIEWERS})
+    hired["client"].book.judge(hired["client"].account, order.deal(0))
+    mine = flow.refuse(hired["provider"], claim, 0, "it is a cat")
+    assert ReviewClaim.of(hired["provider"].statement(mine)).opinion.outcome == UPHELD
+    hired["client"].book.submit(hired.seat_of_court, order.deal(0), 0, 0, bytes(32), b"nothing that is a result")
+    assert hired.settle(claim).final.outcome == REFUTED, "a court that says nothing leaves the verdict"
+    assert gains("provider") == (-STAKE,), "and an appeal that met silence gets its bond back"
+    assert Order.of(order.body()) == order
 
 
 # Orders
@@ -294,10 +425,10 @@ def test_what_a_party_does_not_trust_it_does_not_take(hired: Hired) -> None:
         flow.take(hired["provider"], claim, replace(hired.trusted, policies=(hired.pin("assumed"),)))
     with pytest.raises(Misuse, match="no such seat"):
         flow.take(hired["client"], claim, hired.trusted)
-    forged = hired["rival"].attest("order", flow._about(order, 0), order.body())
+    forged = hired["rival"].attest("job", flow._about(order, 0), order.body())
     with pytest.raises(Misuse, match="somebody else's name"):
         flow.order_of(hired["rival"], forged)
-    unpaid = hired["client"].attest("order", flow._about(order, 0), replace(order, nonce=bytes(32)).body())
+    unpaid = hired["client"].attest("job", flow._about(order, 0), replace(order, nonce=bytes(32)).body())
     hired["client"].send([hired["provider"].did], [unpaid])
     hired.receive()
     with pytest.raises(Refuted, match="has not deposited"):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from troth.agents.gate import Act
-from troth.agents.journal import DONE, argued, journal
+from troth.agents.journal import DONE, journal, reasons_of
 from troth.agents.origins import TARGET
 from troth.agents.tools import Acting, Arguments, Parameter, Tool
 from troth.core import encoding
@@ -234,8 +234,9 @@ def charging(party: Party, token: Account, stations: Mapping[str, Station]) -> T
         if station is None or type(used) is not int or used < 1:
             raise Misuse("not what a station of this fleet delivered", actual=reading.device,
                          expected=f"a reading of {WATT_HOURS} by one of {len(stations)} stations")
-        if any(one.intent.tool == CHARGE and one.outcome is not None and one.outcome.outcome == DONE
-               and argued(party, one) == {"reading": claim.hex()} for one in journal(party, party.did)):
+        paid = [reasons_of(party, party.statement(one.claim))["arguments"] for one in journal(party, party.did)
+                if one.intent.tool == CHARGE and one.outcome is not None and one.outcome.outcome == DONE]
+        if {"reading": claim.hex()} in paid:
             raise Misuse("this reading was paid already", actual=claim.hex())
         units = -(-used * station.tariff // 1000)
         return Act.pay(token, station.account, units, f"charge {used} Wh")

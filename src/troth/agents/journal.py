@@ -236,13 +236,15 @@ def journal(party: Party, agent: str | None = None) -> list[Entry]:
     return [one for one in follow(party.claims(INTENT, ACT)) if agent is None or one.agent == agent]
 
 
-def argued(party: Party, entry: Entry) -> Mapping[str, Any]:
-    """The arguments of an entry's call, from its sealed reasons. Raises Undecidable where this party cannot open them.
+def reasons_of(party: Party, statement: Statement) -> Mapping[str, Any]:
+    """An intent's sealed reasons: arguments, read, tool, why, words. Raises Undecidable where this party cannot open
+    them.
     """
-    (item,) = party.statement(entry.claim).evidence
-    arguments, _, _, _, _ = take(decode_object(party.read(item)), arguments=dict, read=list, tool=str, why=str,
-                                 words=str)
-    return dict(arguments)
+    if len(statement.evidence) != 1:
+        raise BadInput("an intent without its reasons", expected="one evidence", actual=len(statement.evidence))
+    found = decode_object(party.read(statement.evidence[0]))
+    take(found, arguments=dict, read=list, tool=str, why=str, words=str)
+    return found
 
 
 def line(entry: Entry) -> Mapping[str, Any]:

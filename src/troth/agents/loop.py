@@ -44,7 +44,7 @@ from troth.agents.origins import NOT_OWNERS
 from troth.agents.runs import Runs, Taken, check_step
 from troth.agents.tools import Acting, Arguments, Reading, Saying, Tool, Toolbox, shortened
 from troth.core.encoding import keccak256
-from troth.core.errors import BadInput, Misuse, Refuted, TrothError
+from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError
 from troth.flows.parts import Party
 from troth.ledger.limits import Asked
 
@@ -157,7 +157,7 @@ class Loop:
             self.runs.begin(run, words)
             seen: list[Seen] = []
             for taken in self.runs.steps(run):
-                seen.append(taken.seen or self._take(run, words, taken.n, taken.call, seen))
+                seen.append(taken.seen or self._take(run, words, taken, seen, again=True))
             lost = 0
             while len(seen) < most:
                 try:
@@ -174,38 +174,58 @@ class Loop:
                     return Ended(step.text, len(seen), True)
                 lost = 0
                 self.runs.take(run, len(seen), step)
-                seen.append(self._take(run, words, len(seen), step, seen))
+                seen.append(self._take(run, words, Taken(len(seen), step, None), seen, again=False))
                 watching(len(seen) - 1, seen[-1])
         return Ended(f"stopped after {most} steps", len(seen), False)
 
-    def _take(self, run: bytes, words: str, n: int, call: Call, seen: Sequence[Seen]) -> Seen:
+    def _take(self, run: bytes, words: str, taken: Taken, seen: Sequence[Seen], *, again: bool) -> Seen:
+        """Take a step. again: it may have been begun before a crash."""
         try:
-            text, done = self._took(run, words, n, call, seen)
+            text, done = self._took(run, words, taken, seen, self._about(run, taken.n) if again else None)
         except TrothError as error:
-            about = self._about(run, n)
+            about = self._about(run, taken.n)
             if about is not None and self._act(about) is None:
                 raise  # an act is under way, perhaps: it is looked up when the run goes on
             text, done = error.diagnostics(), False
-        found = Seen(call, shortened(text), done)
-        self.runs.tell(run, n, found)
+        found = Seen(taken.call, shortened(text), done)
+        self.runs.tell(run, taken.n, found)
         return found
 
-    def _took(self, run: bytes, words: str, n: int, call: Call, seen: Sequence[Seen]) -> tuple[str, bool]:
-        tool = self.tools.get(call.tool)
-        arguments = tool.read(dict(call.arguments))
+    def _took(self, run: bytes, words: str, taken: Taken, seen: Sequence[Seen],
+              about: bytes | None) -> tuple[str, bool]:
+        tool = self.tools.get(taken.call.tool)
+        arguments = tool.read(dict(taken.call.arguments))
         if isinstance(tool.work, Reading):
             return tool.work.read(arguments), True
-        about, why = self._about(run, n), reasons(words, call, seen)
+        told = run, words, reasons(words, taken.call, seen)
         if isinstance(tool.work, Saying):
-            claim = about or self._intend(run, n, tool, None, (), why)
-            try:
-                text = (tool.work.said(claim) if about else None) or tool.work.say(arguments, claim)
-            except TrothError as error:
-                conclude(self.party, claim, Outcome(FAILED, type(error).__name__))
-                raise
-            conclude(self.party, claim, Outcome(DONE))
-            return text, True
-        return self._paid(Taken(n, call, None), about, (run, words, why), seen)
+            return self._said(taken, about, told)
+        return self._paid(taken, about, told, seen)
+
+    def _said(self, taken: Taken, about: bytes | None, told: tuple[bytes, str, bytes]) -> tuple[str, bool]:
+        """A step that signs claims. about, told: as of ``_paid``."""
+        (run, words, why), tool = told, self.tools.get(taken.call.tool)
+        assert isinstance(tool.work, Saying)
+        if about is not None and (said := self._act(about)) is not None and \
+                (outcome := Outcome.of(self.party.statement(said))).outcome != DONE:
+            return _words(outcome, ""), False
+        arguments = tool.read(dict(taken.call.arguments))
+        try:
+            origins = self.power.sources(words, tool, arguments) if tool.work.money else ()
+        except Refuted as error:
+            claim = about or self._intend(run, taken.n, tool, None, (), why)
+            conclude(self.party, claim, Outcome(REFUSED, NOT_OWNERS))
+            return error.diagnostics(), False
+        claim = about or self._intend(run, taken.n, tool, None, origins, why)
+        try:
+            text = (tool.work.said(claim) if about else None) or tool.work.say(arguments, claim)
+        except OutsideFailed:
+            raise  # it may have been done: it is looked up when the run goes on
+        except TrothError as error:
+            conclude(self.party, claim, Outcome(FAILED, type(error).__name__))
+            raise
+        conclude(self.party, claim, Outcome(DONE))
+        return text, True
 
     def _paid(self, taken: Taken, about: bytes | None, told: tuple[bytes, str, bytes],
               seen: Sequence[Seen]) -> tuple[str, bool]:

@@ -20,7 +20,7 @@ from troth.agents.loop import Answered, Loop, Past, Power, Second, never, nobody
 from troth.agents.runs import Runs
 from troth.agents.tools import Tool
 from troth.app.sources import sources_of
-from troth.app.verbs import acting, saying, verbs
+from troth.app.verbs import acting, buying, saying, verbs
 from troth.core.encoding import from_hex, keccak256
 from troth.core.errors import Misuse
 from troth.core.terms import Account
@@ -41,7 +41,8 @@ SCRIPT, HOST = "script:", "host:"
 class Given:
     """What an agent is given for a run. account: the policy account, None for one that moves no money. say: kinds of
     claims it may sign. more: others' tools. second: who is asked how sure they are. owners: who may read its reasons,
-    is sent its journal, and whose claims say where money may go. signers: others whose claims may say that.
+    is sent its journal, and whose claims say where money may go. signers: others whose claims may say that. buys: it
+    may buy over x402, within the workspace's budget.
     """
 
     account: Account | None = None
@@ -50,6 +51,7 @@ class Given:
     second: Second = nobody
     owners: tuple[str, ...] = ()
     signers: tuple[str, ...] = ()
+    buys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +143,13 @@ def _call_in(account: PolicyAccount, tx: bytes) -> bytes | None:
 def loop_of(party: Troth, brain: Brain, runs: Runs, given: Given) -> Loop:
     """The loop of this workspace's agent. Raises Misuse where the account is another agent's."""
     tools = verbs(party)
-    tools.add(*saying(party, given.say), *given.more)
+    tools.add(*saying(party, given.say), *(buying(party) if given.buys else ()), *given.more)
     sources = sources_of(party, (*given.owners, *given.signers))
     if given.account is None:
         return Loop(party, brain, tools, runs, Power(None, never, sources, given.second), given.owners)
     gate = gate_of(party, given.account)
-    tools.add(*acting(party, gate.state().limits.token, given.account))
+    limits = gate.state().limits
+    tools.add(*acting(party, limits.token, given.account, limits))
     return Loop(party, brain, tools, runs, Power(gate, past_of(gate.contract), sources, given.second), given.owners)
 
 
@@ -161,14 +164,21 @@ def run_id(text: str | None) -> bytes:
 
 
 class Reporter:
-    """Sends the owners each new claim of the journal, with its reasons, as steps end."""
+    """Sends the owners each new claim of the journal, with its reasons, as steps end; of a run that goes on, all of
+    its claims once more, since nobody knows whether they were sent.
+    """
 
-    def __init__(self, party: Troth, owners: Sequence[str]) -> None:
+    def __init__(self, party: Troth, owners: Sequence[str], run: bytes) -> None:
         self._party, self._owners = party, tuple(owners)
-        self._sent = {claim for claim, _ in party.claims(INTENT, ACT)}
+        self._sent = {claim for entry in journal(party) if entry.intent.run != run
+                      for claim in (entry.claim, entry.act)}
 
     def __call__(self, n: int, seen: Seen) -> None:
         """After a step."""
+        self.send()
+
+    def send(self) -> None:
+        """Send what was not sent yet."""
         new = [claim for claim, _ in self._party.claims(INTENT, ACT) if claim not in self._sent]
         if new and self._owners:
             self._party.send(self._owners, new, self._party.evidence_here(new))

@@ -17,20 +17,24 @@ from troth.compute.runners import PROGRAM, WASM, Job, Limits, Ran, Runner, runne
 from troth.compute.runners.wasm import Compiled, Failed
 from troth.core import encoding
 from troth.core.claims import Subject
-from troth.core.deals import phase
-from troth.core.encoding import sha256
+from troth.core.deals import entry_cost, phase
+from troth.core.encoding import from_hex, sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Account, DealState
 from troth.flows import job as flow
-from troth.flows.job import BRIEF, CODE, INPUT, Opinion, Trusted, Voice
+from troth.flows.job import BRIEF, CODE, INPUT, Trusted, Voice
+from troth.flows.job_again import execute_again, first_wrong_step
+from troth.flows.job_claims import Opinion
 from troth.flows.job_market import PROVIDER, WORK, Match, Needs, Provider, match, offers_of, records
-from troth.flows.job_terms import ASKED, FIRST, ORDER, RERUN, Milestone, Money, Order, Periods, Seat
+from troth.flows.job_terms import ASKED, FIRST, JOB, RERUN, Court, Milestone, Money, Order, Periods, Seat
 from troth.flows.parts import Pin
 from troth.identity.binding import BINDING
 
 if TYPE_CHECKING:
     from troth.app import Troth
 
+MOST_TRACED = 1 << 20
+"""States whose digests are handed over with a result: 32 MiB."""
 EXAMPLE = "docs/reference/jobs.md shows one."
 
 
@@ -77,6 +81,7 @@ class JobFile:
     limits: Limits
     periods: Periods
     needs: Mapping[str, Any]
+    court: Mapping[str, Any]
     files: Mapping[str, bytes]
 
 
@@ -88,11 +93,11 @@ def load(path: Path) -> JobFile:
         raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is no TOML", actual=error, do=EXAMPLE) from None
-    known: dict[str, Any] = {"brief": "", "code": "", "form": "", "input": "", "limits": {}, "milestones": [],
-                             "models": {}, "money": {}, "needs": {}, "periods": {}, "price": "0", "provider": "",
-                             "review": ""}
-    (brief, code, form, given_input, limits, milestones, models, money, needs, periods, price, provider, review,
-     reviewers, what) = encoding.take(known | given, brief=str, code=str, form=str, input=str, limits=dict,
+    known: dict[str, Any] = {"brief": "", "code": "", "court": {}, "form": "", "input": "", "limits": {},
+                             "milestones": [], "models": {}, "money": {}, "needs": {}, "periods": {}, "price": "0",
+                             "provider": "", "review": ""}
+    (brief, code, court, form, given_input, limits, milestones, models, money, needs, periods, price, provider, review,
+     reviewers, what) = encoding.take(known | given, brief=str, code=str, court=dict, form=str, input=str, limits=dict,
                                       milestones=list, models=dict, money=dict, needs=dict, periods=dict, price=str,
                                       provider=str, review=str, reviewers=list, what=str)
     review = review or (RERUN if form in (WASM, PROGRAM) else ASKED)
@@ -101,8 +106,9 @@ def load(path: Path) -> JobFile:
     if not all(named.values()):
         raise BadInput("a job without its files", expected=" and ".join(sorted(named)), actual=named, do=EXAMPLE)
     return JobFile(what, provider, tuple(map(str, reviewers)), models, tuple(parts),
-                   _money(money, review, len(reviewers)), review, form, Limits.of(Limits().json() | limits),
-                   _periods(periods), needs, {name: _file(path.parent / file) for name, file in named.items()})
+                   _money(money, review, len(reviewers), bool(court)), review, form,
+                   Limits.of(Limits().json() | limits), _periods(periods), needs, court,
+                   {name: _file(path.parent / file) for name, file in named.items()})
 
 
 def _milestone(value: Any) -> Milestone:
@@ -113,10 +119,11 @@ def _milestone(value: Any) -> Milestone:
     return Milestone(name, encoding.amount(price), encoding.amount(stake) or 3 * encoding.amount(price))
 
 
-def _money(value: Mapping[str, Any], review: str, reviewers: int) -> Money:
+def _money(value: Mapping[str, Any], review: str, reviewers: int, court: bool) -> Money:
     names = ("bond", "fee", "least", "models_alone", "reviewer_stake")
     fee = encoding.amount(str(value.get("fee", "0")))
-    default = {"bond": str(0 if review == FIRST else fee + 1), "fee": "0", "least": "8000", "models_alone": "0",
+    last_word = review == FIRST and not court
+    default = {"bond": str(0 if last_word else fee + 1), "fee": "0", "least": "8000", "models_alone": "0",
                "reviewer_stake": str(2 * (fee // max(1, reviewers)) + 1)}
     bond, fee, least, models_alone, stake = map(encoding.amount, encoding.take(
         default | dict(value), **dict.fromkeys(names, str)))
@@ -160,7 +167,15 @@ def _order(party: Troth, file: JobFile, provider: str) -> Order:
                  tuple(_seat(party, did, file.models.get(did, "")) for did in file.reviewers), file.what,
                  file.milestones, file.money, file.review, Pin(first.address, first.codehash),
                  Pin(judge.address, judge.codehash), party.chain.now() + file.periods.fund, secrets.token_bytes(32),
-                 file.form, file.limits, file.periods)
+                 file.form, file.limits, file.periods, _court(party, file.court))
+
+
+def _court(party: Troth, said: Mapping[str, Any]) -> Court | None:
+    if not said:
+        return None
+    period, seat = encoding.take(said, period=int, seat=str)
+    policy = party.contracts["court"]
+    return Court(Pin(policy.address, policy.codehash), from_hex(seat.removeprefix("0x").lower(), 20), period)
 
 
 def _best(party: Troth, file: JobFile) -> str:
@@ -191,9 +206,20 @@ def _introductions(party: Troth, made: Order) -> list[bytes]:
 
 
 def take(party: Troth, claim: bytes, milestone: int = 0) -> int:
-    """Deposit this party's stake in a milestone, after looking at the order; the amount. Raises as ``flows.job.take``.
+    """Deposit this party's stake in a milestone, after looking at the order; the amount.
+
+    Raises Misuse for a provider's order that pays less or asks for a higher stake than this party offers, or is of a
+    form that it does not; and as ``flows.job.take``.
     """
     made = flow.order_of(party, claim)
+    mine = offers_of(party.claims(PROVIDER)).get(party.did)
+    if mine is not None and made.provider.did == party.did:
+        part = made.milestones[milestone] if milestone < len(made.milestones) else made.milestones[0]
+        needs = Needs(made.form or WORK, made.token, part.price, part.stake, seconds=made.limits.seconds)
+        why = needs.unmet(mine, party.chain.now())
+        if why:
+            raise Misuse(f"an order beyond what you offer: {why}", expected=f"for {part.price}, with a stake of "
+                         f"{part.stake}", do="Offer anew (troth job offer), or leave it.")
     _allow(party, made, milestone)
     return flow.take(party, claim, _trusted(party), milestone)
 
@@ -226,11 +252,10 @@ def do(party: Troth, claim: bytes, milestone: int = 0, by: Runner | None = None)
         state = flow.standing(party, made, milestone)
     if state is None or state.status == "funding":
         raise Pending("not everybody has taken a seat", do="Try again when they have (troth job show).")
-    trace, states = bytes(32), 0
-    if has_steps(job):
-        traced, _ = trace_of(job)
-        trace, states = traced.committed.root, traced.committed.states
-    return flow.deliver(party, claim, ran.output, milestone, fuel=ran.fuel, trace=trace, states=states), ran
+    trace = trace_of(job)[0] if has_steps(job) else None
+    if trace is not None and trace.committed.states > MOST_TRACED:
+        trace = None
+    return flow.deliver(party, claim, ran.output, milestone, fuel=ran.fuel, trace=trace), ran
 
 
 def has_steps(job: Job) -> bool:
@@ -247,7 +272,7 @@ def deliver(party: Troth, claim: bytes, output: bytes, milestone: int = 0, note:
     """The provider delivers; or, where a review was asked for, shows its result again. The result's claim."""
     made = flow.order_of(party, claim)
     state = flow.standing(party, made, milestone)
-    if state is not None and state.rung == 1:
+    if state is not None and made.review != FIRST and state.rung == 1:
         flow.show_again(party, claim, milestone)
         return flow.result_of(party, made, milestone)[0]
     return flow.deliver(party, claim, output, milestone, note=note)
@@ -267,8 +292,8 @@ def review(party: Troth, claim: bytes, milestone: int = 0, opinion: Opinion | No
         if take(party, claim, milestone):
             return "taken"
         raise Pending("not everybody has taken a seat", expected="a deal that runs")
-    if state.status != "running" or (made.review != FIRST and state.rung == 0):
-        raise Pending("nobody has asked for a review", actual=state.status)
+    if state.status != "running" or state.rung != (0 if made.review == FIRST else 1):
+        raise Pending("nothing is asked of the reviewers", actual=f"{state.status}, rung {state.rung}")
     if made.review != RERUN:
         if opinion is None:
             raise Misuse("a review of work needs a verdict", expected="--accept or --refuse, and --why")
@@ -278,7 +303,7 @@ def review(party: Troth, claim: bytes, milestone: int = 0, opinion: Opinion | No
     if asked == 0:
         raise Pending("the provider has not shown its result again yet", expected="its answer, or the end of its time")
     if asked == 1 and flow.own_review(party, made, milestone) is None:
-        found, _ = flow.execute_again(party, claim, milestone, by or runner_for(made.form))
+        found = execute_again(party, claim, milestone, by or runner_for(made.form))
         flow.review(party, claim, found, voice(party), milestone)
         return "committed"
     if asked == 1:
@@ -288,16 +313,21 @@ def review(party: Troth, claim: bytes, milestone: int = 0, opinion: Opinion | No
 
 
 def refuse(party: Troth, claim: bytes, milestone: int, why: str) -> bytes:
-    """Ask for a review within the window, with the bond and the reviewers' fee; this party's review claim."""
+    """Ask for a review, or appeal, within the window: with the bond, and the fee of who judges next; its claim.
+
+    Of a stepped job the first wrong step is looked for, and shown where there is one.
+    """
     made = flow.order_of(party, claim)
-    _allow(party, made, milestone, made.money.bond + made.money.fee)
-    return flow.refuse(party, claim, milestone, why)
+    state = party.book.state(made.deal(milestone))
+    _allow(party, made, milestone, state.terms.rungs[state.rung].bond + entry_cost(state.terms, state.rung + 1))
+    wrong = first_wrong_step(party, claim, milestone) if made.review == RERUN and state.rung == 0 else None
+    return flow.refuse(party, claim, milestone, why, wrong)
 
 
 def check(party: Troth, claim: bytes, milestone: int = 0, by: Runner | None = None) -> Opinion:
-    """Execute a delivered job again, and say what was found; nothing is sent. Raises as ``flows.job.execute_again``."""
+    """Execute a delivered job again, and say what was found; nothing is sent. Raises as ``flows.job_again``."""
     made = flow.order_of(party, claim)
-    return flow.execute_again(party, claim, milestone, by or runner_for(made.form))[0]
+    return execute_again(party, claim, milestone, by or runner_for(made.form))
 
 
 def voice(party: Troth) -> Voice:
@@ -308,7 +338,8 @@ def voice(party: Troth) -> Voice:
 
 def _trusted(party: Troth) -> Trusted:
     contracts = party.contracts
-    names = [name for name in contracts.named if name == "assumed" or name.startswith(("rerun:", "signed:"))]
+    names = [name for name in contracts.named
+             if name in ("assumed", "court") or name.startswith(("rerun:", "signed:"))]
     return Trusted(contracts["token"].address,
                    tuple(Pin(contracts[name].address, contracts[name].codehash) for name in names))
 
@@ -360,7 +391,7 @@ def _milestone_standing(party: Troth, made: Order, milestone: int) -> dict[str, 
 def orders(party: Troth) -> list[bytes]:
     """Orders in this log that name this party; what cannot be read is nobody's order."""
     found = []
-    for claim, said in party.claims(ORDER):
+    for claim, said in party.claims(JOB):
         try:
             made = Order.of(said.body)
         except BadInput:

@@ -22,6 +22,7 @@ from troth.compute.models.build import ints, price
 from troth.core.claims import Evidence, Ref
 from troth.core.encoding import from_hex, sha256
 from troth.core.errors import BadInput, Undecidable, unreadable
+from troth.core.terms import Account
 from troth.core.verdicts import Report
 from troth.fixed.program import Program
 from troth.flows.answer import Proven
@@ -211,7 +212,13 @@ def check(party: Troth, claim: bytes) -> Report:
         except Undecidable:
             return None
 
-    return report(party.statement(claim), read)
+    def holder(did: str) -> Account | None:
+        try:
+            return party.account if did == party.did else party.account_of(did)
+        except Undecidable:   # it never said which account is its own
+            return None
+
+    return report(party.statement(claim), read, holder)
 
 
 def read_input(path: Path, program: Program) -> list[int]:

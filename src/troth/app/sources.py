@@ -3,7 +3,7 @@
 The rule is ``troth.agents.origins``. What this adds is which claims are records, and of what: those signed by the
 identities that the owner named, never the agent's own. Of such a claim's body, a member says what its name says:
 an account under ``payee``, ``to``, ``seller``, ``provider`` or ``worker`` is a payee; a number under ``amount`` or
-``price`` an amount; a deal under ``deal`` a target. The claim's own id is a target too.
+``price`` an amount; a deal under ``deal`` and an address under ``url`` a target. The claim's own id is a target too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from troth.agents.journal import Origin
 from troth.agents.loop import Sources
 from troth.agents.origins import AMOUNT, PAYEE, TARGET, Claimed, Origins, refusal
-from troth.agents.tools import Acting, Arguments, Tool
+from troth.agents.tools import Acting, Arguments, Saying, Tool
 from troth.core.claims import Statement
 from troth.core.encoding import amount, from_hex
 from troth.core.errors import BadInput, Refuted
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from troth.app import Troth
 
 _NAMES = {name: PAYEE for name in ("payee", "to", "seller", "provider", "worker")} \
-    | {name: AMOUNT for name in ("amount", "price")} | {"deal": TARGET}
+    | {name: AMOUNT for name in ("amount", "price")} | {"deal": TARGET, "url": TARGET}
 
 
 def sources_of(party: Troth, signers: Collection[str]) -> Sources:
@@ -31,7 +31,7 @@ def sources_of(party: Troth, signers: Collection[str]) -> Sources:
     trusted = frozenset(signers) - {party.did}
 
     def sources(words: str, tool: Tool, arguments: Arguments) -> tuple[Origin, ...]:
-        assert isinstance(tool.work, Acting)
+        assert isinstance(tool.work, Acting | Saying)
         # A claim's or deal's id is written without 0x.
         bare = {value.hex(): value for value in arguments.values() if type(value) is bytes and len(value) == 32}
         origins = Origins((words,), records(party, trusted) if trusted else {}, bare)
@@ -66,7 +66,7 @@ def _said(body: Any) -> Iterator[tuple[str, object]]:
     if isinstance(body, Mapping):
         for name, value in body.items():
             if name in _NAMES and type(value) in (str, int):
-                read = _read(_NAMES[name], str(value))
+                read = str(value) if name == "url" else _read(_NAMES[name], str(value))
                 if read is not None:
                     yield _NAMES[name], read
             else:

@@ -144,7 +144,7 @@ def _as_seller(party: Troth, handover: bytes, sale: Sale, state: DealState | Non
         return
     if state.status == "running" and not any(entry.rung == 0 for entry in state.history) and _final(party, sale):
         _try(done, "delivered", sale.order_id,
-             lambda: flow.show(party, handover, market.root(party), party.chain.now()))
+             lambda: flow.show(party, handover, market.root(party)))
         state = party.book.state(sale.deal())
     _end(party, handover, sale, state, done)
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from troth.agents.gate import Act
+from troth.agents.journal import reasons_of
 from troth.agents.origins import AMOUNT, PAYEE, TARGET
 from troth.agents.tools import Acting, Arguments, Parameter, Reading, Saying, Tool, Toolbox, lines
-from troth.app.buying import INTENT_ROLE, buying
 from troth.core.claims import Ref, Statement, Subject
 from troth.core.errors import BadInput, Misuse
 from troth.core.terms import Account
-from troth.ledger.limits import JOIN
+from troth.ledger.limits import JOIN, Limits
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -31,6 +31,10 @@ MAX_LISTED = 50
 GUARDED = frozenset({"act", "admission", "answer", "batch", "bid", "binding", "consent", "erasure", "identity",
                      "intent", "link", "payment", "payouts", "plan", "question", "roster", "verdict", "withdrawal"})
 """Kinds that the verb ``say`` never says: they grant, move or end something, or are another verb's."""
+INTENT_ROLE = "intent"
+PAYMENT = "payment"
+RETRY = 86_400
+"""Seconds for which a payment that was cut short is presented again."""
 
 
 def reading(party: Troth) -> tuple[Tool, ...]:
@@ -66,9 +70,19 @@ def saying(party: Troth, kinds: Collection[str]) -> tuple[Tool, ...]:
                   "ref": Parameter("claim", "A claim that it is about too.", required=False)}),)
 
 
-def acting(party: Troth, token: Account, account: Account) -> tuple[Tool, ...]:
-    """``pay`` and ``join``: from the policy account, in its token."""
+def buying(party: Troth) -> tuple[Tool, ...]:
+    """``buy``: over x402, from the hot account, within this workspace's budget (docs/reference/payments.md)."""
+    return (Tool("buy", "Ask an address, and pay up to so much by x402 for what it serves.",
+                 Saying(partial(_buy, party), partial(_bought, party), {"url": TARGET, "most": AMOUNT}),
+                 {"url": Parameter("text", "The address."), "most": Parameter("amount", "At most so much.")}),)
+
+
+def acting(party: Troth, token: Account, account: Account, limits: Limits | None = None) -> tuple[Tool, ...]:
+    """``pay`` and ``join``: from the policy account, in its token; ``refill`` where the limits name a hot account."""
+    hot = (Tool("refill", "Fill the small account that x402 pays from, up to what your owner set.",
+                Acting(lambda _: Act.refill(account, limits), {}), {}),) if limits and any(limits.hot) else ()
     return (
+        *hot,
         Tool("pay", "Pay an account from your owner's money.",
              Acting(partial(_pay, token), {"to": PAYEE, "amount": AMOUNT}),
              {"to": Parameter("account", "Whom."), "amount": Parameter("amount", "How much, in the smallest unit."),
@@ -80,7 +94,7 @@ def acting(party: Troth, token: Account, account: Account) -> tuple[Tool, ...]:
 
 
 More = Callable[["Troth"], Sequence[Tool]]
-VERBS: list[More] = [reading, buying]
+VERBS: list[More] = [reading]
 """What every agent of a workspace is given. Others' verbs are added here."""
 
 
@@ -162,6 +176,49 @@ def _said(party: Troth, intent: bytes) -> str | None:
             if statement.issuer == party.did and statement.kind != "act" and intent in statement.all_refs(INTENT_ROLE):
                 return f"said in claim {entry.id.hex()}"
     return None
+
+
+# ---- buying ----
+
+def _buy(party: Troth, arguments: Arguments, intent: bytes) -> str:
+    # Imported here: x402 is an extra, and loads the chain.
+    from troth.agents.x402.budget import LAPSED
+    from troth.app.payments import budget, payer, receipt
+
+    url, most = arguments["url"], arguments["most"]
+    with budget(party) as spends, payer(party, spends) as paying:
+        claimed = {statement.body.get("nonce") for _, statement in party.claims(PAYMENT)}
+        # One that was cut short is presented again: what is paid for is not paid for twice.
+        waiting = [one for one in spends.payments() if one.offer.resource == url and one.header is not None
+                   and one.nonce.hex() not in claimed and one.state != LAPSED
+                   and one.at + RETRY > party.chain.now()]
+        bought = paying.again(waiting[-1].nonce) if waiting else paying.get(url, most=most)
+        paid = "nothing" if bought.spending is None else str(bought.spending.offer.price)
+        if bought.spending is not None:
+            receipt(party, bought)
+    return _answer(bought.status, paid, bought.body)
+
+
+def _bought(party: Troth, intent: bytes) -> str | None:
+    """What was bought for this intent before a crash: the payment that was claimed after it, presented again."""
+    # Imported here for the same reason.
+    from troth.app.payments import budget, payer
+
+    statement = party.statement(intent)
+    url = reasons_of(party, statement)["arguments"]["url"]
+    after = party.position(party.envelope(intent))
+    claimed = {said.body.get("nonce") for claim, said in party.claims(PAYMENT)
+               if party.position(party.envelope(claim)) > after}
+    with budget(party) as spends, payer(party, spends) as paying:
+        for one in spends.payments():
+            if one.nonce.hex() in claimed and one.offer.resource == url:
+                again = paying.again(one.nonce)
+                return _answer(again.status, str(one.offer.price), again.body)
+    return None
+
+
+def _answer(status: int, paid: str, body: bytes) -> str:
+    return f"status {status}, paid {paid}\n{body.decode(errors='replace')}"
 
 
 # ---- acting ----

@@ -6,7 +6,7 @@ import os
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from troth.cli.parts import Json, Where, show, visible, workspace, write_file
 from troth.core.errors import Misuse, TrothError
 
 if TYPE_CHECKING:
+    from troth.agents.mcp import Peer
     from troth.app import Troth
     from troth.app.agent import Board
 
@@ -33,8 +34,12 @@ Owners = Annotated[list[str] | None, typer.Option("--owner", help="Your DID: it 
                                                   "counts as your words.")]
 Signers = Annotated[list[str] | None, typer.Option("--signer", help="A DID whose signed claims may say where money "
                                                    "goes, such as a seller's. It is shown nothing.")]
+Verifiers = Annotated[list[str] | None, typer.Option("--verifier", help="NAME=URL or NAME=COMMAND of who serves troth "
+                                                     "agent verifier: asked how sure it is of each act.")]
 Elsewhere = Annotated[bool, typer.Option("--elsewhere", help="The model may be on another machine: it is shown all "
                                          "that the agent reads.")]
+Judging = Annotated[str, typer.Option("--brain", help="What decides, as for run. Without one: payee and amount must "
+                                      "stand in the owner's words.")]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65_535, help="Over HTTP on 127.0.0.1; 0 for any free "
                                           "one. Over standard input and output without.")]
 Places = Annotated[list[str] | None, typer.Option("--place", help="BINDING=URL where it is reached, such as "
@@ -47,11 +52,15 @@ def agent_run(words: Words = None, brain: Deciding = "",
               account: Account = None,
               run: Annotated[str | None, typer.Option("--run", help="Go on with this run.")] = None,
               say: Annotated[list[str] | None, typer.Option("--say", help="A kind of claim it may sign.")] = None,
-              peer: Peers = None, owner: Owners = None, signer: Signers = None,
+              peer: Peers = None, verifier: Verifiers = None, owner: Owners = None, signer: Signers = None,
               most: Annotated[int, typer.Option("--most", min=1, help="Steps.")] = 60,
+              buys: Annotated[bool, typer.Option("--buys", help="It may buy over x402, within this workspace's "
+                                                 "budget.")] = False,
               elsewhere: Elsewhere = False, home: Where = None, as_json: Json = False) -> None:
     """Let this workspace's agent do what you ask. TROTH_MODEL_KEY: an endpoint's key. Killed, it goes on with --run."""
     # Imported here: start-up of --help must not load the application.
+    from troth.agents.loop import nobody
+    from troth.agents.second import voices
     from troth.app.agent import Given, Reporter, account_arg, brain_of, loop_of, run_id, runs_of
 
     if not brain:
@@ -65,18 +74,20 @@ def agent_run(words: Words = None, brain: Deciding = "",
             words = dict(runs.open_runs()).get(this)
             if words is None:
                 raise Misuse("no such run is open here", actual=this.hex(), do="Say what you want.")
-        more = [tool for one in peer or () for tool in _peer(stack, one)]
-        given = Given(None if account is None else account_arg(account), tuple(say or ()), more,
-                      owners=tuple(owner or ()), signers=tuple(signer or ()))
+        more = [tool for one in peer or () for tool in _peer(stack, one).tools()]
+        second = voices([_peer(stack, one) for one in verifier]) if verifier else nobody
+        given = Given(None if account is None else account_arg(account), tuple(say or ()), more, second,
+                      owners=tuple(owner or ()), signers=tuple(signer or ()), buys=buys)
         typer.echo(f"run {this.hex()}", err=True)
-        ended = loop_of(party, deciding, runs, given).run(this, words, most=most,
-                                                          watching=Reporter(party, given.owners))
+        reporter = Reporter(party, given.owners, this)
+        ended = loop_of(party, deciding, runs, given).run(this, words, most=most, watching=reporter)
+        reporter.send()
         show({"run": this.hex(), "finished": ended.finished, "steps": ended.steps, "text": ended.text}, as_json)
         if not ended.finished:
             raise typer.Exit(4)
 
 
-def _peer(stack: ExitStack, text: str) -> Any:
+def _peer(stack: ExitStack, text: str) -> Peer:
     from troth.agents.mcp import Peer  # start-up time, as above
 
     name, equals, where = text.partition("=")
@@ -84,7 +95,7 @@ def _peer(stack: ExitStack, text: str) -> Any:
         raise Misuse("another's tools need a name and a place", expected="NAME=URL or NAME=COMMAND", actual=text)
     peer = Peer.over_http(name, where) if where.startswith(("http://", "https://")) \
         else Peer.over_stdio(name, shlex.split(where))
-    return stack.enter_context(peer).tools()
+    return stack.enter_context(peer)
 
 
 @agent_app.command("journal")
@@ -187,6 +198,27 @@ def agent_serve(port: Port = None, home: Where = None) -> None:
     with workspace(home) as party:
         tools = verbs(party)
         made = server(tools, reads(tools), f"troth: {party.name}")
+        if port is None:
+            serve_stdio(made)
+        else:
+            serve_http(made, port, lambda url: typer.echo(visible(url)))
+
+
+@agent_app.command("verifier")
+def agent_verifier(brain: Judging = "",
+                   model: Annotated[str, typer.Option("--model", help="Of an endpoint.")] = "",
+                   elsewhere: Elsewhere = False, port: Port = None, home: Where = None) -> None:
+    """Serve as a verifier of others' acts over MCP: asked how sure it is, it answers with this account's signature."""
+    # Imported here: start-up of --help must not load the application or the protocol.
+    from troth.agents.mcp import reads, serve_http, serve_stdio, server
+    from troth.agents.second import asking, judging, plain
+    from troth.agents.tools import Toolbox
+    from troth.app.agent import brain_of
+
+    judge = asking(brain_of(brain, model, os.environ.get(KEY), elsewhere)) if brain else plain
+    with workspace(home) as party:
+        tools = Toolbox([judging(judge, party.identity.account, lambda: party.chain.now())])
+        made = server(tools, reads(tools), f"troth verifier: {party.name}")
         if port is None:
             serve_stdio(made)
         else:

@@ -13,7 +13,7 @@ from troth.core.errors import BadInput, Misuse, Refuted
 
 if TYPE_CHECKING:
     from troth.compute.runners import Ran
-    from troth.flows.job import Opinion
+    from troth.flows.job_claims import Opinion
     from troth.flows.job_market import Gpu, Match
 
 job_app = typer.Typer(no_args_is_help=True, help="Work and computing for pay: order, result, review.")
@@ -240,7 +240,7 @@ def _form(path: Path, data: bytes) -> str:
 
 def _opinion(accept: bool, why: str, confidence: int) -> Opinion:
     from troth.core.terms import REFUTED, UPHELD  # start-up time
-    from troth.flows.job import Opinion
+    from troth.flows.job_claims import Opinion
 
     if not accept and not why:
         raise Misuse("a refusal without a reason", do="Say --why.")

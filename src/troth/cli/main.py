@@ -17,6 +17,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     acting,
     agent,
     agent_runs,
+    answering,
     badge,
     ci,
     consent,

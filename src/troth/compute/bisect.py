@@ -8,7 +8,7 @@ from troth.compute.runners import PROGRAM, WASM, Job
 from troth.compute.runners.process import rows_of
 from troth.compute.runners.wasm import Compiled, Failed, Stepped, Stopped
 from troth.core.encoding import decode_object, encode, take
-from troth.core.errors import BadInput, Misuse, Refuted
+from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.fixed.numbers import IntArray
 from troth.fixed.program import Program
 from troth.fixed.program_bytes import ints_of
@@ -30,7 +30,8 @@ class WasmSteps:
         return self._tried(self._stepped.start)
 
     def step(self, state: bytes) -> bytes:
-        """One step. Raises Refuted where the module fails in it, or the state is none of this module's."""
+        """One step. Raises Refuted where the module fails in it, or the state is none of this module's; Undecidable
+        where it is this machine that fails."""
         return self._tried(self._stepped.step, state)
 
     def output(self, state: bytes) -> bytes:
@@ -44,14 +45,20 @@ class WasmSteps:
         try:
             yield from self._stepped.states()
         except (Failed, Stopped) as error:
-            raise Refuted(f"the module fails: {error}") from None
+            raise _why(error) from None
 
     @staticmethod
     def _tried(act: Callable[..., bytes], *values: bytes) -> bytes:
         try:
             return act(*values)
         except (Failed, Stopped) as error:
-            raise Refuted(f"the module fails: {error}") from None
+            raise _why(error) from None
+
+
+def _why(error: Failed | Stopped) -> Refuted | Undecidable:
+    if isinstance(error, Failed) and not error.same:
+        return Undecidable(f"this machine cannot tell: {error}", do="Try one with a deeper stack.")
+    return Refuted(f"the module fails: {error}")
 
 
 class ProgramSteps:

@@ -15,89 +15,31 @@ has delivered, and the client gets it from them; one that sends it to nobody has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
 
-from troth.compute.runners import FORMS, Job, Ran, Runner
-from troth.core import encoding
-from troth.core.claims import Evidence, Ref, Statement, Subject
-from troth.core.encoding import from_hex, sha256
-from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, Undecidable
+from troth.compute.runners import FORMS, Job
+from troth.core.claims import Evidence, Ref, Subject
+from troth.core.encoding import sha256
+from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
 from troth.core.terms import REFUTED, SUBMISSION, UPHELD, VERDICT, Account, DealState, Entry, Result
 from troth.core.typed_data import verdict_digest
-from troth.flows.job_terms import FEE_POT, FIRST, ORDER, PRICE_POT, RERUN, Order, Seat
+from troth.flows.job_claims import RESULT, REVIEW, Opinion, ResultClaim, ReviewClaim, body_of
+from troth.flows.job_terms import FEE_POT, FIRST, JOB, PRICE_POT, RERUN, Order, Seat
 from troth.flows.parts import Party, Pin, join_all
+from troth.verify.bisect import Committed, Trace
 from troth.verify.policies.voices import commit_data, evidence_root, reveal_data, verdict_data
 
-RESULT, REVIEW = "result", "review"
-CODE, INPUT, BRIEF, OUTPUT = "code", "input", "brief", "output"
-SURE = 10_000
+CODE, INPUT, BRIEF, OUTPUT, TRACE, STATE = "code", "input", "brief", "output", "trace", "state"
 
 
 @dataclass(frozen=True, slots=True)
-class ResultClaim:
-    """What a provider says that it made. output: SHA-256 of the bytes that are sealed. fuel: what computing used.
-    trace: of a stepped job, the root over the digests of all its states, and how many these are; zeros else."""
+class WrongStep:
+    """A step of a provider's own trace that does not follow. step: the number of the state after it; before: the state
+    before it, whose digest is the one that the provider committed to."""
 
-    deal: bytes
-    milestone: int
-    output: bytes
-    note: str = ""
-    fuel: int = 0
-    trace: bytes = bytes(32)
-    states: int = 0
-
-    def body(self) -> dict[str, Any]:
-        """As a claim says it."""
-        return {"deal": self.deal.hex(), "fuel": str(self.fuel), "milestone": self.milestone, "note": self.note,
-                "output": self.output.hex(), "states": self.states, "trace": self.trace.hex()}
-
-    @classmethod
-    def of(cls, statement: Statement) -> Self:
-        """Read strictly. Raises BadInput."""
-        deal, fuel, milestone, note, output, states, trace = encoding.take(
-            _body(statement, RESULT), deal=str, fuel=str, milestone=int, note=str, output=str, states=int, trace=str)
-        return cls(from_hex(deal, 32), milestone, from_hex(output, 32), note, encoding.amount(fuel),
-                   from_hex(trace, 32), states)
-
-
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """What a reviewer found. outcome: UPHELD or REFUTED. confidence: in parts of 10,000. why: for people to read.
-    output: SHA-256 of what executing again gave; zeros where nothing was executed."""
-
-    outcome: int
-    why: str
-    confidence: int = SURE
-    output: bytes = bytes(32)
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewClaim:
-    """A reviewer's verdict on one milestone, or (by the client) why it refuses. model: empty for people."""
-
-    deal: bytes
-    milestone: int
-    opinion: Opinion
-    model: str = ""
-
-    def body(self) -> dict[str, Any]:
-        """As a claim says it."""
-        said = self.opinion
-        return {"confidence": said.confidence, "deal": self.deal.hex(), "milestone": self.milestone,
-                "model": self.model, "outcome": said.outcome, "output": said.output.hex(), "why": said.why}
-
-    @classmethod
-    def of(cls, statement: Statement) -> Self:
-        """Read strictly. Raises BadInput."""
-        confidence, deal, milestone, model, outcome, output, why = encoding.take(
-            _body(statement, REVIEW), confidence=int, deal=str, milestone=int, model=str, outcome=int, output=str,
-            why=str)
-        if outcome not in (UPHELD, REFUTED) or not 0 <= confidence <= SURE:
-            raise BadInput("not a review", expected=f"outcome 1 or 2, confidence 0 to {SURE}",
-                           actual=f"{outcome}, {confidence}")
-        return cls(from_hex(deal, 32), milestone, Opinion(outcome, why, confidence, from_hex(output, 32)), model)
+    step: int
+    before: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +65,8 @@ class Trusted:
 def place(party: Party, order: Order, evidence: Iterable[Evidence] = (), besides: Iterable[bytes] = ()) -> bytes:
     """The client orders: attest, fund the first milestone, hand the order and what it needs to everybody named.
 
-    evidence: sealed to all of them. besides: claims that make them known to each other. The order's claim. Raises Misuse for an order that should not be made, or of
-    another client; ActRefused where the Book refuses.
+    evidence: sealed to all of them. besides: claims that make them known to each other. The order's claim. Raises
+    Misuse for an order that should not be made, or of another client; ActRefused where the Book refuses.
     """
     order.check()
     if (order.client.did, order.client.account) != (party.did, party.account):
@@ -135,7 +77,7 @@ def place(party: Party, order: Order, evidence: Iterable[Evidence] = (), besides
         raise Misuse("an order without what it takes to do it", expected=", ".join(sorted(needed)),
                      actual=", ".join(item.name for item in items))
     fund(party, order, 0)
-    claim = party.attest(ORDER, _about(order, 0), order.body(), evidence=items)
+    claim = party.attest(JOB, _about(order, 0), order.body(), evidence=items)
     party.send(order.others(party.did), [*besides, claim], items)
     return claim
 
@@ -148,17 +90,20 @@ def fund(party: Party, order: Order, milestone: int) -> bytes:
     return deal
 
 
-def refuse(party: Party, claim: bytes, milestone: int, why: str) -> bytes:
-    """Somebody, mostly the client, asks for a review within the window, with the bond; its review claim.
-
-    Raises Misuse where reviewers looked first; ActRefused where the Book refuses.
+def refuse(party: Party, claim: bytes, milestone: int, why: str, wrong: WrongStep | None = None) -> bytes:
+    """Somebody asks for a review within the window, with the bond: the client of a result, either side of a verdict
+    where there is a court above. Its review claim. wrong: of a stepped job, the step that reviewers need to execute.
+    Raises Misuse for a last word; ActRefused where the Book refuses.
     """
     order = order_of(party, claim)
-    if order.review == FIRST:
+    if order.review == FIRST and order.court is None:
         raise Misuse("this order's reviewers look first, and theirs is the last word")
     party.book.challenge(party.account, order.deal(milestone))
-    mine = _say(party, order, claim, milestone, Opinion(REFUTED, why), "")
-    party.send(order.others(party.did), [mine])
+    found = UPHELD if party.account == order.provider.account else REFUTED
+    items = [] if wrong is None else [party.add(STATE, wrong.before, order.others(party.did))]
+    opinion = Opinion(found, why, step=0 if wrong is None else wrong.step)
+    mine = _say(party, order, claim, milestone, opinion, "", items)
+    party.send(order.others(party.did), [mine], items)
     return mine
 
 
@@ -168,7 +113,7 @@ def refuse(party: Party, claim: bytes, milestone: int, why: str) -> bytes:
 def order_of(party: Party, claim: bytes) -> Order:
     """An order that is here, its client's own and sound. Raises Misuse or BadInput for another, Undecidable without."""
     statement = party.statement(claim)
-    order = Order.of(_body(statement, ORDER))
+    order = Order.of(body_of(statement, JOB))
     if statement.issuer != order.client.did:
         raise Misuse("an order in somebody else's name", expected=order.client.did, actual=statement.issuer)
     order.check()
@@ -185,7 +130,7 @@ def take(party: Party, claim: bytes, trusted: Trusted, milestone: int = 0) -> in
     seat_of(party, order, order.provider, *order.reviewers)
     if order.token != trusted.token:
         raise Misuse("an order in another token", expected=trusted.token.hex(), actual=order.token.hex())
-    for pin in (order.result_policy, order.review_policy):
+    for pin in (order.result_policy, order.review_policy, *((order.court.policy,) if order.court else ())):
         if pin not in trusted.policies:
             raise Misuse("an order that another policy judges", actual=pin.address.hex(),
                          expected=", ".join(one.address.hex() for one in trusted.policies))
@@ -241,18 +186,23 @@ def seat_of(party: Party, order: Order, *seats: Seat) -> Seat:
 
 
 def deliver(party: Party, claim: bytes, output: bytes, milestone: int = 0, *, note: str = "", fuel: int = 0,
-            trace: bytes = bytes(32), states: int = 0) -> bytes:
+            trace: Trace | None = None) -> bytes:
     """The provider seals its output, says so and answers on chain; the result's claim.
 
-    Raises Misuse for somebody else's seat; ActRefused where it is too early or too late.
+    trace: of a stepped job; the digests of its states are handed over too, so that whoever finds a wrong step can show
+    it. Raises Misuse for somebody else's seat; ActRefused where it is too early or too late.
     """
     order = order_of(party, claim)
     seat_of(party, order, order.provider)
-    item = party.add(OUTPUT, output, order.others(party.did))
-    said = ResultClaim(order.deal(milestone), milestone, sha256(output), note, fuel, trace, states)
-    mine = party.attest(RESULT, _about(order, milestone), said.body(), refs=[Ref(ORDER, claim)], evidence=[item])
+    items = [party.add(OUTPUT, output, order.others(party.did))]
+    committed = Committed(bytes(32), 0)
+    if trace is not None:
+        committed = trace.committed
+        items.append(party.add(TRACE, b"".join(trace.digests), order.others(party.did)))
+    said = ResultClaim(order.deal(milestone), milestone, sha256(output), note, fuel, committed.root, committed.states)
+    mine = party.attest(RESULT, _about(order, milestone), said.body(), refs=[Ref(JOB, claim)], evidence=items)
     # Handed over before it counts: what is on chain is in everybody's hands.
-    party.send(order.others(party.did), [mine], [item])
+    party.send(order.others(party.did), [mine], items)
     if order.review == FIRST:
         party.book.submit(party.account, said.deal, 0, 0, mine, b"")
     else:
@@ -323,27 +273,6 @@ def job_of(party: Party, claim: bytes) -> Job:
     return Job(order.form, parts[CODE], parts[INPUT], order.limits)
 
 
-def execute_again(party: Party, claim: bytes, milestone: int, runner: Runner) -> tuple[Opinion, Ran]:
-    """A reviewer's finding by re-execution, for a result whose bits are the same everywhere.
-
-    Withheld or unreadable: refuted. What this machine cannot tell (`Ran.same`): the result stands. Raises Undecidable
-    where the order's own code and input are not here, so that nothing can be found.
-    """
-    order = order_of(party, claim)
-    ran = runner.run(job_of(party, claim))
-    found = sha256(ran.output) if ran.ending == "done" else bytes(32)
-    try:
-        output = output_of(party, order, milestone)
-    except (Refuted, Undecidable) as error:
-        return Opinion(REFUTED, f"no output to be seen: {error.message}", output=found), ran
-    if ran.ending == "done" and output == ran.output:
-        return Opinion(UPHELD, "executed again: the same bytes", output=found), ran
-    if not ran.same:
-        return Opinion(UPHELD, f"this machine cannot tell ({ran.why}): the result stands", 0, found), ran
-    why = "executed again: other bytes" if ran.ending == "done" else f"executed again: {ran.ending}, {ran.why}"
-    return Opinion(REFUTED, why, output=found), ran
-
-
 def review(party: Party, claim: bytes, opinion: Opinion, voice: Voice, milestone: int = 0) -> bytes:
     """A reviewer gives its verdict, signed; of a re-execution it commits to it, and reveals it later. Its claim.
 
@@ -399,13 +328,14 @@ def own_review(party: Party, order: Order, milestone: int) -> tuple[bytes, Opini
 # Inside
 
 
-def _say(party: Party, order: Order, claim: bytes, milestone: int, opinion: Opinion, model: str) -> bytes:
+def _say(party: Party, order: Order, claim: bytes, milestone: int, opinion: Opinion, model: str,
+         evidence: Iterable[Evidence] = ()) -> bytes:
     said = ReviewClaim(order.deal(milestone), milestone, opinion, model)
-    refs = [Ref(ORDER, claim)]
+    refs = [Ref(JOB, claim)]
     entry = _answer(party, order, milestone)
     if entry is not None:
         refs.append(Ref(RESULT, entry.claim))
-    return party.attest(REVIEW, _about(order, milestone), said.body(), refs=refs)
+    return party.attest(REVIEW, _about(order, milestone), said.body(), refs=refs, evidence=evidence)
 
 
 def _signed(order: Order, state: DealState, deal: bytes, found: Result, voice: Voice) -> bytes:
@@ -437,10 +367,3 @@ def _salt(voice: Voice, deal: bytes) -> bytes:
 
 def _about(order: Order, milestone: int) -> tuple[Subject, ...]:
     return (Subject("deal", {"keccak256": order.deal(milestone).hex()}),)
-
-
-def _body(statement: Statement, kind: str) -> Mapping[str, Any]:
-    if (statement.kind, statement.version) != (kind, 1):
-        found = f"{statement.kind} v{statement.version}"
-        raise BadInput("a claim of another kind", expected=f"{kind} v1", actual=found)
-    return statement.body

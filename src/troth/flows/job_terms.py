@@ -12,6 +12,9 @@ review       rung 0                                  above it
 ``rerun``    Assumed, as above; for computing         Rerun: shown again, then k of n execute it again, commit, reveal
 ============ ======================================= =============================================================
 
+Above the reviewers an order may name a **court** (`Court`): then what they found, or that they found nothing, can be
+appealed within the window, with twice the bond, and the court chooses between paid and refused.
+
 **A milestone is a deal of its own**, with terms that the order fixes beforehand: so each is paid when it is done, and
 neither side ever has more at stake than one of them. Its deal's id follows from the order, so nothing has to be agreed
 on twice. The client funds the next one, or leaves it; who has not been paid has not begun.
@@ -35,8 +38,10 @@ from troth.compute.runners import FORMS, PROGRAM, WASM, Limits
 from troth.core import encoding
 from troth.core.encoding import from_hex, keccak256
 from troth.core.errors import BadInput, Misuse
+from troth.core.seats import court_rung
 from troth.core.terms import (
     CHALLENGER,
+    KEEP,
     REFUTED,
     SLASHED,
     UPHELD,
@@ -53,7 +58,7 @@ from troth.core.terms import (
 )
 from troth.flows.parts import Pin
 
-ORDER = "order"
+JOB = "job"
 FIRST, ASKED, RERUN = "first", "asked", "rerun"
 UNSEEN = 3
 """Deal outcome beyond upheld (1) and refuted (2): those who must look first did not."""
@@ -127,6 +132,26 @@ class Periods:
 
 
 @dataclass(frozen=True, slots=True)
+class Court:
+    """Who decides above the reviewers (docs/reference/court.md). policy: the policy Court; seat: the court's seat for
+    this Book; period: seconds, more than its longest case: the rest is the time to bring the case."""
+
+    policy: Pin
+    seat: Account
+    period: int
+
+    def json(self) -> dict[str, Any]:
+        """As a claim says it."""
+        return {"period": self.period, "policy": _pin(self.policy), "seat": self.seat.hex()}
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Self:
+        """Read exactly what ``json`` writes. Raises BadInput."""
+        period, policy, seat = encoding.take(value, period=int, policy=dict, seat=str)
+        return cls(_read_pin(policy), from_hex(seat, 20), period)
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What both sides agree on. what: for people to read. form: of computing, what the job is (`compute.runners`), and
     empty for other work. limits: of computing. result, review_by: the policies of the two rungs; of ``first`` one
@@ -149,6 +174,7 @@ class Order:
     form: str = ""
     limits: Limits = field(default_factory=Limits)
     periods: Periods = field(default_factory=Periods)
+    court: Court | None = None
 
     @property
     def bench(self) -> tuple[Account, ...]:
@@ -185,18 +211,28 @@ class Order:
         return self.periods.fund + sum(rung.life for rung in self._rungs())
 
     def _rungs(self) -> tuple[Rung, ...]:
-        periods, provider = self.periods, self.provider.account
-        if self.review == FIRST:
-            pin = self.review_policy
-            return (Rung(pin.address, pin.codehash, (Ask(RESULT_ASK, (provider,), periods.work),
-                         Ask(VERDICT_ASK, self.bench, periods.review)), periods.verdict, silent=UNSEEN),)
-        asks = [Ask(EVIDENCE_ASK, (provider,), periods.review)]
-        asks += ([Ask(COMMIT_ASK, self.bench, periods.review), Ask(REVEAL_ASK, None, periods.review)]
-                 if self.review == RERUN else [Ask(VERDICT_ASK, self.bench, periods.review)])
-        return (Rung(self.result_policy.address, self.result_policy.codehash,
-                     (Ask(RESULT_ASK, (provider,), periods.work),), periods.verdict, periods.window, self.money.bond,
-                     silent=REFUTED),
-                Rung(self.review_policy.address, self.review_policy.codehash, tuple(asks), periods.verdict))
+        periods, provider, first = self.periods, self.provider.account, self.review == FIRST
+        # Below a court reviewers are not the last word: their rung has a window and a bond too.
+        window, bond = (periods.window, self.money.bond) if self.court else (0, 0)
+        if first:
+            asks = [Ask(RESULT_ASK, (provider,), periods.work), Ask(VERDICT_ASK, self.bench, periods.review)]
+        else:
+            asks = [Ask(EVIDENCE_ASK, (provider,), periods.review)]
+            asks += ([Ask(COMMIT_ASK, self.bench, periods.review), Ask(REVEAL_ASK, None, periods.review)]
+                     if self.review == RERUN else [Ask(VERDICT_ASK, self.bench, periods.review)])
+        below = () if first else (Rung(
+            self.result_policy.address, self.result_policy.codehash, (Ask(RESULT_ASK, (provider,), periods.work),),
+            periods.verdict, periods.window, self.money.bond, silent=REFUTED),)
+        reviewed = Rung(self.review_policy.address, self.review_policy.codehash, tuple(asks), periods.verdict, window,
+                        bond if first else 2 * bond, silent=UNSEEN if first else KEEP)
+        return (*below, reviewed, *self._above())
+
+    def _above(self) -> tuple[Rung, ...]:
+        if self.court is None:
+            return ()
+        pin = self.court.policy
+        return (court_rung((pin.address, pin.codehash), self.court.seat, (Result(UPHELD), self.refusal()),
+                           self.court.period, self.periods.verdict),)
 
     def salt(self, milestone: int) -> bytes:
         """The salt of one milestone's deal."""
@@ -246,9 +282,10 @@ class Order:
         if money.reviewer_stake <= max(2 * share, 0):
             raise Misuse("a reviewer's stake does not deter", expected=f"more than {2 * share}",
                          actual=money.reviewer_stake)
-        if self.review == FIRST and money.bond:
-            raise Misuse("nobody can ask for a review of what is reviewed first", expected="no bond", actual=money.bond)
-        if self.review != FIRST and money.bond <= money.fee:
+        if self.review == FIRST and self.court is None and money.bond:
+            raise Misuse("nobody can appeal from reviewers who look first, without a court", expected="no bond",
+                         actual=money.bond)
+        if (self.review != FIRST or self.court) and money.bond <= money.fee:
             raise Misuse("the bond does not deter idle refusals", expected=f"more than {money.fee}", actual=money.bond)
 
     def _heard(self) -> None:
@@ -269,8 +306,9 @@ class Order:
         """As a claim says it."""
         money, periods = self.money, self.periods
         return {
-            "book": self.book.hex(), "chain": str(self.chain_id), "client": self.client.json(), "form": self.form,
-            "fund_by": self.fund_by, "limits": self.limits.json(),
+            "book": self.book.hex(), "chain": str(self.chain_id), "client": self.client.json(),
+            "court": self.court.json() if self.court else {}, "form": self.form, "fund_by": self.fund_by,
+            "limits": self.limits.json(),
             "milestones": [part.json() for part in self.milestones],
             "money": {"bond": str(money.bond), "fee": str(money.fee), "least": str(money.least),
                       "models_alone": str(money.models_alone), "reviewer_stake": str(money.reviewer_stake)},
@@ -284,10 +322,11 @@ class Order:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
         """Read exactly what ``body`` writes. Raises BadInput."""
-        (book, chain, client, form, fund_by, limits, milestones, money, nonce, periods, policies, provider, review,
-         reviewers, token, what) = encoding.take(
-            body, book=str, chain=str, client=dict, form=str, fund_by=int, limits=dict, milestones=list, money=dict,
-            nonce=str, periods=dict, policies=dict, provider=dict, review=str, reviewers=list, token=str, what=str)
+        (book, chain, client, court, form, fund_by, limits, milestones, money, nonce, periods, policies, provider,
+         review, reviewers, token, what) = encoding.take(
+            body, book=str, chain=str, client=dict, court=dict, form=str, fund_by=int, limits=dict, milestones=list,
+            money=dict, nonce=str, periods=dict, policies=dict, provider=dict, review=str, reviewers=list, token=str,
+            what=str)
         bond, fee, least, models_alone, reviewer_stake = map(encoding.amount, encoding.take(
             money, bond=str, fee=str, least=str, models_alone=str, reviewer_stake=str))
         fund, reviewing, verdict, window, work = encoding.take(periods, fund=int, review=int, verdict=int, window=int,
@@ -297,7 +336,7 @@ class Order:
                    Seat.read(provider), tuple(map(Seat.read, reviewers)), what, tuple(map(Milestone.read, milestones)),
                    Money(fee, reviewer_stake, bond, models_alone, least), review, _read_pin(result_policy),
                    _read_pin(review_policy), fund_by, from_hex(nonce, 32), form, Limits.of(limits),
-                   Periods(fund, work, reviewing, verdict, window))
+                   Periods(fund, work, reviewing, verdict, window), Court.read(court) if court else None)
 
 
 def seat_pot(account: Account) -> str:

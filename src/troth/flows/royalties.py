@@ -12,11 +12,11 @@ nobody saw it, no claim here can tell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
 from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
-from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, DealState, Result
+from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, DealState, Result, Split
 from troth.fixed.split import apportion, split
 from troth.flows.parts import Party
 from troth.flows.royalty_words import POT, ROYALTY, Owed, Part, RoyaltyClaim, payees_of, shared_of, subject_of
@@ -24,6 +24,9 @@ from troth.learn.contributions import CONTRIBUTION, Accounts, Contribution, Read
 from troth.ledger.payouts import PAYOUTS, Payouts, PayoutsClaim, payouts_subject
 
 # ---- what is due ----
+OFFER, ORDER = "offer", "order"
+"""Claims of a sale that say under which licence a maker got what it used (docs/reference/selling.md)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -50,6 +53,10 @@ def due(party: Party, target: bytes, amount: int, accounts: Accounts, read: Read
         if node in said or node not in first:
             continue
         found, wrong = settled(party, first[node], accounts, read)
+        least = licensed(party, found)
+        if found.passes < least:
+            wrong = wrong or f"it passes on {found.passes} ppm, and licences that its maker ordered ask for {least}"
+            found = replace(found, passes=least)
         said[node] = found
         named.append(first[node])
         if wrong is not None:
@@ -59,6 +66,24 @@ def due(party: Party, target: bytes, amount: int, accounts: Accounts, read: Read
     shares = split(amount, target, tree.shares)
     parts = tuple(Part(node, tree.accounts[node], shares[node]) for node in sorted(shares) if shares[node])
     return Due(parts, tuple(sorted(named)), tuple(faults))
+
+
+def licensed(party: Party, said: Contribution) -> int:
+    """What the licences that a thing's maker ordered for its sources ask of its earnings, in parts of a million.
+
+    The largest rate among its makers' offers of one of them that the maker ordered; 0 where none is known here.
+    Whether an order was ever paid is not looked at: who orders under a licence knows its words.
+    """
+    maker, listings = party.statement(said.target).issuer, {row.claim for row in said.rows}
+    rates = {}
+    for claim, statement in party.claims(OFFER):
+        licence = statement.body.get("licence")
+        royalty = licence.get("royalty") if isinstance(licence, dict) else None
+        if type(royalty) is int and 0 <= royalty <= 10_000 and listings.intersection(statement.all_refs("listing")) \
+                and all(party.statement(one).issuer == statement.issuer for one in statement.all_refs("listing")):
+            rates[claim] = 100 * royalty
+    return max((rates.get(offer, 0) for _, statement in party.claims(ORDER) if statement.issuer == maker
+                for offer in statement.all_refs(OFFER)), default=0)
 
 
 def _first_said(party: Party) -> dict[bytes, bytes]:
@@ -207,9 +232,8 @@ def check_run(party: Party, deal: bytes, accounts: Accounts, read: Reading | Non
         raise Refuted("this deal has other terms than its royalty claim leads to", actual=deal.hex())
     amount = owed.amount
     if owed.sale is not None:  # 2
-        amount = _price(party, *owed.sale)
-        if amount != owed.amount:
-            faults.append(f"the sale came to {amount}, not to {owed.amount}")
+        amount, wrong = price_of(party, owed)
+        faults += [wrong] if wrong else []
     found = due(party, owed.target, amount, accounts, read)
     faults += found.faults  # 3
     if found.contributions != owed.contributions:
@@ -264,14 +288,26 @@ def _answer(state: DealState, payer: Account) -> Result | None:
     return None
 
 
-def _price(party: Party, deal: bytes, pot: int) -> int:
-    """What a closed sale came to: its pot, if it was upheld. Raises Undecidable, BadInput."""
+def price_of(party: Party, owed: Owed) -> tuple[int, str]:
+    """What is to be shared where a sale is named, and what is wrong about naming it; empty for nothing.
+
+    Who shares more than its sale came to harms itself alone. Whether what was sold is the target, the chain does not
+    say. Raises Misuse where no sale is named, Undecidable for
+    one that is not here or not closed.
+    """
+    if owed.sale is None:
+        raise Misuse("no sale is named")
+    deal, number = owed.sale
     state = _state(party, deal)
-    if not 0 <= pot < len(state.terms.pots):
-        raise BadInput("no such pot in that sale", expected=f"below {len(state.terms.pots)}", actual=pot)
     if state.final is None:
         raise Undecidable("that sale is not closed", actual=deal.hex())
-    return state.terms.pots[pot].amount if state.final.outcome == UPHELD else 0
+    pot = state.terms.pots[number] if 0 <= number < len(state.terms.pots) else None
+    rule = pot.pays.get(UPHELD) if pot is not None else None
+    if pot is None or state.terms.token != owed.words.token or not isinstance(rule, Split) or (
+            owed.payer not in rule.payees):
+        return owed.amount, "the sale that the payer names pays it nothing in this token"
+    amount = pot.amount if state.final.outcome == UPHELD else 0
+    return max(amount, owed.amount), f"the sale came to {amount}, not to {owed.amount}" if amount > owed.amount else ""
 
 
 def _difference(right: Sequence[Part], said: Sequence[Part]) -> str:

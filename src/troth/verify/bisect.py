@@ -65,6 +65,11 @@ def digest_of(state: bytes) -> bytes:
     return sha256(b"troth/state/1\n" + state)
 
 
+def committed(digests: Sequence[bytes]) -> Committed:
+    """What these digests of states are committed to with."""
+    return Committed(merkle.root_of_hashes([merkle.leaf_hash(one) for one in digests]), len(digests))
+
+
 class Trace:
     """A party's own record of an execution: digests of all states, and every ``apart``-th state whole, so that any
     one can be made again. Raises BadInput for no states at all."""
@@ -82,6 +87,11 @@ class Trace:
         leaves = [merkle.leaf_hash(one) for one in digests]
         self._digests, self._node = digests, merkle.node_of(leaves)
         self.committed = Committed(merkle.root_of_hashes(leaves), len(leaves))
+
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        """Of all states, in order."""
+        return tuple(self._digests)
 
     def opening(self, index: int) -> tuple[bytes, Sequence[bytes]]:
         """As `Party` has it."""
