@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from troth.agents.x402.receipt import PAYMENT
 from troth.app.stating import STATEMENT
 from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
@@ -82,7 +83,7 @@ def source_kinds() -> set[str]:
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
         DECISION, EXPLANATION, sale_words.OFFER, sale_words.ORDER, sale_words.HANDOVER, sale_words.COMPLAINT,
         sale_words.INSPECTION, sale_words.EVALUATION, CONTRIBUTION, ROYALTY,
-        PROVIDER, JOB, RESULT, REVIEW,
+        PROVIDER, JOB, RESULT, REVIEW, PAYMENT,
     }
 
 
