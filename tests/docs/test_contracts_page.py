@@ -10,7 +10,8 @@ from troth.ledger.artefacts import NAMES, artefact
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/security/contracts.md").read_text("utf-8")
 # What others wrote, inherited unchanged.
-INHERITED = {"transfer", "transferFrom", "approve", "permit", "execute", "executeBatch"}
+INHERITED = {"transfer", "transferFrom", "approve", "permit", "execute", "executeBatch", "transferWithAuthorization",
+             "receiveWithAuthorization", "cancelAuthorization"}
 
 
 def rows() -> list[list[str]]:

@@ -2,9 +2,10 @@
 pragma solidity 0.8.37;
 
 import {IBook} from "../interfaces/IBook.sol";
-import {Entry, Terms} from "../interfaces/Types.sol";
+import {Entry, Result, Terms, VERDICT} from "../interfaces/Types.sol";
 import {History} from "../libraries/History.sol";
 import {Packed} from "../libraries/Packed.sol";
+import {Results} from "../libraries/Results.sol";
 import {State} from "../libraries/States.sol";
 
 /// @title Deals of a Book as their bytes are brought to another contract, checked against what the Book stores
@@ -36,5 +37,27 @@ library Brought {
         bytes32 h;
         (all, h) = History.entries(entries, deal, 0);
         if (h != digest) revert IBook.BadHistory();
+    }
+
+    /// @notice How a closed deal ended, as the Book's close finds it (deals.md, section 6): a missed ask changes who is
+    /// slashed, not the outcome.
+    /// @param reached The rung at which it closed.
+    /// @return value The outcome. `judged`: whether a rung gave a verdict; else it is the silence of the first.
+    function outcome(Terms memory terms, Entry[] memory all, uint256 reached)
+        internal
+        pure
+        returns (uint256 value, bool judged)
+    {
+        for (uint256 r; r <= reached; ++r) {
+            bool spoke;
+            for (uint256 i; i < all.length; ++i) {
+                if (all[i].kind != VERDICT || all[i].rung != r) continue;
+                (, Result memory result) = Results.decode(all[i].data);
+                value = result.outcome;
+                spoke = true;
+            }
+            if (!spoke && terms.rungs[r].silent != 0) value = terms.rungs[r].silent;
+            judged = judged || spoke;
+        }
     }
 }

@@ -5,8 +5,7 @@ import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 
 import {IBook} from "../interfaces/IBook.sol";
 import {IJobs} from "../interfaces/IJobs.sol";
-import {Entry, Pot, Result, Rule, SUBMISSION, Terms, VERDICT} from "../interfaces/Types.sol";
-import {Results} from "../libraries/Results.sol";
+import {Entry, Pot, Rule, SUBMISSION, Terms, UPHELD} from "../interfaces/Types.sol";
 import {State} from "../libraries/States.sol";
 import {TermsLib} from "../libraries/TermsLib.sol";
 import {Brought} from "./Brought.sol";
@@ -131,23 +130,10 @@ contract Jobs is IJobs {
         return moved ? JobStatus.Submitted : JobStatus.Funded;
     }
 
-    /// @dev Outcomes as the Book's close finds them (deals.md, section 6): a missed ask changes who is slashed, not the
-    /// outcome. Expired: nobody ever gave a verdict, and so the outcome is the silence of the first rung.
+    /// @dev Expired: nobody ever gave a verdict, and so the outcome is the silence of the first rung.
     function _end(Terms memory terms, Entry[] memory history, uint256 reached) private pure returns (JobStatus) {
-        uint256 outcome;
-        bool judged;
-        for (uint256 r; r <= reached; ++r) {
-            bool spoke;
-            for (uint256 i; i < history.length; ++i) {
-                if (history[i].kind != VERDICT || history[i].rung != r) continue;
-                (, Result memory result) = Results.decode(history[i].data);
-                outcome = result.outcome;
-                spoke = true;
-            }
-            if (!spoke && terms.rungs[r].silent != 0) outcome = terms.rungs[r].silent;
-            judged = judged || spoke;
-        }
-        if (outcome == 1) return JobStatus.Completed;
+        (uint256 outcome, bool judged) = Brought.outcome(terms, history, reached);
+        if (outcome == UPHELD) return JobStatus.Completed;
         return judged ? JobStatus.Rejected : JobStatus.Expired;
     }
 
@@ -155,7 +141,7 @@ contract Jobs is IJobs {
     function _pays(Pot memory pot, address account) private pure returns (bool) {
         for (uint256 i; i < pot.rules.length; ++i) {
             Rule memory rule = pot.rules[i];
-            if (rule.outcome == 1) return TermsLib.placeIn(rule.payees, account) != type(uint256).max;
+            if (rule.outcome == UPHELD) return TermsLib.placeIn(rule.payees, account) != type(uint256).max;
         }
         return false;
     }

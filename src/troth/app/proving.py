@@ -278,6 +278,11 @@ def read_input(path: Path, program: Program) -> list[int]:
         raise unreadable(path, error) from None
     except ValueError as error:
         raise BadInput(f"{path.name} is no JSON", actual=error) from None
+    return row_of(said, program)
+
+
+def row_of(said: object, program: Program) -> list[int]:
+    """One input as JSON says it: a list of the features in order, or an object by their names. Raises BadInput."""
     if isinstance(said, dict):
         names = [program.name(place) for place in range(len(program.low))]
         if said.keys() != set(names):

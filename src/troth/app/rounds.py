@@ -45,7 +45,8 @@ class Agreed:
     """What is asked of whoever takes part, before the seats are known. It stands in the invitation as it is here.
 
     sites, verifiers: how many there will be. token: the ERC-20 that all is paid in; empty for the demonstration one.
-    pay: by WORTH alone, or by worth and RECORDS, how many each invitation says that a site has.
+    pay: by WORTH alone, or by worth and RECORDS, how many each invitation says that a site has: what a file means that
+    names neither, where updates are open.
     """
 
     name: str
@@ -185,7 +186,7 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
     """As ``load``, from the tables themselves; ``path`` is where file names are relative to."""
     reader = _Reader(given, path.name)
     what = reader.table("round", name=(str, "a round"), rounds=(int, 8), rule=(str, ""), clip=(_real, "2.0"),
-                        seed=(int, 1), privacy=(str, "open"), pay=(str, WORTH))
+                        seed=(int, 1), privacy=(str, OPEN), pay=(str, ""))
     schema = reader.table("schema", columns=(_names, None), decimals=(int, None), label=(str, "label"),
                           classes=(_names, ()), source=(str, ""))
     task = reader.open_table("task", {"family": "dense", "hidden": []})
@@ -230,7 +231,7 @@ def read(given: Mapping[str, Any], path: Path) -> RoundFile:
                                          tuple(schema["classes"]), schema["source"]),
                     task, fit, what["rounds"], rule, clip, seed_of(what["seed"]), what["privacy"],
                     Money(**money), Periods(**periods), len(files) or invited["sites"], verifiers["count"], masking,
-                    coin["address"], what["pay"])
+                    coin["address"], what["pay"] or (RECORDS if what["privacy"] == OPEN else WORTH))
     agreed.check()
     return RoundFile(path, agreed, path.parent / validation["file"], files, invited["post"], invited["chain"],
                      invited["verifiers"], coin["stakes"] == "sponsor", budget)

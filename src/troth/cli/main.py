@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from troth.cli import (  # noqa: F401  (their commands)
+    account,
     acting,
     agent,
+    agent_runs,
     answering,
     badge,
     ci,
@@ -29,19 +31,24 @@ from troth.cli import (  # noqa: F401  (their commands)
     guardians,
     hardware,
     identity,
+    job,
     mandate,
+    market,
     model,
     payouts,
     person,
     post,
     privacy,
     prove,
+    reputation,
+    royalty,
     runs,
     serve,
     statement,
     swap,
     tlog,
     train,
+    x402,
 )
 from troth.cli.parts import (
     Asked,

@@ -29,8 +29,17 @@ _BALLOT = keccak256(b"Ballot(address book,bytes32 deal,uint8 rung,uint8 choice)"
 _MANDATE = keccak256(b"Mandate(address principal,address agent,bytes32 scope,uint128 most,uint64 expiry,bytes32 salt)")
 _QUOTE = keccak256(b"Quote(bytes32 deal,uint8 rung,bytes32 measurement,bytes32 report,bytes32 quote,uint64 expiry)")
 _PERMIT = keccak256(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
+_ACCOUNT = keccak256(b"Troth policy account")
+_ACT = keccak256(b"Act(uint256 nonce,address target,bytes data,bytes32 voices,uint64 deadline)")
+_OWNED = keccak256(b"Owned(bytes32 hash)")
+_VOICE = keccak256(b"Voice(uint256 nonce,address target,bytes data,uint16 confidence,uint64 expiry)")
 _RECEIVE = keccak256(b"ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
                      b"uint256 validBefore,bytes32 nonce)")
+_TRANSFER = keccak256(b"TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
+                      b"uint256 validBefore,bytes32 nonce)")
+_OFFERS = keccak256(b"Troth offers")
+_OFFER = keccak256(b"Offer(address seller,string resource,string method,bytes32 body,address payee,uint256 price,"
+                   b"uint64 expires,bytes32 nonce)")
 
 
 def join_digest(chain_id: int, book: Account, deal: bytes, pot: int, token: Account, amount: int,
@@ -116,6 +125,43 @@ def authorization_digest(domain: bytes, owner: Account, to: Account, amount: int
     """What an owner signs so that ``to``, and nobody else, may fetch ``amount`` once (ERC-3009). domain: as above."""
     return _message(domain, _RECEIVE, owner.rjust(32, b"\x00"), to.rjust(32, b"\x00"), _uint(amount),
                     _uint(valid_after), _uint(valid_before), nonce)
+
+
+def act_digest(chain_id: int, account: Account, nonce: int, target: Account, data: bytes, voices: bytes,
+               deadline: int) -> bytes:
+    """What an agent signs to have a policy account call ``target``. voices: the hash of what verifiers said of it."""
+    return _digest(chain_id, account, _ACT, _uint(nonce), target.rjust(32, b"\x00"), keccak256(data), voices,
+                   _uint(deadline), name=_ACCOUNT)
+
+
+def voice_digest(chain_id: int, account: Account, nonce: int, target: Account, data: bytes, confidence: int,
+                 expiry: int) -> bytes:
+    """What a verifier signs of one act of a policy account. confidence: in ten-thousandths."""
+    return _digest(chain_id, account, _VOICE, _uint(nonce), target.rjust(32, b"\x00"), keccak256(data),
+                   _uint(confidence), _uint(expiry), name=_ACCOUNT)
+
+def transfer_digest(domain: bytes, owner: Account, to: Account, amount: int, valid_after: int, valid_before: int,
+                    nonce: bytes) -> bytes:
+    """What an owner signs so that anybody may have ``amount`` sent to ``to`` once (ERC-3009). domain: as above."""
+    return _message(domain, _TRANSFER, owner.rjust(32, b"\x00"), to.rjust(32, b"\x00"), _uint(amount),
+                    _uint(valid_after), _uint(valid_before), nonce)
+
+
+def offer_digest(chain_id: int, token: Account, seller: Account, request: tuple[str, str, bytes], payee: Account,
+                 price: int, expires: int, nonce: bytes) -> bytes:
+    """What a seller signs who offers something over HTTP for a price in ``token`` (docs/reference/payments.md).
+
+    request: resource, method and SHA-256 of the body. expires: Unix seconds. nonce: 32 bytes of the seller's.
+    """
+    resource, method, body = request
+    return _digest(chain_id, token, _OFFER, seller.rjust(32, b"\x00"), keccak256(resource.encode()),
+                   keccak256(method.encode()), body, payee.rjust(32, b"\x00"), _uint(price), _uint(expires), nonce,
+                   name=_OFFERS)
+
+
+def owned_digest(chain_id: int, account: Account, digest: bytes) -> bytes:
+    """What the owner of a policy account signs so that the account signs ``digest`` (ERC-1271)."""
+    return _digest(chain_id, account, _OWNED, digest, name=_ACCOUNT)
 
 
 def domain_of(chain_id: int, contract: Account, name: bytes = _NAME) -> bytes:

@@ -9,6 +9,11 @@ a walk is cut short once the rest of it can no longer matter. Above MAX_PLAYERS 
 (`crowd`). Claimed numbers of examples are ignored, so they cannot be
 inflated for pay.
 
+**Length** is not paid for. The first steps of a training are long, so whoever sent its first update again and again, or
+any update stretched to the norm bound, was worth more than one who trained. A round therefore values no player longer
+than the upper median of the players (`shortened`), but for harm, which is evidence at its full length (`valued`). The
+model takes the updates as its rule has them.
+
 The value is computed for every validation record and summed, because the Shapley value is linear in the utility. The
 spread over records then gives a one-sided bound for the sum: with records drawn anew, a harmless update's *ceiling*
 (sum + 3 standard deviations of the sum) is below zero with a chance near 0.13 % in one round. Above ten players the
@@ -27,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from troth.core.errors import BadInput
-from troth.fixed.numbers import IntArray, add, divide_int, divide_round, matmul, subtract, total
+from troth.fixed.numbers import IntArray, add, clip_norm, divide_int, divide_round, matmul, norm, subtract, total
 from troth.learn.data import Inputs
 from troth.learn.draws import permutation
 from troth.learn.tasks import Task
@@ -198,6 +203,20 @@ def crowd(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes)
     return Worth(tuple(values), tuple(ceilings), walks * length)
 
 
+def shortened(rows: IntArray) -> IntArray:
+    """``rows`` (n, d), each brought towards zero to at most the upper median of their norms.
+
+    With a hostile minority that median lies between honest norms. The upper one of an even number: of two sites, one
+    that sends next to nothing must not make the other's update worth nothing. Raises BadInput for no rows.
+    """
+    if not len(rows):
+        raise BadInput("no updates to shorten", expected="at least one", actual=0)
+    lengths = [norm(row) for row in rows]
+    bound = sorted(lengths)[len(lengths) // 2]
+    return np.stack([row if length <= bound else clip_norm(row, bound)
+                     for row, length in zip(rows, lengths, strict=True)])
+
+
 def worth(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
     """`exact` up to EXACT_PLAYERS, `sampled` up to MAX_PLAYERS, `crowd` above.
 
@@ -208,6 +227,21 @@ def worth(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes)
     if len(rows) <= EXACT_PLAYERS:
         return exact(task, base, rows, data)
     return (sampled if len(rows) <= MAX_PLAYERS else crowd)(task, base, rows, data, seed)
+
+
+def valued(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
+    """`worth` of the players as `shortened`; where one that was shortened is worth less than nothing even so, with the
+    ceilings that the players have at full length: harm is not made less by what is not paid for.
+
+    Raises what `worth` raises.
+    """
+    short = shortened(rows)
+    found = worth(task, base, short, data, seed)
+    cut = (short != rows).any(axis=1).tolist()
+    if not any(value < 0 and one for value, one in zip(found.values, cut, strict=True)):
+        return found
+    full = worth(task, base, rows, data, seed)
+    return Worth(found.values, full.ceilings, found.evaluations + full.evaluations)
 
 
 def pay(contributions: Sequence[int], reward: int) -> tuple[int, ...]:

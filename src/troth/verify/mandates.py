@@ -7,6 +7,10 @@ rung checks the same signature by its digest. Its subject::
     {"id": the agent's identity, "mandate": {"agent": did:pkh, "book": did:pkh, "most": decimal text,
      "principal": did:pkh, "salt": 64 hex, "scope": text, "signature": 130 hex}}
 
+Where the agent is a policy account (docs/reference/policy-account.md), ``"limits"`` beside ``"mandate"`` says what the
+account lets its own agent do: the account stores their hash, and they name the mandate by its digest, so that neither
+can be swapped.
+
 ``validUntil`` is the mandate's expiry. The credential's issuer vouches that it speaks for the principal's account; the
 account's own signature is what moves money. Either can take it back: the issuer by the status list, the account by the
 chain's *Revocations*.
@@ -21,11 +25,13 @@ from typing import Any
 
 from troth.core.encoding import amount, from_hex, take
 from troth.core.errors import BadInput, Refuted
+from troth.core.terms import Account
 from troth.core.verdicts import Outcome, Report, Step, combine
 from troth.identity.credentials import CONTEXT, CREDENTIAL, Credential
 from troth.identity.did import ChainAccount, read_pkh
 from troth.identity.jsondoc import time_text
 from troth.identity.keys import Secp256k1KeyPair, recover_account
+from troth.ledger.limits import Limits
 from troth.verify.credentials import Believed, verify_credential
 from troth.verify.policies.mandated import Mandate, RevokedAt, act_data, never_revoked
 
@@ -65,14 +71,19 @@ def sign_mandate(mandate: Mandate, chain_id: int, book: bytes, key: Secp256k1Key
     return HeldMandate(mandate, chain_id, book, key.sign_digest(mandate.digest(chain_id, book)))
 
 
-def mandate_document(held: HeldMandate, agent: str) -> dict[str, Any]:
-    """The unsigned credential for an agent's identity; its issuer and beginning are filled in where it is signed."""
+def mandate_document(held: HeldMandate, agent: str, limits: Limits | None = None) -> dict[str, Any]:
+    """The unsigned credential for an agent's identity; its issuer and beginning are filled in where it is signed.
+
+    limits: of the policy account that is the mandate's agent. Raises BadInput for another mandate's.
+    """
     what, chain = held.mandate, held.chain_id
+    if limits is not None:
+        _carries(held, limits)
     return {
         "@context": [CONTEXT],
         "type": [CREDENTIAL, MANDATE_CREDENTIAL],
         "validUntil": time_text(what.expiry),
-        "credentialSubject": {"id": agent, "mandate": {
+        "credentialSubject": {"id": agent, **({"limits": limits.json()} if limits else {}), "mandate": {
             "agent": ChainAccount(chain, what.agent).did, "book": ChainAccount(chain, held.book).did,
             "most": str(what.most), "principal": ChainAccount(chain, what.principal).did, "salt": what.salt.hex(),
             "scope": what.scope, "signature": held.signature.hex()}},
@@ -100,6 +111,43 @@ def read_mandate(credential: Credential) -> HeldMandate:
         raise Refuted("the principal's account did not sign this mandate", expected=accounts[2].did,
                       do="If the account is a contract, only a deal can check it.")
     return held
+
+
+def read_limits(credential: Credential) -> Limits | None:
+    """The limits that a mandate's credential carries for a policy account; None for one without.
+
+    Raises BadInput for limits that cannot be read, or that name another mandate than the credential's.
+    """
+    held = read_mandate(credential)
+    value = credential.subjects[0].get("limits")
+    if value is None:
+        return None
+    limits = Limits.from_json(value)
+    _carries(held, limits)
+    return limits
+
+
+def check_limits(credential: Credential, account: Account, in_force: Limits) -> None:
+    """Whether a policy account, as it is on its chain, keeps to what its mandate's credential says.
+
+    in_force: read from the account. Raises Refuted where the account is not the mandate's agent or has other limits,
+    BadInput for a credential without limits.
+    """
+    held, said = read_mandate(credential), read_limits(credential)
+    if said is None:
+        raise BadInput("a mandate that says no limits of an account", do="Ask for one that does.")
+    if held.mandate.agent != account:
+        raise Refuted("this mandate is another account's", expected=held.mandate.agent.hex(), actual=account.hex())
+    if said != in_force:
+        raise Refuted("the account has other limits than its mandate says", expected=said.hash.hex(),
+                      actual=in_force.hash.hex())
+
+
+def _carries(held: HeldMandate, limits: Limits) -> None:
+    if limits.mandate != held.digest or limits.expiry > held.mandate.expiry:
+        raise BadInput("limits of another mandate, or that outlast it",
+                       expected=f"{held.digest.hex()}, by {held.mandate.expiry}",
+                       actual=f"{limits.mandate.hex()}, by {limits.expiry}")
 
 
 def check_scope(mandate: Mandate, kind: str, units: int) -> None:

@@ -14,9 +14,10 @@ from troth.core.errors import BadInput
 NAMES = (
     "Book", "Shape", "Anchor", "Credits", "Forwarder",
     "Assumed", "Rerun", "Signed", "Preimage", "Quorum", "Median",
-    "Vote", "Ballots", "Quote", "Mandated", "Revocations",
+    "Vote", "Ballots", "Quote", "Mandated", "Revocations", "Licences",
     "Identities", "LogOwners", "Anchored", "Keys", "Proof", "Programs",
     "Court", "Jury", "Seat", "Jobs",
+    "Royalties", "PolicyAccount", "PolicyAccounts",
 )
 
 

@@ -1,0 +1,209 @@
+"""The till: which payments a merchant has taken, and what each was answered with, in one SQLite file.
+
+A payment is *taken* before the chain is asked, *settled* once a transaction has carried it out, and *served* once its
+answer is written here: an answer is on the disk before anybody sees it. One offer is paid once and one payment opens
+one offer, in one transaction of the file, however many processes serve from it. Whoever comes again with a payment that
+was served gets that answer again, and nothing is run a second time. While an answer is being made, a lock that the
+system takes back from a process that dies keeps others from making it too.
+
+Rows are not deleted: a payment stays used. Answers are forgotten when their time is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from troth.agents.x402.wire import Payment
+from troth.core.encoding import keccak256
+from troth.core.errors import BadInput, OutsideFailed, Refuted
+from troth.core.terms import Account
+from troth.store.files import holding
+from troth.store.sqlite import laid_out, transaction, translated, write_ahead
+
+TAKEN, SETTLED, SERVED = "taken", "settled", "served"
+APPLICATION_ID = 0x74726F74
+"""Marks a SQLite file as a till ("trot")."""
+LAYOUT = 1
+BUSY_SECONDS = 60.0
+SCHEMA = """
+CREATE TABLE payments (
+    id BLOB PRIMARY KEY, offer BLOB NOT NULL UNIQUE, payer BLOB NOT NULL, price TEXT NOT NULL, resource TEXT NOT NULL,
+    at INTEGER NOT NULL, state TEXT NOT NULL, tx BLOB, status INTEGER, media TEXT, answer BLOB, served_at INTEGER
+) WITHOUT ROWID;
+CREATE INDEX payments_open ON payments (payer) WHERE state = 'taken';
+CREATE INDEX payments_kept ON payments (served_at) WHERE answer IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was served. status: HTTP's. body: None where it was forgotten."""
+
+    status: int
+    media: str
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """One payment. id: of the payment. tx: the transaction that carried it out, from settled on."""
+
+    id: bytes
+    offer: bytes
+    state: str
+    tx: bytes | None
+    answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One line of the list of sales. price: in the token's smallest unit. at: Unix seconds."""
+
+    id: bytes
+    resource: str
+    price: int
+    state: str
+    at: int
+    tx: bytes | None
+
+
+def payment_id(payment: Payment) -> bytes:
+    """What a payment is known by: chain, token, payer and nonce, which the token takes once."""
+    offer, order = payment.offer, payment.order
+    return keccak256(offer.chain_id.to_bytes(32, "big") + offer.token + order.owner + order.nonce)
+
+
+class Till:
+    """The file at ``path``. Safe for threads and for several processes.
+
+    Raises BadInput if the file is something else, OutsideFailed if it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+        except sqlite3.Error as error:
+            raise OutsideFailed(f"the till {path} cannot be opened: {error}") from error
+        try:
+            with self._translated():
+                write_ahead(self._db, BUSY_SECONDS)
+            with self._writing():
+                found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
+            if found not in (None, (APPLICATION_ID, LAYOUT)):
+                raise BadInput(f"{path} is no till of this layout", expected=f"{APPLICATION_ID:#x}, {LAYOUT}",
+                               actual=found, do="Name another file.")
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"Till({self.path})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def take(self, payment: Payment, now: int) -> Sale:
+        """Take a payment for its offer, or find that it was taken before.
+
+        Raises Refuted where the offer was paid with another payment, or this payment was for another offer.
+        """
+        key, offer = payment_id(payment), payment.offer.digest
+        with self._writing():
+            rows = self._db.execute("SELECT id, offer FROM payments WHERE id = ? OR offer = ?", (key, offer)).fetchall()
+            if not rows:
+                self._db.execute("INSERT INTO payments (id, offer, payer, price, resource, at, state)"
+                                 " VALUES (?, ?, ?, ?, ?, ?, ?)", (key, offer, payment.order.owner,
+                                                                   str(payment.offer.price), payment.offer.resource,
+                                                                   now, TAKEN))
+            elif rows != [(key, offer)]:
+                raise Refuted("this offer was paid already, or this payment was for another offer",
+                              do="Ask for a new offer, and pay that.")
+        return self._sale(key)
+
+    def sale(self, key: bytes) -> Sale | None:
+        """A payment by its id, or None."""
+        return self._sale(key) if self._rows("SELECT 1 FROM payments WHERE id = ?", key) else None
+
+    def owed(self, payer: Account) -> int:
+        """The sum of the payer's payments that were taken and are not settled."""
+        return sum(int(row[0]) for row in self._rows(
+            "SELECT price FROM payments WHERE payer = ? AND state = 'taken'", payer))
+
+    def settled(self, key: bytes, tx: bytes) -> None:
+        """The chain has carried the payment out."""
+        with self._writing():
+            self._db.execute("UPDATE payments SET state = ?, tx = ? WHERE id = ? AND state = ?",
+                             (SETTLED, tx, key, TAKEN))
+
+    def refused(self, key: bytes) -> None:
+        """The payment was not carried out and no transaction for it was sent: as if it had never been taken."""
+        with self._writing():
+            self._db.execute("DELETE FROM payments WHERE id = ? AND state = ?", (key, TAKEN))
+
+    def served(self, key: bytes, answer: Answer, now: int) -> None:
+        """Keep the answer before anybody sees it."""
+        with self._writing():
+            self._db.execute("UPDATE payments SET state = ?, status = ?, media = ?, answer = ?, served_at = ?"
+                             " WHERE id = ? AND state = ?", (SERVED, answer.status, answer.media, answer.body, now, key,
+                                                             SETTLED))
+
+    def forget(self, before: int) -> int:
+        """Forget the answers that were served before this time (Unix seconds); how many."""
+        with self._writing():
+            return self._db.execute("UPDATE payments SET answer = NULL WHERE answer IS NOT NULL AND served_at < ?",
+                                    (before,)).rowcount
+
+    def sales(self) -> list[Taken]:
+        """Every payment, oldest first."""
+        return [Taken(row[0], row[1], int(row[2]), row[3], row[4], row[5]) for row in self._rows(
+            "SELECT id, resource, price, state, at, tx FROM payments ORDER BY at, id")]
+
+    @contextlib.contextmanager
+    def at_work(self, key: bytes, wait: float) -> Iterator[None]:
+        """Be the only one who settles and serves this payment, among all threads and processes with this file.
+
+        Raises OutsideFailed where another is at it for ``wait`` seconds.
+        """
+        folder = self.path.parent / f"{self.path.name}.work"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Some payments share a file, so that there are never more than 4,096 and none has to be deleted.
+        with holding(folder / key.hex()[:3], wait, "this payment is being served"):
+            yield
+
+    def _sale(self, key: bytes) -> Sale:
+        offer, state, tx, status, media, answer = self._rows(
+            "SELECT offer, state, tx, status, media, answer FROM payments WHERE id = ?", key)[0]
+        return Sale(key, offer, state, tx, None if state != SERVED else Answer(status, media, answer))
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with self._lock, self._translated():
+            return self._db.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock, self._translated(), transaction(self._db):
+            yield
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(f"the till {self.path}", "Free some space, then try again. Nothing was served.",
+                          "Restore it. Without it, offers that are still good could be paid twice over.")

@@ -1,0 +1,77 @@
+"""Hostile jobs in the sandbox, as whoever runs the tests and, where that is root, as nobody too."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import hostile_jobs
+import orjson
+import pytest
+
+import troth
+from troth.compute.runners.sandbox import Sandbox
+
+HERE = Path(__file__).resolve()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Something that listens on loopback, which no job may reach."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def left() -> list[str]:
+    """Processes of sandboxes that are still there: every job's interpreter is started with this script."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"/job/start" in words:
+            found.append(path.parent.name)
+    return found
+
+
+@pytest.mark.parametrize("name", hostile_jobs.JOBS)
+def test_a_hostile_job_gets_nothing(name: str, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(hostile_jobs.SECRET, "a secret of whoever runs the job")
+    before = set(left())
+    begun = time.monotonic()
+    ran = Sandbox().run(hostile_jobs.code(name, port))
+    assert hostile_jobs.verdict(name, ran) == []
+    assert set(left()) <= before, "something outlived the run"
+    assert time.monotonic() - begun < 60
+
+
+def as_nobody() -> list[str]:
+    """A Python of this version that nobody may run."""
+    for path in (getattr(sys, "_base_executable", sys.executable), "/usr/bin/python3"):
+        done = subprocess.run([path, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True,
+                              user=65534, group=65534, extra_groups=[], check=False, cwd="/") if all(
+            os.stat(one).st_mode & 0o001 for one in Path(path).resolve().parents) else None
+        if done is not None and done.stdout.strip() == str(sys.version_info[:2]):
+            return [path]
+    return []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other test is run by an account without rights")
+def test_as_nobody_it_gets_nothing_either(port: int) -> None:
+    python = as_nobody()
+    if not python:
+        pytest.skip("no Python of this version that nobody may run")
+    ours = [str(Path(module.__file__).parents[1]) for module in (troth, orjson)]
+    path = os.pathsep.join(ours)
+    done = subprocess.run([*python, str(HERE.with_name("hostile_jobs.py")), str(port)], user=65534, group=65534,
+                          extra_groups=[], cwd="/", check=False, capture_output=True, text=True,
+                          env={"PATH": "/usr/bin:/bin", "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {name: [] for name in hostile_jobs.JOBS}
