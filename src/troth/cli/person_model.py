@@ -168,7 +168,8 @@ class ModelStory:
         agent.anchor()
         bundle, trust = story.out / "model.troth", story.out / "trust.json"
         agent.bundle(self.model, bundle)
-        believed = agent.trust({"owner": [agent.did]}, agent.log_pin(), {"name": "attested"})
+        believed = agent.trust({"shop": [agent.did], "linguist": [story["linguist"].did]}, agent.log_pin(),
+                               {"name": "attested"})
         trust.write_bytes(believed.to_bytes())
         return bundle, trust, verify_bundle(bundle, believed)
 

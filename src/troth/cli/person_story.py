@@ -30,6 +30,7 @@ from troth.app.agent import Given, board, gate_of, loop_of, run_id, runs_of
 from troth.app.jobs import JobFile
 from troth.app.loading import load
 from troth.app.market import Wish
+from troth.app.payments import hot_key
 from troth.app.shelf import OVERALL
 from troth.app.shopping import Purse, shopping, sold_for
 from troth.app.tending import tend
@@ -370,8 +371,9 @@ class PersonStory:
         return board(self["agent"], self.made["account"]).entries
 
     def gains(self) -> dict[str, int]:
-        """What everybody gained, the policy account's money counted as its owner's."""
-        found = {name: self.token.balance(party.account) - PURSE for name, party in self.parties.items()}
+        """What everybody gained; the policy account's money is its owner's, and a hot account's whose key made it."""
+        found = {name: self.token.balance(party.account) + self.token.balance(hot_key(party).public.account) - PURSE
+                 for name, party in self.parties.items()}
         found["owner"] += self.token.balance(self.made["account"])
         return found | {"stranger": self.token.balance(STRANGER)}
 
