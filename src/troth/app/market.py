@@ -48,6 +48,8 @@ EVALUATOR, VERIFIER = "evaluator", "verifier"
 """Roles in a trust file: whose evaluations count, who may inspect."""
 QUORUM = 2
 """How many verifiers decide."""
+ORDER_LIFE = 86_400
+"""Seconds after which an order that nobody answered is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +399,7 @@ def _open(party: Troth, order: bytes) -> bool:
         if state is None:
             return party.chain.now() < sale.fund_by
         return state.status in ("funding", "running")
-    return True
+    return party.clock.now() - party.statement(order).issued_at <= ORDER_LIFE
 
 
 def handovers_of(party: Troth, order: bytes) -> Iterator[bytes]:

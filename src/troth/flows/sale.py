@@ -43,7 +43,7 @@ from troth.flows.sale_deal import (
 from troth.flows.sale_words import COMPLAINT, HANDOVER, OFFER, ORDER, Handover, Offer, Order
 from troth.store import unixfs
 from troth.store.cid import Cid
-from troth.store.delivery import fits, hand_over
+from troth.store.delivery import fits, hand_over, take
 from troth.store.sealing import Header
 from troth.verify.policies.preimage import hash_lock
 
@@ -153,6 +153,12 @@ def receive_goods(party: Party, handover: bytes, root: bytes) -> Finding:
     secret = shown(party, sale)
     return inspect(party, goods_of(party, sale.offer_id), handed(party, handover),
                    one_time_key(root, sale.order.nonce), secret, sale.order_id)
+
+
+def key_of(party: Party, handover: bytes, root: bytes) -> bytes:
+    """The key in what was handed over, once the secret is shown. Raises Pending before, Refuted where none is in it."""
+    sale, _ = read(party, handover)
+    return take(handed(party, handover), shown(party, sale), one_time_key(root, sale.order.nonce), sale.order_id)
 
 
 def complain(party: Party, handover: bytes, root: bytes) -> bytes:
