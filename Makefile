@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 $(BIN)/troth: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn,wasm,x402]'
 	touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt examples/requirements.txt   # all at once: no second look for what fits
@@ -85,7 +85,7 @@ jobs: $(VENV)/dev bubblewrap   ## jobs, deep: from the command line, bisection o
 flower: build/flower-venv   ## a SuperLink and three SuperNodes on loopback finish a round deal; the engine over Flower
 	build/flower-venv/bin/python -m pytest tests/flower -s $(ARGS)
 
-demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
+demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid; ARGS=person: the other one
 	$(BIN)/troth demo --out $(OUT) $(ARGS)
 
 chromium:                   ## Debian's browser, for the report's own verifier
