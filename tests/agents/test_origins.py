@@ -68,6 +68,12 @@ def test_a_call_is_as_trusted_as_its_worst_argument() -> None:
     assert "18" in found.said
 
 
+def test_a_sum_must_give_the_argument() -> None:
+    assert refusal("send", {"to": "Anna", "amount": 70}, MONEY, ORIGINS, {"amount": "(17 - 10) * 10"}) is None
+    for sums in ({"amount": "17 * 10"}, {"amount": "71"}, {"to": "70"}):
+        assert refusal("send", {"to": "Anna", "amount": 71}, MONEY, ORIGINS, sums) is not None
+
+
 def test_a_value_does_not_say_itself_where_it_comes_from() -> None:
     with pytest.raises(BadInput):
         ORIGINS.of(PAYEE, Owned("Mallory", "trust me"))

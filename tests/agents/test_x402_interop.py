@@ -112,6 +112,7 @@ def test_the_sdks_client_buys_where_the_shop_lets_it(place: Market) -> None:
     assert (place.held("other payer"), len(place.runs)) == (1_000 - PRICE, 1)
 
 
+@pytest.mark.slow
 def test_our_payer_buys_from_the_sdks_server_within_its_budget(place: Market) -> None:
     with stock_server(place) as (url, ran):
         with pytest.raises(Misuse, match="no offer that can be paid here"):
@@ -123,6 +124,7 @@ def test_our_payer_buys_from_the_sdks_server_within_its_budget(place: Market) ->
         assert not bought.spending.offer.by_seller
 
 
+@pytest.mark.slow
 def test_the_sdks_own_default_lets_a_payment_for_one_thing_open_another(place: Market) -> None:
     """The contrast: here a payment for /a, not presented there yet, opens /b."""
     from x402.http.utils import decode_payment_required_header, encode_payment_signature_header

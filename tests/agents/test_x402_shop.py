@@ -136,6 +136,17 @@ def test_money_for_one_payment_does_not_begin_two(place: Market, server: ShopSer
     assert place.held("thin") == 0
 
 
+def test_what_was_carried_out_is_not_owed_any_more(place: Market, server: ShopServer) -> None:
+    """A process was stopped between the chain and the till: the payer's last money is still its own to spend."""
+    place.rich("exact", 2 * PRICE)
+    first, second = (place.payment("exact", place.offered(server)) for _ in range(2))
+    server.shop.till.take(first, 1)
+    place.bank.send(place.token.address, first.order.data())
+    assert place.present(server, second.header()).status_code == 200
+    assert place.present(server, first.header()).status_code == 200
+    assert place.held("exact") == 0
+
+
 def test_an_offer_that_is_over(place: Market, server: ShopServer, nothing: None, clock: ManualClock) -> None:
     header = place.header("payer", server)
     clock.advance(60)
@@ -182,6 +193,21 @@ def test_a_nonce_used_for_a_payment_to_oneself_pays_nobody(place: Market, server
     answer = place.present(server, payment.header())
     assert answer.status_code == 402
     assert "ERC3009UsedAuthorization" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("cheat_first", [True, False])
+def test_nor_beside_somebody_elses_payment(place: Market, server: ShopServer, cheat_first: bool) -> None:
+    """One transaction uses the nonce for a payment to oneself, and moves the price to the shop for another offer."""
+    bought, wanted = (place.payment("payer", place.offered(server)) for _ in range(2))
+    cheat = replace(wanted.order, to=wanted.order.owner)
+    cheat = replace(cheat, signature=key_of("payer").sign_digest(cheat.digest(place.token.domain())))
+    both = [cheat.data(), bought.order.data()]
+    place.bank.send(place.twice(), b"".join(both if cheat_first else both[::-1]))
+    assert place.token.used(cheat.owner, cheat.nonce)
+    runs = len(place.runs)
+    assert "ERC3009UsedAuthorization" in place.present(server, wanted.header()).json()["error"]
+    assert len(place.runs) == runs
+    assert place.present(server, bought.header()).status_code == 200
 
 
 def test_a_nonce_that_was_cancelled_pays_nobody(place: Market, server: ShopServer, nothing: None) -> None:

@@ -113,6 +113,15 @@ class Market:
                 body: bytes = b"") -> httpx.Response:
         return HTTP.request(method, server.url + path, headers={wire.PAYMENT: header}, content=body or None)
 
+    def twice(self) -> Account:
+        """A contract that has the token carry out two orders: the halves of what it is called with."""
+        token = self.token.address.hex()
+        code = bytes.fromhex("6102486000600037" f"600060006101246000600073{token}5af150"
+                             f"60006000610124610124600073{token}5af15000")
+        made = self.bank.deploy(bytes([0x60, len(code)]) + bytes.fromhex("80600b6000396000f3") + code).contract
+        assert made is not None
+        return made
+
     def held(self, name: str) -> int:
         return self.token.balance(key_of(name).public.account)
 

@@ -25,7 +25,7 @@ from troth.ledger.erc20 import Erc20
 from troth.ledger.licences import breach_salt, ladder_of
 
 VERIFIERS = ("verifier-1", "verifier-2", "verifier-3")
-NAMES = ("seller", "buyer", "evaluator", "stranger", *VERIFIERS)
+NAMES = ("seller", "buyer", "evaluator", "stranger", "poor", *VERIFIERS)
 TEXT = b"token,tag\nbread,NOUN\nrun,VERB\nred,ADJ\n"
 PURPOSE = "training of taggers"
 DAY = 86_400
@@ -46,7 +46,7 @@ class Town:
                        "verifiers": tuple(self[name].did for name in VERIFIERS), "tags": ("linguistics",),
                        "card": "Words with parts of speech, tagged by hand.", **words})
         offer = market.put_up(self["seller"], data, wish)
-        market.announce(self["seller"], offer, [self[name].did for name in ("buyer", "stranger", "evaluator")])
+        market.announce(self["seller"], offer, [self[name].did for name in ("buyer", "stranger", "evaluator", "poor")])
         self.receive()
         return offer
 
@@ -93,7 +93,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     for party in parties.values():
         if party is not seller:
             party.use_contracts(contracts)
-            token.transfer(seller.sender, party.account, PURSE)
+            token.transfer(seller.sender, party.account, PURSE if party is not parties["poor"] else 1_001)
         party.bind_account()
     meet(*parties.values())
     yield Town(place, parties)
@@ -109,6 +109,8 @@ def test_found_checked_bought_opened_and_licensed(town: Town) -> None:
     assert market.check(buyer, offer, [], town.believed()[:1]).outcome is Outcome.UNDECIDABLE
     with pytest.raises(Undecidable, match="the verifiers"):
         market.buy(buyer, offer, [], [])
+    with pytest.raises(Misuse, match="to complain if it is rubbish"):
+        market.buy(town["poor"], offer, [], town.believed())
     with pytest.raises(Undecidable, match="not bought here"):
         troth.load(f"troth://{offer.hex()}", buyer)
     before = town.holds("seller"), town.holds("buyer")
@@ -204,8 +206,11 @@ def test_what_is_erased_is_neither_found_nor_used_where_its_words_say_so(town: T
     stays = town.put_up(name="Erased words")
     ends = town.put_up(TEXT + b"so,ADV\n", name="Erased words", licence=replace(LICENCE, erasure="ends", refund=5_000))
     for offer in (stays, ends):
-        town.bought(offer)
+        town.paid(offer)
         listing = town["seller"].statement(offer).ref("listing")
+        (owed,) = tending.foreseen(town["seller"], listing)
+        assert (owed["erasure"], owed["owed"]) == (("stays", "0") if offer == stays else ("ends", "500"))
+        assert owed["holder"] == "0x" + town["buyer"].account.hex()
         erasure = town["seller"].erase(listing)
         town["seller"].send([town["buyer"].did], [erasure])
     town.receive()

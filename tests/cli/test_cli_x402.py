@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ import pytest
 from agents.x402_parts import just_money
 from troth.app import Settings, Troth
 from troth.app.payments import token_of
+from troth.cli.main import main
 from troth.fixed.program import Affine, Program
 from troth.identity.keystore import MIN_COST
 
@@ -47,14 +48,26 @@ def shop(tmp_path: Path) -> Iterator[str]:
     with seller, buyer:
         buyer.use_contracts(just_money(seller, 1_000))
         token_of(seller).transfer(seller.sender, buyer.account, 100)
-    env = os.environ | {"TROTH_PASSPHRASE": "correct horse"}
-    serving = subprocess.Popen([sys.executable, "-m", "troth.cli.main", "x402", "serve", "../shop.toml", "--port", "0",
-                                "--json"], cwd=tmp_path / "seller", env=env, stdout=subprocess.PIPE, text=True)
-    out: IO[str] | None = serving.stdout
-    assert out is not None
-    yield str(json.loads(out.readline())["url"])
-    serving.send_signal(signal.SIGINT)
-    assert serving.wait(30) == 0
+    out = tmp_path / "said"
+    serving = multiprocessing.get_context("fork").Process(target=serve, args=(tmp_path / "seller", out))
+    serving.start()
+    while not (out.exists() and out.read_text().endswith("\n")):
+        assert serving.is_alive()
+        time.sleep(0.05)
+    yield str(json.loads(out.read_text())["url"])
+    assert serving.pid is not None
+    os.kill(serving.pid, signal.SIGINT)
+    serving.join(30)
+    assert serving.exitcode == 0
+
+
+def serve(at: Path, out: Path) -> None:
+    """The command, in a process forked from this one: its libraries are read already."""
+    os.chdir(at)
+    os.environ["TROTH_PASSPHRASE"] = "correct horse"
+    sys.argv = ["troth", "x402", "serve", "../shop.toml", "--port", "0", "--json"]
+    with out.open("w", buffering=1) as sys.stdout:
+        main()
 
 
 def test_selling_and_buying(run: Run, shop: str, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ class Market:
         return handover
 
     def reveals(self, handover: bytes) -> None:
-        flow.show(self["seller"], handover, self.root("seller"), self.world.now())
+        flow.show(self["seller"], handover, self.root("seller"))
 
     def looks(self, handover: bytes, asleep: Iterable[str] = ()) -> Result:
         """The verifiers share, commit, reveal and are judged."""

@@ -387,9 +387,10 @@ def test_each_side_is_whole_on_many_schedules(market: Market, how: dict[str, obj
 class TestConsents:
     """Data about persons are sold with their consent, and no longer than that."""
 
-    def given(self, market: Market, purpose: str = PURPOSE, to: str = "seller") -> bytes:
+    def given(self, market: Market, purpose: str = PURPOSE, to: str = "seller", days: int = 31) -> bytes:
         market.world.advance(1)
-        opening = consents.give(market["person"], DATA, purpose, [market[to].did], market.world.now() + 400 * HOUR)
+        until = market.world.now() + days * 24 * HOUR
+        opening = consents.give(market["person"], DATA, purpose, [market[to].did], until)
         market["person"].send([market["seller"].did], [opening.consent])
         market.receive()
         return opening.consent
@@ -402,7 +403,9 @@ class TestConsents:
     def test_without_or_for_another_purpose_it_is_not(self, market: Market) -> None:
         for offer, error in ((market.sells(persons=True), Undecidable),
                              (market.sells(consents=[self.given(market, "research")], persons=True), Refuted),
-                             (market.sells(consents=[self.given(market, to="stranger")]), Refuted)):
+                             (market.sells(consents=[self.given(market, to="stranger")]), Refuted),
+                             # It ends before the licence does.
+                             (market.sells(consents=[self.given(market, days=29)]), Refuted)):
             market.shows(offer)
             with pytest.raises(error, match="may not be sold"):
                 market.orders(offer)
@@ -477,10 +480,20 @@ class TestWords:
                               (replace(MONEY, price=60, fee=400, bond=401, stake=440), "right buyer"),
                               (replace(MONEY, price=MONEY.costs), "lose by selling"),
                               (replace(MONEY, bond=MONEY.fee), "idle complaints"),
+                              (replace(MONEY, bond=MONEY.stake), "could not afford"),
                               (replace(MONEY, verifier_stake=60), "verifiers' stakes"),
                               (COURTED, "verifiers' stakes"), (replace(MONEY, price=0), "moves nothing")):
             with pytest.raises(Misuse, match=told):
                 changed.check(3, court=False)
+
+    def test_nobody_is_left_without_time(self, market: Market) -> None:
+        for changed in (replace(PERIODS, window=599), replace(PERIODS, look=1), replace(PERIODS, reveal=1)):
+            with pytest.raises(Misuse, match="no time to"):
+                market.words(periods=changed).check()
+        with pytest.raises(Misuse, match="not a bench"):
+            market.words(verifiers=()).check()
+        with pytest.raises(Misuse, match="not who is paid"):
+            market.words(payees=((bytes([7]) * 20, 0),)).check()
 
     def test_words_read_as_they_were_written(self, market: Market) -> None:
         claim = market.sells(court=True, money=COURTED, payees=((bytes([7]) * 20, 3), (bytes([8]) * 20, 1)),

@@ -77,6 +77,10 @@ class GateWorld(ABC):
         """What an account may take from the gate's."""
 
     @abstractmethod
+    def fund(self, amount: int) -> None:
+        """Give the gate's account more of the token."""
+
+    @abstractmethod
     def pokes(self) -> int:
         """How often the bell rang."""
 

@@ -48,6 +48,9 @@ class MemoryGateWorld(GateWorld):
     def allowance(self, spender: Account) -> int:
         return self.money.allowance(self.gate.account, spender)
 
+    def fund(self, amount: int) -> None:
+        self.money.mint(self.gate.account, amount)
+
     def pokes(self) -> int:
         return self.rung
 
@@ -81,10 +84,10 @@ class ChainGateWorld(GateWorld):
         self.bell = world.make("Bell")
         self.factory = PolicyAccounts(world.web3, world.make("PolicyAccounts"))
         made = self.factory.make(world.sender(OWNER), b"\x01" * 32, base_limits(self))
-        world.send(OWNER, self.token, "mint(address,uint256)", made.address, FUNDS)
         self.contract = made
         self.gate = AccountGate(made, key("gate agent"), world.sender(CARRIER))
         self.owner = AccountOwner(made, world.sender)
+        self.fund(FUNDS)
 
     def limits(self) -> Limits:
         return self.contract.limits()
@@ -100,6 +103,9 @@ class ChainGateWorld(GateWorld):
 
     def allowance(self, spender: Account) -> int:
         return self.world.erc20.allowance(self.gate.account, spender)
+
+    def fund(self, amount: int) -> None:
+        self.world.send(OWNER, self.token, "mint(address,uint256)", self.gate.account, amount)
 
     def pokes(self) -> int:
         return int(decode(["uint256"], call(self.world.web3, self.bell, call_data("pokes()")))[0])

@@ -24,6 +24,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, DivisionByZero, InvalidOperation, Overflow, localcontext
+from types import MappingProxyType
 
 from troth.agents.gate import Refused
 from troth.core.errors import BadInput
@@ -137,19 +138,30 @@ def derived(value: object, *parts: Value) -> Value:
     return Owned(value, parts[0].words) if parts and isinstance(parts[0], Owned) else Read(value)
 
 
-def unsaid(arguments: Mapping[str, Value], money: Mapping[str, str]) -> tuple[str, ...]:
-    """The arguments that move money and come from neither the owner nor a claim. money: argument to kind."""
-    return tuple(name for name in money if isinstance(arguments.get(name), Read))
+def unsaid(arguments: Mapping[str, Value]) -> tuple[str, ...]:
+    """The arguments that come from neither the owner nor a claim."""
+    return tuple(name for name, value in arguments.items() if isinstance(value, Read))
 
 
-def refusal(tool: str, arguments: Mapping[str, object], money: Mapping[str, str], origins: Origins) -> Refused | None:
+def refusal(tool: str, arguments: Mapping[str, object], money: Mapping[str, str], origins: Origins,
+            sums: Mapping[str, str] = MappingProxyType({})) -> Refused | None:
     """Why a call needs the owner's approval, or None. money: which arguments move money, and as what (PAYEE, …).
 
-    An argument that is not given moves nothing; None counts as not given. A list of any of them is looked into.
+    sums: of arguments that were computed, the expression (``Origins.compute``), which must give the argument.
+    An argument that is not given moves nothing; None counts as not given. A list or an object is looked into.
+    Raises BadInput for an expression that is none.
     """
-    typed = {name: origins.of(kind, arguments[name]) for name, kind in money.items()
-             if arguments.get(name) is not None}
-    wrong = unsaid(typed, money)
+    typed = {}
+    for name, kind in money.items():
+        value = arguments.get(name)
+        if value is None:
+            continue
+        typed[name] = origins.of(kind, value)
+        if isinstance(typed[name], Read) and name in sums:
+            computed = origins.compute(kind, sums[name])
+            if same(computed.value, value):
+                typed[name] = computed
+    wrong = unsaid(typed)
     if not wrong:
         return None
     told = ", ".join(f"{name} {typed[name].value!r}" for name in wrong)

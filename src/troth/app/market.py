@@ -41,10 +41,13 @@ from troth.verify.trust import Trust
 
 if TYPE_CHECKING:
     from troth.app import Troth
+    from troth.ledger.deploy import Contracts
     from troth.ledger.licences import Licences
 
 EVALUATOR, VERIFIER = "evaluator", "verifier"
 """Roles in a trust file: whose evaluations count, who may inspect."""
+QUORUM = 2
+"""How many verifiers decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,19 @@ def root(party: Troth) -> bytes:
     return sha256(b"troth/sale/v1\n" + party.identity.account.reveal_seed())
 
 
+def join(party: Troth, contracts: Contracts, others: Iterable[str]) -> None:
+    """Use these contracts, bind this party's account where it is not, and introduce it. Raises OutsideFailed."""
+    party.use_contracts(contracts)
+    try:
+        bound = party.account_of(party.did) == party.account
+    except Undecidable:
+        bound = False
+    if not bound:
+        party.bind_account()
+    for did in others:
+        party.introduce(did)
+
+
 # Selling
 
 
@@ -101,8 +117,10 @@ def put_up(party: Troth, data: bytes, wish: Wish) -> bytes:
         cells = table(data)
         rows, schema = len(cells) - 1, {"columns": cells[0], "media": "text/csv"} | schema
     contracts, money = party.contracts, wish.money()
+    if not QUORUM <= len(wish.verifiers) < 2 * QUORUM:
+        raise Misuse("not a bench of which two decide", expected="2 or 3 verifiers", actual=len(wish.verifiers))
     bench = tuple(Judge(did, party.account_of(did)) for did in wish.verifiers)
-    pins = [Pin(contracts[name].address, contracts[name].codehash) for name in ("preimage", "rerun:2")]
+    pins = [Pin(contracts[name].address, contracts[name].codehash) for name in ("preimage", f"rerun:{QUORUM}")]
     token = wish.token or contracts["token"].address
     deal = Deal(contracts.chain_id, contracts["book"].address, token, party.account, pins[0], pins[1], bench, money,
                 wish.periods, wish.payees)
@@ -147,7 +165,7 @@ def announce(party: Troth, offer: bytes, to: Iterable[str]) -> None:
     """Hand an offer over, with all that it rests on and the evaluations known here; nothing that is sealed."""
     claims = [node.id for node in party.trace(offer).nodes if node.statement is not None]
     commitment = Offer.of(party.statement(offer)).commitment
-    claims += [claim for claim, said in _evaluations(party) if said.commitment == commitment]
+    claims += [claim for claim, said in evaluations(party) if said.commitment == commitment]
     party.send(to, claims[::-1], party.statement(offer).evidence)
 
 
@@ -203,7 +221,7 @@ def search(party: Troth, text: str, filters: Filters, believed: Iterable[str], l
         _catch_up(party, shelf)
         for one in shelf.search(text, filters, believed, limit):
             try:
-                check_standing(party, one.offer, party.clock.now())
+                _sellable(party, one.offer)
             except (Refuted, Undecidable, BadInput):
                 continue
             found.append(line(party, one))
@@ -272,12 +290,15 @@ def _words(party: Troth, offer: bytes) -> str:
     licence = goods.offer.licence
     if licence.authority == goods.offer.deal.seller:
         return "the seller itself may revoke the licence, for what it calls a cause"
-    return (f"{goods.listing.rows} rows; for {licence.purpose!r}, {licence.term} s, derivatives {licence.derivatives}, "
-            f"royalty {licence.royalty}/{WHOLE}, after an erasure it {licence.erasure}")
+    periods = goods.offer.deal.periods
+    longest = periods.fund + periods.reveal + 2 * (periods.verdict + periods.window + periods.look)
+    return (f"{goods.listing.rows} rows; over within {longest} s unless a court is called; for {licence.purpose!r}, "
+            f"{licence.term} s, derivatives {licence.derivatives}, royalty {licence.royalty}/{WHOLE}, after an erasure "
+            f"it {licence.erasure}")
 
 
 def _sellable(party: Troth, offer: bytes) -> str:
-    check_standing(party, offer, party.clock.now())
+    check_standing(party, offer, Offer.of(party.statement(offer)).until(party.clock.now()))
     return "neither erased nor without a consent that it names, as far as this log knows"
 
 
@@ -297,7 +318,7 @@ def _sealed(party: Troth, offer: Offer) -> str:
     return "whole, and it commits to the key of the offer"
 
 
-def _evaluations(party: Troth) -> Iterator[tuple[bytes, Evaluation]]:
+def evaluations(party: Troth) -> Iterator[tuple[bytes, Evaluation]]:
     for claim, statement in party.claims(EVALUATION):
         try:
             yield claim, Evaluation.of(statement)
@@ -306,7 +327,7 @@ def _evaluations(party: Troth) -> Iterator[tuple[bytes, Evaluation]]:
 
 
 def _said(party: Troth) -> Iterator[tuple[Any, Evaluation]]:
-    for claim, evaluation in _evaluations(party):
+    for claim, evaluation in evaluations(party):
         yield party.statement(claim), evaluation
 
 
@@ -328,7 +349,19 @@ def buy(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iterab
     for claim, statement in party.claims(ORDER):
         if statement.issuer == party.did and offer in statement.all_refs("offer") and _open(party, claim):
             return claim
+    money, token = Offer.of(party.statement(offer)).deal.money, Offer.of(party.statement(offer)).deal.token
+    needed, held = money.price + money.bond + money.fee, _holds(party, token)
+    if held < needed:
+        raise Misuse("not enough to buy it, and to complain if it is rubbish", expected=needed, actual=held,
+                     do=f"Bring the amount of 0x{token.hex()} to this party's account first.")
     return flow.order(party, offer, root(party), party.chain.now())
+
+
+def _holds(party: Troth, token: Account) -> int:
+    # Imported here: the chain's libraries take a second to load.
+    from troth.ledger.erc20 import Erc20
+
+    return Erc20(party.chain.web3, token).balance(party.account)
 
 
 def _open(party: Troth, order: bytes) -> bool:

@@ -19,7 +19,7 @@ import base64
 import json
 import mimetypes
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from troth.agents.x402.settling import ChainSettler
 from troth.agents.x402.shop import KEEP, LIFE, Goods, Paid, Request, Route, Shop, Terms, sold
 from troth.agents.x402.till import Till
 from troth.app.keeping import short
-from troth.core.claims import Evidence
+from troth.core.claims import Evidence, Ref
 from troth.core.encoding import from_hex, read_foreign, sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Refuted, Undecidable
 from troth.core.terms import Account
@@ -341,14 +341,15 @@ def take_answer(party: Troth, bought: Bought) -> bytes:
     return claim
 
 
-def receipt(party: Troth, bought: Bought) -> bytes:
+def receipt(party: Troth, bought: Bought, refs: Sequence[Ref] = ()) -> bytes:
     """What was bought, as a claim of kind ``payment``; its id. Raises Misuse where nothing was paid."""
     paid = bought.spending
     if paid is None:
         raise Misuse("nothing was paid here", do="There is nothing to claim.")
     purchase = Purchase(paid.offer, paid.salt, bought.status, sha256(bought.body) if bought.served else b"")
     said = claim_of(party.did, purchase, hot_key(party), paid.tx or b"")
-    return party.attest(PAYMENT, said.subjects(), said.body(), evidence=[party.add(PURCHASE, purchase.to_bytes(), ())])
+    return party.attest(PAYMENT, said.subjects(), said.body(), refs=refs,
+                        evidence=[party.add(PURCHASE, purchase.to_bytes(), ())])
 
 
 def check_receipt(party: Troth, claim: bytes, answer: bytes | None = None) -> Report:

@@ -28,7 +28,9 @@ CREATE TABLE offers (id INTEGER PRIMARY KEY, claim BLOB NOT NULL UNIQUE, seller 
     royalty INTEGER NOT NULL, sealed BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (name, tags, card, content='', tokenize='unicode61 remove_diacritics 2');
 CREATE TABLE qualities (sealed BLOB NOT NULL, issuer TEXT NOT NULL, metric TEXT NOT NULL, value INTEGER NOT NULL,
-    PRIMARY KEY (sealed, metric, issuer)) WITHOUT ROWID
+    PRIMARY KEY (sealed, metric, issuer)) WITHOUT ROWID;
+CREATE INDEX offers_sealed ON offers (sealed);
+CREATE INDEX qualities_voices ON qualities (metric, issuer)
 """
 OVERALL = "overall"
 """The metric of an evaluation as a whole: the mean of its metrics, rounded down."""
@@ -121,37 +123,47 @@ class Shelf:
             [(said.commitment, issuer, metric, value) for metric, value in values.items()])
 
     def search(self, text: str, filters: Filters, believed: Iterable[str], limit: int) -> Iterator[Found]:
-        """Offers that hold every word, the best vouched for first, then the closest match, then the oldest.
+        """Offers that hold every word: those vouched for by quality, then the others by how close they match.
 
         text: words; the last may be a beginning; none: every offer. believed: DIDs of evaluators whose word counts; of
         an offer by one of them its own does not. Raises Misuse for a limit out of range.
         """
         if not 1 <= limit <= _MOST:
             raise Misuse("not a number of results", expected=f"1 to {_MOST}", actual=limit)
-        voices = sorted(set(believed))
-        marks = ",".join("?" * len(voices))
-        quality = ("SELECT min(value) FROM qualities q WHERE q.sealed = o.sealed AND q.metric = ? "  # noqa: S608
-                   f"AND q.issuer IN ({marks}) AND q.issuer <> o.seller")
-        count = quality.replace("min(value)", "count(*)")
+        words, seen = _match(text), set[bytes]()
+        with self._minding():
+            for claim, value, by in self._vouched(words, filters, sorted(set(believed)), limit):
+                seen.add(claim)
+                yield Found(claim, value, by)
+            if len(seen) < limit and not filters.quality:
+                # Fewer than asked for are vouched for, so all of those are known by now.
+                others = (claim for claim in self._matching(words, filters, limit + len(seen)) if claim not in seen)
+                for claim in list(others)[:limit - len(seen)]:
+                    yield Found(claim, None, 0)
+
+    def _vouched(self, words: str, filters: Filters, voices: list[str], limit: int) -> list[tuple[bytes, int, int]]:
         where, values = _conditions(filters)
-        words = _match(text)
         if words:
+            where.append("o.id IN (SELECT rowid FROM words WHERE words MATCH ?)")
+            values.append(words)
+        # Only this module's own words are put together here; every value is a parameter.
+        query = ("SELECT o.claim, min(q.value) AS quality, count(*) FROM qualities q "  # noqa: S608
+                 "JOIN offers o ON o.sealed = q.sealed "
+                 f"WHERE q.metric = ? AND q.issuer IN ({','.join('?' * len(voices))}) AND q.issuer <> o.seller "
+                 f"{''.join(' AND ' + one for one in where)} GROUP BY o.id HAVING min(q.value) >= ? "
+                 "ORDER BY quality DESC, o.id LIMIT ?")
+        return self._db.execute(query, [filters.metric, *voices, *values, filters.quality, limit]).fetchall()
+
+    def _matching(self, words: str, filters: Filters, limit: int) -> list[bytes]:
+        where, values = _conditions(filters)
+        source, order = "offers o", "o.id"
+        if words:
+            source, order = "words JOIN offers o ON o.id = words.rowid", "words.rank"
             where.insert(0, "words MATCH ?")
             values.insert(0, words)
-        source = "words JOIN offers o ON o.id = words.rowid" if words else "offers o"
-        rank = "words.rank" if words else "0"
-        least = "WHERE quality >= ?" if filters.quality else ""
-        # Only this module's own words are put together here; every value is a parameter.
-        query = (f"SELECT claim, quality, voices FROM (SELECT o.claim AS claim, ({quality}) AS quality, "  # noqa: S608
-                 f"({count}) AS voices, {rank} AS closeness, o.id AS id FROM {source}"
-                 f"{' WHERE ' + ' AND '.join(where) if where else ''}) {least} "
-                 "ORDER BY quality IS NULL, quality DESC, closeness, id LIMIT ?")
-        asked = [filters.metric, *voices]
-        with self._minding():
-            rows = self._db.execute(query, [*asked, *asked, *values, *([filters.quality] if filters.quality else []),
-                                            limit])
-            for claim, value, by in rows:
-                yield Found(claim, value, by)
+        query = (f"SELECT o.claim FROM {source}{' WHERE ' if where else ''}{' AND '.join(where)} "  # noqa: S608
+                 f"ORDER BY {order} LIMIT ?")
+        return [claim for claim, in self._db.execute(query, [*values, limit])]
 
     def _minding(self) -> AbstractContextManager[None]:
         return translated(self._what, "Free the disk, and search again.", "Delete it: it is made again from the log.")

@@ -16,6 +16,8 @@ from troth.cli import (  # noqa: F401  (their commands)
     account,
     acting,
     agent,
+    agent_runs,
+    answering,
     badge,
     ci,
     consent,

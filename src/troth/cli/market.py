@@ -104,6 +104,19 @@ def load_to(url: Annotated[str, typer.Argument(help="troth://OFFER or troth://CI
 
 
 @market_app.command()
+def join(contracts: Annotated[Path, typer.Argument(help="The market's contracts: another's contracts.json.")],
+         introduce: Annotated[list[str] | None, typer.Option("--introduce", help="To this DID.")] = None,
+         home: Where = None, as_json: Json = False) -> None:
+    """Use a market's contracts, if they are Troth's; bind this party's account; be introduced to others."""
+    from troth.app import market  # start-up time, as above
+    from troth.ledger.deploy import Contracts
+
+    with workspace(home) as party:
+        market.join(party, Contracts.decode(read_file(contracts)), introduce or ())
+        show({"did": party.did, "account": "0x" + party.account.hex()}, as_json)
+
+
+@market_app.command()
 def search(words: Annotated[list[str] | None, typer.Argument(help="Every one must be there.")] = None,
            trust: Believed = None, believe: Whom = None,
            form: Annotated[str | None, typer.Option("--form")] = None,
@@ -187,6 +200,18 @@ def evaluate(offer: Offered, method: Annotated[str, typer.Option("--method", hel
             party.receive()
         claim = market.evaluate(party, claim_id(offer), method, metrics)
         show({"claim": claim.hex()}, as_json, claim.hex)
+
+
+@market_app.command()
+def foreseen(listing: Annotated[str, typer.Argument(help="The listing's claim.")], home: Where = None,
+             as_json: Json = False) -> None:
+    """What the licences sold of a listing foresee once it is erased: who stays, whose ends, what is owed."""
+    from troth.app import tending  # start-up time, as above
+
+    with workspace(home) as party:
+        found = tending.foreseen(party, claim_id(listing))
+    show({"licences": found}, as_json, lambda: "\n".join(
+        f"{one['holder']}  {one['erasure']}  {one['owed']} owed" for one in found) or "none")
 
 
 @market_app.command()

@@ -81,7 +81,7 @@ def order(party: Party, offer: bytes, root: bytes, now: int) -> bytes:
     found = Offer.of(statement)
     found.deal.check()
     goods_of(party, offer)
-    check_standing(party, offer, now)
+    check_standing(party, offer, found.until(now))
     _may_buy(found, party.did, party.account)
     nonce = secrets.token_bytes(32)
     said = Order(party.account, one_time_key(root, nonce).public(), nonce)
@@ -112,7 +112,7 @@ def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
         raise Misuse("somebody else's order", expected=party.account.hex(), actual=sale.order.account.hex())
     sale.offer.deal.check()
     goods_of(party, sale.offer_id)
-    check_standing(party, sale.offer_id, now)
+    check_standing(party, sale.offer_id, sale.until)
     fits(handed(party, handover), one_time_key(root, sale.order.nonce), sale.order_id)
     check_sealed(party, sale.offer)
     if now >= sale.fund_by:
@@ -188,7 +188,7 @@ def hand(party: Party, order_id: bytes, root: bytes, data_key: bytes, sign: Sign
             return claim
     offer.deal.check()
     _may_buy(offer, statement.issuer, said.account)
-    check_standing(party, offer_id, now)
+    check_standing(party, offer_id, offer.until(now))
     secret = secret_for(root, order_id)
     handed = party.add("handed", hand_over(data_key, secret, said.key, order_id))
     sale = Sale(offer_id, offer, order_id, said, handed.cid, hash_lock(secret), now + offer.deal.periods.fund)
@@ -200,7 +200,7 @@ def hand(party: Party, order_id: bytes, root: bytes, data_key: bytes, sign: Sign
     return claim
 
 
-def show(party: Party, handover: bytes, root: bytes, now: int) -> None:
+def show(party: Party, handover: bytes, root: bytes) -> None:
     """Show the secret and have it judged, both or neither: only once the deposits are final, which the caller knows.
 
     Raises Pending before the sale is funded, Misuse where it was shown or is over. A consent that was withdrawn after
@@ -212,7 +212,7 @@ def show(party: Party, handover: bytes, root: bytes, now: int) -> None:
         raise Pending("the sale is not funded", actual="no deal" if state is None else state.status)
     if state.status != "running" or secret_of(sale, state) is not None:
         raise Misuse("there is nothing to show in this sale any more", actual=state.status)
-    check_standing(party, sale.offer_id, now)
+    check_standing(party, sale.offer_id, sale.until)
     party.book.submit_and_judge(party.account, sale.deal(), 0, 0, sha256(handover), secret_for(root, sale.order_id))
 
 

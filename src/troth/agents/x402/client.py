@@ -16,7 +16,7 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -96,13 +96,18 @@ class Payer:
         """Hang up. The budget stays open."""
         self._http.close()
 
-    def get(self, url: str, *, most: int) -> Bought:
+    def get(self, url: str, *, most: int, purpose: bytes = b"") -> Bought:
         """Ask for ``url``, and pay up to ``most`` of a token's smallest unit for it; what came.
+
+        purpose: what it is asked for, if anything: asked again for the same, the same payment is presented.
 
         Raises Misuse (OverBudget among it) and Refuted with nothing signed; OutsideFailed where the server fails. A
         payment that was made and got no answer is no error: ``Bought.served`` tells.
         """
-        return self._buy("GET", url, b"", "", most)
+        before = self.budget.paid_for(purpose) if purpose else None
+        if before is not None and before.header is not None:
+            return self.again(before.nonce)
+        return self._buy("GET", url, b"", "", most, purpose)
 
     def post(self, url: str, body: bytes, *, most: int, media: str = "application/json") -> Bought:
         """The same with a body."""
@@ -131,8 +136,8 @@ class Payer:
 
     # -- one call ------------------------------------------------------------------------------------------------
 
-    def _buy(self, method: str, url: str, body: bytes, media: str, most: int) -> Bought:
-        asked = self._place(url, body, media)
+    def _buy(self, method: str, url: str, body: bytes, media: str, most: int, purpose: bytes = b"") -> Bought:
+        asked = replace(self._place(url, body, media), purpose=purpose)
         first = self._ask(method, url, asked, None)
         if first.status_code != 402:
             return Bought(first.status_code, first.headers.get("content-type", ""), first.content)
