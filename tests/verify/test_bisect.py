@@ -85,7 +85,7 @@ def test_states_that_follow_from_nothing(steps: int, lies: list[tuple[int, bytes
         if at < len(other):
             other[at] = wrong
     if other[-1] == honest[-1]:
-        other[-1] = bytes(8) + b"\1"
+        other[-1] = bytes([0, 255]) + bytes(7)
     if swapped:
         liar, good = Liar(other), Trace(Adder(), honest)
         assert dispute(Adder(), honest[0], ((liar.committed, liar), (good.committed, good))).wrong == {0}
