@@ -9,6 +9,7 @@ MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
 	[ "$$(df --output=avail /dev/shm | tail -1)" -gt 1000000 ] && echo /dev/shm)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+<<<<<<< HEAD
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' Makefile)
 .DELETE_ON_ERROR:
 
@@ -120,8 +121,17 @@ debian:                     # one after the other: apt does nothing at the same 
 compiled: contracts/node_modules   # the artefacts in the package are those of the sources
 	cd contracts && node compile.mjs --check
 
+agentdojo: $(VENV)/dev build/agentdojo-venv   ## AgentDojo's attacks through a policy account, by a brain that obeys them all; half an hour
+	$(BIN)/pytest tests/agents/test_agentdojo.py -m "slow or not slow" -s $(ARGS)
+
+adversarial: $(VENV)/dev build/art-venv   ## inputs made to fool an agent's model: what passes other models, what an account loses
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/agents/test_adversarial.py -m "slow or not slow" -s $(ARGS)
+
+account-mutants: $(VENV)/dev contracts/node_modules   ## each rule of the policy account broken once; a test must notice
+	$(BIN)/python -m tests.mutants.accounts $(ARGS)
+
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
-	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
+	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful tests/agents/test_gate_twins.py -s $(ARGS)
 
 reading: $(VENV)/dev tests/tools/node_modules postgres   ## the index: hundreds of histories with forks, lies and crashes, on SQLite, Postgres and a node
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/ledger/test_reading_sqlite.py tests/ledger/test_reading_postgres.py tests/ledger/test_reading_anvil.py -s $(ARGS)
