@@ -87,6 +87,7 @@ def source_kinds() -> set[str]:
         DECISION, EXPLANATION, sale_words.OFFER, sale_words.ORDER, sale_words.HANDOVER, sale_words.COMPLAINT,
         sale_words.INSPECTION, sale_words.EVALUATION, CONTRIBUTION, ROYALTY,
         PROVIDER, JOB, RESULT, REVIEW, INTENT, ACT, BID, ERRAND, ARRIVAL, PAYMENT,
+        PROVIDER, JOB, RESULT, REVIEW, PAYMENT,
     }
 
 
