@@ -50,7 +50,7 @@ build/llm-venv: tests/interop/requirements/llm.txt   # weights and a server for 
 	touch $@
 
 agents: $(VENV)/dev        ## an agent in its own processes: killed and gone on with, watched, stopped by a key, asked of verifiers
-	TROTH_KILLS=12 $(BIN)/pytest tests/app/test_agent_processes.py -s $(ARGS)
+	TROTH_KILLS=12 $(BIN)/pytest tests/app/test_agent_processes.py tests/agents/test_mcp.py -s $(ARGS)
 
 small-model: $(VENV)/dev build/llm-venv   ## a real language model, small and offline, as an agent's brain: plumbing only
 	$(BIN)/pytest tests/agents/test_small_model.py -s $(ARGS)
