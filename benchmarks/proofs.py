@@ -110,7 +110,8 @@ def models(quick: bool) -> Iterator[tuple[str, Case]]:
     if importlib.util.find_spec("torch"):
         images, digits = load_digits(return_X_y=True)
         images = images / 16
-        yield "cnn on digits", Case(_network(images[::3], digits[::3]), images[1::3], images[2::3])
+        # Fewer unseen records: a witness of ezkl's takes a tenth of a second.
+        yield "cnn on digits", Case(_network(images[::3], digits[::3]), images[1::3], images[2::12])
 
 
 def _network(images: np.ndarray[Any, Any], digits: np.ndarray[Any, Any]) -> Real:

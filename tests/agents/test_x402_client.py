@@ -235,6 +235,23 @@ def test_what_nobody_knows_the_end_of_counts_for_ever(tmp_path: Path) -> None:
         assert [one.state for one in budget.payments()] == [SETTLED, RESERVED]
 
 
+def test_nothing_is_paid_twice_for_one_purpose(tmp_path: Path) -> None:
+    with Budget(tmp_path / "b") as budget:
+        budget.allow(1, b"t" * 20, Limits(10, 90, 90))
+        base = Offer("http://x/a", "GET", bytes(32), b"p" * 20, 10, b"t" * 20, 1, 1_000, b"n" * 32, b"p" * 20)
+        asked = Asked("http://x", "x", b"", purpose=b"why")
+        first = budget.reserve(base, b"m" * 20, b"1" * 32, asked, 900)
+        with pytest.raises(Misuse, match="paid for already"):
+            budget.reserve(base, b"m" * 20, b"2" * 32, asked, 900)
+        assert budget.paid_for(b"why") == first
+        budget.ended(first.nonce, LAPSED)  # the chain did not carry it out, and will not
+        assert budget.paid_for(b"why") is None
+        again = budget.reserve(base, b"m" * 20, b"2" * 32, asked, 900)
+        budget.ended(again.nonce, SETTLED)
+        with pytest.raises(Misuse, match="paid for already"):
+            budget.reserve(base, b"m" * 20, b"3" * 32, asked, 900)
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(("pay", "pay", "pay", "settle", "lapse", "again", "later")),
                            st.integers(0, 60), st.integers(0, 3)), max_size=40)
 

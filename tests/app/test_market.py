@@ -206,8 +206,11 @@ def test_what_is_erased_is_neither_found_nor_used_where_its_words_say_so(town: T
     stays = town.put_up(name="Erased words")
     ends = town.put_up(TEXT + b"so,ADV\n", name="Erased words", licence=replace(LICENCE, erasure="ends", refund=5_000))
     for offer in (stays, ends):
-        town.bought(offer)
+        town.paid(offer)
         listing = town["seller"].statement(offer).ref("listing")
+        (owed,) = tending.foreseen(town["seller"], listing)
+        assert (owed["erasure"], owed["owed"]) == (("stays", "0") if offer == stays else ("ends", "500"))
+        assert owed["holder"] == "0x" + town["buyer"].account.hex()
         erasure = town["seller"].erase(listing)
         town["seller"].send([town["buyer"].did], [erasure])
     town.receive()

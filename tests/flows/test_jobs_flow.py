@@ -9,6 +9,7 @@ import pytest
 from hired import BOND, FEE, GIVEN, HOUR, PRICE, REVIEWERS, SEAT, STAKE, TEXT, Gains, Hired
 
 from ports.wat_modules import summed
+from troth.app import jobs
 from troth.compute.bisect import WasmSteps, trace_of
 from troth.compute.runners import Job, Ran
 from troth.compute.runners.wasm import Wasm
@@ -168,13 +169,37 @@ def test_reviewers_who_all_sleep_give_the_job_to_neither_side(hired: Hired) -> N
 
 
 def test_a_model_is_one_voice(hired: Hired) -> None:
-    """It is outvoted by people; unsure, it is no voice at all and loses nothing."""
-    gains = Gains(hired)
+    """It is outvoted by people; unsure, it is no voice at all, and loses nothing."""
     _, claim = hired.place(FIRST)
     hired.deliver(claim, b"cat")
-    hired.verdicts(claim, {"anna": GOOD, "clever": replace(BAD, confidence=7_999), "ben": GOOD})
+    hired.verdicts(claim, {"anna": GOOD, "clever": replace(BAD, confidence=9_999), "ben": GOOD})
     assert hired.settle(claim, 0).final.outcome == UPHELD
-    assert gains("clever") == (FEE // 3,)
+    for confidence, outcome in ((7_999, UNSEEN), (8_000, REFUTED)):
+        gains = Gains(hired)
+        _, claim = hired.place(FIRST)
+        hired.deliver(claim, b"cat")
+        hired.verdicts(claim, {"anna": BAD, "clever": replace(BAD, confidence=confidence), "ben": GOOD})
+        if outcome == UNSEEN:
+            with pytest.raises(ActRefused, match="NotYet"):  # there is no verdict to close by
+                hired.settle(claim, 0)
+        assert hired.settle(claim, HOUR if outcome == UNSEEN else 0).final.outcome == outcome
+        assert gains("clever")[0] >= 0
+
+
+def test_a_model_reviews_what_it_is_shown(hired: Hired) -> None:
+    shown = []
+
+    def judge(brief: bytes, output: bytes) -> Opinion:
+        shown.append((brief, output))
+        return Opinion(UPHELD if output in brief else REFUTED, "by its words", 9_000)
+
+    for output, outcome in ((b"cat", UPHELD), (b"dog", REFUTED)):
+        _, claim = hired.place(FIRST)
+        hired.deliver(claim, output)
+        assert jobs.review_with(hired["clever"], claim, judge) == "said"
+        hired.verdicts(claim, {"anna": Opinion(outcome, "seen"), "ben": Opinion(outcome, "seen")})
+        assert hired.settle(claim, 0).final.outcome == outcome
+    assert shown == [(TEXT, b"cat"), (TEXT, b"dog")]
 
 
 def test_models_alone_never_judge_above_the_set_amount(hired: Hired) -> None:

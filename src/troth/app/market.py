@@ -165,7 +165,7 @@ def announce(party: Troth, offer: bytes, to: Iterable[str]) -> None:
     """Hand an offer over, with all that it rests on and the evaluations known here; nothing that is sealed."""
     claims = [node.id for node in party.trace(offer).nodes if node.statement is not None]
     commitment = Offer.of(party.statement(offer)).commitment
-    claims += [claim for claim, said in _evaluations(party) if said.commitment == commitment]
+    claims += [claim for claim, said in evaluations(party) if said.commitment == commitment]
     party.send(to, claims[::-1], party.statement(offer).evidence)
 
 
@@ -318,7 +318,7 @@ def _sealed(party: Troth, offer: Offer) -> str:
     return "whole, and it commits to the key of the offer"
 
 
-def _evaluations(party: Troth) -> Iterator[tuple[bytes, Evaluation]]:
+def evaluations(party: Troth) -> Iterator[tuple[bytes, Evaluation]]:
     for claim, statement in party.claims(EVALUATION):
         try:
             yield claim, Evaluation.of(statement)
@@ -327,7 +327,7 @@ def _evaluations(party: Troth) -> Iterator[tuple[bytes, Evaluation]]:
 
 
 def _said(party: Troth) -> Iterator[tuple[Any, Evaluation]]:
-    for claim, evaluation in _evaluations(party):
+    for claim, evaluation in evaluations(party):
         yield party.statement(claim), evaluation
 
 

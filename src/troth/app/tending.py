@@ -18,7 +18,8 @@ from troth.flows import sale as flow
 from troth.flows import sale_bench as bench
 from troth.flows.sale_checks import Finding
 from troth.flows.sale_deal import INSPECTED, Sale, read, state_of
-from troth.flows.sale_words import COMPLAINT, HANDOVER, INSPECTION, ORDER, Offer
+from troth.flows.sale_words import COMPLAINT, HANDOVER, INSPECTION, ORDER, WHOLE, Offer
+from troth.learn.claims import LISTING
 from troth.store.cid import Cid
 from troth.store.wrapping import RecipientPublic, wrap
 
@@ -246,6 +247,28 @@ def standing(party: Troth, order: bytes) -> dict[str, Any]:
         found |= {"deal": sale.deal().hex(), "until": sale.until, "state": _state(party, sale, state)}
         if state is not None:
             return found
+    return found
+
+
+def foreseen(party: Troth, listing: bytes) -> list[dict[str, Any]]:
+    """What the licences of everything sold of a listing foresee once it is erased, as far as this party knows.
+
+    Of each sale that closed for the seller and whose licence is not over: who holds it, whether it stays or ends, and
+    what the seller then owes, in the token's smallest unit. No pot holds that: it is owed by the seller's word.
+    """
+    found = []
+    for handover, _ in party.claims(HANDOVER):
+        try:
+            sale, _ = read(party, handover)
+            rests = listing == party.statement(sale.offer_id).ref(LISTING)
+        except TrothError:
+            continue  # of a sale that is not known here
+        state = state_of(party, sale) if rests and party.chain.now() <= sale.until else None
+        if state is not None and state.final is not None and state.final.outcome == UPHELD:
+            licence, price = sale.offer.licence, sale.offer.deal.money.price
+            found.append({"deal": sale.deal().hex(), "holder": "0x" + sale.order.account.hex(),
+                          "erasure": licence.erasure, "owed": str(price * licence.refund // WHOLE),
+                          "until": sale.until})
     return found
 
 
