@@ -74,8 +74,8 @@ def put_up(party: Party, offer: Offer, listing: bytes, preview: bytes = b"",
 def order(party: Party, offer: bytes, root: bytes, now: int, account: Account | None = None) -> bytes:
     """Order what is offered: the order's claim, which the seller is sent. Nothing is deposited.
 
-    account: what pays and is refunded, where that is not the party's own: its policy account. Raises Misuse where the licence is not for this party or the words should not be agreed to, and what
-    ``check_standing`` raises.
+    account: what pays and is refunded, where that is not the party's own: its policy account. Raises Misuse where the
+    licence is not for this party or the words should not be agreed to, and what ``check_standing`` raises.
     """
     statement = party.statement(offer)
     found = Offer.of(statement)
