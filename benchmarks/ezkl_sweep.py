@@ -28,6 +28,9 @@ SCALES = range(13)
 BASES = (16, 32, 64, 128, 256, 512, 1024, 4096)
 LEGS = (2, 3, 4)
 COLUMNS = (1, 2, 4, 8)
+FEWER: dict[str, tuple[int, ...]] = {"scales": (2, 3, 4, 5, 6, 7, 8, 10), "bases": (64, 256, 1024, 4096),
+                                    "legs": (2, 3), "columns": (1, 2, 4)}
+"""Of these for networks and boosted trees, of which each setting takes seconds to compile and to check."""
 START = {"decomp_base": 1024, "decomp_legs": 4, "num_inner_cols": 2}
 DEFAULT_SCALE = 7
 SWITCHES: tuple[dict[str, Any], ...] = (
@@ -51,24 +54,26 @@ class Sweep:
     def run(self) -> dict[str, Any]:
         """Everything that was tried, and the quickest by mode."""
         public = PEER_MODES["public input"]["public"]
-        every = [{"input_scale": s, "param_scale": s} | START for s in SCALES]
+        small = self.case.ours().program.weights <= HASHED_MOST
+        choice = {"scales": (*SCALES,), "bases": BASES, "legs": LEGS, "columns": COLUMNS} if small else FEWER
+        every = [{"input_scale": s, "param_scale": s} | START for s in choice["scales"]]
         scales = peer("look", self.case, every, public, LOOKING)
         eligible = [one["settings"]["input_scale"] for one in scales if one.get("eligible")]
-        print(f"  {self.name}: scales {eligible} of {list(SCALES)}", file=sys.stderr, flush=True)
+        print(f"  {self.name}: scales {eligible} of {choice['scales']}", file=sys.stderr, flush=True)
         grid = [{"input_scale": s, "param_scale": s, "decomp_base": base, "decomp_legs": legs,
                  "num_inner_cols": columns, "count": False}
-                for s in sorted({*eligible[:2], *({DEFAULT_SCALE} & set(eligible))})
-                for base, legs, columns in product(BASES, LEGS, COLUMNS)]
+                for s in sorted({*eligible[:2 if small else 1], *({DEFAULT_SCALE} & set(eligible))})
+                for base, legs, columns in product(choice["bases"], choice["legs"], choice["columns"])]
         compiled = [one for one in peer("look", self.case, grid, public, LOOKING) if "failed" not in one]
         large = min(one["logrows"] for one in compiled) > 13
-        for columns in COLUMNS:
+        for columns in choice["columns"]:
             held = [one for one in compiled if one["settings"]["num_inner_cols"] == columns]
             held.sort(key=lambda one: (one["logrows"], one["num_rows"], one["settings"]["input_scale"]))
-            self._promising(held, 1 if large else 2)
+            self._promising(held, 2 if small else 1)
         best = _quickest(self.tried)["settings"]
-        for switch in SWITCHES[:1] if large else SWITCHES:
+        for switch in SWITCHES if small else () if large else SWITCHES[1:3]:
             self._try(best | switch, "public input", "public")
-        self._bound(1 if large else 2)
+        self._bound(2 if small else 0 if large else 1)
         return {"scales": scales, "compiled": _short(compiled), "proven": self.tried, "best": self._best()}
 
     def _promising(self, held: list[dict[str, Any]], wanted: int) -> None:

@@ -54,3 +54,19 @@ def test_bad_input_writes_nothing(run: Run, clinic: None, tmp_path: Path) -> Non
         assert "cannot read" in str(run("clinic", "prove", *words, status=2)["said"])
     again = run("clinic", "prove", "../model.program", "../input.json", "--output", "label", "--input", "public")
     assert again["proofs"] == 2
+
+
+def test_whose_key_it_is(run: Run, clinic: None, tmp_path: Path) -> None:
+    made = run("clinic", "prove", "../model.program", "../input.json")
+    run("clinic", "answer", "key", "../model.program", "-o", "../model.zkey")
+    found = run("clinic", "answer", "check-key", "../model.program", "../model.zkey")
+    assert (found["outcome"], found["key"], found["reading"]) == ("upheld", made["model"], made["reading"])
+    other = Program(MODEL.low, MODEL.high, (Affine(0, np.array([[3, -1]]), np.array([5])),), "sign")
+    (tmp_path / "other.program").write_bytes(other.to_bytes())
+    said = run("clinic", "answer", "check-key", "../other.program", "../model.zkey", status=2)["said"]
+    assert "of another circuit" in str(said)
+    run("clinic", "answer", "check-key", "../model.program", "../model.zkey", "--output", "label", status=2)
+    data = bytearray((tmp_path / "model.zkey").read_bytes())
+    data[-900:-890] = bytes(10)
+    (tmp_path / "model.zkey").write_bytes(data)
+    run("clinic", "answer", "check-key", "../model.program", "../model.zkey", status=2)

@@ -16,6 +16,7 @@ from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, Tr
 from troth.core.terms import CHALLENGE, SUBMISSION, UPHELD, VERDICT, DealState
 from troth.flows import sale as flow
 from troth.flows import sale_bench as bench
+from troth.flows.sale_bench import tell_judges
 from troth.flows.sale_checks import Finding
 from troth.flows.sale_deal import INSPECTED, Sale, read, state_of
 from troth.flows.sale_words import COMPLAINT, HANDOVER, INSPECTION, ORDER, WHOLE, Offer
@@ -90,7 +91,7 @@ def _hand(party: Troth, order: bytes) -> None:
 
 def _advance(party: Troth, handover: bytes, sale: Sale, done: list[Did]) -> None:
     state = state_of(party, sale)
-    if party.account == sale.order.account:
+    if party.statement(sale.order_id).issuer == party.did:
         _as_buyer(party, handover, sale, state, done)
     elif party.account == sale.offer.deal.seller:
         _as_seller(party, handover, sale, state, done)
@@ -100,10 +101,13 @@ def _advance(party: Troth, handover: bytes, sale: Sale, done: list[Did]) -> None
 
 def _as_buyer(party: Troth, handover: bytes, sale: Sale, state: DealState | None, done: list[Did]) -> None:
     order = sale.order_id
+    own = party.account == sale.order.account  # an order for a policy account is paid through it (shopping.py)
     if state is None:
-        if party.chain.now() < sale.fund_by and not _funded_otherwise(party, handover, order):
+        if own and party.chain.now() < sale.fund_by and not _funded_otherwise(party, handover, order):
             _try(done, "paid", order, lambda: _pay(party, handover, sale))
         return
+    if not own and state.status == "funding":
+        tell_judges(party, sale, handover)
     if state.status == "running":
         found = _delivered(party, handover, sale)
         if found is not None and found.outcome == UPHELD:
@@ -299,5 +303,5 @@ def _state(party: Troth, sale: Sale, state: DealState | None) -> str:
     if state.status == "funding":
         return "waits for the verifiers"
     opened = party.keyring.get(sale.offer.cid, short(party.did)) is not None
-    return "opened" if opened and party.account == sale.order.account else (
+    return "opened" if opened and party.statement(sale.order_id).issuer == party.did else (
         "delivered" if state.history else "paid")

@@ -84,7 +84,8 @@ class Groth16:
         beta2, gamma2, delta2 = g2[:3]
         proving = Proving(power, alpha1, beta1, beta2, delta1, delta2, a1, b1, g2[3:], l, h1)
         verifying = encoded([alpha1], 1) + encoded([beta2, gamma2, delta2], 2) + encoded(ic, 1)
-        return Keys(circuit.digest, verifying, DEV, proving)
+        return Keys(circuit.digest, verifying, DEV, proving,
+                    transcript(tau, 1 << power, alpha, beta, gamma, delta))
 
     def prove(self, keys: Keys, circuit: Circuit, witness: Sequence[int]) -> bytes:
         """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ."""
@@ -136,10 +137,20 @@ def _key_points(verifying: bytes) -> tuple[Sequence[Point], Sequence[Point]]:
     return named, [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
 
 
+def transcript(tau: int, size: int, alpha: int, beta: int, gamma: int, delta: int) -> bytes:
+    """What a setup leaves for `keycheck`: tau in G2; tau**size - 1 in both groups; alpha times it in G1; beta,
+    gamma and delta times it in G2. size: of the domain."""
+    z = (pow(tau, size, R) - 1) % R
+    first = list(points.products(points.generator(1), [z, alpha * z], 1))
+    second = list(points.products(points.generator(2), [tau, z, beta * z, gamma * z, delta * z], 2))
+    return encoded(first, 1) + encoded(second, 2)
+
+
 # ---- polynomials ----
 
 @cache
-def _transforms() -> Any:
+def transforms() -> Any:
+    """The package's transforms."""
     points.arithmetic()  # with its hint where it is missing
     from zksnake._algebra import polynomial_bn254  # an extra
 
@@ -153,7 +164,7 @@ def root(power: int) -> int:
 
 def _lagrange(tau: int, power: int) -> list[int]:
     """Each Lagrange polynomial of the domain of 2**power at tau."""
-    return list(_transforms().evaluate_lagrange_coefficients(1 << power, tau))
+    return list(transforms().evaluate_lagrange_coefficients(1 << power, tau))
 
 
 def _at(circuit: Circuit, tau: int, power: int) -> tuple[list[int], list[int], list[int]]:
@@ -174,17 +185,18 @@ def _at(circuit: Circuit, tau: int, power: int) -> tuple[list[int], list[int], l
 def _quotient(left: Sequence[int], right: Sequence[int], power: int) -> list[int]:
     """a * b - c at the odd powers of the root of twice the order, 0..R-1."""
     size = 1 << power
-    shifts = _powers(power)
+    moves = shifts(power)
     right = [*right, *[0] * (len(left) - len(right))]
     moved = []
     for values in (left, right, [a * b % R for a, b in zip(left, right, strict=True)]):
-        coefficients = _transforms().ifft([*values, *[0] * (size - len(values))], size)
-        moved.append(_transforms().fft([value % R for value in map(mul, coefficients, shifts)], size))
+        coefficients = transforms().ifft([*values, *[0] * (size - len(values))], size)
+        moved.append(transforms().fft([value % R for value in map(mul, coefficients, moves)], size))
     return [(a * b - c) % R for a, b, c in zip(*moved, strict=True)]
 
 
 @cache
-def _powers(power: int) -> list[int]:
+def shifts(power: int) -> list[int]:
+    """The powers of the root of twice the order: times these, a polynomial's values move to the odd powers."""
     step, found = root(power + 1), [1]
     for _ in range((1 << power) - 1):
         found.append(found[-1] * step % R)
