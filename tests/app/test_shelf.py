@@ -20,7 +20,8 @@ PIN = Pin(ONE, bytes(32))
 MONEY = Money(1_000, 2_500, 90, 200, 40, 100)
 DEAR = replace(MONEY, price=10**30, stake=10**31)
 BASE = Offer("Birds of prey", "Photographs, each with the bird's name.", ("birds",), "csv", "bafk", bytes(32),
-             bytes(32), False, Licence("research", 10), Deal(1, ONE, ONE, ONE, PIN, PIN, (Judge("did:key:a", ONE),), MONEY))
+             bytes(32), False, Licence("research", 10),
+             Deal(1, ONE, ONE, ONE, PIN, PIN, (Judge("did:key:a", ONE),), MONEY))
 
 
 def offered(number: int, seller: str = "did:key:s", **changes: object) -> tuple[int, bytes, Statement]:
