@@ -359,7 +359,8 @@ def _trusted(party: Troth) -> Trusted:
     names = [name for name in contracts.named
              if name in ("assumed", "court") or name.startswith(("rerun:", "signed:"))]
     return Trusted(contracts["token"].address,
-                   tuple(Pin(contracts[name].address, contracts[name].codehash) for name in names))
+                   tuple(Pin(contracts[name].address, contracts[name].codehash) for name in names),
+                   lambda did: _seat(party, did).account)
 
 
 def _allow(party: Troth, made: Order, milestone: int = 0, extra: int = 0) -> None:
