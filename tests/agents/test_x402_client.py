@@ -18,10 +18,13 @@ from troth.agents.x402 import wire
 from troth.agents.x402.budget import DAY, LAPSED, RESERVED, SETTLED, Asked, Budget, Limits, OverBudget
 from troth.agents.x402.client import waiting
 from troth.agents.x402.offer import Offer
+from troth.agents.x402.shop import Paid, Request
 from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.chains.embedded import EmbeddedChain
+from troth.ledger.chains.rpc import RpcChain
+from troth.ledger.chains.server import RpcServer
 from troth.ledger.loopback import LoopbackHandler, LoopbackServer
 
 Reply = tuple[int, dict[str, str], bytes]
@@ -196,6 +199,20 @@ def test_an_unreachable_server_leaves_the_payment_to_be_shown_again(place: Marke
         waiting(replace(first, status=409))
 
 
+def test_what_came_is_kept_where_the_payers_node_fails(place: Market) -> None:
+    with RpcServer(place.chain, 0) as node, RpcChain(node.url) as seen:
+        def make(request: Request, paid: Paid) -> bytes:
+            node.close()
+            return b"done"
+
+        server = place.serve(place.shop("cut", make=make))
+        bought = place.payer("cut off", chain=seen).get(f"{server.url}/a", most=PRICE)
+    assert (bought.body, bought.settled) == (b"done", False)
+    later = place.payer("cut off", None, money=0)
+    later.settle_up()
+    assert [one.state for one in later.budget.payments()] == [SETTLED]
+
+
 def test_limits_by_payee_and_host(place: Market) -> None:
     server = place.serve()
     for limits, why in ((Limits(PRICE, 50, 50, payees=frozenset({b"p" * 20})), "payee"),
@@ -233,6 +250,23 @@ def test_what_nobody_knows_the_end_of_counts_for_ever(tmp_path: Path) -> None:
         budget.reserve(later, b"m" * 20, b"2" * 32, asked, 900 + 3 * DAY)
         budget.ended(first.nonce, LAPSED)  # what the chain carried out does not lapse afterwards
         assert [one.state for one in budget.payments()] == [SETTLED, RESERVED]
+
+
+def test_nothing_is_paid_twice_for_one_purpose(tmp_path: Path) -> None:
+    with Budget(tmp_path / "b") as budget:
+        budget.allow(1, b"t" * 20, Limits(10, 90, 90))
+        base = Offer("http://x/a", "GET", bytes(32), b"p" * 20, 10, b"t" * 20, 1, 1_000, b"n" * 32, b"p" * 20)
+        asked = Asked("http://x", "x", b"", purpose=b"why")
+        first = budget.reserve(base, b"m" * 20, b"1" * 32, asked, 900)
+        with pytest.raises(Misuse, match="paid for already"):
+            budget.reserve(base, b"m" * 20, b"2" * 32, asked, 900)
+        assert budget.paid_for(b"why") == first
+        budget.ended(first.nonce, LAPSED)  # the chain did not carry it out, and will not
+        assert budget.paid_for(b"why") is None
+        again = budget.reserve(base, b"m" * 20, b"2" * 32, asked, 900)
+        budget.ended(again.nonce, SETTLED)
+        with pytest.raises(Misuse, match="paid for already"):
+            budget.reserve(base, b"m" * 20, b"3" * 32, asked, 900)
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(("pay", "pay", "pay", "settle", "lapse", "again", "later")),

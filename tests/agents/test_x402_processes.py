@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import random
 import socket
@@ -11,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -20,8 +21,9 @@ from x402_parts import HTTP, PRICE, Market, key_of
 
 from ports.anvil import anvil
 from troth.agents.x402 import wire
-from troth.agents.x402.budget import Budget, Limits, OverBudget
+from troth.agents.x402.budget import Asked, Budget, Limits, OverBudget
 from troth.agents.x402.client import Payer
+from troth.agents.x402.offer import Offer
 from troth.agents.x402.shop import Paid, Request
 from troth.core.errors import OutsideFailed
 from troth.ledger.chains import Chain
@@ -204,6 +206,7 @@ def shopping(street: Street, buyers: int, calls: int, limits: Limits) -> tuple[i
     return sum(bought for bought, _ in found), sum(refused for _, refused in found)
 
 
+@pytest.mark.slow
 def test_a_budget_holds_for_all_processes_and_after_a_restart(street: Street) -> None:
     assert shopping(street, buyers=3, calls=4, limits=Limits(PRICE, 6 * PRICE, 6 * PRICE, life=3_600)) == (6, 6)
     market = street.market
@@ -211,6 +214,31 @@ def test_a_budget_holds_for_all_processes_and_after_a_restart(street: Street) ->
     with pytest.raises(OverBudget, match="in a day"):  # another process, later
         market.payer("payer", None, money=0).get(street.url + "/a", most=PRICE)
     assert sum(street.ran().values()) == 6
+
+
+def hammer(path: Path, mine: int, ready: multiprocessing.synchronize.Barrier) -> None:
+    """Reserve as fast as can be, until the budget says no."""
+    with Budget(path) as budget:
+        ready.wait()
+        for number in range(40):
+            nonce = bytes([mine, number]) * 16
+            offer = Offer("http://x/a", "GET", bytes(32), b"p" * 20, 1, b"t" * 20, 1, 1_000, nonce, b"p" * 20)
+            with suppress(OverBudget):
+                budget.reserve(offer, b"m" * 20, nonce, Asked("http://x", "x", b""), 900)
+
+
+def test_processes_that_reserve_at_once_stay_within_the_cap(tmp_path: Path) -> None:
+    with Budget(tmp_path / "b") as budget:
+        budget.allow(1, b"t" * 20, Limits(1, 60, 60))
+    ready = FORK.Barrier(4)
+    all_ = [FORK.Process(target=hammer, args=(tmp_path / "b", mine, ready)) for mine in range(4)]
+    for one in all_:
+        one.start()
+    for one in all_:
+        one.join()
+        assert one.exitcode == 0
+    with Budget(tmp_path / "b") as budget:
+        assert len(budget.payments()) == budget.spent(1, b"t" * 20, 901) == 60
 
 
 @pytest.mark.slow

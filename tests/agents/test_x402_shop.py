@@ -136,6 +136,17 @@ def test_money_for_one_payment_does_not_begin_two(place: Market, server: ShopSer
     assert place.held("thin") == 0
 
 
+def test_what_was_carried_out_is_not_owed_any_more(place: Market, server: ShopServer) -> None:
+    """A process was stopped between the chain and the till: the payer's last money is still its own to spend."""
+    place.rich("exact", 2 * PRICE)
+    first, second = (place.payment("exact", place.offered(server)) for _ in range(2))
+    server.shop.till.take(first, 1)
+    place.bank.send(place.token.address, first.order.data())
+    assert place.present(server, second.header()).status_code == 200
+    assert place.present(server, first.header()).status_code == 200
+    assert place.held("exact") == 0
+
+
 def test_an_offer_that_is_over(place: Market, server: ShopServer, nothing: None, clock: ManualClock) -> None:
     header = place.header("payer", server)
     clock.advance(60)

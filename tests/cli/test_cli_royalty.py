@@ -103,6 +103,10 @@ def test_used_erased_and_the_face_for_markets(run: Run, place: tuple[str, str, s
         alice.send([bob.did], [bytes.fromhex(str(made["claim"]))])
         bob.receive()
         did, account = alice.did, bob.account
+    shown = run("bob", "reputation", "show", "0x" + account.hex()[:-2] + "00", "--from", "0x" + "11" * 20)
+    (one,) = shown["standings"]  # type: ignore[misc]
+    assert (one["score"], one["deals"], shown["together"]) == ("0", 0, "0")
+    run("bob", "reputation", "show", "0x" + account.hex(), status=2)  # one's own
     face = run("alice", "royalty", "face", model, "--rate", "50000", "--publish")
     assert set(face["shares"]) >= {"0x" + account.hex()}  # type: ignore[call-overload]
     with Troth.open(tmp_path / "alice", PASSPHRASE) as alice, Troth.open(tmp_path / "bob", PASSPHRASE) as bob:

@@ -10,6 +10,10 @@ from types import ModuleType
 
 import pytest
 
+from troth.agents.bargain import BID
+from troth.agents.fleet import ARRIVAL, ERRAND
+from troth.agents.journal import ACT, INTENT
+from troth.agents.x402.receipt import PAYMENT
 from troth.app.stating import STATEMENT
 from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
@@ -82,7 +86,8 @@ def source_kinds() -> set[str]:
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
         DECISION, EXPLANATION, sale_words.OFFER, sale_words.ORDER, sale_words.HANDOVER, sale_words.COMPLAINT,
         sale_words.INSPECTION, sale_words.EVALUATION, CONTRIBUTION, ROYALTY,
-        PROVIDER, JOB, RESULT, REVIEW,
+        PROVIDER, JOB, RESULT, REVIEW, INTENT, ACT, BID, ERRAND, ARRIVAL, PAYMENT,
+        PROVIDER, JOB, RESULT, REVIEW, PAYMENT,
     }
 
 

@@ -64,7 +64,10 @@ class Hired:
     @property
     def trusted(self) -> Trusted:
         return Trusted(self.world.token, (self.pin("assumed"), self.pin("rerun2"), self.pin("signed2"),
-                                                self.court_pin))
+                                                self.court_pin), self.account_of)
+
+    def account_of(self, did: str) -> bytes:
+        return next(party.account for party in self.parties.values() if party.did == did)
 
     def voice(self, name: str) -> Voice:
         key = self[name].identity.account

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hired import BOND, FEE, GIVEN, HOUR, PRICE, REVIEWERS, SEAT, STAKE, TEXT, Gains, Hired
 
 from ports.wat_modules import summed
+from troth.app import Settings, Troth, jobs
 from troth.compute.bisect import WasmSteps, trace_of
 from troth.compute.runners import Job, Ran
 from troth.compute.runners.wasm import Wasm
@@ -18,7 +20,8 @@ from troth.flows import job as flow
 from troth.flows.job import BRIEF
 from troth.flows.job_again import execute_again, first_wrong_step, shown_wrong, trace_said
 from troth.flows.job_claims import Opinion, ReviewClaim
-from troth.flows.job_terms import ASKED, FIRST, RERUN, UNSEEN, Court, Milestone, Money, Order, Periods
+from troth.flows.job_terms import ASKED, FIRST, RERUN, UNSEEN, Court, Milestone, Money, Order, Periods, Seat
+from troth.identity.keystore import MIN_COST
 from troth.verify.bisect import Trace
 
 GOOD, BAD = Opinion(UPHELD, "as ordered"), Opinion(REFUTED, "it is a dog")
@@ -168,13 +171,37 @@ def test_reviewers_who_all_sleep_give_the_job_to_neither_side(hired: Hired) -> N
 
 
 def test_a_model_is_one_voice(hired: Hired) -> None:
-    """It is outvoted by people; unsure, it is no voice at all and loses nothing."""
-    gains = Gains(hired)
+    """It is outvoted by people; unsure, it is no voice at all, and loses nothing."""
     _, claim = hired.place(FIRST)
     hired.deliver(claim, b"cat")
-    hired.verdicts(claim, {"anna": GOOD, "clever": replace(BAD, confidence=7_999), "ben": GOOD})
+    hired.verdicts(claim, {"anna": GOOD, "clever": replace(BAD, confidence=9_999), "ben": GOOD})
     assert hired.settle(claim, 0).final.outcome == UPHELD
-    assert gains("clever") == (FEE // 3,)
+    for confidence, outcome in ((7_999, UNSEEN), (8_000, REFUTED)):
+        gains = Gains(hired)
+        _, claim = hired.place(FIRST)
+        hired.deliver(claim, b"cat")
+        hired.verdicts(claim, {"anna": BAD, "clever": replace(BAD, confidence=confidence), "ben": GOOD})
+        if outcome == UNSEEN:
+            with pytest.raises(ActRefused, match="NotYet"):  # there is no verdict to close by
+                hired.settle(claim, 0)
+        assert hired.settle(claim, HOUR if outcome == UNSEEN else 0).final.outcome == outcome
+        assert gains("clever")[0] >= 0
+
+
+def test_a_model_reviews_what_it_is_shown(hired: Hired) -> None:
+    shown = []
+
+    def judge(brief: bytes, output: bytes) -> Opinion:
+        shown.append((brief, output))
+        return Opinion(UPHELD if output in brief else REFUTED, "by its words", 9_000)
+
+    for output, outcome in ((b"cat", UPHELD), (b"dog", REFUTED)):
+        _, claim = hired.place(FIRST)
+        hired.deliver(claim, output)
+        assert jobs.review_with(hired["clever"], claim, judge) == "said"
+        hired.verdicts(claim, {"anna": Opinion(outcome, "seen"), "ben": Opinion(outcome, "seen")})
+        assert hired.settle(claim, 0).final.outcome == outcome
+    assert shown == [(TEXT, b"cat"), (TEXT, b"dog")]
 
 
 def test_models_alone_never_judge_above_the_set_amount(hired: Hired) -> None:
@@ -433,3 +460,33 @@ def test_what_a_party_does_not_trust_it_does_not_take(hired: Hired) -> None:
     hired.receive()
     with pytest.raises(Refuted, match="has not deposited"):
         flow.take(hired["provider"], unpaid, hired.trusted)
+
+
+def test_a_seat_that_is_given_to_another_account_is_not_taken(hired: Hired) -> None:
+    """A client names a reviewer whom the provider trusts, with an account of its own."""
+    order = hired.order(ASKED)
+    theirs = replace(order.reviewers[0], account=hired["rival"].account)
+    order = replace(order, reviewers=(theirs, *order.reviewers[1:]))
+    claim = flow.place(hired["client"], order, hired.evidence(order))
+    hired.receive()
+    for name in ("provider", "ben"):
+        before = hired.balances()
+        with pytest.raises(Refuted, match="another account"):
+            flow.take(hired[name], claim, hired.trusted)
+        assert hired.balances() == before
+
+
+def test_a_provider_that_could_not_deliver_to_all_takes_no_seat(hired: Hired, tmp_path: Path) -> None:
+    with Troth.init(tmp_path / "stranger", "x", Settings("stranger", "", str(tmp_path / "exchange")), cost=MIN_COST,
+                    clock=hired.world.clock) as stranger:
+        order = hired.order(ASKED)
+        order = replace(order, reviewers=(*order.reviewers[:2], Seat(stranger.did, stranger.account)))
+        hired["client"].meet(stranger.introduction())
+        claim = flow.place(hired["client"], order, hired.evidence(order))
+        hired.receive()
+        trusted = replace(hired.trusted, account_of=lambda did: stranger.account if did == stranger.did
+                          else hired.account_of(did))
+        before = hired.balances()
+        with pytest.raises(Undecidable):
+            flow.take(hired["provider"], claim, trusted)
+        assert hired.balances() == before

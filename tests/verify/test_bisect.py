@@ -85,7 +85,7 @@ def test_states_that_follow_from_nothing(steps: int, lies: list[tuple[int, bytes
         if at < len(other):
             other[at] = wrong
     if other[-1] == honest[-1]:
-        other[-1] = bytes(8) + b"\1"
+        other[-1] = bytes([0, 255]) + bytes(7)
     if swapped:
         liar, good = Liar(other), Trace(Adder(), honest)
         assert dispute(Adder(), honest[0], ((liar.committed, liar), (good.committed, good))).wrong == {0}
@@ -99,7 +99,7 @@ def test_one_that_stops_early_or_goes_on(steps: int, data: st.DataObject) -> Non
     honest = run(steps)
     cut = data.draw(st.integers(1, steps))
     assert found(honest, honest[:cut])[0] == {1}
-    longer = [*honest, *(bytes([0]) + bytes(7) + bytes([n]) for n in range(1, data.draw(st.integers(2, 20))))]
+    longer = [*honest, *(bytes([0, 255]) + bytes(6) + bytes([n]) for n in range(1, data.draw(st.integers(2, 20))))]
     assert found(honest, longer)[0] == {1}
 
 
@@ -173,3 +173,11 @@ def test_nobody_gives_the_state_they_agree_on() -> None:
 
 def test_a_digest_names_a_state() -> None:
     assert digest_of(b"x") != sha256(b"x")
+
+
+def test_a_trace_keeps_no_more_than_it_may() -> None:
+    honest = run(200)
+    thin, whole = Trace(Adder(), honest, apart=1, most=90), Trace(Adder(), honest, apart=1)
+    assert len(thin._whole) <= 10
+    assert thin.committed == whole.committed
+    assert [thin.state(index) for index in range(201)] == honest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -84,12 +85,19 @@ def test_what_a_standing_is_by_hand() -> None:
     found = reader([paid(0, 1, 100), paid(1, 2, 300), paid(0, 2, 30, stake=10), paid(3, 0, 40), paid(3, 1, 5)],
                    (Lost(bytes(32), who(2), 50),))
     one, two, three = (found.of(who(number)) for number in (1, 2, 3))
-    assert (one.direct, one.earned, one.score, one.deals) == (100, 100, 100, 1)
+    assert (one.direct, one.earned, one.score, one.deals, one.roles) == (100, 100, 100, 1, {"worker": 100})
     assert (two.direct, two.earned, two.lost, two.score) == (10, 110, 50, 60), "30 against a stake of 10 counts for 10"
     assert (three.earned, three.paid, three.score) == (0, 40, 0)
     assert reader([paid(0, 1, 1)], (Lost(bytes(32), who(1), 9),)).of(who(1)).score == 0
     with pytest.raises(Misuse, match="trusted beforehand"):
         found.of(who(0))
+
+
+def test_roles_are_counted_apart() -> None:
+    """Called as a verifier by somebody whom the reader paid, and paid for work by the reader."""
+    judged = replace(paid(1, 2, 70), role="verifier")
+    found = reader([paid(0, 1, 60), judged, paid(0, 2, 5)]).of(who(2))
+    assert (found.earned, found.roles) == (65, {"worker": 5, "verifier": 60})
 
 
 def test_what_is_a_stake() -> None:

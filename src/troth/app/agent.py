@@ -19,8 +19,10 @@ from troth.agents.journal import ACT, DONE, INTENT, RUN_SIZE, Entry, journal
 from troth.agents.loop import Answered, Loop, Past, Power, Second, never, nobody
 from troth.agents.runs import Runs
 from troth.agents.tools import Tool
+from troth.app import accounts
 from troth.app.sources import sources_of
 from troth.app.verbs import acting, buying, saying, verbs
+from troth.app.verbs_market import Believed, trading
 from troth.core.encoding import from_hex, keccak256
 from troth.core.errors import Misuse
 from troth.core.terms import Account
@@ -42,7 +44,7 @@ class Given:
     """What an agent is given for a run. account: the policy account, None for one that moves no money. say: kinds of
     claims it may sign. more: others' tools. second: who is asked how sure they are. owners: who may read its reasons,
     is sent its journal, and whose claims say where money may go. signers: others whose claims may say that. buys: it
-    may buy over x402, within the workspace's budget.
+    may buy over x402, within the workspace's budget. believed: it may buy on the market, by the word of these.
     """
 
     account: Account | None = None
@@ -52,6 +54,7 @@ class Given:
     owners: tuple[str, ...] = ()
     signers: tuple[str, ...] = ()
     buys: bool = False
+    believed: Believed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +93,12 @@ def brain_of(text: str, model: str = "", key: str | None = None, elsewhere: bool
     return Completions(text, model, key, elsewhere)
 
 
-def account_at(party: Troth, address: Account) -> PolicyAccount:
-    """A policy account on this workspace's chain. Raises OutsideFailed for what is none of Troth's."""
-    # Imported here: the chain's libraries take a second to load.
-    from troth.ledger.accounts import PolicyAccount
-
-    found = PolicyAccount(party.chain.web3, address, first=party.contracts.block)
-    found.check()
-    return found
-
-
 def gate_of(party: Troth, address: Account) -> AccountGate:
     """The gate of a policy account whose session key is this workspace's account. Raises Misuse for another's."""
     # Imported here for the same reason.
     from troth.agents.account_gate import AccountGate
 
-    account = account_at(party, address)
+    account = accounts.account(party, address)
     agent = account.limits().agent
     if agent != party.account:
         raise Misuse("this account's agent is another", expected="0x" + agent.hex(), actual="0x" + party.account.hex(),
@@ -144,12 +137,15 @@ def loop_of(party: Troth, brain: Brain, runs: Runs, given: Given) -> Loop:
     """The loop of this workspace's agent. Raises Misuse where the account is another agent's."""
     tools = verbs(party)
     tools.add(*saying(party, given.say), *(buying(party) if given.buys else ()), *given.more)
-    sources = sources_of(party, (*given.owners, *given.signers))
+    named = () if given.believed is None else given.believed.evaluators
+    sources = sources_of(party, (*given.owners, *given.signers, *named))
     if given.account is None:
         return Loop(party, brain, tools, runs, Power(None, never, sources, given.second), given.owners)
     gate = gate_of(party, given.account)
     limits = gate.state().limits
     tools.add(*acting(party, limits.token, given.account, limits))
+    if given.believed is not None:
+        tools.add(*trading(party, given.account, given.believed))
     return Loop(party, brain, tools, runs, Power(gate, past_of(gate.contract), sources, given.second), given.owners)
 
 
@@ -193,7 +189,7 @@ def board(party: Troth, address: Account | None = None, agent: str | None = None
     # Imported here for the same reason.
     from troth.agents.account_gate import AccountGate
 
-    account = account_at(party, address)
+    account = accounts.account(party, address)
     state = AccountGate(account, party.identity.account, party.sender).state()
     return Board(state, entries, _unclaimed(address, entries, account.entries()))
 
@@ -207,12 +203,12 @@ def _unclaimed(address: Account, entries: Sequence[Entry], recorded: Sequence[Re
 
 def stop(party: Troth, address: Account, stopped: bool = True) -> None:
     """The owner's stop button, and back. Raises ActRefused NotOwner for anybody else."""
-    account_at(party, address).stop(party.sender, stopped)
+    accounts.account(party, address).stop(party.sender, stopped)
 
 
 def reset(party: Troth, address: Account) -> None:
     """The owner forgets the strikes and closes the breaker. Raises ActRefused NotOwner for anybody else."""
-    account_at(party, address).reset(party.sender)
+    accounts.account(party, address).reset(party.sender)
 
 
 def board_json(found: Board) -> dict[str, Any]:

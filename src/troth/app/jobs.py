@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MOST_TRACED = 1 << 20
 """States whose digests are handed over with a result: 32 MiB."""
 EXAMPLE = "docs/reference/jobs.md shows one."
+Judge = Callable[[bytes, bytes], Opinion]
+"""A model that reviews: from the brief and what was delivered to its opinion, with a confidence."""
 
 
 # Offers
@@ -312,6 +314,22 @@ def review(party: Troth, claim: bytes, milestone: int = 0, opinion: Opinion | No
     return "revealed"
 
 
+def review_with(party: Troth, claim: bytes, judge: Judge, milestone: int = 0) -> str:
+    """A model's review of work: it is shown the brief and what was delivered, and its opinion is this seat's voice.
+
+    What was delivered and is not what the result says is refuted without asking it. Raises as ``review``.
+    """
+    made = flow.order_of(party, claim)
+    brief = next((item for item in party.statement(claim).evidence if item.name == BRIEF), None)
+    if brief is None:
+        raise BadInput("an order without a brief", do="Computing is reviewed by executing it again.")
+    try:
+        opinion = judge(party.read(brief), flow.output_of(party, made, milestone))
+    except Refuted as error:
+        opinion = Opinion(REFUTED, error.message)
+    return review(party, claim, milestone, opinion)
+
+
 def refuse(party: Troth, claim: bytes, milestone: int, why: str) -> bytes:
     """Ask for a review, or appeal, within the window: with the bond, and the fee of who judges next; its claim.
 
@@ -319,7 +337,7 @@ def refuse(party: Troth, claim: bytes, milestone: int, why: str) -> bytes:
     """
     made = flow.order_of(party, claim)
     state = party.book.state(made.deal(milestone))
-    _allow(party, made, milestone, state.terms.rungs[state.rung].bond + entry_cost(state.terms, state.rung + 1))
+    _allow(party, made, milestone, entry_cost(state.terms, state.rung))
     wrong = first_wrong_step(party, claim, milestone) if made.review == RERUN and state.rung == 0 else None
     return flow.refuse(party, claim, milestone, why, wrong)
 
@@ -341,7 +359,8 @@ def _trusted(party: Troth) -> Trusted:
     names = [name for name in contracts.named
              if name in ("assumed", "court") or name.startswith(("rerun:", "signed:"))]
     return Trusted(contracts["token"].address,
-                   tuple(Pin(contracts[name].address, contracts[name].codehash) for name in names))
+                   tuple(Pin(contracts[name].address, contracts[name].codehash) for name in names),
+                   lambda did: _seat(party, did).account)
 
 
 def _allow(party: Troth, made: Order, milestone: int = 0, extra: int = 0) -> None:

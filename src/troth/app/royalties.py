@@ -60,9 +60,9 @@ class Measure:
 def contribute(party: Troth, target: bytes, passes: int, measure: Measure) -> tuple[bytes, Contribution]:
     """Say, once, what a thing of this party's rests on and what of its earnings is passed on; the claim's id.
 
-    passes: parts of a million. The first one said counts, so a second one is refused. Raises Misuse for another's
-    thing, one that rests on nothing or weights for other claims than it rests on; Undecidable where an account is not
-    known or records cannot be opened.
+    passes: parts of a million. Who says two things loses its say, so a second one is refused. Raises Misuse for
+    another's thing, one that rests on nothing or weights for other claims than it rests on; Undecidable where an
+    account is not known or records cannot be opened.
     """
     statement = party.statement(target)
     if statement.issuer != party.did:
@@ -70,7 +70,8 @@ def contribute(party: Troth, target: bytes, passes: int, measure: Measure) -> tu
     earlier = [claim for claim, said in party.claims(CONTRIBUTION)
                if said.issuer == party.did and target in said.all_refs("target")]
     if earlier:
-        raise Misuse("it is said already what this rests on", actual=earlier[0].hex(), do="The first one said counts.")
+        raise Misuse("it is said already what this rests on", actual=earlier[0].hex(),
+                     do="Who says two things about one loses its say.")
     rests = sources(party, target)
     if not rests:
         raise Misuse("this rests on nothing of anybody's", actual=statement.kind, do="It keeps what it earns.")
@@ -150,7 +151,7 @@ def pay(party: Troth, what: Paying) -> flow.Run:
                 found.contributions, what.sale, party.chain.now() + what.fund, secrets.token_bytes(32), words)
     makers = {party.statement(part.claim).issuer for part in found.parts}
     to = sorted({*makers, *what.verifiers} - {party.did})
-    run = flow.state_run(party, owed, party.accounts_of, to)
+    run = flow.state_run(party, owed, party.accounts_of, to, party.read)
     terms = owed.terms(shared_of(found.parts, party.account))
     deposits = sum(pot.amount for pot in terms.pots if pot.depositor == party.account)
     coin = Erc20(party.chain.web3, what.token)
@@ -356,8 +357,8 @@ def shares(party: Troth, target: bytes, rate: int) -> Shares:
     from troth.ledger.royalties import Shares
 
     found = due(party, target, MILLION * MILLION)
-    if found.faults:
-        raise Misuse("a contribution claim of this lineage is wrong", actual="; ".join(found.faults))
+    if found.notes:
+        raise Misuse("a contribution claim of this lineage is wrong", actual="; ".join(found.notes))
     weights: dict[Account, int] = {}
     for part in found.parts:
         weights[part.account] = weights.get(part.account, 0) + part.amount

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from troth.cli.agent import agent_app
-from troth.cli.parts import Json, Where, show, visible, workspace, write_file
+from troth.cli.parts import Json, Where, show, workspace, write_file
 from troth.core.errors import Misuse, TrothError
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ Signers = Annotated[list[str] | None, typer.Option("--signer", help="A DID whose
                                                    "goes, such as a seller's. It is shown nothing.")]
 Verifiers = Annotated[list[str] | None, typer.Option("--verifier", help="NAME=URL or NAME=COMMAND of who serves troth "
                                                      "agent verifier: asked how sure it is of each act.")]
+Evaluators = Annotated[list[str] | None, typer.Option("--evaluator", help="A DID whose evaluations decide which "
+                                                      "listing it may buy on the market.")]
+Inspectors = Annotated[list[str] | None, typer.Option("--believe", help="A DID that may inspect a sale.")]
 Elsewhere = Annotated[bool, typer.Option("--elsewhere", help="The model may be on another machine: it is shown all "
                                          "that the agent reads.")]
 Judging = Annotated[str, typer.Option("--brain", help="What decides, as for run. Without one: payee and amount must "
@@ -56,12 +59,14 @@ def agent_run(words: Words = None, brain: Deciding = "",
               most: Annotated[int, typer.Option("--most", min=1, help="Steps.")] = 60,
               buys: Annotated[bool, typer.Option("--buys", help="It may buy over x402, within this workspace's "
                                                  "budget.")] = False,
-              elsewhere: Elsewhere = False, home: Where = None, as_json: Json = False) -> None:
+              evaluator: Evaluators = None, believe: Inspectors = None, elsewhere: Elsewhere = False,
+              home: Where = None, as_json: Json = False) -> None:
     """Let this workspace's agent do what you ask. TROTH_MODEL_KEY: an endpoint's key. Killed, it goes on with --run."""
     # Imported here: start-up of --help must not load the application.
     from troth.agents.loop import nobody
     from troth.agents.second import voices
     from troth.app.agent import Given, Reporter, account_arg, brain_of, loop_of, run_id, runs_of
+    from troth.app.verbs_market import Believed
 
     if not brain:
         raise Misuse("an agent needs a brain", expected="--brain script:FILE, host:NAME or an address")
@@ -77,7 +82,8 @@ def agent_run(words: Words = None, brain: Deciding = "",
         more = [tool for one in peer or () for tool in _peer(stack, one).tools()]
         second = voices([_peer(stack, one) for one in verifier]) if verifier else nobody
         given = Given(None if account is None else account_arg(account), tuple(say or ()), more, second,
-                      owners=tuple(owner or ()), signers=tuple(signer or ()), buys=buys)
+                      owners=tuple(owner or ()), signers=tuple(signer or ()), buys=buys,
+                      believed=Believed(tuple(evaluator), tuple(believe or ())) if evaluator else None)
         typer.echo(f"run {this.hex()}", err=True)
         reporter = Reporter(party, given.owners, this)
         ended = loop_of(party, deciding, runs, given).run(this, words, most=most, watching=reporter)
@@ -187,7 +193,7 @@ def agent_stop(account: Whose, again: Annotated[bool, typer.Option("--resume", h
 
 
 @agent_app.command("serve")
-def agent_serve(port: Port = None, home: Where = None) -> None:
+def agent_serve(port: Port = None, home: Where = None, as_json: Json = False) -> None:
     """Serve this workspace's reading verbs as tools over MCP, to programs of this machine. Nothing that they call signs
     or pays.
     """
@@ -201,13 +207,13 @@ def agent_serve(port: Port = None, home: Where = None) -> None:
         if port is None:
             serve_stdio(made)
         else:
-            serve_http(made, port, lambda url: typer.echo(visible(url)))
+            serve_http(made, port, lambda url: show({"url": url}, as_json, lambda: url))
 
 
 @agent_app.command("verifier")
 def agent_verifier(brain: Judging = "",
                    model: Annotated[str, typer.Option("--model", help="Of an endpoint.")] = "",
-                   elsewhere: Elsewhere = False, port: Port = None, home: Where = None) -> None:
+                   elsewhere: Elsewhere = False, port: Port = None, home: Where = None, as_json: Json = False) -> None:
     """Serve as a verifier of others' acts over MCP: asked how sure it is, it answers with this account's signature."""
     # Imported here: start-up of --help must not load the application or the protocol.
     from troth.agents.mcp import reads, serve_http, serve_stdio, server
@@ -222,7 +228,7 @@ def agent_verifier(brain: Judging = "",
         if port is None:
             serve_stdio(made)
         else:
-            serve_http(made, port, lambda url: typer.echo(visible(url)))
+            serve_http(made, port, lambda url: show({"url": url}, as_json, lambda: url))
 
 
 @agent_app.command("card")

@@ -203,6 +203,18 @@ def evaluate(offer: Offered, method: Annotated[str, typer.Option("--method", hel
 
 
 @market_app.command()
+def foreseen(listing: Annotated[str, typer.Argument(help="The listing's claim.")], home: Where = None,
+             as_json: Json = False) -> None:
+    """What the licences sold of a listing foresee once it is erased: who stays, whose ends, what is owed."""
+    from troth.app import tending  # start-up time, as above
+
+    with workspace(home) as party:
+        found = tending.foreseen(party, claim_id(listing))
+    show({"licences": found}, as_json, lambda: "\n".join(
+        f"{one['holder']}  {one['erasure']}  {one['owed']} owed" for one in found) or "none")
+
+
+@market_app.command()
 def licence(holder: Annotated[str, typer.Argument(help="An account.")],
             offer: Offered, home: Where = None, as_json: Json = False) -> None:
     """Whether an account holds a licence for an offer that stands now, as the chain says; exit status 1 if not."""

@@ -50,10 +50,10 @@ def due(target: Target, amount: Annotated[int, typer.Argument(min=1, help="What 
 
     with workspace(home) as party:
         found = due(party, claim_id(target), amount)
-        show({"parts": _parts(found.parts), "faults": list(found.faults)}, as_json, lambda: "\n".join(
+        show({"parts": _parts(found.parts), "notes": list(found.notes)}, as_json, lambda: "\n".join(
             [*(f"{part.amount:>16}  0x{part.account.hex()}  for {part.claim.hex()[:16]}" for part in found.parts),
-             *(f"wrong: {fault}" for fault in found.faults)]))
-        if found.faults:
+             *(f"wrong: {note}" for note in found.notes)]))
+        if found.notes:
             raise typer.Exit(1)
 
 

@@ -53,10 +53,12 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What a party takes from an order that others wrote: the token, and policies that judge it."""
+    """What a party takes from an order that others wrote: the token, and policies that judge it. account_of: a DID's
+    account by its own word; raises Undecidable for one that is not known."""
 
     token: Account
     policies: tuple[Pin, ...]
+    account_of: Callable[[str], Account]
 
 
 # The client
@@ -124,10 +126,18 @@ def take(party: Party, claim: bytes, trusted: Trusted, milestone: int = 0) -> in
     """The provider or a reviewer takes its seat: deposits its stake, after checking the order; the amount.
 
     Raises Misuse for an order that names this party in no such seat, or tokens and policies that it does not trust;
-    Refuted where the price is not deposited; ActRefused where the Book refuses.
+    Refuted where a seat is given an account that is not its party's, or the price is not deposited; Undecidable where
+    a provider could not seal to everybody named, which would cost it its stake; ActRefused where the Book refuses.
     """
     order = order_of(party, claim)
-    seat_of(party, order, order.provider, *order.reviewers)
+    mine = seat_of(party, order, order.provider, *order.reviewers)
+    for seat in (order.provider, *order.reviewers):
+        account = party.account if seat is mine else trusted.account_of(seat.did)
+        if account != seat.account:
+            raise Refuted("an order that gives somebody's seat to another account", expected=account.hex(),
+                          actual=seat.account.hex(), do="Whoever holds that account would judge in their name.")
+    if mine is order.provider:
+        party.add("seal", b"", order.others(party.did))
     if order.token != trusted.token:
         raise Misuse("an order in another token", expected=trusted.token.hex(), actual=order.token.hex())
     for pin in (order.result_policy, order.review_policy, *((order.court.policy,) if order.court else ())):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from troth.core.claims import Evidence, Ref, Statement
@@ -201,9 +201,24 @@ def settled(source: Statements, claim: bytes, accounts: Accounts, read: Reading 
     except Refuted as error:
         if source.statement(claim).issuer != source.statement(said.target).issuer:
             raise
-        payees, weights = _payees(source, said.target, accounts), _instead(source, said, read)
-        rows = tuple(Row(one, payees[one][0], weights[one]) for one in sorted(weights))
-        return Contribution(said.target, payees[said.target][0], DECLARED, said.passes, rows), error.message
+        weights = _instead(source, said, read)
+        return _replaced(source, said.target, said.passes, weights, accounts), error.message
+
+
+def silenced(source: Statements, claims: Iterable[bytes], accounts: Accounts) -> Contribution:
+    """What stands in place of several things that one maker said of one target: it has lost its say, and passes on the
+    most that it said. A model of rounds is shared by its rounds, anything else in equal parts.
+    """
+    said = [Contribution.of(source.statement(claim)) for claim in claims]
+    weights = _instead(source, replace(said[0], validation=None), None)
+    return _replaced(source, said[0].target, max(one.passes for one in said), weights, accounts)
+
+
+def _replaced(source: Statements, target: bytes, passes: int, weights: Mapping[bytes, int],
+              accounts: Accounts) -> Contribution:
+    payees = _payees(source, target, accounts)
+    rows = tuple(Row(one, payees[one][0], weights[one]) for one in sorted(weights))
+    return Contribution(target, payees[target][0], DECLARED, passes, rows)
 
 
 def _instead(source: Statements, said: Contribution, read: Reading | None) -> dict[bytes, int]:

@@ -29,6 +29,7 @@ from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, Refuted
 
 MOST_STATES = 1 << 40
+MOST_KEPT = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +73,21 @@ def committed(digests: Sequence[bytes]) -> Committed:
 
 class Trace:
     """A party's own record of an execution: digests of all states, and every ``apart``-th state whole, so that any
-    one can be made again. Raises BadInput for no states at all."""
+    one can be made again. most: bytes of whole states to keep, about; beyond them every other one is let go of, and
+    ``apart`` doubles. Raises BadInput for no states at all."""
 
-    def __init__(self, machine: Machine, states: Iterable[bytes], apart: int = 64) -> None:
+    def __init__(self, machine: Machine, states: Iterable[bytes], apart: int = 64, most: int = MOST_KEPT) -> None:
         self._machine, self._apart = machine, apart
         self._whole: dict[int, bytes] = {}
-        digests = []
+        digests, kept = [], 0
         for index, state in enumerate(states):
-            if index % apart == 0:
+            if index % self._apart == 0:
                 self._whole[index] = state
+                kept += len(state)
+            while kept > most and len(self._whole) > 1:
+                self._apart *= 2
+                self._whole = {at: one for at, one in self._whole.items() if at % self._apart == 0}
+                kept = sum(map(len, self._whole.values()))
             digests.append(digest_of(state))
         if not digests:
             raise BadInput("an execution without a state", expected="at least the first")

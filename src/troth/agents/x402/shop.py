@@ -242,7 +242,7 @@ class Shop:
             now = self._now()
             if now >= payment.offer.expires:
                 raise Refuted("this offer is over", expected=f"before {payment.offer.expires}", actual=now)
-            self._settler.check(payment, self.till.owed(payment.order.owner))
+            self._settler.check(payment, lambda: self.till.under_way(payment))
         with self.till.at_work(key, AT_WORK):
             sale = self.till.take(payment, self._now())  # 7, 9
             if sale.state == TAKEN:
