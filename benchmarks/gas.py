@@ -44,6 +44,9 @@ from troth.core.terms import (
     payout_leaf,
 )
 from troth.core.typed_data import join_digest, verdict_digest
+from troth.flows.parts import Pin
+from troth.flows.sale_deal import PRICE, STAKE, Sale
+from troth.flows.sale_words import Deal, Judge, Licence, Money, Offer, Order
 from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.anchors import anchor
 from troth.ledger.artefacts import Artefact, artefact, code_hash
@@ -53,7 +56,9 @@ from troth.ledger.checkpoints import Checkpoint
 from troth.ledger.deploy import code_at, create, deploy
 from troth.ledger.erc20 import Erc20
 from troth.ledger.evm import EvmBook
+from troth.ledger.licences import Licences
 from troth.ledger.sending import Receipt, Sender
+from troth.store.wrapping import RecipientKey
 from troth.verify.policies.preimage import hash_lock
 from troth.verify.policies.proof import answer_context, answer_data, key_name, proof_param
 from troth.verify.policies.voices import commit_data, reveal_data, verdict_data
@@ -198,6 +203,8 @@ VOICES = "part of it: the verifiers' commits and reveals"
 SIGNED = "whole: the same with Signed 2 of 3 (10 transactions, three of them the signers')"
 ARBITER = "whole: the same with one arbiter's word above (4 transactions: with consent, no evidence, one the arbiter's)"
 ANSWER = "whole: a proven answer for a price, with a stake (open and join; join; submit, judge and close)"
+SEALED = "whole: sealed sale (open with both deposits, 3 verifiers join, show and judge, close)"
+COMPLAINT = "whole: sealed sale that is complained of (also challenge, 3 commit and reveal, judge, close)"
 SALE = "whole: simple sale (open and join; submit, judge and close by the seller)"
 
 
@@ -323,6 +330,52 @@ def simple_sale(bench: Bench) -> None:
     bench.act("close: 1 rung, 1 payee", seller, bench.book.close, deal)
 
 
+def sealed_sale(bench: Bench) -> None:
+    """Sealed data for a price: nobody complains; a licence is minted and revoked. Then a buyer that got rubbish."""
+    buyer, seller = bench.holder("buyer of data"), bench.holder("seller of data")
+    verifiers = tuple(bench.holder(f"inspector {number}") for number in range(3))
+    pins = [Pin(*bench.pinned(name)) for name in ("preimage", "rerun:2")]
+    deal_words = Deal(bench.chain.chain_id, bench.book.address, bench.token.address, seller, *pins,
+                      tuple(Judge(f"did:key:{number}", one) for number, one in enumerate(verifiers)),
+                      Money(1_000, 2_500, 90, 200, 40, 100))
+    offer = Offer("data", "", (), "csv", "bafk", CLAIM, CLAIM, False, Licence("research", HOUR, authority=seller),
+                  deal_words)
+    secret, book = keccak256(b"gas secret"), bench.book
+    licences = Licences(bench.chain.web3, bench.contracts["licences"].address)
+
+    def begun(order: bytes, whole: str) -> Sale:
+        sale = Sale(CLAIM, offer, order, Order(buyer, RecipientKey(CLAIM).public(), CLAIM), "bafk", hash_lock(secret),
+                    bench.chain.now() + HOUR)
+        consent = Consent(STAKE, sale.fund_by, bench.keys[seller].sign_digest(sale.consent_digest()))
+        bench.act("sealed sale: open, price and stake by consent, 6 pots, 2 rungs" if whole == SEALED else "", buyer,
+                  book.open_and_join, sale.terms(), sale.salt(), PRICE, [consent], whole=whole)
+        for index, one in enumerate(verifiers):
+            bench.act("", one, book.join, sale.deal(), 2 + index, whole=whole)
+        bench.act("sealed sale: show the secret, judged" if whole == SEALED else "", seller, book.submit_and_judge,
+                  sale.deal(), 0, 0, CLAIM, secret, whole=whole)
+        return sale
+
+    sale = begun(CLAIM, SEALED)
+    bench.clock.advance(3 * HOUR)
+    bench.act("sealed sale: close, pays 4 holders", seller, book.close, sale.deal(), whole=SEALED)
+    meter = bench.senders[seller]
+    meter.name = "licence: mint"
+    licences.mint(meter, book.brought(sale.deal()), sale.words())
+    meter.name = "licence: revoke"
+    licences.revoke(meter, sale.deal(), CLAIM)
+    meter.name = ""
+    sale = begun(keccak256(CLAIM), COMPLAINT)
+    found = Result(REFUTED).to_bytes()
+    bench.act("", buyer, book.challenge, sale.deal(), whole=COMPLAINT)
+    for one in verifiers:
+        bench.act("", one, book.submit, sale.deal(), 0, 0, CLAIM, commit_data(sale.deal(), 1, one, found, CLAIM),
+                  whole=COMPLAINT)
+    for one in verifiers:
+        bench.act("", one, book.submit, sale.deal(), 1, 0, CLAIM, reveal_data(found, CLAIM), whole=COMPLAINT)
+    bench.act("", buyer, book.judge, sale.deal(), whole=COMPLAINT)
+    bench.act("", buyer, book.close, sale.deal(), whole=COMPLAINT)
+
+
 def proven_answer(bench: Bench) -> None:
     """A price for a proven answer, and a stake against none; the proof has four publics, one of them the deal's."""
     buyer, provider, court = bench.holder("asker", 1000), bench.holder("provider", 500), bench.actor("court")
@@ -433,7 +486,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     """Gas by act, and each as a ratio to an ERC-20 transfer measured in the same run (``quick`` changes nothing)."""
     bench = Bench()
     for story in (two_party, whole_jobs, challenged, cheaper_challenges, simple_sale, round_of_five, payouts, others,
-                  proven_answer):
+                  proven_answer, sealed_sale):
         story(bench)
     bench.chain.close()
     bench.notes |= bench.sums

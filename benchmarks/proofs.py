@@ -1,19 +1,28 @@
 """Proving a model's answer: five small models, by our prover and by ezkl where it is installed, in one run.
 
 ezkl has no licence; it is measured in an environment of its own, made for the measurement alone
-(``python -m venv build/ezkl-venv && build/ezkl-venv/bin/pip install ezkl==23.0.5 onnx``), each model at the best of
-the settings in ``SWEEP``. Seconds are the processor's. Ours hold the witness and the verification of the own proof;
-ezkl's hold ``prove`` alone. Each measurement has a process of its own, so that the memory is its own.
+(``python -m venv build/ezkl-venv && build/ezkl-venv/bin/pip install ezkl==23.0.5 onnx``), each model at the settings
+that ``python -m benchmarks.ezkl_sweep`` found quickest and wrote to docs/data/ezkl.json. Both sides keep the model's
+own labels on the same records, which neither training nor calibration saw.
+
+Like is set against like: a public input against a public input, and an input or weights that the proof binds against
+ezkl's two ways to bind them, the quicker one. Seconds are the processor's, on one core, both sides in turn. Ours hold
+the witness and the verification of the own proof; ezkl's hold ``prove`` alone, which reads the key from its file
+(ours: ``key_read_seconds``). Each measurement has a process of its own, so that the memory is its own.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +30,56 @@ import numpy as np
 
 from benchmarks import median_seconds
 from troth.compute.circuits.model import COMMITTED, FIXED, PUBLIC, SCORES, ModelCircuit, Modes
-from troth.compute.models import Aim, Real, ints, quantise, real
+from troth.compute.models import Aim, Quantised, Real, ints, quantise, real
 from troth.compute.models.sklearn import of_sklearn
 from troth.compute.provers import zkey
 from troth.compute.provers.groth16 import Groth16
 from troth.fixed.program import Program
 
-PEER = Path(__file__).parent / "peers" / "ezkl_peer.py"
-PEER_PYTHON = Path(__file__).parent.parent / "build" / "ezkl-venv" / "bin" / "python"
+ROOT = Path(__file__).parents[1]
+PEER = ROOT / "benchmarks" / "peers" / "ezkl_peer.py"
+PEER_PYTHON = ROOT / "build" / "ezkl-venv" / "bin" / "python"
+FOUND = ROOT / "docs" / "data" / "ezkl.json"
+"""What the sweep found."""
 MODES = {"public input": Modes(FIXED, PUBLIC, SCORES), "committed input": Modes(FIXED, COMMITTED, SCORES),
          "committed weights and input": Modes(COMMITTED, COMMITTED, SCORES)}
+PEER_MODES = {"public input": {"public": ("public", "fixed")},
+              "committed input": {"hashed": ("hashed", "fixed"), "polycommit": ("polycommit", "fixed")},
+              "committed weights and input": {"hashed": ("hashed", "hashed"),
+                                              "polycommit": ("polycommit", "polycommit")}}
+"""ezkl's (input, parameters) visibilities that say the same as ours."""
 HASHED_MOST = 100
 """Parameters: a network of 4,000 hashed by ezkl was not done in 400 seconds."""
-PATIENCE = 300.0
+PATIENCE = 1800.0
 """Seconds for one of ezkl's, setup and all."""
-PEER_MODES = {"ezkl, private input": "", "ezkl, hashed weights and input": "hashed",
-              "ezkl, polycommit weights and input": "polycommit"}
-SWEEP: dict[str, list[dict[str, int]]] = {
-    "logistic regression": [{"decomp_base": 256, "decomp_legs": 4, "scale": 7}],
-    "mlp 30-64-32-2": [{"decomp_base": 1024, "decomp_legs": 3, "scale": 7}],
-    "tree depth 4": [{"decomp_base": 256, "decomp_legs": 4, "scale": 7}],
-    "boosted trees 20 x 3": [{"decomp_base": 256, "decomp_legs": 4, "scale": 7},
-                             {"decomp_base": 1024, "decomp_legs": 3, "scale": 7}],
-    "cnn on digits": [{"decomp_base": 1024, "decomp_legs": 3, "scale": 7}],
-}
-"""What ezkl is tried with: its accumulators' decomposition, and the binary places of its numbers."""
+AIM = Aim()
 
 
-def models(quick: bool) -> dict[str, tuple[Real, np.ndarray[Any, Any]]]:
-    """(model in real numbers, calibration rows) by name."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A model in real numbers, the records to calibrate on, and records that neither saw."""
+
+    model: Real
+    calibration: np.ndarray[Any, Any]
+    unseen: np.ndarray[Any, Any]
+
+    @property
+    def wanted(self) -> list[int]:
+        """The model's own labels of the unseen records."""
+        return [int(label) for label in self.model.labels(self.model.run(self.unseen))]
+
+    @property
+    def most_missed(self) -> int:
+        """How many of these may be another's: what our quantiser allows itself, of whole records."""
+        return -(-(1_000_000 - AIM.target) * len(self.unseen) // 1_000_000)
+
+    def ours(self, committed: bool = False) -> Quantised:
+        """Our program. committed: for weights that are proven unseen."""
+        return quantise(self.model, self.calibration, held_out=self.unseen, aim=replace(AIM, committed=committed))
+
+
+def models(quick: bool) -> Iterator[tuple[str, Case]]:
+    """The models by name: each trained on a third of its records, calibrated on another."""
     from sklearn.datasets import load_breast_cancer, load_digits
     from sklearn.ensemble import GradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -59,24 +89,29 @@ def models(quick: bool) -> dict[str, tuple[Real, np.ndarray[Any, Any]]]:
 
     rows, answers = load_breast_cancer(return_X_y=True)
     rows = StandardScaler().fit_transform(rows)
-    found = {"logistic regression": (of_sklearn(LogisticRegression().fit(rows, answers)), rows)}
+    trained, taught = rows[::3], answers[::3]
+
+    def case(model: Real) -> Case:
+        return Case(model, rows[1::3], rows[2::3])
+
+    yield "logistic regression", case(of_sklearn(LogisticRegression().fit(trained, taught)))
     if quick:
-        return found
-    perceptron = MLPClassifier((64, 32), max_iter=120, random_state=0).fit(rows, answers)
+        return
+    perceptron = MLPClassifier((64, 32), max_iter=120, random_state=0).fit(trained, taught)
     # Two scores, as the network of the reference measurements had: the one score and nothing against it.
     nodes = list(of_sklearn(perceptron).nodes)
     last = nodes[-1]
     nodes[-1] = real.Affine(last.source, np.vstack([-last.weights / 2, last.weights / 2]),
                             np.concatenate([-last.bias / 2, last.bias / 2]))
-    found["mlp 30-64-32-2"] = (Real(rows.shape[1], tuple(nodes), "largest"), rows)
-    tree = DecisionTreeClassifier(max_depth=4, random_state=0).fit(rows, answers)
-    found["tree depth 4"] = (of_sklearn(tree), rows)
-    boosted = GradientBoostingClassifier(n_estimators=20, max_depth=3, random_state=0).fit(rows, answers)
-    found["boosted trees 20 x 3"] = (of_sklearn(boosted), rows)
+    yield "mlp 30-64-32-2", case(Real(rows.shape[1], tuple(nodes), "largest"))
+    yield "tree depth 4", case(of_sklearn(DecisionTreeClassifier(max_depth=4, random_state=0).fit(trained, taught)))
+    yield "boosted trees 20 x 3", case(of_sklearn(GradientBoostingClassifier(
+        n_estimators=20, max_depth=3, random_state=0).fit(trained, taught)))
     if importlib.util.find_spec("torch"):
         images, digits = load_digits(return_X_y=True)
-        found["cnn on digits"] = (_network(images / 16, digits), images / 16)
-    return found
+        images = images / 16
+        # Fewer unseen records: a witness of ezkl's takes a tenth of a second.
+        yield "cnn on digits", Case(_network(images[::3], digits[::3]), images[1::3], images[2::12])
 
 
 def _network(images: np.ndarray[Any, Any], digits: np.ndarray[Any, Any]) -> Real:
@@ -117,11 +152,13 @@ def _one(data: str, row: list[int], name: str, repeats: int) -> dict[str, float]
 
     proving = median_seconds(prove, repeats, time.process_time)
     publics = circuit.public_values(made.witness(row, 7, row_salt=11, weights_salt=13))
+    peak, kept = _peak(), zkey.write(keys, circuit)
     return {"constraints": circuit.constraints, "build_seconds": built - start, "setup_seconds": ready - built,
             "prove_seconds": proving, "publics": len(publics), "proof_bytes": len(proofs[0]),
             "verify_seconds": median_seconds(lambda: prover.verify(keys.verifying, proofs[0], publics), 5,
                                              time.process_time),
-            "key_mb": len(zkey.write(keys, circuit)) / 1e6, "peak_mb": _peak()}
+            "key_read_seconds": median_seconds(lambda: zkey.read(kept, circuit, ours=True), 1, time.process_time),
+            "key_mb": len(kept) / 1e6, "peak_mb": peak}
 
 
 def _peak() -> float:
@@ -130,10 +167,11 @@ def _peak() -> float:
     return int(line.split()[1]) / 1024
 
 
-def _alone(program: Program, row: list[int], mode: str, repeats: int) -> dict[str, float]:
+def ours(program: Program, row: list[int], mode: str, repeats: int) -> dict[str, float]:
+    """Our figures for one model in one mode, by a process of its own."""
     given = json.dumps([program.to_bytes().decode(), row, mode, repeats])
     done = subprocess.run([sys.executable, "-m", "benchmarks.proofs"], input=given, capture_output=True, text=True,
-                          cwd=PEER.parents[2], check=True)
+                          cwd=ROOT, check=True)
     return dict(json.loads(done.stdout))
 
 
@@ -149,51 +187,88 @@ def _said(node: Any) -> dict[str, Any]:
     return said
 
 
-def _peer(model: Real, rows: np.ndarray[Any, Any], settings: dict[str, int], committed: str) -> dict[str, float] | None:
-    """ezkl's figures, or None where it fails or takes too long."""
+def peer(verb: str, case: Case, settings: Sequence[dict[str, Any]], visibility: Sequence[str],
+         patience: float = PATIENCE) -> list[dict[str, Any]]:
+    """What ezkl does with each setting, on one thread; fewer lines than settings where it dies or takes too long. The
+    verifier's source and its call stand in ``solidity`` and ``call`` after a proof."""
     with tempfile.TemporaryDirectory() as folder:
-        given = {"nodes": [_said(node) for node in model.nodes], "inputs": model.inputs, "rows": rows[:20].tolist(),
-                 "settings": settings, "committed": committed}
-        try:
-            done = subprocess.run([PEER_PYTHON, PEER, folder], input=json.dumps(given), capture_output=True, text=True,
-                                  timeout=PATIENCE, check=False)
-        except subprocess.TimeoutExpired:
-            return None
-    if done.returncode:
-        print(f"  ezkl: {(done.stderr.strip().splitlines() or ['failed'])[-1]}", file=sys.stderr)
-        return None
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+        given = {"nodes": [_said(node) for node in case.model.nodes], "inputs": case.model.inputs,
+                 "calibration": case.calibration[:20].tolist(), "unseen": case.unseen.tolist(), "wanted": case.wanted,
+                 "most_missed": case.most_missed, "settings": list(settings), "modes": list(visibility)}
+        log, found = Path(folder) / "out", []
+        with log.open("w") as out:
+            try:
+                subprocess.run([PEER_PYTHON, PEER, folder, verb], input=json.dumps(given), stdout=out, text=True,
+                               stderr=subprocess.DEVNULL, timeout=patience, check=False,
+                               env=os.environ | {"RAYON_NUM_THREADS": "1", "HOME": folder})
+            except subprocess.TimeoutExpired:
+                print("    ezkl: out of time", file=sys.stderr)
+        for line in log.read_text().splitlines():
+            if line.startswith('{"settings"'):
+                found.append(json.loads(line))
+        if verb == "prove" and found and (Path(folder) / "call.bytes").exists():
+            found[-1] |= {"solidity": (Path(folder) / "verifier.sol").read_text(),
+                          "call": (Path(folder) / "call.bytes").read_bytes().hex()}
+        return found
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Figures by model and mode, and how many times longer ezkl takes with weights fixed (its input private, ours
-    public, and ours committed) and bound (by the quicker of its two ways)."""
+def gas_of(solidity: str, call: bytes) -> dict[str, int]:
+    """Deploying a verifier and calling it once on the embedded chain, each in a transaction of its own."""
+    # Imported here: a process that measures memory needs no chain.
+    from troth.core.encoding import keccak256
+    from troth.ledger.chains.clocks import ManualClock
+    from troth.ledger.chains.embedded import EmbeddedChain
+    from troth.ledger.sending import Sender
+
+    told = subprocess.run(["node", str(PEER.with_name("compile.cjs")), str(ROOT)], input=solidity, capture_output=True,
+                          text=True, check=True)
+    with EmbeddedChain(None, clock=ManualClock(1_700_000_000)) as chain:
+        sender = Sender(chain.web3, keccak256(b"a peer's verifier"))
+        made = sender.deploy(bytes.fromhex(told.stdout.strip()))
+        assert made.contract is not None
+        return {"deploy_gas": made.gas_used, "verify_gas": sender.send(made.contract, call).gas_used}
+
+
+def run(quick: bool = False, names: Sequence[str] = (), repeats: int = 3) -> dict[str, Any]:
+    """Figures by model and mode, and how many times longer ezkl takes at its best, each pair measured in turn."""
+    best = json.loads(FOUND.read_text("utf-8"))["best"] if FOUND.exists() and PEER_PYTHON.exists() and not quick else {}
     found: dict[str, Any] = {"models": {}, "ezkl_over_fixed": {}, "ezkl_over_fixed_and_committed_input": {},
                              "ezkl_over_committed": {}}
-    for name, (model, rows) in models(quick).items():
+    for name, case in models(quick):
+        if names and name not in names:
+            continue
         print(f"  {name}", file=sys.stderr)
-        quantised = quantise(model, rows, aim=Aim())   # 99.5 % of the labels kept, as it should be of ezkl's
-        row = ints(quantised.program, rows[:1])[0].tolist()
-        kept = quantised.report.held_out
-        entry: dict[str, Any] = {"parameters": quantised.program.weights, "labels_kept": kept.agreed / kept.of}
-        for mode in MODES:
-            entry[mode] = _alone(quantised.program, row, mode, 1 if quick else 3)
-        if PEER_PYTHON.exists() and not quick:
-            for mode, committed in PEER_MODES.items():
-                if committed == "hashed" and quantised.program.weights > HASHED_MOST:
-                    continue
-                tried = [peer for settings in SWEEP[name] if (peer := _peer(model, rows, settings, committed))]
-                if tried:
-                    entry[mode] = min(tried, key=lambda peer: peer["prove_seconds"])
+        entry: dict[str, Any] = {}
+        for mode, ratio in zip(MODES, list(found)[1:], strict=True):
+            quantised = case.ours(MODES[mode].weights == COMMITTED)
+            row, kept = ints(quantised.program, case.unseen[:1])[0].tolist(), quantised.report.held_out
+            settings = best.get(name, {}).get(mode)
+            entry[mode], theirs = _in_turn(quantised.program, row, mode, case, settings, 1 if quick else repeats)
+            entry[mode] |= {"parameters": quantised.program.weights, "unseen": kept.of, "labels_kept": kept.agreed}
+            if theirs:
+                entry[f"ezkl, {mode}, {settings['visibility']}"] = theirs
+                found[ratio][name] = theirs["prove_seconds"] / entry[mode]["prove_seconds"]
         found["models"][name] = entry
-        for ratio, mode, theirs in (("ezkl_over_fixed", "public input", [*PEER_MODES][:1]),
-                                    ("ezkl_over_fixed_and_committed_input", "committed input", [*PEER_MODES][:1]),
-                                    ("ezkl_over_committed", "committed weights and input", [*PEER_MODES][1:])):
-            taken = [entry[peer]["prove_seconds"] for peer in theirs if peer in entry]
-            if taken:
-                found[ratio][name] = min(taken) / entry[mode]["prove_seconds"]
         print(f"    {json.dumps(entry)}", file=sys.stderr)
     return found
+
+
+def _in_turn(program: Program, row: list[int], mode: str, case: Case, best: dict[str, Any] | None, repeats: int
+             ) -> tuple[dict[str, float], dict[str, float] | None]:
+    """(ours, ezkl's): medians of so many of each, one after the other."""
+    mine: list[dict[str, Any]] = []
+    theirs: list[dict[str, Any]] = []
+    for _ in range(repeats):
+        mine.append(ours(program, row, mode, repeats))
+        if best is not None:
+            theirs += peer("prove", case, [best["settings"]], PEER_MODES[mode][best["visibility"]])
+
+    def middle(held: list[dict[str, Any]]) -> dict[str, float]:
+        return {figure: statistics.median(one[figure] for one in held) for figure, value in held[0].items()
+                if isinstance(value, int | float)}
+    if not theirs or any("failed" in one for one in theirs):
+        return middle(mine), None
+    return middle(mine), middle(theirs) | gas_of(theirs[-1]["solidity"], bytes.fromhex(theirs[-1]["call"]))
 
 
 if __name__ == "__main__":

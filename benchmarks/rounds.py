@@ -1,15 +1,23 @@
-"""A round that is signed, committed and verified, against the plain loop: the same local training, averaged in floats.
+"""A round that is signed, committed and verified, against the plain loop: the same local training, nothing signed.
 
 Ten sites on 8 x 8 digits with about 10,000, 100,000 and 1,000,000 parameters; 10 full steps on some 90 records a site.
 *Signed*: each site trains, rounds, bounds, encodes and digests its update and signs the claim with both suites; the
-aggregator checks signatures and digests, decodes, rejects, combines by the default rule, signs; each site checks and
-decodes the model. *Whole*: the same through real workspaces and files: sealed to each reader, synced to disk, logged,
-committed to before any is shown, handed over in parcels, opened. The deal's transactions are no part of either, and
-neither is valuing updates, which is timed apart: it depends on the number of sites and public records, and the plain
-loop pays nobody.
+aggregator checks signatures and digests, decodes, rejects, combines by a rule, signs; each site checks and decodes the
+model. *Whole*: the same through real workspaces and files: sealed to each reader, synced to disk, logged, committed to
+before any is shown, handed over in parcels, opened. The deal's transactions are no part of either, and neither is
+valuing updates, which is timed apart: it depends on the number of sites and public records, and the plain loop pays
+nobody.
 
-CPU seconds of one process, the best of the repeats. The raw cost of signatures: what the same suites take to sign and
-check as many short messages.
+Two comparisons, each by rule, with the raw cost of signatures added to the unsigned side (what the same suites take to
+sign and check as many short messages):
+
+- **over the plain loop**: federated averaging in floats, which bounds nothing and averages whatever comes. It holds the
+  price of the rule too, which is a figure of its own.
+- **over the same rule**: the loop without claims, digests and signatures, combined by the same rule. So this is what
+  signing, committing and verifying add.
+
+Ratios are medians over pairs: the signed round and the loops take turns, so that what else the machine does falls on
+both. CPU seconds of one process.
 
 Run: python -m benchmarks rounds
 """
@@ -22,6 +30,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -32,9 +41,9 @@ from troth.core.claims import Envelope, Ref, Statement
 from troth.core.terms import UPHELD
 from troth.fixed.numbers import ONE, FloatArray, dequantise, stack
 from troth.flows import round as flow
-from troth.flows.parts import Pin
+from troth.flows.parts import Pin, join_all
 from troth.flows.roles import call_plan, list_records
-from troth.flows.terms import Money, Words, join_all, round_terms
+from troth.flows.terms import Money, Words, round_terms
 from troth.identity.documents import signature_pairs
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.keybook import KeyBook
@@ -42,7 +51,7 @@ from troth.identity.keys import Ed25519KeyPair, MlDsa65KeyPair
 from troth.identity.keystore import MIN_COST
 from troth.identity.signers import attest as sign
 from troth.learn import arrays, plain, site
-from troth.learn.aggregate import Update
+from troth.learn.aggregate import DEFAULT_RULE, Update, default_rule
 from troth.learn.arrays import State
 from troth.learn.claims import (
     AGGREGATE,
@@ -55,6 +64,7 @@ from troth.learn.claims import (
     digest_subject,
 )
 from troth.learn.data import Part, Scaling, scaling
+from troth.learn.dense import Dense
 from troth.learn.round import Combined, RoundInput, RoundOutput, combine
 from troth.learn.sets import Consortium, digits, divided
 from troth.learn.training import dense
@@ -64,12 +74,18 @@ from troth.ledger.erc20 import Erc20
 
 SITES = 10
 SIZES = {"10k": (128,), "100k": (300, 256), "1M": (1024, 900)}
+PAIRS = {"10k": 15, "100k": 9, "1M": 5}
 FIT = site.Fit(10, 0.2, 0.001, 64 * ONE)
 MONEY = Money(reward=3_000, fee=200, keeper=50, site_stake=2_100, aggregator_stake=7_000, verifier_stake=1_000,
               verifier_fee=300, bond=500)
 PURSE = 10_000_000
 COMMONS = hashlib.sha256(b"commons").digest()[:20]
 NOW = 1_800_000_000
+DEFAULT = default_rule(Dense.FAMILY)
+RULES = ("mean", DEFAULT_RULE, DEFAULT)
+"""Averaging, and the defaults of rounds without and with public records to go by."""
+COMBINED = "judged and combined"
+PLAIN, SAME = "over_the_plain_loop", "over_the_same_rule"
 VALUED = 31
 """Coalitions that are valued of up to 1,023, for a figure a coalition."""
 
@@ -130,6 +146,16 @@ class Core:
             raise AssertionError("other bytes than were signed for")
         return Update(statement.issuer, said.examples, arrays.decode(data))
 
+    def given(self, updates: tuple[Update, ...], rule: str = DEFAULT) -> RoundInput:
+        """A round's input."""
+        return RoundInput(self.task, self.base, tuple(one.did for one in self.keys), updates, self.split.validation,
+                          bytes(32), 0, rule=rule, clip=FIT.clip)
+
+    def unsigned(self, watch: Watch) -> tuple[Update, ...]:
+        """The sites' updates, of which nobody says anything."""
+        return tuple(Update(who.did, len(part), watch.time("local training", lambda part=part: site.train(
+            self.task, self.base, part, self.by, FIT))) for who, part in zip(self.keys, self.split.sites, strict=True))
+
     def round(self, watch: Watch) -> tuple[RoundInput, Combined]:
         """From training to what every site checked."""
         sent = []
@@ -140,9 +166,8 @@ class Core:
             sent.append(watch.time("encoded, digested, signed", lambda who=who, part=part, delta=delta: self.update(
                 who, part, delta, base)))
         updates = watch.time("checked and decoded", lambda: tuple(self.taken(*one) for one in sent))
-        given = RoundInput(self.task, self.base, tuple(one.did for one in self.keys), updates, self.split.validation,
-                           bytes(32), 0, clip=FIT.clip)
-        combined = watch.time("judged and combined", lambda: combine(given))
+        given = self.given(updates)
+        combined = watch.time(COMBINED, lambda: combine(given))
         if combined.rejected or len(combined.counted) != SITES:
             raise AssertionError(combined.rejected)
 
@@ -205,7 +230,7 @@ class Bench:
         validation = list_records(sponsor, self.split.validation, bytes(32), public)
         seats = {name: Seat(party.did, party.account) for name, party in self.parties.items()}
         self.plan = Plan(tuple(sorted((seats[name] for name in self.names), key=lambda seat: seat.did)),
-                         seats["aggregator"], (seats["verifier"],), rounds, MONEY.reward, "nnm+trimmed_mean",
+                         seats["aggregator"], (seats["verifier"],), rounds, MONEY.reward, DEFAULT,
                          FIT.clip, bytes(32), "open", self.task.json(), FIT.json())
         plan = call_plan(sponsor, self.plan, validation, listings.values())
         sponsor.send([party.did for party in self.parties.values() if party is not sponsor],
@@ -251,8 +276,8 @@ class Bench:
         found = watch.time("updates opened and decoded", lambda: seat.replay.gather(claims))
         given = watch.time("the model opened by the aggregator", lambda: RoundInput(
             self.task, seat.base(), self.plan.keys, found.updates, self.split.validation, bytes(32), 0,
-            clip=FIT.clip))
-        combined = watch.time("judged and combined", lambda: combine(given))
+            rule=self.plan.rule, clip=FIT.clip))
+        combined = watch.time(COMBINED, lambda: combine(given))
         if combined.rejected or len(combined.counted) != SITES:
             raise AssertionError(combined.rejected)
         nobody = Record((0,) * SITES, (0,) * SITES, (True,) * SITES)
@@ -313,20 +338,38 @@ def valuing(given: RoundInput, combined: Combined) -> float:
     return (time.process_time() - start) / VALUED
 
 
+def ruled(core: Core, updates: tuple[Update, ...]) -> dict[str, float]:
+    """CPU seconds that each rule takes to judge and combine these updates."""
+    watch = Watch()
+    for rule in RULES:
+        watch.time(rule, lambda rule=rule: combine(core.given(updates, rule)))
+    return watch.parts
+
+
 def signed(hidden: tuple[int, ...], repeats: int) -> dict[str, Any]:
-    """The signed round in memory against the plain loop, turn by turn."""
+    """The signed round in memory against both loops, turn by turn."""
     core = Core(hidden)
     start = dequantise(arrays.flatten(core.base))
-    watches, plains = [], []
-    for _ in range(repeats + 1):  # the first to warm up
-        watches.append(Watch())
-        given, combined = core.round(watches[-1])
-        plains.append(loop(core, start))
-    best, floats, raw = min(watches[1:], key=lambda found: found.whole), min(plains[1:]), min(
-        signatures() for _ in range(3))
-    return {"parameters": sum(int(np.prod(shape)) for _, shape in core.task.layout),
-            "ratio": best.whole / (floats + raw), "round_s": best.whole, "plain_loop_s": floats,
-            "raw_signatures_s": raw, "parts_s": best.parts, "valuing_a_coalition_s": valuing(given, combined)}
+    over: dict[str, dict[str, list[float]]] = {name: {rule: [] for rule in RULES} for name in (PLAIN, SAME)}
+    times: dict[str, list[float]] = {}
+    for turn in range(repeats + 1):
+        watch, bare = Watch(), Watch()
+        given, combined = core.round(watch)
+        floats, updates = loop(core, start), core.unsigned(bare)
+        mine, theirs, raw = ruled(core, combined.counted), ruled(core, updates), signatures()
+        if not turn:  # to warm up
+            continue
+        rest = watch.whole - watch.parts.pop(COMBINED)
+        for rule in RULES:
+            over[PLAIN][rule].append((rest + mine[rule]) / (floats + raw))
+            over[SAME][rule].append((rest + mine[rule]) / (bare.whole + theirs[rule] + raw))
+        for name, value in (watch.parts | {f"combined by {rule}": mine[rule] for rule in RULES} | {
+                "the plain loop": floats, "the raw signatures": raw}).items():
+            times.setdefault(name, []).append(value)
+    return {"parameters": sum(int(np.prod(shape)) for _, shape in core.task.layout), "pairs": repeats,
+            **{name: {rule: median(values) for rule, values in by.items()} for name, by in over.items()},
+            "parts_s": {name: median(values) for name, values in times.items()},
+            "valuing_a_coalition_s": valuing(given, combined)}
 
 
 def whole(hidden: tuple[int, ...], repeats: int) -> dict[str, Any]:
@@ -348,12 +391,15 @@ def whole(hidden: tuple[int, ...], repeats: int) -> dict[str, Any]:
 def run(quick: bool = False) -> dict[str, Any]:
     """Every size; the smallest alone where it must be quick."""
     chosen = {"10k": SIZES["10k"]} if quick else SIZES
-    repeats = 1 if quick else 3
-    core = {name: signed(hidden, repeats) for name, hidden in chosen.items()}
+    core = {name: signed(hidden, 2 if quick else PAIRS[name]) for name, hidden in chosen.items()}
     files = {name: whole(hidden, 1) for name, hidden in chosen.items()}
-    floats = {name: found["plain_loop_s"] + found["raw_signatures_s"] for name, found in core.items()}
+    floats = {name: found["parts_s"]["the plain loop"] + found["parts_s"]["the raw signatures"]
+              for name, found in core.items()}
     return _short({
-        "signed_over_plain_and_signatures": {name: found["ratio"] for name, found in core.items()},
+        "signed_over_plain_and_signatures": {name: found[PLAIN][DEFAULT] for name, found in core.items()},
+        "signed_over_the_same_rule_and_signatures": {name: found[SAME]["mean"] for name, found in core.items()},
+        "rule_over_plain_and_signatures": {name: found["parts_s"][f"combined by {DEFAULT}"] / floats[name]
+                                           for name, found in core.items()},
         "whole_over_plain_and_signatures": {name: found["round_s"] / floats[name] for name, found in files.items()},
         "signed": core, "whole": files})
 

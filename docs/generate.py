@@ -17,6 +17,7 @@ MODULES = ("app", "app.keeping", "app.onchain", "app.paying", "app.checking", "a
            "app.running", "app.workload",
            "learn.adapters", "learn.adapters.partial", "learn.adapters.sklearn", "learn.adapters.lora", "learn.code",
            "learn.slow.outer", "learn.slow.worker", "learn.slow.link", "learn.slow.local", "learn.slow.recheck",
+           "app.market", "app.tending", "app.loading", "flows.sale", "flows.sale_words",
            "flows.parts", "flows.terms", "flows.roles", "flows.round", "flows.masked", "core.ports",
            "core.errors", "core.verdicts", "verify.trust")
 STATUSES = (

@@ -15,9 +15,9 @@ import numpy as np
 from troth import Settings, Troth
 from troth.core.terms import UPHELD, Result
 from troth.flows import round as flow
-from troth.flows.parts import Pin
+from troth.flows.parts import Pin, join_all
 from troth.flows.roles import Role, call_plan, list_records
-from troth.flows.terms import Money, Words, join_all, round_terms
+from troth.flows.terms import Money, Words, round_terms
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn.claims import Plan, Seat, VerdictClaim

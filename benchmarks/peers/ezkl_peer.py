@@ -1,6 +1,12 @@
-"""Run in an environment of its own, for the measurement alone: nodes on standard input, ezkl's figures out."""
+"""Run in an environment of its own, for the measurement alone: a model and ezkl's settings in, a line of figures a
+setting out.
+
+``look`` compiles each setting and counts the unseen records whose label is the model's own, without proving; ``prove``
+makes keys and a proof of the first setting, verifies it, and has ezkl write its verifier's Solidity.
+"""
 
 import asyncio
+import contextlib
 import inspect
 import json
 import os
@@ -90,28 +96,56 @@ def peak():
     return int(line.split()[1]) / 1024
 
 
-async def main(folder):
-    given = json.load(sys.stdin)
-    os.chdir(folder)
-    model = graph(given)
-    onnx.save(model, "model.onnx")
-    rows = [list(map(float, row)) for row in given["rows"]]
-    with open("input.json", "w") as out:
-        json.dump({"input_data": rows[:1]}, out)
+def prepare(settings, modes):
+    """Compile one setting: (rows of the circuit, its binary logarithm, what calibration chose)."""
     args = ezkl.PyRunArgs()
-    args.input_visibility = given["committed"] or "private"
     args.output_visibility = "public"
-    args.param_visibility = given["committed"] or "fixed"
-    settings = given["settings"]
-    args.input_scale = args.param_scale = settings["scale"]
-    args.decomp_base, args.decomp_legs = settings["decomp_base"], settings["decomp_legs"]
+    args.input_visibility, args.param_visibility = modes
+    args.input_scale, args.param_scale = settings["input_scale"], settings["param_scale"]
+    for name in ("decomp_base", "decomp_legs", "num_inner_cols", "check_mode", "disable_freivalds",
+                 "bounded_log_lookup", "rebase_frac_zero_constants"):
+        if name in settings:
+            setattr(args, name, settings[name])
     assert ezkl.gen_settings("model.onnx", "settings.json", py_run_args=args)
-    await settled(ezkl.calibrate_settings("input.json", "model.onnx", "settings.json",
-                                          "resources", scales=[settings["scale"]]))
+    # What it may choose: the rows, the lookup's range and the multiplier; both scales are held.
+    assert ezkl.calibrate_settings(
+        "calibration.json", "model.onnx", "settings.json", settings.get("target", "resources"),
+        scales=sorted({settings["input_scale"], settings["param_scale"]}))
+    with open("settings.json") as read:
+        said = json.load(read)
+    run = said["run_args"]
+    chosen = run["input_scale"], run["param_scale"]
+    assert chosen == (settings["input_scale"], settings["param_scale"]), f"calibration took the scales {chosen}"
     assert ezkl.compile_circuit("model.onnx", "model.ezkl", "settings.json")
+    return {"logrows": run["logrows"], "num_rows": said["num_rows"],
+            "multiplier": run["scale_rebase_multiplier"]}
+
+
+async def agreement(given, most_missed):
+    """(agreed, of, refused) on the unseen records, given up once more are missed than may be."""
+    agreed = refused = 0
+    for number, (row, wanted) in enumerate(zip(given["unseen"], given["wanted"], strict=True)):
+        try:
+            write("one.json", {"input_data": [row]})
+            await settled(ezkl.gen_witness("one.json", "model.ezkl", "one.witness"))
+        except Exception:  # it says nothing finer of a number beyond its tables
+            refused += 1
+        else:
+            with open("one.witness") as read:
+                scores = [float(value) for value in json.load(read)["pretty_elements"]["rescaled_outputs"][0]]
+            label = int(scores[0] > 0) if len(scores) == 1 else int(np.argmax(scores))
+            agreed += label == wanted
+        if number + 1 - agreed > most_missed:
+            return {"agreed": agreed, "of": number + 1, "refused": refused, "eligible": False}
+    return {"agreed": agreed, "of": len(given["unseen"]), "refused": refused, "eligible": True}
+
+
+async def prove(given):
+    """Setup, proof, verification; the verifier's source and what to call it with."""
     with open("settings.json") as read:
         k = json.load(read)["run_args"]["logrows"]
     ezkl.gen_srs("kzg.srs", k)
+    write("input.json", {"input_data": given["unseen"][:1]})
     await settled(ezkl.gen_witness("input.json", "model.ezkl", "witness.json"))
     start = time.process_time()
     assert ezkl.setup("model.ezkl", "vk.key", "pk.key", "kzg.srs")
@@ -119,13 +153,40 @@ async def main(folder):
     ezkl.prove("witness.json", "model.ezkl", "pk.key", "proof.json", "kzg.srs")
     proved = time.process_time()
     assert ezkl.verify("proof.json", "settings.json", "vk.key", "kzg.srs")
+    found = {"setup_seconds": ready - start, "prove_seconds": proved - ready,
+             "verify_seconds": time.process_time() - proved, "key_mb": os.path.getsize("pk.key") / 1e6,
+             "peak_mb": peak()}
     with open("proof.json") as read:
         proof = json.load(read)
-    hexed = proof.get("hex_proof") or "0x" + bytes(proof["proof"]).hex()
-    print(json.dumps({"logrows": k, "setup_seconds": ready - start, "prove_seconds": proved - ready,
-                      "verify_seconds": time.process_time() - proved, "key_mb": os.path.getsize("pk.key") / 1e6,
-                      "proof_bytes": len(hexed) // 2 - 1,
-                      "peak_mb": peak()}))
+    found["proof_bytes"] = len(proof.get("hex_proof") or "0x" + bytes(proof["proof"]).hex()) // 2 - 1
+    with contextlib.suppress(RuntimeError):  # it wants to download a compiler once the source is written
+        await settled(ezkl.create_evm_verifier("vk.key", "settings.json", "verifier.sol", "verifier.abi", "kzg.srs"))
+    ezkl.encode_evm_calldata("proof.json", "call.bytes")
+    return found
 
 
-asyncio.run(main(sys.argv[1]))
+def write(name, value):
+    with open(name, "w") as out:
+        json.dump(value, out)
+
+
+async def main(folder, verb):
+    given = json.load(sys.stdin)
+    os.chdir(folder)
+    onnx.save(graph(given), "model.onnx")
+    write("calibration.json", {"input_data": [[value for row in given["calibration"] for value in row]]})
+    for settings in given["settings"]:
+        try:
+            found = prepare(settings, given["modes"])
+            if verb == "prove":
+                found |= await prove(given)
+            elif settings.get("count", True):
+                found |= await agreement(given, given["most_missed"])
+        except BaseException as error:  # a panic of its Rust is no Exception
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            found = {"failed": (str(error).strip().splitlines() or ["no reason given"])[-1][:200]}
+        print(json.dumps({"settings": settings, **found}), flush=True)
+
+
+asyncio.run(main(*sys.argv[1:]))

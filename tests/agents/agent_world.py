@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from typing import Any
 from ports.books import START, account, key
 from troth.agents.brain import Call, Finish, Form, Seen, Step
 from troth.agents.gate import Act, Confidence, MemoryGate
-from troth.agents.journal import Origin
 from troth.agents.loop import Case, Loop, Power, Second, nobody, remembered
+from troth.agents.origins import AMOUNT, PAYEE
 from troth.agents.runs import Runs
 from troth.agents.tools import Acting, Arguments, Parameter, Reading, Tool, Toolbox
 from troth.app import Settings, Troth
-from troth.core.errors import Refuted
+from troth.app.sources import sources_of
 from troth.identity.keystore import MIN_COST
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.limits import TRANSFER, Asked, Limits, Voice
@@ -41,15 +41,6 @@ def limits(**other: Any) -> Limits:
 def sure_limits() -> Limits:
     """The same, for acts that both verifiers are sure of by 80 %; three strikes."""
     return limits(confidence=8_000, agree=2, strikes=3, verifiers=VERIFIERS)
-
-
-def words_only(words: str, tool: Tool, arguments: Mapping[str, Any]) -> tuple[Origin, ...]:
-    """Arguments that move money stand in the owner's words."""
-    assert isinstance(tool.work, Acting)
-    for name in tool.work.money:
-        if str(arguments[name]) not in words.split():
-            raise Refuted(f"{name} is not in the owner's words", actual=arguments[name])
-    return tuple(Origin(name, "words") for name in tool.work.money)
 
 
 def verifiers(*levels: int) -> Second:
@@ -92,12 +83,12 @@ class World:
             return Act.pay(TOKEN, arguments["to"], arguments["amount"], "a payment")
         return Toolbox([
             Tool("page", "A page of the web.", Reading(page), {"name": Parameter("text", "Which.")}),
-            Tool("pay", "Pay somebody.", Acting(pay, ("to", "amount")), {
+            Tool("pay", "Pay somebody.", Acting(pay, {"to": PAYEE, "amount": AMOUNT}), {
                 "to": Parameter("account", "Whom."), "amount": Parameter("amount", "How much."),
                 "note": Parameter("text", "What for.", required=False)})])
 
     def loop(self, brain: Any, runs: Runs, second: Second = nobody) -> Loop:
-        power = Power(self.gate, remembered(self.gate), words_only, second)
+        power = Power(self.gate, remembered(self.gate), sources_of(self.party, ()), second)
         return Loop(self.party, brain, self.tools(), runs, power)
 
     def balance(self, who: bytes) -> int:

@@ -39,8 +39,8 @@ def table(seed: int, rows: int) -> str:
 
 
 def write(folder: Path, *, rounds: int = 2, rest: str | None = None, verifiers: int = 1,
-          sites: tuple[str, ...] = ("north", "south"), privacy: str = "open") -> Path:
-    """The files of a round; its ROUND.toml. rest: instead of the sites."""
+          sites: tuple[str, ...] = ("north", "south"), privacy: str = "open", pay: str | None = None) -> Path:
+    """The files of a round; its ROUND.toml. rest: instead of the sites. pay: by worth alone where sites are invited."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate((*sites, "validation")):
         (folder / f"{name}.csv").write_text(table(seed, 40 + seed))
@@ -48,6 +48,9 @@ def write(folder: Path, *, rounds: int = 2, rest: str | None = None, verifiers: 
         rest = "[sites]\n" + "".join(f'{name} = "{name}.csv"\n' for name in sites)
     path = folder / "ROUND.toml"
     mode = "" if privacy == "open" else f'privacy = "{privacy}"\n'
+    if pay is None:
+        pay = "worth" if "[invited]" in rest else ""
+    mode += f'pay = "{pay}"\n' if pay else ""
     path.write_text(f'[round]\nname = "two clinics"\nrounds = {rounds}\n{mode}{SCHEMA}{MONEY}[validation]\n'
                     f'file = "validation.csv"\n[verifiers]\ncount = {verifiers}\n{rest}')
     return path

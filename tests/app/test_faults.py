@@ -75,7 +75,7 @@ def test_an_init_killed_at_any_point_is_done_again(tmp_path: Path) -> None:
             with reopen(place) as party:  # it appeared whole
                 assert party.log.checkpoint().root == EMPTY_ROOT
             continue
-        with pytest.raises(Undecidable, match="troth init"):
+        with pytest.raises(Misuse, match="troth init"):
             Troth.open(place, PASSPHRASE)
         with Troth.init(place, PASSPHRASE, cost=MIN_COST) as party:
             party.attest("note", [file_subject("x", b"x")], {})

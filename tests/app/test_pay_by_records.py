@@ -41,10 +41,8 @@ def quiet(text: str) -> None:
 
 
 def asked(folder: Path, **changes: str) -> Path:
-    """A ROUND.toml that pays by records."""
-    path = write(folder, rounds=1, **changes)
-    path.write_text(path.read_text().replace("rounds = 1\n", 'rounds = 1\npay = "records"\n'))
-    return path
+    """A ROUND.toml that says nothing of pay: it pays by records."""
+    return write(folder, rounds=1, pay="", **changes)
 
 
 @pytest.mark.parametrize("seats", [2, 3])
@@ -77,6 +75,7 @@ def test_pay_follows_worth_times_records_and_harm_is_paid_nothing() -> None:
 
 def test_a_training_pays_by_records_to_the_end(tmp_path: Path) -> None:
     file = load(asked(tmp_path / "files"))
+    assert file.agreed.pay == "records"
     assert Agreed.of(file.agreed.json()) == file.agreed
     result = train(file, tmp_path / "out", PASSPHRASE, say=quiet)
     row = result["rounds"][0]
@@ -110,9 +109,12 @@ def test_the_sponsor_says_how_many_records_an_invitation_is_for(tmp_path: Path) 
         file = load(asked(tmp_path / "files", rest=rest))
         with Coordinator(file, tmp_path / "out", PASSPHRASE, say=quiet) as home:
             home.prepare()
-            for wrong in ({}, {"open_": True, "records": 40}, {"role": "verifier", "records": 40}):
+            for wrong in ({"open_": True, "records": 40}, {"role": "verifier", "records": 40}):
                 with pytest.raises(Misuse):
                     invite(home, **wrong)
+            with pytest.raises(Misuse, match="--records N") as asked_for:
+                invite(home)
+            assert 'pay = "worth"' in asked_for.value.do
             said = open_invitation(invite(home, records=40))
             assert "times its number of records: 40 of yours" in "\n".join(said.terms())
             joined = join(said, file.path.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet)
@@ -123,8 +125,7 @@ def test_the_sponsor_says_how_many_records_an_invitation_is_for(tmp_path: Path) 
 
 
 def test_what_no_records_are_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    path.write_text(path.read_text().replace("rounds = 2\n", 'rounds = 2\npay = "hours"\n'))
+    path = write(tmp_path, pay="hours")
     with pytest.raises(BadInput, match="pay: not possible"):
         load(path)
     given_ = RoundInput(dense(breast_cancer()), dense(breast_cancer()).start(seed_of(0)), seats_of(2), (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from troth.app import privacy, verify_bundle
 from troth.app.following import Follower
 from troth.app.privacy import check, opened
 from troth.app.rounds import load
-from troth.app.site import Member
+from troth.app.site import Holding, Member
 from troth.app.training import Coordinator
 from troth.core.errors import Misuse
 from troth.core.verdicts import Outcome
@@ -32,8 +33,9 @@ class Private(Coordinator):
     def seats(self, plan: bytes) -> tuple[Follower, Follower]:
         found = super().seats(plan)
         old = self.members["north"]
-        self.members["north"] = Member(old.party, old.agreed, old._sponsor, old._aggregator, part=old._part,
-                                       listing=old._listing, private=1.0)
+        assert old.holding is not None
+        self.members["north"] = Member(old.party, old.agreed, old._sponsor, old._aggregator,
+                                       replace(old.holding, private=1.0))
         return found
 
 
@@ -71,22 +73,23 @@ def refused(home: Coordinator, listing: bytes, mechanism: Mechanism) -> None:
     old = home.members["north"]
     site = old.follower.seat
     assert isinstance(site, flow.Site)
-    assert old._part is not None
+    assert old.holding is not None
     with opened(old.party) as ledger, pytest.raises(Overspent):
         ledger.reserve(listing, mechanism, "one more")
-    plain = Member(old.party, old.agreed, old._sponsor, old._aggregator, part=old._part, listing=listing)
+    plain = Member(old.party, old.agreed, old._sponsor, old._aggregator,
+                   Holding(old.holding.part, listing))
     with pytest.raises(Misuse, match="without noise would pass it"):
-        plain.trained(site, ROUNDS, old._part())
+        plain.trained(site, ROUNDS, old.holding.part())
     for file in old.party.root.glob(f"{privacy.FILE}*"):  # lost, and made again from the log
         file.rename(file.with_name(f"lost-{file.name}"))
     with pytest.raises(Misuse, match="without noise would pass it"):
-        plain.trained(site, ROUNDS, old._part())
+        plain.trained(site, ROUNDS, old.holding.part())
     for file in old.party.root.glob(f"{privacy.FILE}*"):
         file.unlink()
     for file in old.party.root.glob("lost-*"):
         file.rename(file.with_name(file.name.removeprefix("lost-")))
     south = home.members["south"]
     assert isinstance(south.follower.seat, flow.Site)
-    assert south._part is not None
-    assert south.trained(south.follower.seat, 1, south._part())[1] is None
+    assert south.holding is not None
+    assert south.trained(south.follower.seat, 1, south.holding.part())[1] is None
     assert not (south.party.root / privacy.FILE).exists()

@@ -19,7 +19,7 @@ from troth.app.conducting import AGGREGATOR, SPONSOR, Row
 from troth.app.following import JOIN, Call
 from troth.app.funding import token
 from troth.app.rounds import Agreed, load
-from troth.app.site import Member
+from troth.app.site import Holding, Member
 from troth.app.training import Coordinator, train
 from troth.cli.story import tampered
 from troth.core.encoding import decode_object
@@ -247,7 +247,7 @@ def test_a_plan_that_is_not_what_was_agreed_is_refused(begun: tuple[Coordinator,
     north = home["north"]
     north.receive()
     member = Member(north, agreed, (home[SPONSOR].did, home[SPONSOR].account), home[AGGREGATOR].did,
-                    part=lambda: read_table(home.file.sites["north"], agreed.schema))
+                    Holding(lambda: read_table(home.file.sites["north"], agreed.schema)))
     with pytest.raises(Refuted, match="not what was agreed"):
         _ = member.follower
     assert plan

@@ -87,7 +87,7 @@ def test_what_it_refuses(run: Run, deal: str) -> None:
         (("deal", "request", "join", deal, "one", "-o", "x"), 2, "not a number"),
         (("deal", "request", "join", "12", "1", "-o", "x"), 2, "canonical hex"),
         (("deal", "request", "judge", deal, "-o", "x"), 1, "NotRunning"),
-        (("deal", "relay", "missing"), 5, "cannot read"),
+        (("deal", "relay", "missing"), 2, "cannot read"),
         (("deal", "keep", "--once", "--worth", "much"), 2, "not a price"),
         (("deal", "keep", "--once", "--worth", "0x12=1"), 2, "canonical hex"),
     ):

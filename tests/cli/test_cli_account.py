@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
 
+from conftest import Run
 from troth.agents.account_gate import AccountGate
 from troth.agents.gate import Act, Done, Refused
 from troth.app import Troth

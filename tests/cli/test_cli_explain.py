@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from cli.conftest import PASSPHRASE, Run
@@ -80,6 +82,26 @@ def test_a_decision_is_explained_recorded_walked_and_run_again(run: Run, bank: P
         kept = Decision.from_bytes(party.read(party.statement(bytes.fromhex(decision)).evidence[0]))
         assert str(int(kept.row[3])).encode() not in payloads
         assert str(kept.scores[0]).encode() not in payloads
+
+
+def test_a_file_with_its_answers_serves_as_background_and_its_header_names_the_features(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(60, 2))
+    text = "\n".join(["age,debt,truth", *(f"{a},{b},{int(a > b)}" for a, b in rows.tolist())])
+    (tmp_path / "rows.csv").write_text(text)
+    with (tmp_path / "model.pkl").open("wb") as out:
+        pickle.dump(LogisticRegression().fit(rows, rows[:, 0] > rows[:, 1]), out)
+    found = quantised(None, str(tmp_path / "model.pkl"), tmp_path / "rows.csv", label="truth", unsafe_pickle=True)
+    assert found.program.features == ("age", "debt")
+    for program, words in ((found.program, []), (replace(found.program, features=()), ["--label", "truth"])):
+        (tmp_path / "model.program").write_bytes(program.to_bytes())
+        said = CliRunner().invoke(app, ["explain", str(tmp_path / "model.program"), str(tmp_path / "rows.csv"),
+                                        "--background", str(tmp_path / "rows.csv"), *words])
+        assert said.exit_code == 0, said.output
+        assert ("age = " in said.stdout) == bool(program.features)
+    with pytest.raises(BadInput, match=r"found 1000000 \([\d.]+ unscaled\) in row 0") as caught:
+        found.program.run(np.array([[1_000_000, 0]]))
+    assert "unscaled) for age" in str(caught.value)
 
 
 def test_what_makes_no_sense_is_refused_and_nothing_is_recorded(run: Run, bank: Path) -> None:

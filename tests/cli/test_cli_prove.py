@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from troth.app import Settings, Troth
+from troth.cli.main import app
 from troth.fixed.program import Affine, Program
 from troth.identity.keystore import MIN_COST
 
@@ -32,6 +34,10 @@ def test_an_answer_from_a_file_to_a_check(run: Run, clinic: None, tmp_path: Path
     dear = run("clinic", "prove", "../model.program", "../input.json", "--most-seconds", "0")
     assert (dear["method"], dear["scores"]) == ("rerun", [111])
     assert "of 0 s" in str(dear["why"])
+    plain = CliRunner().invoke(app, ["prove", str(tmp_path / "model.program"), str(tmp_path / "input.json"),
+                                     "--most-seconds", "0", "--home", str(tmp_path / "clinic")])
+    assert "not proven, which would take" in plain.stderr
+    assert "estimate of a proof" in plain.stdout
     assert run("clinic", "answer", "check", str(dear["claim"]))["outcome"] == "upheld"
 
 
@@ -42,6 +48,25 @@ def test_bad_input_writes_nothing(run: Run, clinic: None, tmp_path: Path) -> Non
         (tmp_path / "bad.json").write_text(text)
         run("clinic", "prove", "../model.program", "../bad.json", status=2)
     run("clinic", "prove", "../input.json", "../input.json", status=2)
-    run("clinic", "prove", "../model.program", "../input.json", "--weights", "hidden", status=2)
+    wrong = run("clinic", "prove", "../model.program", "../input.json", "--weights", "hidden", status=2)
+    assert "expected fixed or committed" in str(wrong["said"])
+    for words in (("../none", "../input.json"), ("../model.program", "../none"), ("..", "../input.json")):
+        assert "cannot read" in str(run("clinic", "prove", *words, status=2)["said"])
     again = run("clinic", "prove", "../model.program", "../input.json", "--output", "label", "--input", "public")
     assert again["proofs"] == 2
+
+
+def test_whose_key_it_is(run: Run, clinic: None, tmp_path: Path) -> None:
+    made = run("clinic", "prove", "../model.program", "../input.json")
+    run("clinic", "answer", "key", "../model.program", "-o", "../model.zkey")
+    found = run("clinic", "answer", "check-key", "../model.program", "../model.zkey")
+    assert (found["outcome"], found["key"], found["reading"]) == ("upheld", made["model"], made["reading"])
+    other = Program(MODEL.low, MODEL.high, (Affine(0, np.array([[3, -1]]), np.array([5])),), "sign")
+    (tmp_path / "other.program").write_bytes(other.to_bytes())
+    said = run("clinic", "answer", "check-key", "../other.program", "../model.zkey", status=2)["said"]
+    assert "of another circuit" in str(said)
+    run("clinic", "answer", "check-key", "../model.program", "../model.zkey", "--output", "label", status=2)
+    data = bytearray((tmp_path / "model.zkey").read_bytes())
+    data[-900:-890] = bytes(10)
+    (tmp_path / "model.zkey").write_bytes(data)
+    run("clinic", "answer", "check-key", "../model.program", "../model.zkey", status=2)

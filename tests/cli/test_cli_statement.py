@@ -46,6 +46,10 @@ def test_a_bank_and_its_auditor(tmp_path: Path, run: Run) -> None:
     run("bank", "statement", "prove", "../ask", "--opening", "log.opening", "--keys", "../keys", "-o", "../proof")
     assert run("auditor", "statement", "verify", "../ask", "../proof", "--keys", "../keys")["outcome"] == "upheld"
 
+    (tmp_path / "broken").write_bytes((tmp_path / "proof").read_bytes()[:-9])
+    for words in (("../ask", "../broken"), ("../broken", "../proof")):
+        assert "broken: " in str(run("auditor", "statement", "verify", *words, "--keys", "../keys", status=2)["said"])
+
     # The same answer to another request; and the request with a limit that was not asked for.
     run("auditor", "statement", "ask", "fairness", *asked, "-o", "../again")
     assert "another context" in str(run("auditor", "statement", "verify", "../again", "../proof", "--keys", "../keys",

@@ -236,4 +236,4 @@ edge = st.sampled_from([0, 1, -1, 2**40 - 1, 2**40, -2**40, 2**62, R // 2, -(R /
        st.lists(edge, min_size=6, max_size=6))
 def test_rows_are_summed_exactly_whatever_their_size(rows, witness):
     made = Rows(tuple(tuple(wire for wire, _ in row) for row in rows), tuple(tuple(v for _, v in row) for row in rows))
-    assert made.times(witness) == [sum(value * witness[wire] for wire, value in row) for row in rows]
+    assert made.times(witness, {}) == [sum(value * witness[wire] for wire, value in row) for row in rows]

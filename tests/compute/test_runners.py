@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ports.runner_suite import GIVEN, SMALL, BoundedSuite, RunnerSuite
-from ports.wat_modules import command, stepped, summed
+from ports.wat_modules import command, endless, stepped, summed
 from troth.compute.runners import NAMES, Job, Limits, Runner, runner, runner_for
 from troth.compute.runners.process import InProcess
 from troth.compute.runners.sandbox import Sandbox
@@ -110,6 +110,12 @@ class TestWebAssembly(BoundedSuite):
     def test_a_stack_that_is_too_deep_is_the_machines(self, runner: Runner) -> None:
         found = runner.run(Job("wasm", command("recurse"), b"", Limits(fuel=1 << 40)))
         assert (found.ending, found.same) == ("failed", False)
+
+    @pytest.mark.parametrize("code", [command("forever"), endless()], ids=["a command", "a stepped module"])
+    def test_time_ends_what_fuel_does_not(self, runner: Runner, code: bytes) -> None:
+        found = runner.run(Job("wasm", code, b"", Limits(seconds=1, fuel=1 << 50)))
+        assert (found.ending, found.why, found.same) == ("stopped", "more than 1 seconds", False)
+        assert runner.run(Job("wasm", code, b"", Limits(fuel=1_000_000))).why == "out of fuel"
 
     def test_a_stepped_module(self, runner: Runner) -> None:
         found = runner.run(Job("wasm", stepped(), b"some bytes", SMALL))

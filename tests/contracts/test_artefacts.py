@@ -29,6 +29,9 @@ def digest(*folders: str) -> str:
 def test_artefacts_were_made_from_these_sources() -> None:
     """Without a compiler: the digests of all that decides the outcome are those written with the artefacts."""
     written = json.loads((CONTRACTS / "sources.json").read_text("utf-8"))
+    files = written.pop("files")
+    assert set(files) == {path.relative_to(CONTRACTS).as_posix()
+                          for folder in ("src", "test") for path in (CONTRACTS / folder).rglob("*.sol")}
     assert written == {"shipped": digest("src"), "tests": digest("src", "test")}
     assert {artefact(name).name for name in NAMES} == set(NAMES)
 

@@ -10,9 +10,18 @@ from types import ModuleType
 
 import pytest
 
+from troth.agents.bargain import BID
+from troth.agents.fleet import ARRIVAL, ERRAND
+from troth.agents.journal import ACT, INTENT
+from troth.agents.x402.receipt import PAYMENT
 from troth.app.stating import STATEMENT
 from troth.compute.decisions import DECISION, EXPLANATION
 from troth.core.claims import BATCH
+from troth.flows import sale_words
+from troth.flows.job_claims import RESULT, REVIEW
+from troth.flows.job_market import PROVIDER
+from troth.flows.job_terms import JOB
+from troth.flows.royalty_words import ROYALTY
 from troth.formats.inventory import INVENTORY
 from troth.formats.links import LINK
 from troth.formats.runs import RUN
@@ -22,6 +31,7 @@ from troth.identity.documents import IDENTITY
 from troth.identity.personhood import ADMISSION, ROSTER
 from troth.learn import claims as round_claims
 from troth.learn.acceptance import ACCEPTANCE
+from troth.learn.contributions import CONTRIBUTION
 from troth.learn.masking.terms import OPEN
 from troth.learn.privacy.claims import SPENDING
 from troth.ledger.payouts import PAYOUTS
@@ -74,7 +84,10 @@ def source_kinds() -> set[str]:
     return named | {
         BATCH, BINDING, IDENTITY, ERASURE, PAYOUTS, CONSENT, WITHDRAWAL, ADMISSION, ROSTER, RUN, LINK, INVENTORY,
         SIGNATURE, READING, SPENDING, STATEMENT, ACCEPTANCE, QUESTION, ANSWER,
-        DECISION, EXPLANATION,
+        DECISION, EXPLANATION, sale_words.OFFER, sale_words.ORDER, sale_words.HANDOVER, sale_words.COMPLAINT,
+        sale_words.INSPECTION, sale_words.EVALUATION, CONTRIBUTION, ROYALTY,
+        PROVIDER, JOB, RESULT, REVIEW, INTENT, ACT, BID, ERRAND, ARRIVAL, PAYMENT,
+        PROVIDER, JOB, RESULT, REVIEW, PAYMENT,
     }
 
 

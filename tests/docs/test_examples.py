@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +21,8 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_example_is_run_here() -> None:
     consortia = {"consortium_hospitals.py", "consortium_mortgages.py", "consortium_appliances.py", "parts.py"}
-    assert {path.name for path in EXAMPLES.glob("*.py")} - consortia == {  # those in test_consortia.py
-        "two_parties.py", "round_by_hand.py", "check_a_model.py", "sell_a_secret.py",
-        "show_a_credential.py", "swap_across_chains.py", "model_for_others.py", "pay_many.py", "watch_a_log.py",
-        "train_behind_masks.py", "prove_fairness.py", "explain_a_decision.py", "proven_answer.py"}
+    run_here = set(re.findall(r'run\(EXAMPLES / "(\w+\.py)"', Path(__file__).read_text("utf-8")))
+    assert {path.name for path in EXAMPLES.glob("*.py")} == consortia | run_here  # those in test_consortia.py
 
 
 def test_two_parties(tmp_path: Path) -> None:
@@ -34,6 +33,25 @@ def test_two_parties(tmp_path: Path) -> None:
         "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
 
 
+def test_agent_within_limits(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "agent_within_limits.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "within limits: refused NotOwners, refused NotOwners, done 40",
+        "stopped: refused NotOwners, refused NotOwners, refused Stopped",
+        "the printer has 40, the stranger 0, the account 960"]
+
+
+def test_delivery_fleet(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "delivery_fleet.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "charged: done 27, done 36, refused OverAct",
+        "honest says it arrived: an errand that its ladder has not settled", "honest: done, 120 earned",
+        "liar says it arrived: an errand that its ladder has not settled",
+        "liar: an errand that was not done; its owner lost 400"]
+
+
 def test_pay_many(tmp_path: Path) -> None:
     done = run(EXAMPLES / "pay_many.py", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -41,6 +59,42 @@ def test_pay_many(tmp_path: Path) -> None:
         "the list is there: 300 payees, 648 in all", "the worker collects 50",
         "another root: the payouts do not lead to the result's root",
         "the clerk gains -2000 and the worker who called 1000"]
+
+
+def test_royalties(tmp_path: Path) -> None:
+    """The careful half is paid more than equal shares, and wrong labels are found far better than by a guess."""
+    done = run(EXAMPLES / "royalties.py", tmp_path, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    anna, ben = (float(part.split()[-1].rstrip("%")) for part in lines[1].split(";")[0].split(","))
+    assert anna > 55 > 45 > ben
+    assert float(lines[2].split("AUC ")[1].split(";")[0]) > 0.9
+    assert lines[3] == "was anna's work used? upheld"
+    maker, first, second, _ = (int(part.split()[1]) for part in lines[4].split(", "))
+    assert (maker, first + second) == (-4_000, 4_000)
+    assert lines[5] == "the verifier finds: the payer answered with another root"
+    assert lines[6] == f"maker -13000, anna +{first + 4_500 - 40}, ben +{second}, verifier +40"
+
+
+def test_answers_by_x402(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "answers_by_x402.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "malignant: upheld by executing it again", "benign: upheld by executing it again",
+        "benign: upheld by executing it again", "the clinic has +300", "the fourth: more than may be spent in a day",
+        "the last payment, presented for the card: a payment for another resource",
+        "the practice's receipt: a payment of 100, served: True"]
+
+
+@pytest.mark.slow
+def test_sell_annotations(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "sell_annotations.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Digits, labelled by hand: 1000, quality 0.94", "Digits, cheap: 700, quality 0.50",
+        "opened: 500 rows, paid 1000", "anybody sees the licence: True",
+        "rubbish, closed, refunded: the buyer gains 1717 and the seller -1750",
+        "and opens nothing: this sale was refunded: there is no licence"]
 
 
 def test_show_a_credential(tmp_path: Path) -> None:
@@ -169,3 +223,14 @@ def test_prove_fairness(tmp_path: Path) -> None:
         "the other bank, decisions it did not commit to: the request is about another commitment",
         "the other bank, the first bank's proof: a proof for another context",
         "the other bank, that proof with its own names on it: the proof does not hold"]
+
+
+def test_hire_a_machine(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "hire_a_machine.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "hired: cheap, the cheapest of 2 that fit", "the client executes it again: executed again: other bytes",
+        "refunded: client +270, honest +0, cheap -300, anna +15, ben +15",
+        "hired: honest; the cheap one lost its stake lately",
+        "executed again: the same bytes: 25 primes, 5312254 fuel",
+        "paid: client +170, honest +100, cheap -300, anna +15, ben +15", "the first wrong step: 91"]

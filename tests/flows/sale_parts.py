@@ -140,10 +140,6 @@ class Market:
 
     def funds(self, handover: bytes, name: str = "buyer", *, joined: bool = True) -> Sale:
         sale = flow.fund(self[name], handover, self.root(name), self.world.now())
-        party = self[name]
-        claims = [handover, sale.order_id, sale.offer_id, party.statement(sale.offer_id).ref("listing")]
-        party.send([self[one].did for one in VERIFIERS], claims[::-1],
-                   [item for claim in (handover, sale.offer_id) for item in party.statement(claim).evidence])
         self.receive()
         if joined:
             for one in VERIFIERS:
@@ -158,7 +154,7 @@ class Market:
         return handover
 
     def reveals(self, handover: bytes) -> None:
-        flow.show(self["seller"], handover, self.root("seller"), self.world.now())
+        flow.show(self["seller"], handover, self.root("seller"))
 
     def looks(self, handover: bytes, asleep: Iterable[str] = ()) -> Result:
         """The verifiers share, commit, reveal and are judged."""

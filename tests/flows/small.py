@@ -14,9 +14,9 @@ from troth.app import Settings, Troth
 from troth.core.claims import Evidence, Ref
 from troth.core.terms import Result
 from troth.flows import round as flow
-from troth.flows.parts import Pin
+from troth.flows.parts import Pin, join_all
 from troth.flows.roles import call_plan, list_records
-from troth.flows.terms import Money, Words, join_all, round_terms
+from troth.flows.terms import Money, Words, round_terms
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn import claims as kinds

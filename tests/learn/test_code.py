@@ -9,7 +9,7 @@ import pytest
 
 from troth.core.claims import Evidence, Ref, Statement, claim_id
 from troth.core.encoding import decode, encode
-from troth.core.errors import BadInput, OutsideFailed, Undecidable
+from troth.core.errors import BadInput, Undecidable
 from troth.core.verdicts import Outcome
 from troth.fixed.numbers import ONE
 from troth.learn import arrays, code
@@ -253,5 +253,5 @@ def test_a_round_of_code_is_refuted_on_its_runtime_and_undecidable_on_any_other(
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutsideFailed, match=r"cannot read .*away\.py; found No such file"):
+    with pytest.raises(BadInput, match=r"cannot read .*away\.py; found No such file"):
         code.give(tmp_path / "away.py")

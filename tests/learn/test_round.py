@@ -57,10 +57,10 @@ def honest_round(split: Consortium, **changes: object) -> RoundInput:
 
 
 PINNED = {
-    "mean": "86ed24ca5597a4f6b52b5a204556a03cc184b48cf003dd749b887cf11b3faf69",
-    "nnm+trimmed_mean": "77f09b86eb5a0c79e1c825d539ea198fa74f7e424a8edc7088c9ab487becd3e3",
-    "centered_clipping": "86462fb098d3bc2e26131dfc41065c1726dc823476da3518669a94ec2632cca8",
-    "median": "d623a3f23779c20c8374182b1ca88b06beda3f4c1f5f638bc331c65b468fd32f",
+    "mean": "fc57265901fe3a6ac015ba21932ade82e340c52e3ccba3dbaf6f057da6595c6d",
+    "nnm+trimmed_mean": "c8e13c1318db9b78c15cb398a56c2c09b42137312511f96b43833dd0b26d0b5f",
+    "centered_clipping": "086ce50f7b9371b30046ee5766124f71de38b1d6281efc7eedcd7c5d82231c78",
+    "median": "0e0b32e3d0d4da4a486c4bfe6009af9c7b738ef622b11677cc636dc17aa58d74",
 }
 
 

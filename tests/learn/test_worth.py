@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from troth.core.errors import BadInput
-from troth.fixed.numbers import IntArray, divide_int
+from troth.fixed.numbers import IntArray, divide_int, norm
 from troth.learn.data import Inputs, scaling
 from troth.learn.dense import Dense
 from troth.learn.draws import seed_of
 from troth.learn.sets import Consortium
-from troth.learn.worth import MIN_ROUNDS, Record, evidence, exact, pay, sampled, smooth, worth
+from troth.learn.worth import MIN_ROUNDS, Record, evidence, exact, pay, sampled, shortened, smooth, worth
 
 LINEAR = Dense(30, 2)
 
@@ -177,3 +177,21 @@ def test_smoothing_is_the_mean_over_rounds() -> None:
             smooth(bad)
     with pytest.raises(BadInput):
         Record((1,), (1, 2), (True,))
+
+
+@given(st.lists(st.integers(0, 1 << 20), min_size=1, max_size=8))
+def test_no_player_is_longer_than_the_upper_median_and_the_shorter_ones_stay(lengths: list[int]) -> None:
+    rows = np.zeros((len(lengths), 31), np.int64)
+    for row, length in zip(rows, lengths, strict=True):
+        row[0], row[1] = 3 * length, -4 * length
+    found, middle = shortened(rows), 5 * sorted(lengths)[len(lengths) // 2]
+    for before, after in zip(rows, found, strict=True):
+        assert norm(after) <= max(middle, 0)
+        assert bool((after == before).all()) == (norm(before) <= middle)
+        assert (np.abs(after) <= np.abs(before)).all()
+        assert (after * before >= 0).all()
+
+
+def test_shortening_takes_rows() -> None:
+    with pytest.raises(BadInput, match="no updates"):
+        shortened(np.zeros((0, 31), np.int64))

@@ -87,6 +87,17 @@ def stepped() -> bytes:
     return bytes(wasmtime.wat2wasm(_STEPPED))
 
 
+@cache
+def endless() -> bytes:
+    """A stepped module that is never done."""
+    import wasmtime
+
+    return bytes(wasmtime.wat2wasm('''(module (memory (export "memory") 1)
+ (func (export "input") (param i32) (result i32) (i32.const 0))
+ (func (export "step") (result i32) (i32.const 1))
+ (func (export "output") (result i64) (i64.const 0)))'''))
+
+
 def summed(given: bytes) -> bytes:
     """What ``stepped`` makes of this input."""
     total = 0

@@ -80,7 +80,7 @@ class Brain(Protocol):
 class Rule:
     """One rule of a script: the step, and the text that the newest answer must hold for it. when: a regular expression.
 
-    An argument that is ``{"read": pattern}`` takes the first group of the newest answer that the pattern finds.
+    An argument that is just ``{"read": pattern}`` takes the first group of the newest answer that the pattern finds.
     """
 
     step: Step
@@ -129,8 +129,8 @@ def _rule(value: Any) -> Rule:
         return Rule(Finish(text), _pattern(when))
     tool, arguments, why, when = take({"why": "", "when": ""} | value, tool=str, arguments=dict, why=str, when=str)
     for one in arguments.values():
-        if type(one) is dict:
-            _pattern(*take(one, read=str))
+        if _to_read(one):
+            _pattern(one["read"])
     return Rule(Call(tool, arguments, why), _pattern(when))
 
 
@@ -142,8 +142,12 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _to_read(argument: Any) -> bool:
+    return type(argument) is dict and argument.keys() == {"read"} and type(argument["read"]) is str
+
+
 def _filled(call: Call, before: Sequence[Seen]) -> Call:
-    return Call(call.tool, {name: _read(one["read"], before) if type(one) is dict else one
+    return Call(call.tool, {name: _read(one["read"], before) if _to_read(one) else one
                             for name, one in call.arguments.items()}, call.why)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 from troth.agents.brain import Call, Seen
 from troth.agents.gate import Confidence, Done, Refused
 from troth.core.claims import Evidence, Ref, Statement, Subject
-from troth.core.encoding import amount, encode, from_hex, take
+from troth.core.encoding import amount, decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Refuted
 from troth.core.terms import Account
 from troth.flows.parts import Party
@@ -234,6 +234,17 @@ def follow(claims: Iterable[tuple[bytes, Statement]]) -> Iterator[Entry]:
 def journal(party: Party, agent: str | None = None) -> list[Entry]:
     """The journal in a party's log: of one agent, or of all. Raises what ``follow`` does."""
     return [one for one in follow(party.claims(INTENT, ACT)) if agent is None or one.agent == agent]
+
+
+def reasons_of(party: Party, statement: Statement) -> Mapping[str, Any]:
+    """An intent's sealed reasons: arguments, read, tool, why, words. Raises Undecidable where this party cannot open
+    them.
+    """
+    if len(statement.evidence) != 1:
+        raise BadInput("an intent without its reasons", expected="one evidence", actual=len(statement.evidence))
+    found = decode_object(party.read(statement.evidence[0]))
+    take(found, arguments=dict, read=list, tool=str, why=str, words=str)
+    return found
 
 
 def line(entry: Entry) -> Mapping[str, Any]:

@@ -18,9 +18,9 @@ step that it has decided.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from troth.agents.brain import Brain, Call, Finish, Seen
 from troth.agents.gate import NOBODY, Act, Confidence, Gate, MemoryGate, Refused
@@ -40,18 +40,17 @@ from troth.agents.journal import (
     journal,
     reasons,
 )
+from troth.agents.origins import NOT_OWNERS
 from troth.agents.runs import Runs, Taken, check_step
-from troth.agents.tools import Acting, Reading, Saying, Tool, Toolbox, shortened
+from troth.agents.tools import Acting, Arguments, Reading, Saying, Tool, Toolbox, shortened
 from troth.core.encoding import keccak256
-from troth.core.errors import BadInput, Misuse, Refuted, TrothError
+from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError
 from troth.flows.parts import Party
 from troth.ledger.limits import Asked
 
 MOST_STEPS = 60
 MOST_LOST = 3
 """So many times in a row a brain may say what is no step."""
-UNFOUNDED = "Unfounded"
-"""Why an act is refused whose money would go where only text that was read says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,18 @@ class Case:
 
 Second = Callable[[Asked, Case], Confidence]
 """Others than the agent, asked how sure they are of an act."""
-Sources = Callable[[str, Tool, Mapping[str, Any]], tuple[Origin, ...]]
+Sources = Callable[[str, Tool, Arguments], tuple[Origin, ...]]
 """Where the arguments that move money came from, given the owner's words. Raises Refuted for one that was only read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a policy account did with one of its places. call: how its events name the call. reason: empty if done."""
+    """What a policy account did with one of its places. reason: empty if it was done.
 
-    call: bytes
+    call: the hash of target and data, None where the account's records do not tell.
+    """
+
+    call: bytes | None
     reason: str = ""
     moved: int = 0
     tx: bytes = b""
@@ -95,7 +97,7 @@ def remembered(gate: MemoryGate) -> Past:
             return None
         found = gate.record[nonce]
         if isinstance(found, Refused):
-            return Answered(b"", found.reason)
+            return Answered(None, found.reason)
         return Answered(keccak256(found.act.target + found.act.data), "", found.moved, found.tx)
     return past
 
@@ -155,7 +157,7 @@ class Loop:
             self.runs.begin(run, words)
             seen: list[Seen] = []
             for taken in self.runs.steps(run):
-                seen.append(taken.seen or self._take(run, words, taken.n, taken.call, seen))
+                seen.append(taken.seen or self._take(run, words, taken, seen, again=True))
             lost = 0
             while len(seen) < most:
                 try:
@@ -172,38 +174,58 @@ class Loop:
                     return Ended(step.text, len(seen), True)
                 lost = 0
                 self.runs.take(run, len(seen), step)
-                seen.append(self._take(run, words, len(seen), step, seen))
+                seen.append(self._take(run, words, Taken(len(seen), step, None), seen, again=False))
                 watching(len(seen) - 1, seen[-1])
         return Ended(f"stopped after {most} steps", len(seen), False)
 
-    def _take(self, run: bytes, words: str, n: int, call: Call, seen: Sequence[Seen]) -> Seen:
+    def _take(self, run: bytes, words: str, taken: Taken, seen: Sequence[Seen], *, again: bool) -> Seen:
+        """Take a step. again: it may have been begun before a crash."""
         try:
-            text, done = self._took(run, words, n, call, seen)
+            text, done = self._took(run, words, taken, seen, self._about(run, taken.n) if again else None)
         except TrothError as error:
-            about = self._about(run, n)
+            about = self._about(run, taken.n)
             if about is not None and self._act(about) is None:
                 raise  # an act is under way, perhaps: it is looked up when the run goes on
             text, done = error.diagnostics(), False
-        found = Seen(call, shortened(text), done)
-        self.runs.tell(run, n, found)
+        found = Seen(taken.call, shortened(text), done)
+        self.runs.tell(run, taken.n, found)
         return found
 
-    def _took(self, run: bytes, words: str, n: int, call: Call, seen: Sequence[Seen]) -> tuple[str, bool]:
-        tool = self.tools.get(call.tool)
-        arguments = tool.read(dict(call.arguments))
+    def _took(self, run: bytes, words: str, taken: Taken, seen: Sequence[Seen],
+              about: bytes | None) -> tuple[str, bool]:
+        tool = self.tools.get(taken.call.tool)
+        arguments = tool.read(dict(taken.call.arguments))
         if isinstance(tool.work, Reading):
             return tool.work.read(arguments), True
-        about, why = self._about(run, n), reasons(words, call, seen)
+        told = run, words, reasons(words, taken.call, seen)
         if isinstance(tool.work, Saying):
-            claim = about or self._intend(run, n, tool, None, (), why)
-            try:
-                text = tool.work.said(claim) or tool.work.say(arguments, claim)
-            except TrothError as error:
-                conclude(self.party, claim, Outcome(FAILED, type(error).__name__))
-                raise
-            conclude(self.party, claim, Outcome(DONE))
-            return text, True
-        return self._paid(Taken(n, call, None), about, (run, words, why), seen)
+            return self._said(taken, about, told)
+        return self._paid(taken, about, told, seen)
+
+    def _said(self, taken: Taken, about: bytes | None, told: tuple[bytes, str, bytes]) -> tuple[str, bool]:
+        """A step that signs claims. about, told: as of ``_paid``."""
+        (run, words, why), tool = told, self.tools.get(taken.call.tool)
+        assert isinstance(tool.work, Saying)
+        if about is not None and (said := self._act(about)) is not None and \
+                (outcome := Outcome.of(self.party.statement(said))).outcome != DONE:
+            return _words(outcome, ""), False
+        arguments = tool.read(dict(taken.call.arguments))
+        try:
+            origins = self.power.sources(words, tool, arguments) if tool.work.money else ()
+        except Refuted as error:
+            claim = about or self._intend(run, taken.n, tool, None, (), why)
+            conclude(self.party, claim, Outcome(REFUSED, NOT_OWNERS))
+            return error.diagnostics(), False
+        claim = about or self._intend(run, taken.n, tool, None, origins, why)
+        try:
+            text = (tool.work.said(claim) if about else None) or tool.work.say(arguments, claim)
+        except OutsideFailed:
+            raise  # it may have been done: it is looked up when the run goes on
+        except TrothError as error:
+            conclude(self.party, claim, Outcome(FAILED, type(error).__name__))
+            raise
+        conclude(self.party, claim, Outcome(DONE))
+        return text, True
 
     def _paid(self, taken: Taken, about: bytes | None, told: tuple[bytes, str, bytes],
               seen: Sequence[Seen]) -> tuple[str, bool]:
@@ -215,13 +237,14 @@ class Loop:
             return over
         if gate is None:
             raise Misuse("this agent has no account to pay from", do="Give it one: troth account create.")
+        arguments = tool.read(dict(call.arguments))
         try:
-            origins = self.power.sources(words, tool, call.arguments)
+            origins = self.power.sources(words, tool, arguments)
         except Refuted as error:
             claim = about or self._intend(run, taken.n, tool, None, (), why)
-            conclude(self.party, claim, Outcome(REFUSED, UNFOUNDED))
+            conclude(self.party, claim, Outcome(REFUSED, NOT_OWNERS))
             return error.diagnostics(), False
-        act = tool.work.prepare(tool.read(dict(call.arguments)))
+        act = tool.work.prepare(arguments)
         asked = gate.asked(act)
         if about is not None and Payment.asked(asked, act.amount, act.payee) != self._intent(about).payment:
             conclude(self.party, about, Outcome(REFUSED, "Changed"))
@@ -229,6 +252,9 @@ class Loop:
         claim = about or self._intend(run, taken.n, tool, Payment.asked(asked, act.amount, act.payee), origins, why)
         confidence = self.power.second(asked, Case(words, call, act, tuple(seen)))
         found = gate.do(act, confidence)
+        if about is not None and isinstance(found, Refused) and not found.recorded \
+                and gate.state().standing.nonce != asked.nonce and (over := self._over(about)) is not None:
+            return over  # what was under way before the crash came in first
         said = found.said if isinstance(found, Refused) else act.what
         return self._told(claim, Outcome.gated(found, confidence), said)
 
@@ -240,7 +266,7 @@ class Loop:
             return _words(outcome, ""), outcome.outcome == DONE
         payment = self._intent(about).payment
         if payment is None:
-            return self._told(about, Outcome(REFUSED, UNFOUNDED), "")
+            return self._told(about, Outcome(REFUSED, NOT_OWNERS), "")
         if self.power.gate is None or self.power.gate.state().standing.nonce == payment.nonce:
             return None
         found = self.power.past(payment.nonce)
@@ -249,7 +275,7 @@ class Loop:
         taken = any(one.outcome is not None and one.outcome.outcome == DONE and one.intent.payment is not None
                     and (one.intent.payment.account, one.intent.payment.nonce) == (payment.account, payment.nonce)
                     for one in journal(self.party, self.party.did))
-        if found.reason or found.call != payment.call or taken:
+        if found.reason or found.call not in (None, payment.call) or taken:
             return self._told(about, Outcome(REFUSED, found.reason or "Overtaken"), "")
         return self._told(about, Outcome(DONE, moved=found.moved, tx=found.tx), "before this run was cut short")
 

@@ -145,6 +145,11 @@ class Peer:
                                                           env=dict(environment or {})))
 
     @classmethod
+    def within(cls, name: str, made: Server[Any]) -> Self:
+        """A server in this process. Its calls run in a thread of their own. Raises as ``over_http``."""
+        return cls._connected(name, made)
+
+    @classmethod
     def _connected(cls, name: str, where: Any) -> Self:
         try:
             from anyio.from_thread import start_blocking_portal

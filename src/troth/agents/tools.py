@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from troth.agents.brain import Form
@@ -81,21 +81,22 @@ class Reading:
 class Saying:
     """Work that signs claims. say: does it, for an intent. said: what it answered for that intent, None if it did not.
 
-    ``say`` writes last what ``said`` looks for.
+    ``say`` writes last what ``said`` looks for. money: as of ``Acting``, where it also pays within limits of its own.
     """
 
     say: Callable[[Arguments, bytes], str]
     said: Callable[[bytes], str | None]
+    money: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Acting:
     """Work that moves money. prepare: the act for these arguments; it sends nothing. money: the arguments that decide
-    who is paid, how much and for what.
+    who is paid, how much and for what, and as what each is meant (``origins.PAYEE``, ``AMOUNT``, ``TARGET``).
     """
 
     prepare: Callable[[Arguments], Act]
-    money: tuple[str, ...]
+    money: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,8 @@ class Tool:
         if not _NAME.match(self.name):
             raise Misuse("not a tool's name", expected="small letters, digits, dots, dashes, at most 64",
                          actual=self.name)
-        if isinstance(self.work, Acting) and not set(self.work.money) <= set(self.parameters or ()):
-            raise Misuse("a tool that moves money by arguments it does not have", actual=self.work.money)
+        if isinstance(self.work, Acting | Saying) and not set(self.work.money) <= set(self.parameters or ()):
+            raise Misuse("a tool that moves money by arguments it does not have", actual=", ".join(self.work.money))
         if (self.parameters is None) != (self.foreign is not None):
             raise Misuse("a tool has parameters or another's schema", actual=self.name)
 

@@ -74,6 +74,7 @@ class Troth(Swapping):
                  clock: Clock, chain: Chain | None) -> None:
         super().__init__(root, identity, clock, NoteSigner(log_origin(identity.history), log_seed))
         self.settings = settings
+        self._log_seed = log_seed
         self.refused: list[tuple[PurePath, TrothError]] = []
         self._given_chain = chain
         self._exchange: tuple[bytes, Exchange] | None = None
@@ -127,6 +128,10 @@ class Troth(Swapping):
         identity, seed = take(decode_object(keystore.load(root / "keys.json", passphrase)), identity=dict, log=str)
         return cls(root, settings, HybridIdentity.from_secrets(encode(identity)), from_hex(seed, 32),
                    clock or SystemClock(), chain)
+
+    def again(self) -> Self:
+        """This workspace once more, for another thread: the two take turns as two processes would. Close it too."""
+        return type(self)(self.root, self.settings, self.identity, self._log_seed, self.clock, self._given_chain)
 
     def close(self) -> None:
         """Close files. Nothing is lost without it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from troth.core.claims import Evidence
-from troth.core.errors import OutsideFailed
+from troth.core.errors import unreadable
 from troth.core.ports import Recheck
 from troth.core.verdicts import Report
 from troth.identity.keybook import KeyBook
@@ -47,7 +47,7 @@ def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = Non
                                                  PROVEN: Answered()},
                           recheck=recheck_with(as_party), registry=registry)
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
 
 
 def recheck_with(party: Opener | None) -> Recheck:

@@ -30,8 +30,9 @@ from troth.core.encoding import decode_object, encode, sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Undecidable
 from troth.core.terms import Result, deal_id
 from troth.flows import round as flow
+from troth.flows.parts import join_all
 from troth.flows.roles import AggregatorRole
-from troth.flows.terms import join_all, round_terms
+from troth.flows.terms import round_terms
 from troth.learn import claims as kinds
 from troth.learn.claims import AggregateClaim, VerdictClaim
 from troth.learn.lineage import STANDS

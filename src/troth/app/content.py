@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from troth.core.encoding import decode_object, encode, from_hex, take
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
+from troth.core.errors import BadInput, Misuse, Refuted, Undecidable, unreadable
 from troth.core.verdicts import Report
 from troth.identity import keystore
 from troth.verify.content import (
@@ -50,7 +50,7 @@ def verify_file(path: Path, signature: Path, believed: dict[str, bytes | None]) 
         with path.open("rb") as file, signature.open("rb") as other:
             return verify_detached(file, other.read(MAX_SIGNATURE + 1), believed)
     except OSError as error:
-        raise OutsideFailed(f"cannot read {error.filename}", actual=error.strerror) from None
+        raise unreadable(error.filename, error) from None
 
 
 def believed(trust: Trust | None, dids: Iterable[str]) -> dict[str, bytes | None]:
@@ -114,7 +114,7 @@ def forbids_training(path: Path) -> str | None:
             signed = one_signature(beside.read_bytes())[2]
             return str(beside) if signed.training == NOT_ALLOWED else None
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
     except (BadInput, Refuted):
         return None  # what lies beside is no signature
     return None
@@ -134,7 +134,7 @@ def _signed(path: Path, note: str, training: str, anchor: str) -> Signed:
         with path.open("rb") as file:
             digest, size = digest_of(file)
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
     return Signed(path.name, digest, size, note, training, anchor)
 
 

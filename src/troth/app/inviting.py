@@ -23,7 +23,7 @@ from troth.app.place import FOLDER
 from troth.app.privacy import kept, opened
 from troth.app.rounds import RECORDS, Agreed
 from troth.app.seating import Ticket, accept, give, new_ticket
-from troth.app.site import Say
+from troth.app.site import Holding, Say
 from troth.app.training import Coordinator, list_own
 from troth.core.claims import from_base64
 from troth.core.encoding import decode_object, encode, from_hex, take
@@ -233,11 +233,9 @@ class Private:
 class Joined:
     """A site that takes part: its workspace, its records, its seat. Made by ``join``; ``run`` until all is over."""
 
-    def __init__(self, party: Troth, invitation: Invitation, part: Callable[[], Part] | None, listing: bytes,
-                 say: Say, private: Private | None = None) -> None:
+    def __init__(self, party: Troth, invitation: Invitation, held: Holding | None, say: Say) -> None:
         self.party, self.invitation, self._say = party, invitation, say
-        self.member = member_of(party, invitation.agreed, invitation.sponsor, invitation.aggregator, part=part,
-                             listing=listing, private=private.norm if private else None, say=say)
+        self.member = member_of(party, invitation.agreed, invitation.sponsor, invitation.aggregator, held, say)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
         """Answer the sponsor's calls until every round stands, or ``stop``; whether every round stands.
@@ -285,7 +283,7 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
     chain is not the invitation's, Misuse for a workspace that is set up otherwise, an invitation of another's, records
     in another role than a site's, or a budget beyond what was promised for these records before.
     """
-    role, named = invitation.ticket.role, invitation.ticket.named
+    role = invitation.ticket.role
     if (data is not None) != (role == SITE):
         raise Misuse(f"this invitation is for a {role}", do="Name your records: --data FILE.csv." if role == SITE
                      else "A verifier brings no records: leave out --data.")
@@ -295,62 +293,81 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
                      do="A file of code computes its own update: nothing can bound what one record does to it. "
                      "Leave out --epsilon, or take no part with these records.")
     part = None if data is None else read_table(data, invitation.agreed.schema)
-    if (home / FOLDER).exists():
-        party = Troth.open(home, passphrase)
-        found = party.settings.chain, party.settings.exchange
-        if found != (invitation.chain, invitation.post):
-            party.close()
-            raise Misuse("this workspace is set up for another chain or post office", actual=found,
-                         expected=(invitation.chain, invitation.post), do="Name another folder with --home.")
-    elif named:
-        raise Misuse("this invitation is for another party than a new one", expected=named,
-                     do="Take the seat with the workspace that it names: --home.")
-    else:
-        home.mkdir(parents=True, exist_ok=True)
-        party = Troth.init(home, passphrase, Settings(home.resolve().name, invitation.chain, invitation.post))
-        say(f"a workspace for this {role} in {home}")
+    party = _workspace(invitation, home, passphrase, say)
     try:
-        if named not in ("", party.did):
-            raise Misuse("this invitation is for another party", expected=named, actual=party.did,
-                         do="Take the seat with the workspace that it names: --home.")
-        _check_chain(party, invitation)
-        if (party.root / "contracts.json").exists() and party.contracts.encode() != invitation.contracts.encode():
-            raise Misuse("this workspace is set up with other contracts", do="Name another folder with --home.")
-        party.use_contracts(invitation.contracts)
-        for parcel in invitation.parties:
-            party.meet(parcel)
-        for did, digest in invitation.trust.documents.items():
-            party.keybook.require(did, digest)
-        if invitation.sponsor[1] not in party.accounts_of(invitation.sponsor[0]):
-            raise Refuted("the sponsor is not bound to the account it names", expected="0x"
-                          + invitation.sponsor[1].hex())
-        if party.account not in party.accounts_of(party.did):
-            party.bind_account()
-        if part is not None and private is None and invitation.agreed.masking and invitation.agreed.masking.noise and (
-                not kept(party)):
-            raise Misuse("this plan's noise is charged to a budget of the records", expected="a budget",
-                         do="Join with --epsilon. Nothing was sent.")
-        if invitation.agreed.token:
-            funding.check(invitation.agreed, {party: role}, sponsor_pays=False)
-        funding.approve(party, invitation.agreed, role)
-        sponsor = invitation.sponsor[0]
-        if part is None:
-            listing = None
-            party.introduce(sponsor)
-        else:
-            listing = list_own(party, part, sponsor)
-        if listing is not None and private is not None:
-            with opened(party) as privacy:
-                privacy.set_budget(listing, private.budget)
-        party.send([sponsor], [accept(party, invitation.agreed, invitation.ticket, listing)])
-    except BaseException:
+        _set_up(party, invitation)
+        held = _take_seat(party, invitation, part, private)
+    except BaseException:  # whatever it is: the workspace is closed, and it is raised again
         party.close()
         raise
-    if part is None or listing is None:
+    if part is None:
         say(f"introduced as {party.did}, to verify")
-        return Joined(party, invitation, None, b"", say)
-    say(f"{len(part)} records listed, sealed to this site; introduced as {party.did}")
-    return Joined(party, invitation, lambda: part, listing, say, private)
+    else:
+        say(f"{len(part)} records listed, sealed to this site; introduced as {party.did}")
+    return Joined(party, invitation, held, say)
+
+
+def _workspace(invitation: Invitation, home: Path, passphrase: str, say: Say) -> Troth:
+    """The workspace in ``home``, made if there is none and the invitation is for a new party. Raises Misuse."""
+    named = invitation.ticket.named
+    if not (home / FOLDER).exists():
+        if named:
+            raise Misuse("this invitation is for another party than a new one", expected=named,
+                         do="Take the seat with the workspace that it names: --home.")
+        home.mkdir(parents=True, exist_ok=True)
+        party = Troth.init(home, passphrase, Settings(home.resolve().name, invitation.chain, invitation.post))
+        say(f"a workspace for this {invitation.ticket.role} in {home}")
+        return party
+    party = Troth.open(home, passphrase)
+    found = party.settings.chain, party.settings.exchange
+    if found != (invitation.chain, invitation.post):
+        party.close()
+        raise Misuse("this workspace is set up for another chain or post office", actual=found,
+                     expected=(invitation.chain, invitation.post), do="Name another folder with --home.")
+    return party
+
+
+def _set_up(party: Troth, invitation: Invitation) -> None:
+    """The invitation's chain, contracts, parties and identities, checked and taken in. Raises Misuse, Refuted."""
+    if invitation.ticket.named not in ("", party.did):
+        raise Misuse("this invitation is for another party", expected=invitation.ticket.named, actual=party.did,
+                     do="Take the seat with the workspace that it names: --home.")
+    _check_chain(party, invitation)
+    if (party.root / "contracts.json").exists() and party.contracts.encode() != invitation.contracts.encode():
+        raise Misuse("this workspace is set up with other contracts", do="Name another folder with --home.")
+    party.use_contracts(invitation.contracts)
+    for parcel in invitation.parties:
+        party.meet(parcel)
+    for did, digest in invitation.trust.documents.items():
+        party.keybook.require(did, digest)
+    if invitation.sponsor[1] not in party.accounts_of(invitation.sponsor[0]):
+        raise Refuted("the sponsor is not bound to the account it names", expected="0x"
+                      + invitation.sponsor[1].hex())
+    if party.account not in party.accounts_of(party.did):
+        party.bind_account()
+
+
+def _take_seat(party: Troth, invitation: Invitation, part: Part | None, private: Private | None) -> Holding | None:
+    """Say that this party takes the seat, once it can pay its stakes; a site's holding."""
+    agreed, sponsor = invitation.agreed, invitation.sponsor[0]
+    if part is not None and private is None and agreed.masking and agreed.masking.noise and not kept(party):
+        raise Misuse("this plan's noise is charged to a budget of the records", expected="a budget",
+                     do="Join with --epsilon. Nothing was sent.")
+    if agreed.token:
+        funding.check(agreed, {party: invitation.ticket.role}, sponsor_pays=False)
+    funding.approve(party, agreed, invitation.ticket.role)
+    listing = None
+    if part is None:
+        party.introduce(sponsor)
+    else:
+        listing = list_own(party, part, sponsor)
+    if listing is not None and private is not None:
+        with opened(party) as privacy:
+            privacy.set_budget(listing, private.budget)
+    party.send([sponsor], [accept(party, agreed, invitation.ticket, listing)])
+    if part is None or listing is None:
+        return None
+    return Holding(lambda: part, listing, private.norm if private else None)
 
 
 def _check_chain(party: Troth, invitation: Invitation) -> None:

@@ -48,11 +48,11 @@ class MaskedMember(Member):
     _journal: SumJournal | None = None
 
     def _seat(self, plan: bytes) -> Role:
-        if self._part is None:
+        if self.holding is None:
             return flow.Verifier(self.party, plan)
         if self._journal is None:
             self._journal = journal_of(self.party)
-        return flow.Site(self.party, plan, listing=self._listing, journal=self._journal,
+        return flow.Site(self.party, plan, listing=self.holding.listing, journal=self._journal,
                          signer=self.party.identity.signer())
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class MaskedMember(Member):
             delta, spent = self.trained(site, round_, part)
             return flatten(delta), spent
         with privacy.opened(self.party) as ledger:
-            charged = ledger.charge(self._listing, noise.of_records(site.session(round_, deal).length),
+            charged = ledger.charge(self._held().listing, noise.of_records(site.session(round_, deal).length),
                                     purpose(site, round_))
         return noise.add_to(flatten(self._plainly(site, round_, part))), charged
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from troth.compute.models.layers import of_layers
-from troth.compute.models.loading import read_model, read_rows
+from troth.compute.models.loading import feature_names, read_model, read_rows
 from troth.compute.models.quantise import Aim, Quantised, quantise
 from troth.compute.models.real import Real
-from troth.core.errors import BadInput, OutsideFailed
+from troth.core.errors import BadInput, unreadable
 from troth.fixed.numbers import FloatArray, dequantise
 from troth.fixed.program import Program
 from troth.learn import arrays
@@ -73,6 +74,8 @@ def quantised(party: Troth | None, source: str, calibration: Path | None, held_o
     else:
         model, rows, truth = trained(party, bytes.fromhex(source))
     if calibration is not None:
+        if not model.features:   # the file's header names them: for reasons, and for files in another order
+            model = replace(model, features=feature_names(calibration, model, label))
         rows, truth = read_rows(calibration, model, label)
     if rows is None:
         raise BadInput("a model's file needs calibration rows", expected="--calibration FILE",
@@ -92,7 +95,7 @@ def read_program(path: Path) -> Program:
                            actual=path.stat().st_size)
         data = path.read_bytes()
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
     try:
         return Program.from_bytes(data)
     except BadInput as error:
@@ -100,9 +103,10 @@ def read_program(path: Path) -> Program:
                        actual=error.message) from None
 
 
-def read_inputs(path: Path, program: Program) -> FloatArray:
-    """Rows of a CSV for a program, by its features' names where they are the file's. Raises BadInput."""
+def read_inputs(path: Path, program: Program, label: str | None = None) -> FloatArray:
+    """Rows of a CSV for a program, by its features' names where they are the file's. label: a column to pass over where
+    they are not. Raises BadInput."""
     anything = of_layers([(np.zeros((len(program.low), 1)), np.zeros(1))], "number", features=program.features)
-    return read_rows(path, anything)[0]
+    return read_rows(path, anything, label)[0]
 
 

@@ -76,12 +76,12 @@ class Settings:
     def load(cls, path: Path, environment: Mapping[str, str]) -> Self:
         """Read settings strictly.
 
-        Raises BadInput for unreadable or unknown ones, Undecidable without a file, OutsideFailed if the disk fails.
+        Raises BadInput for unreadable or unknown ones, Misuse without a file, OutsideFailed if the disk fails.
         """
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise Undecidable("no workspace here", expected=path, do="Make one first: troth init.") from None
+            raise Misuse("no workspace here", expected=path, do="Make one first: troth init.") from None
         except OSError as error:
             raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -134,7 +134,8 @@ def _quoted(text: str) -> str:
 def find(directory: Path) -> Path:
     """The workspace folder at or above ``directory``, or ``TROTH_HOME``.
 
-    Raises Undecidable where there is none, OutsideFailed where one may not be read.
+    Raises Misuse where there is none, Undecidable where one has lost its settings, OutsideFailed where one may not be
+    read.
     """
     home = os.environ.get("TROTH_HOME")
     try:
@@ -147,7 +148,7 @@ def find(directory: Path) -> Path:
                                   expected=place / FOLDER / SETTINGS, do="Restore that file from a backup.")
     except OSError as error:
         raise OutsideFailed(f"cannot look for a workspace in {home or directory}", actual=error.strerror) from None
-    raise Undecidable("no workspace here or above", expected=f"a folder {FOLDER}", actual=home or directory,
+    raise Misuse("no workspace here or above", expected=f"a folder {FOLDER}", actual=home or directory,
                       do="Make one: troth init. Or set TROTH_HOME.")
 
 

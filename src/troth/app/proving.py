@@ -21,7 +21,8 @@ from troth.compute.circuits.model import COMMITTED, SCORES, ModelCircuit, Modes,
 from troth.compute.models.build import ints, price
 from troth.core.claims import Evidence, Ref
 from troth.core.encoding import from_hex, sha256
-from troth.core.errors import BadInput, OutsideFailed, Undecidable
+from troth.core.errors import BadInput, Undecidable, unreadable
+from troth.core.terms import Account
 from troth.core.verdicts import Report
 from troth.fixed.program import Program
 from troth.flows.answer import Proven
@@ -39,6 +40,7 @@ from troth.verify.answers import (
     report,
     row_bytes,
 )
+from troth.verify.policies.proof import key_name
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -211,7 +213,50 @@ def check(party: Troth, claim: bytes) -> Report:
         except Undecidable:
             return None
 
-    return report(party.statement(claim), read)
+    def holder(did: str) -> Account | None:
+        try:
+            return party.account if did == party.did else party.account_of(did)
+        except Undecidable:   # it never said which account is its own
+            return None
+
+    return report(party.statement(claim), read, holder)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOf:
+    """A key that is of a model. reading: what a trust file believes. name: the key's on the chain."""
+
+    key: str
+    name: bytes
+    reading: bytes
+    origin: str
+
+
+def export_key(party: Troth, program: Program, modes: Modes) -> bytes:
+    """The whole key of a model, for whoever wants to see that it is of that model. Not secret."""
+    # Imported here: it loads the prover's arithmetic.
+    from troth.compute.provers import zkey
+
+    proving = Proving(party, program, modes)
+    return zkey.write(proving.keys, ModelCircuit(program, modes).circuit)
+
+
+def check_key(data: bytes, program: Program, modes: Modes) -> KeyOf:
+    """Whether a whole key is of this program in these modes, whoever made it: then what to believe and to ask for.
+
+    It does not say who knows the setup's secrets. Raises BadInput for a file that is no key of such a circuit, Refuted
+    for a key of another model, Misuse for a ceremony's, which `snarkjs zkey verify` checks.
+    """
+    # Imported here: both load the prover's arithmetic.
+    from troth.compute.provers import keycheck, zkey
+
+    made = ModelCircuit(program, modes)
+    keys = zkey.read(data, made.circuit, dev=True)
+    keycheck.check(keys, made.circuit)
+    says = tuple(name for name in made.circuit.publics if name.split()[0] in ("model", "input"))
+    said = Answer(GROTH16, from_hex(keys.digest, 32), tuple(low for low, _ in made.answer_ranges), made.answer_ranges,
+                  modes.output, NO_QUESTION, 0, (0,) * len(says), says, keys.origin)
+    return KeyOf(keys.digest, key_name(groth16.VerifyingKey(keys.verifying)), said.reading, keys.origin)
 
 
 def read_input(path: Path, program: Program) -> list[int]:
@@ -230,7 +275,7 @@ def read_input(path: Path, program: Program) -> list[int]:
             raise BadInput(f"{path.name} is too large for one input", expected=f"at most {MOST_INPUT} bytes")
         said = json.loads(path.read_bytes(), parse_constant=_no_number)
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
     except ValueError as error:
         raise BadInput(f"{path.name} is no JSON", actual=error) from None
     return row_of(said, program)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from troth.app.place import SETTINGS, Settings, find
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
+from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock, Fetch
 from troth.identity.did import is_peer4
 from troth.identity.keydids import KeyMethod, LongPeerMethod, PkhMethod
@@ -143,7 +143,7 @@ def resolve_at(directory: Path, did: str, when: When, allow: Sequence[str], open
     when = when if asked.newest else asked
     try:
         root = find(directory)
-    except Undecidable:
+    except Misuse:
         return resolve_did(did, when, allow=allow)
     if is_peer4(did):
         with opened() as party:

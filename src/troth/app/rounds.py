@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from troth.core.encoding import amount, from_hex, take
-from troth.core.errors import BadInput, OutsideFailed
+from troth.core.errors import BadInput, unreadable
 from troth.core.terms import Account
 from troth.flows.parts import Pin
 from troth.flows.terms import Money, Periods, Words
@@ -176,7 +176,7 @@ def load(path: Path) -> RoundFile:
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is no TOML", actual=error, do="docs/reference/joining.md shows one.") from None
     return read(given, path)

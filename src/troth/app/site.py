@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from troth.app import privacy
@@ -32,8 +33,8 @@ from troth.core.encoding import encode, from_hex
 from troth.core.errors import Misuse, Pending, Refuted, TrothError, Undecidable
 from troth.core.terms import CHALLENGE, Account, DealState
 from troth.flows import round as flow
+from troth.flows.parts import join_all
 from troth.flows.roles import Role, SiteRole, VerifierRole
-from troth.flows.terms import join_all
 from troth.learn import claims as kinds
 from troth.learn import site as training
 from troth.learn.arrays import State
@@ -55,19 +56,26 @@ Say = Callable[[str], None]
 Act = Callable[[Call, DealState], str]
 
 
-class Member:
-    """Answers calls for one seat. part: a site's own records, read when they are needed; None for a verifier.
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a site trains on. part: its own records, read when they are needed. listing: what they are listed as.
 
-    listing: the site's. private: train within the budget of the listing's records, each record's gradient clipped to
-    this norm (docs/reference/privacy.md). say: told what happens, a line each.
+    private: train within the budget of the listing's records, each record's gradient clipped to this norm
+    (docs/reference/privacy.md); None to train without noise.
     """
 
-    def __init__(self, party: Troth, agreed: Agreed, sponsor: tuple[str, Account], aggregator: str, *,
-                 part: Callable[[], Part] | None = None, listing: bytes = b"", private: float | None = None,
-                 say: Say | None = None) -> None:
-        self.party, self.agreed, self.say = party, agreed, say or _nobody
+    part: Callable[[], Part]
+    listing: bytes = b""
+    private: float | None = None
+
+
+class Member:
+    """Answers calls for one seat. holding: a site's; None for a verifier. say: told what happens, a line each."""
+
+    def __init__(self, party: Troth, agreed: Agreed, sponsor: tuple[str, Account], aggregator: str,
+                 holding: Holding | None = None, say: Say | None = None) -> None:
+        self.party, self.agreed, self.say, self.holding = party, agreed, say or _nobody, holding
         self._sponsor, self._aggregator = sponsor, aggregator
-        self._part, self._listing, self._private = part, listing, private
         self._follower: Follower | None = None
 
     @property
@@ -78,16 +86,16 @@ class Member:
             if plan is None:
                 raise Pending("no plan has been called yet", do="Wait until every seat is taken.")
             seat = self._seat(plan)
-            if isinstance(seat, SiteRole) and self._listing not in seat.replay.rule.listings.values():
-                raise Refuted("the plan does not name this site's listing", expected=self._listing.hex())
+            if self.holding is not None and self.holding.listing not in seat.replay.rule.listings.values():
+                raise Refuted("the plan does not name this site's listing", expected=self.holding.listing.hex())
             words = self.agreed.words(self.party.contracts, self._sponsor[1])
             self._follower = Follower(seat, words, self._sponsor[0])
         return self._follower
 
     def _seat(self, plan: bytes) -> Role:
         """The role of whoever has this seat."""
-        return (flow.Verifier(self.party, plan) if self._part is None
-                else flow.Site(self.party, plan, listing=self._listing))
+        return (flow.Verifier(self.party, plan) if self.holding is None
+                else flow.Site(self.party, plan, listing=self.holding.listing))
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -192,16 +200,17 @@ class Member:
         each time is charged anew, so what was sent is sent again and never made again (``_update``).
         """
         replay, plan = site.replay, site.plan
-        private = self._private is not None or privacy.kept(self.party)
+        held = self._held()
+        private = held.private is not None or privacy.kept(self.party)
         if private and isinstance(replay.task, Code):
             raise Misuse("a file of code trains without a privacy budget", do="Take another task, or no budget.")
         if private:
             with privacy.opened(self.party) as ledger:
-                if self._private is not None:
+                if held.private is not None:
                     fit, by = training.Fit.of(plan.fit, plan.clip), scaling(replay.validation)
-                    wish = privacy.Wish(fit, self._private, plan.rounds - round_ + 1, purpose(site, round_))
-                    return ledger.train(self._listing, _dense(replay.task), site.base(), (part, by), wish)
-                ledger.refuse_plain(self._listing)
+                    wish = privacy.Wish(fit, held.private, plan.rounds - round_ + 1, purpose(site, round_))
+                    return ledger.train(held.listing, _dense(replay.task), site.base(), (part, by), wish)
+                ledger.refuse_plain(held.listing)
         return self._plainly(site, round_, part), None
 
     def _plainly(self, site: SiteRole, round_: int, part: Part) -> State:
@@ -243,10 +252,13 @@ class Member:
         return next((one for one in self._site().updates(call.round, call.deal)
                      if self.party.statement(one).issuer == self.party.did), None)
 
-    def _records(self) -> Part:
-        if self._part is None:
+    def _held(self) -> Holding:
+        if self.holding is None:
             raise Misuse("a verifier has no records")
-        return self._part()
+        return self.holding
+
+    def _records(self) -> Part:
+        return self._held().part()
 
     def _site(self) -> SiteRole:
         seat = self.follower.seat

@@ -24,7 +24,7 @@ from troth.app.place import FOLDER
 from troth.app.privacy import opened
 from troth.app.rounds import RoundFile
 from troth.app.seating import Seated, given, seat
-from troth.app.site import Member, Say
+from troth.app.site import Holding, Member, Say
 from troth.core.encoding import encode
 from troth.core.errors import Misuse, OutsideFailed, Pending, Undecidable
 from troth.flows import masked
@@ -269,7 +269,7 @@ class Coordinator:
         for name, party in self.parties.items():
             if name in self.file.sites:
                 self.members[name] = member_of(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did,
-                                            part=_later(self._part, name), listing=self._listing(party) or b"")
+                                               Holding(_later(self._part, name), self._listing(party) or b""))
             elif name not in (SPONSOR, AGGREGATOR):
                 self.members[name] = member_of(party, self.agreed, (sponsor.did, sponsor.account), aggregator.did)
         return (Follower(Role(sponsor, plan), words, sponsor.did),

@@ -60,6 +60,7 @@ def github_tokens(environment: Mapping[str, str]) -> Tokens:
         raise Misuse("tokens are asked for over https alone", actual=f"{parts.scheme}://{parts.hostname}")
 
     def ask(audience: str) -> bytes:
+        """The token for this audience, as the service answers."""
         # Imported here: only a job that asks needs the client.
         import http.client
         import urllib.request
@@ -87,6 +88,7 @@ def command_tokens(command: str) -> Tokens:
         raise Misuse("the command must say which audience", expected="{audience} in it")
 
     def ask(audience: str) -> bytes:
+        """The token for this audience, as the command prints it."""
         asked = [word.replace("{audience}", audience) for word in words]
         try:
             done = subprocess.run(asked, capture_output=True, timeout=PATIENCE, check=False)

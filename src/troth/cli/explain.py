@@ -18,6 +18,8 @@ app.add_typer(decisions_app, name="decisions")
 def explain(program: Annotated[Path, typer.Argument(help="A program, as troth model quantise writes it.")],
             inputs: Annotated[Path, typer.Argument(help="A CSV; one of its rows is explained.")],
             background: Annotated[Path, typer.Option("--background", help="A CSV of rows to compare with.")],
+            label: Annotated[str | None, typer.Option("--label", help="A column of both files that is no feature, "
+                                                      "if the program has no names to go by.")] = None,
             row: Annotated[int, typer.Option("--row", min=1, help="Which row, from 1.")] = 1,
             method: Annotated[str | None, typer.Option("--method", help="shapley, integrated-gradients or "
                                                        "enumerated.")] = None,
@@ -39,10 +41,10 @@ def explain(program: Annotated[Path, typer.Argument(help="A program, as troth mo
     if not record and (model or answer or to):
         raise Misuse("a model, an answer and who may open it belong to a record", expected="--record")
     found = read_program(program)
-    rows = ints(found, read_inputs(inputs, found))
+    rows = ints(found, read_inputs(inputs, found, label))
     if row > len(rows):
         raise Misuse("there is no such row", expected=f"1 to {len(rows)}", actual=row)
-    others = compared(found, read_inputs(background, found))
+    others = compared(found, read_inputs(background, found, label))
     said = reasons(found, rows[row - 1], others, method)
     if record:
         with workspace(home) as party:
@@ -69,11 +71,12 @@ def _lines(said: dict[str, Any]) -> str:
 def decisions_list(home: Where = None, as_json: Json = False) -> None:
     """The decisions in this party's log, oldest first."""
     from troth.app.decisions import listed  # start-up time, as above
+    from troth.identity.jsondoc import time_text
 
     with workspace(home) as party:
         found = listed(party)
         show({"decisions": found}, as_json, lambda: "\n".join(
-            f"{one['decision']}  {one['issued_at']}  program {one['program'][:16]}  "
+            f"{one['decision']}  {time_text(one['issued_at'])}  program {one['program'][:16]}  "
             f"{len(one['explanations'])} explanations" for one in found) or "none")
 
 

@@ -19,7 +19,8 @@ Rows = Annotated[Path | None, typer.Option("--calibration", help="A CSV of rows 
 
 @model_app.command("quantise")
 def model_quantise(
-        model: Annotated[str, typer.Argument(help=".onnx, LightGBM's text, XGBoost's JSON, or a model claim's id.")],
+        model: Annotated[str, typer.Argument(help=".onnx, LightGBM's text, XGBoost's JSON, a .pkl or .joblib "
+                                             "(--unsafe-pickle), or a model claim's id.")],
         output: Annotated[Path, typer.Option("-o", "--output", help="Where the program goes.")],
         calibration: Rows = None,
         held_out: Annotated[Path | None, typer.Option("--held-out", help="Rows to check on; every third by default.")
@@ -28,6 +29,8 @@ def model_quantise(
         target: Annotated[float, typer.Option("--target", help="Percent of labels that must stay.")] = 99.5,
         guard: Annotated[int | None, typer.Option("--guard", help="Bits beyond the smallest setting.")] = None,
         margin: Annotated[int, typer.Option("--margin", help="Percent of a feature's span beyond the rows.")] = 50,
+        committed: Annotated[bool, typer.Option("--committed", help="The weights will be proven unseen: fewer bits for "
+                                                "them first.")] = False,
         unsafe_pickle: Annotated[bool, typer.Option("--unsafe-pickle", help="Read a pickle, which runs its author's "
                                                     "code with your rights.")] = False,
         home: Where = None, as_json: Json = False) -> None:
@@ -39,7 +42,7 @@ def model_quantise(
     from troth.app.models import quantised  # start-up time: --help must not load the application
     from troth.compute.models.quantise import Aim
 
-    aim = Aim(round(target * 10_000), guard=guard, margin=margin * 10)
+    aim = Aim(round(target * 10_000), guard=guard, margin=margin * 10, committed=committed)
     path = Path(model)
     if path.exists() or path.suffix:
         found = quantised(None, model, calibration, held_out, label=label, aim=aim, unsafe_pickle=unsafe_pickle)

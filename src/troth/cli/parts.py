@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.core.errors import BadInput, Misuse, OutsideFailed
+from troth.core.errors import BadInput, Misuse, unreadable
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -94,11 +95,23 @@ def role_and_claim(text: str) -> tuple[str, bytes]:
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes. Raises OutsideFailed."""
+    """A file's bytes. Raises BadInput where there is none, OutsideFailed where the disk refuses."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say which of a command's files it was that cannot be read."""
+    try:
+        yield
+    except BadInput as error:
+        if path.name in error.message:
+            raise
+        raise BadInput(f"{path.name}: {error.message}", expected=error.expected, actual=error.actual,
+                       do=error.do) from None
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli.parts import Json, Where, app, claim_id, show, workspace
+from troth.cli.parts import Json, Where, app, claim_id, naming, read_file, show, workspace, write_file
 
 answer_app = typer.Typer(no_args_is_help=True, help="Answers of models: proven, or executed again.")
 app.add_typer(answer_app, name="answer")
@@ -46,13 +46,59 @@ def prove(
                       seconds=seconds, memory=memory << 20, seal_to=to or ())
         said = made.answer
         label = said.scores[0] if said.output == "label" else None
+        if made.why:
+            typer.echo(f"not proven, which would take {made.why}: attested with what executes it again", err=True)
+        cost = made.estimate
         show({"claim": made.claim.hex(), "estimate": made.estimate.json(), "label": label, "method": said.method,
               "model": said.model.hex(), "reading": said.reading.hex(), "origin": said.origin, "proofs": made.proofs,
               "scores": None if label is not None else list(said.scores), "why": made.why}, as_json, lambda: "\n".join((
                   f"answer: {said.scores[0] if label is not None else ', '.join(map(str, said.scores))}",
                   f"proven under key {said.model.hex()}, setup {said.origin}" if not made.why else
-                  f"not proven, which would take {made.why}: evidence is what executes it again",
+                  f"not proven: program {said.model.hex()}, executed again by whoever can open the evidence",
+                  f"estimate of a proof: {cost.constraints} constraints, {cost.setup} s for a setup, {cost.prove} s to "
+                  f"prove, {cost.memory >> 20} MiB",
                   f"answers by it in this log: {made.proofs}", f"claim {made.claim.hex()}")))
+
+
+Weights = Annotated[str, typer.Option("--weights", help="fixed or committed.")]
+Hidden = Annotated[str, typer.Option("--input", help="committed or public.")]
+Output = Annotated[str, typer.Option("--output", help="scores, or the label alone.")]
+Whole = Annotated[Path, typer.Argument(help="A program, as troth model quantise writes it.")]
+
+
+@answer_app.command("key")
+def key(model: Whole, output_file: Annotated[Path, typer.Option("-o", "--output-file", help="Where the key goes.")],
+        weights: Weights = "fixed", hidden: Hidden = "committed", output: Output = "scores", home: Where = None,
+        as_json: Json = False) -> None:
+    """Write the whole key of a model, so that others can see with check-key that it is of that model."""
+    from troth.app.models import read_program
+    from troth.app.proving import export_key
+    from troth.compute.circuits.model import Modes
+
+    program = read_program(model)
+    with workspace(home) as party:
+        data = export_key(party, program, Modes(weights, hidden, output))
+    write_file(output_file, data)
+    show({"bytes": len(data), "key": str(output_file)}, as_json)
+
+
+@answer_app.command("check-key")
+def check_key(model: Whole, file: Annotated[Path, typer.Argument(metavar="KEY", help="The whole key, as troth answer "
+                                                                 "key writes it.")],
+              weights: Weights = "fixed", hidden: Hidden = "committed", output: Output = "scores",
+              as_json: Json = False) -> None:
+    """Check that a key is of a program, whoever made it, and print what a trust file may then believe. It does not say
+    who knows the setup's secrets: those who do can forge.
+    """
+    from troth.app.models import read_program
+    from troth.app.proving import check_key as checked
+    from troth.compute.circuits.model import Modes
+
+    program = read_program(model)
+    with naming(file):
+        found = checked(read_file(file), program, Modes(weights, hidden, output))
+    show({"key": found.key, "name": found.name.hex(), "origin": found.origin, "outcome": "upheld",
+          "reading": found.reading.hex()}, as_json)
 
 
 @answer_app.command("check")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from troth.cli.credential import Issuers, Online, Pinned, StatusLists, believed, reaching
-from troth.cli.parts import Json, Where, app, claim_id, read_file, show, workspace, write_file
+from troth.cli.parts import Json, Where, app, claim_id, naming, read_file, show, workspace, write_file
 from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 
 if TYPE_CHECKING:
@@ -123,8 +123,9 @@ def ask(name: Annotated[str, typer.Argument(help="within, member, total, ratio, 
         publics = _bounded(body, publics)
     asked = Asked(statement_of(body), publics, audience, challenge or new_challenge(), _who(by))
     write_file(output, asked.to_bytes())
-    show({"challenge": asked.challenge, "output": str(output),
-          "open": [one for one in asked.wanted if one not in publics]}, as_json)
+    left = [one for one in asked.wanted if one not in publics]
+    show({"challenge": asked.challenge, "output": str(output), "open": left}, as_json, lambda: "\n".join((
+        f"challenge: {asked.challenge}", f"output: {output}", f"left open: {', '.join(left) or 'nothing'}")))
 
 
 @statement_app.command()
@@ -179,7 +180,9 @@ def verify(request: Request, proof: Annotated[Path, typer.Argument(help="The ans
     if shown is not None:
         asked = _from_presentation(asked, shown, issuer, trust, lists, online)
     asked = asked.closed(_who(by))
-    told = asking.check(asked, read_file(proof), verifying_keys(keys), checker())
+    with naming(proof):
+        answered = asking.read_answer(asked, read_file(proof))
+    told = asking.check(asked, answered, verifying_keys(keys), checker())
     show({"outcome": "upheld", "statement": asked.statement.name, "presenter": asked.presenter,
           **{name: str(value) for name, value in told.items()}}, as_json)
 
@@ -211,13 +214,15 @@ def check(claimed: Annotated[str, typer.Argument(metavar="CLAIM", help="A claim 
 def _asked(path: Path) -> Asked:
     from troth.compute.statements.asking import Asked  # start-up time, as above
 
-    return Asked.from_bytes(read_file(path))
+    with naming(path):
+        return Asked.from_bytes(read_file(path))
 
 
 def _json(path: Path) -> Any:
     from troth.identity.jsondoc import read_json  # start-up time, as above
 
-    return read_json(read_file(path))
+    with naming(path):
+        return read_json(read_file(path))
 
 
 def _secret(path: Path) -> int:

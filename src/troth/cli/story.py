@@ -19,9 +19,9 @@ from troth.core.errors import Misuse
 from troth.core.ports import Clock
 from troth.core.terms import UPHELD, Account, DealState, Result
 from troth.flows import round as flow
-from troth.flows.parts import Pin
+from troth.flows.parts import Pin, join_all
 from troth.flows.roles import Role, call_plan, list_records, publish_model
-from troth.flows.terms import Money, Words, join_all, round_terms
+from troth.flows.terms import Money, Words, round_terms
 from troth.identity.keystore import MIN_COST
 from troth.learn import arrays, site
 from troth.learn.arrays import State

@@ -69,8 +69,8 @@ def invite(file: File, output: Annotated[Path, typer.Option("-o", "--output", he
            named: Annotated[str, typer.Option("--for", help="The DID of the only party that may use it.")] = "",
            open_: Annotated[bool, typer.Option("--open", help="For anybody, any number of times: whoever holds it can "
                                                "take a seat.")] = False,
-           records: Annotated[int, typer.Option("--records", min=0, help="How many records the site has, where pay "
-                                                'goes by them: [round] pay = "records".')] = 0,
+           records: Annotated[int, typer.Option("--records", min=0, help="How many records the site has, by your "
+                                                'count: pay goes by them unless [round] pay = "worth".')] = 0,
            as_json: Json = False) -> None:
     """Write an invitation to one seat of a ROUND.toml, signed by its sponsor. Then run troth train with the same --out.
 

@@ -48,13 +48,11 @@ def x402_serve(
     stop = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stop.set())
-    with workspace(home) as party:
-        shop = open_shop(party, file)
-        with ShopServer(shop, port, shared=shared) as server:
-            said = {"url": shop.terms.origin, "listens": server.url, "payee": "0x" + shop.payee.hex()}
-            typer.echo(json.dumps(said, sort_keys=True) if as_json else
-                       f"selling at {said['url']}, paid to {said['payee']}\nCtrl-C stops it.")
-            stop.wait()
+    with workspace(home) as party, open_shop(party, file) as shop, ShopServer(shop, port, shared=shared) as server:
+        said = {"url": shop.terms.origin, "listens": server.url, "payee": "0x" + shop.payee.hex()}
+        typer.echo(json.dumps(said, sort_keys=True) if as_json else
+                   f"selling at {said['url']}, paid to {said['payee']}\nCtrl-C stops it.")
+        stop.wait()
 
 
 @x402_app.command("get")
@@ -152,6 +150,23 @@ def x402_spent(token: Token = "", home: Where = None, as_json: Json = False) -> 
             f"{said['account']} holds {said['holds']}",
             f"{today} of {'nothing' if limits is None else limits.day} in the last 24 hours",
             *(f"{one['state']:8} {one['amount']:>12} {one['resource']} {one['nonce']}" for one in lines)]))
+
+
+@x402_app.command("check")
+def x402_check(claim: Annotated[str, typer.Argument(help="A claim of kind payment in this log.")],
+               answer: Annotated[Path | None, typer.Option("--answer", help="What is said to have come for it.")
+                                 ] = None,
+               home: Where = None, as_json: Json = False) -> None:
+    """Check a payment's claim: who paid, whether the chain carried it out, and for which offer.
+
+    That nothing came, or that what came was this, is its issuer's word. Exit status as `troth verify`.
+    """
+    from troth.app.payments import check_receipt  # start-up time, as above
+    from troth.cli.show import print_report
+
+    with workspace(home) as party:
+        found = check_receipt(party, claim_id(claim), None if answer is None else read_file(answer))
+    raise typer.Exit(print_report(found, as_json))
 
 
 @x402_app.command("sales")

@@ -88,3 +88,10 @@ class OutsideFailed(TrothError):
     """The disk, the network, a chain or a program outside Troth failed."""
 
     exit_status = 5
+
+
+def unreadable(what: object, error: OSError, do: str | None = None) -> BadInput | OutsideFailed:
+    """Why a file that the caller named cannot be read: BadInput where there is none or it is a folder, since another
+    name helps; OutsideFailed where the disk or its rights refuse."""
+    kind = BadInput if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError) else OutsideFailed
+    return kind(f"cannot read {what}", actual=error.strerror, do=do)

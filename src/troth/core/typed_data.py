@@ -38,8 +38,8 @@ _RECEIVE = keccak256(b"ReceiveWithAuthorization(address from,address to,uint256 
 _TRANSFER = keccak256(b"TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
                       b"uint256 validBefore,bytes32 nonce)")
 _OFFERS = keccak256(b"Troth offers")
-_OFFER = keccak256(b"Offer(string resource,string method,bytes32 body,address payee,uint256 price,uint64 expires,"
-                   b"bytes32 nonce)")
+_OFFER = keccak256(b"Offer(address seller,string resource,string method,bytes32 body,address payee,uint256 price,"
+                   b"uint64 expires,bytes32 nonce)")
 
 
 def join_digest(chain_id: int, book: Account, deal: bytes, pot: int, token: Account, amount: int,
@@ -147,14 +147,16 @@ def transfer_digest(domain: bytes, owner: Account, to: Account, amount: int, val
                     _uint(valid_after), _uint(valid_before), nonce)
 
 
-def offer_digest(chain_id: int, token: Account, resource: str, method: str, body: bytes, payee: Account, price: int,
-                 expires: int, nonce: bytes) -> bytes:
-    """What a merchant signs who offers something over HTTP for a price in ``token`` (docs/reference/payments.md).
+def offer_digest(chain_id: int, token: Account, seller: Account, request: tuple[str, str, bytes], payee: Account,
+                 price: int, expires: int, nonce: bytes) -> bytes:
+    """What a seller signs who offers something over HTTP for a price in ``token`` (docs/reference/payments.md).
 
-    body: SHA-256 of the request's body. expires: Unix seconds. nonce: 32 bytes of the merchant's.
+    request: resource, method and SHA-256 of the body. expires: Unix seconds. nonce: 32 bytes of the seller's.
     """
-    return _digest(chain_id, token, _OFFER, keccak256(resource.encode()), keccak256(method.encode()), body,
-                   payee.rjust(32, b"\x00"), _uint(price), _uint(expires), nonce, name=_OFFERS)
+    resource, method, body = request
+    return _digest(chain_id, token, _OFFER, seller.rjust(32, b"\x00"), keccak256(resource.encode()),
+                   keccak256(method.encode()), body, payee.rjust(32, b"\x00"), _uint(price), _uint(expires), nonce,
+                   name=_OFFERS)
 
 
 def owned_digest(chain_id: int, account: Account, digest: bytes) -> bytes:

@@ -45,14 +45,17 @@ class Network(Generic[Node]):
 
     def _levels(self, starts: frozenset[Node], ends: frozenset[Node], room: list[int]) -> dict[Node, int] | None:
         """Edges from the nearest source to each node; None where no sink can be reached any more."""
-        levels, waiting, reached = dict.fromkeys(starts, 0), deque(starts), False
+        levels, waiting, reached, last = dict.fromkeys(starts, 0), deque(starts), False, 0
         while waiting:
             node = waiting.popleft()
+            if reached and levels[node] >= last:
+                break  # no shortest path leads through it
             for edge in self._out.get(node, ()):
                 to = self._to[edge]
                 if room[edge] and to not in levels:
                     levels[to] = levels[node] + 1
-                    reached = reached or to in ends
+                    if to in ends and not reached:
+                        reached, last = True, levels[to]
                     waiting.append(to)
         return levels if reached else None
 

@@ -24,6 +24,7 @@ class 1 where it is above 0, else class 0) or ``largest`` (the class with the la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -112,24 +113,35 @@ class Program:
 
     def run(self, inputs: IntArray) -> IntArray:
         """(n, features) -> (n, outputs) scores. Raises BadInput for another shape or an input beyond its range."""
+        self.admit(inputs)
+        vectors = [inputs]
+        for step in self.steps:
+            vectors.append(apply(step, vectors))
+        return vectors[-1]
+
+    def admit(self, inputs: IntArray) -> None:
+        """Refuse (n, features) that ``run`` would, without running. Raises BadInput."""
         if as_ints(inputs, "inputs").ndim != 2 or inputs.shape[1] != len(self.low):
             raise BadInput("inputs of another shape", expected=f"(n, {len(self.low)})", actual=inputs.shape)
         beyond = (inputs < self.low) | (inputs > self.high)
         if beyond.any():
             row, place = (int(v) for v in np.argwhere(beyond)[0])
-            raise BadInput("an input beyond the model's range", actual=f"{inputs[row, place]} in row {row}",
-                           expected=f"{self.low[place]} to {self.high[place]} for {self.name(place)}",
+            low, high, found = (int(value) for value in (self.low[place], self.high[place], inputs[row, place]))
+            raise BadInput("an input beyond the model's range", actual=f"{found}{self._units(found)} in row {row}",
+                           expected=f"{low} to {high}{self._units(low, high)} for {self.name(place)}",
                            do="The range is part of the model: values are refused, never clamped.")
-        vectors = [inputs]
-        for step in self.steps:
-            vectors.append(apply(step, vectors))
-        return vectors[-1]
 
     def labels(self, scores: IntArray) -> IntArray:
         """(n, outputs) scores -> (n,) labels by the head; for ``number`` the scores themselves."""
         if self.head == "largest":
             return np.asarray(scores.argmax(axis=1), dtype=np.int64)
         return np.asarray((scores[:, 0] > 0).astype(np.int64) if self.head == "sign" else scores[:, 0])
+
+    def _units(self, *values: int) -> str:
+        """What scaled integers are in the feature's own units."""
+        if not self.input_scale:
+            return ""
+        return f" ({' to '.join(f'{math.ldexp(value, -self.input_scale):.6g}' for value in values)} unscaled)"
 
     def name(self, place: int) -> str:
         """A feature's name, or its number."""

@@ -82,3 +82,13 @@ class Party(Protocol):
     def receive(self) -> tuple[bytes, ...]:
         """Take in what others handed over, after checking it; the ids of the claims that are new."""
         ...
+
+
+def join_all(party: Party, deal: bytes) -> int:
+    """Deposit every pot of this deal that is this party's and is not deposited yet; the sum."""
+    total, state = 0, party.book.state(deal)
+    for index, pot in enumerate(state.terms.pots):
+        if pot.depositor == party.account and index not in state.joined:
+            party.book.join(party.account, deal, index)
+            total += pot.amount
+    return total

@@ -12,57 +12,86 @@ nobody saw it, no claim here can tell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from troth.core.claims import Evidence, Ref
 from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
-from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, DealState, Result
+from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, DealState, Result, Split
 from troth.fixed.split import apportion, split
 from troth.flows.parts import Party
 from troth.flows.royalty_words import POT, ROYALTY, Owed, Part, RoyaltyClaim, payees_of, shared_of, subject_of
-from troth.learn.contributions import CONTRIBUTION, Accounts, Contribution, Reading, lineage, settled
+from troth.learn.contributions import CONTRIBUTION, Accounts, Contribution, Reading, lineage, settled, silenced
 from troth.ledger.payouts import PAYOUTS, Payouts, PayoutsClaim, payouts_subject
 
-# ---- what is due ----
+OFFER, ORDER = "offer", "order"
+"""Claims of a sale that say under which licence a maker got what it used (docs/reference/selling.md)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a run comes to. parts: ascending by claim, the payer's own too. faults: what is wrong about the makers'
+    """What a run comes to. parts: ascending by claim, the payer's own too. notes: what is wrong about the makers'
     contribution claims; the parts follow from what is right in their place.
     """
 
     parts: tuple[Part, ...]
     contributions: tuple[bytes, ...]
-    faults: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def due(party: Party, target: bytes, amount: int, accounts: Accounts, read: Reading | None = None) -> Due:
     """How what ``target`` earned is to be shared, from the claims in this party's log.
 
-    Of each maker its first contribution claim about a thing counts, by the time and then the id that it signed: who
-    says another thing later, when there is something to pay, is not heard. Raises Undecidable for what is not here.
+    A maker that said two different things about one target has lost its say about it: so nobody gains by saying
+    another thing when there is something to pay. Raises Undecidable for what is not here.
     """
-    said, named, faults = dict[bytes, Contribution](), list[bytes](), list[str]()
-    first = _first_said(party)
+    said, named, notes = dict[bytes, Contribution](), list[bytes](), list[str]()
+    known = _said(party)
     stack = [target]
     while stack:
         node = stack.pop()
-        if node in said or node not in first:
+        if node in said or node not in known:
             continue
-        found, wrong = settled(party, first[node], accounts, read)
+        claims = known[node]
+        found, wrong = settled(party, claims[0], accounts, read)
+        if len({Contribution.of(party.statement(claim)) for claim in claims}) > 1:
+            found, wrong = silenced(party, claims, accounts), "its maker said different things about one target"
+        least = licensed(party, found)
+        if found.passes < least:
+            wrong = wrong or f"it passes on {found.passes} ppm, and licences that its maker ordered ask for {least}"
+            found = replace(found, passes=least)
         said[node] = found
-        named.append(first[node])
+        named += claims
         if wrong is not None:
-            faults.append(f"{first[node].hex()[:16]}: {wrong}")
+            notes.append(f"{claims[0].hex()[:16]}: {wrong}")
         stack += [row.claim for row in found.rows]
     tree = lineage(party, target, said, accounts)
     shares = split(amount, target, tree.shares)
     parts = tuple(Part(node, tree.accounts[node], shares[node]) for node in sorted(shares) if shares[node])
-    return Due(parts, tuple(sorted(named)), tuple(faults))
+    return Due(parts, tuple(sorted(named)), tuple(notes))
 
 
-def _first_said(party: Party) -> dict[bytes, bytes]:
-    found: dict[bytes, tuple[int, bytes]] = {}
+def licensed(party: Party, said: Contribution) -> int:
+    """What the licences that a thing's maker ordered for its sources ask of its earnings, in parts of a million.
+
+    The largest rate among its makers' offers of one of them that the maker ordered; 0 where none is known here.
+    Whether an order was ever paid is not looked at: who orders under a licence knows its words.
+    """
+    maker, listings = party.statement(said.target).issuer, {row.claim for row in said.rows}
+    rates = {}
+    for claim, statement in party.claims(OFFER):
+        licence = statement.body.get("licence")
+        royalty = licence.get("royalty") if isinstance(licence, dict) else None
+        offered = listings.intersection(statement.all_refs("listing"))
+        own = offered and all(party.statement(one).issuer == statement.issuer for one in offered)
+        if type(royalty) is int and 0 <= royalty <= 10_000 and own:
+            rates[claim] = 100 * royalty
+    return max((rates.get(offer, 0) for _, statement in party.claims(ORDER) if statement.issuer == maker
+                for offer in statement.all_refs(OFFER)), default=0)
+
+
+def _said(party: Party) -> dict[bytes, tuple[bytes, ...]]:
+    """What makers said about their own things: the claims about each target, ascending."""
+    found: dict[bytes, set[bytes]] = {}
     for claim, statement in party.claims(CONTRIBUTION):
         try:
             target = Contribution.of(statement).target
@@ -70,8 +99,8 @@ def _first_said(party: Party) -> dict[bytes, bytes]:
         except (BadInput, Undecidable):  # anybody can sign anything
             continue
         if maker == statement.issuer:
-            found[target] = min(found.get(target, (statement.issued_at, claim)), (statement.issued_at, claim))
-    return {target: claim for target, (_, claim) in found.items()}
+            found.setdefault(target, set()).add(claim)
+    return {target: tuple(sorted(claims)) for target, claims in found.items()}
 
 
 def listed(owed: Owed, deal: bytes, parts: Sequence[Part], pot: int) -> Payouts:
@@ -96,17 +125,15 @@ class Run:
     payouts: bytes
 
 
-def state_run(party: Party, owed: Owed, accounts: Accounts, to: Iterable[str]) -> Run:
+def state_run(party: Party, owed: Owed, accounts: Accounts, to: Iterable[str], read: Reading | None = None) -> Run:
     """Say what is owed and to whom, and hand it over; nothing moves yet.
 
     Raises Misuse for another's account, nothing to share or stakes that do not deter; Undecidable where the lineage is
-    not known here; Refuted where one of its contribution claims is wrong: that is to be settled before money is paid.
+    not known here. A contribution claim that is wrong does not stop an honest payer: it pays what is right instead.
     """
     if owed.payer != party.account:
         raise Misuse("somebody else's royalties", expected=party.account.hex(), actual=owed.payer.hex())
-    found = due(party, owed.target, owed.amount, accounts)
-    if found.faults:
-        raise Refuted("a contribution claim of this lineage is wrong", actual="; ".join(found.faults))
+    found = due(party, owed.target, owed.amount, accounts, read)
     if owed.contributions != found.contributions:
         raise Misuse("another lineage than is known here", expected=", ".join(one.hex() for one in found.contributions),
                      actual=", ".join(one.hex() for one in owed.contributions))
@@ -168,7 +195,8 @@ def answer(party: Party, claim: bytes, result: Result | None = None) -> Result:
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What a run should be. right: the result that an honest payer gives. faults: what is wrong; none where nothing is.
-    payouts: the list behind ``right``.
+    payouts: the list behind ``right``. notes: what is wrong about the makers' claims, which the payer need not answer
+    for.
     """
 
     deal: bytes
@@ -176,6 +204,7 @@ class Checked:
     faults: tuple[str, ...]
     payouts: Payouts
     said: RoyaltyClaim
+    notes: tuple[str, ...] = ()
 
 
 def run_of(party: Party, deal: bytes) -> tuple[bytes, RoyaltyClaim]:
@@ -194,10 +223,10 @@ def run_of(party: Party, deal: bytes) -> tuple[bytes, RoyaltyClaim]:
 def check_run(party: Party, deal: bytes, accounts: Accounts, read: Reading | None = None) -> Checked:
     """A run held against the claims in this party's log and against the chain.
 
-    1. The deal has the terms that the claim leads to. 2. What was earned is the price of the sale that it names, if it
-    names one. 3. The contributions are the makers' first ones, and right. 4. Everybody's part is what follows. 5. The
-    payer answered with the root of that list. Raises Undecidable for what is not here, Refuted where the deal has other
-    terms: then nothing in it is promised.
+    1. The deal has the terms that the claim leads to. 2. What is shared is at least the price of the sale that it
+    names, if it names one. 3. Everybody's part is what follows from the makers' contributions, or from what is right in
+    their place. 4. The payer answered with the root of that list. Raises Undecidable for what is not here, Refuted
+    where the deal has other terms: then nothing in it is promised.
     """
     _, said = run_of(party, deal)
     owed, faults = said.owed, list[str]()
@@ -207,21 +236,17 @@ def check_run(party: Party, deal: bytes, accounts: Accounts, read: Reading | Non
         raise Refuted("this deal has other terms than its royalty claim leads to", actual=deal.hex())
     amount = owed.amount
     if owed.sale is not None:  # 2
-        amount = _price(party, *owed.sale)
-        if amount != owed.amount:
-            faults.append(f"the sale came to {amount}, not to {owed.amount}")
+        amount, wrong = price_of(party, owed)
+        faults += [wrong] if wrong else []
     found = due(party, owed.target, amount, accounts, read)
-    faults += found.faults  # 3
-    if found.contributions != owed.contributions:
-        faults.append("it rests on other contributions than the makers said first")
-    if found.parts != said.parts:  # 4
+    if found.parts != said.parts:  # 3
         faults.append(_difference(found.parts, said.parts))
     payouts = listed(owed, deal, found.parts, shared)
     right = Result(UPHELD, root=payouts.tree.root, total=payouts.total)
     given = _answer(state, owed.payer)
-    if given is not None and given != right:  # 5
+    if given is not None and given != right:  # 4
         faults.append("the payer answered with another root")
-    return Checked(deal, right, tuple(faults), payouts, said)
+    return Checked(deal, right, tuple(faults), payouts, said, found.notes)
 
 
 def find(party: Party, deal: bytes, accounts: Accounts, read: Reading | None = None) -> Checked:
@@ -230,7 +255,7 @@ def find(party: Party, deal: bytes, accounts: Accounts, read: Reading | None = N
     if not found.faults and _answer(_state(party, deal), found.said.owed.payer) == found.right:
         return found
     wrong = Result(REFUTED, slashed=frozenset({found.said.owed.payer}), root=found.right.root, total=found.right.total)
-    return Checked(deal, wrong, found.faults or ("the payer did not answer",), found.payouts, found.said)
+    return replace(found, right=wrong, faults=found.faults or ("the payer did not answer",))
 
 
 def evidence(party: Party, deal: bytes) -> bytes:
@@ -264,14 +289,26 @@ def _answer(state: DealState, payer: Account) -> Result | None:
     return None
 
 
-def _price(party: Party, deal: bytes, pot: int) -> int:
-    """What a closed sale came to: its pot, if it was upheld. Raises Undecidable, BadInput."""
+def price_of(party: Party, owed: Owed) -> tuple[int, str]:
+    """What is to be shared where a sale is named, and what is wrong about naming it; empty for nothing.
+
+    Who shares more than its sale came to harms itself alone. Whether what was sold is the target, the chain does not
+    say. Raises Misuse where no sale is named, Undecidable for
+    one that is not here or not closed.
+    """
+    if owed.sale is None:
+        raise Misuse("no sale is named")
+    deal, number = owed.sale
     state = _state(party, deal)
-    if not 0 <= pot < len(state.terms.pots):
-        raise BadInput("no such pot in that sale", expected=f"below {len(state.terms.pots)}", actual=pot)
     if state.final is None:
         raise Undecidable("that sale is not closed", actual=deal.hex())
-    return state.terms.pots[pot].amount if state.final.outcome == UPHELD else 0
+    pot = state.terms.pots[number] if 0 <= number < len(state.terms.pots) else None
+    rule = pot.pays.get(UPHELD) if pot is not None else None
+    if pot is None or state.terms.token != owed.words.token or not isinstance(rule, Split) or (
+            owed.payer not in rule.payees):
+        return owed.amount, "the sale that the payer names pays it nothing in this token"
+    amount = pot.amount if state.final.outcome == UPHELD else 0
+    return max(amount, owed.amount), f"the sale came to {amount}, not to {owed.amount}" if amount > owed.amount else ""
 
 
 def _difference(right: Sequence[Part], said: Sequence[Part]) -> str:

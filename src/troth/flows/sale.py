@@ -43,7 +43,7 @@ from troth.flows.sale_deal import (
 from troth.flows.sale_words import COMPLAINT, HANDOVER, OFFER, ORDER, Handover, Offer, Order
 from troth.store import unixfs
 from troth.store.cid import Cid
-from troth.store.delivery import fits, hand_over
+from troth.store.delivery import fits, hand_over, take
 from troth.store.sealing import Header
 from troth.verify.policies.preimage import hash_lock
 
@@ -71,19 +71,21 @@ def put_up(party: Party, offer: Offer, listing: bytes, preview: bytes = b"",
 # The buyer
 
 
-def order(party: Party, offer: bytes, root: bytes, now: int) -> bytes:
+def order(party: Party, offer: bytes, root: bytes, now: int, account: Account | None = None) -> bytes:
     """Order what is offered: the order's claim, which the seller is sent. Nothing is deposited.
 
-    Raises Misuse where the licence is not for this party or the words should not be agreed to, and what
-    ``check_standing`` raises.
+    account: what pays and is refunded, where that is not the party's own: its policy account. Raises Misuse where the
+    licence is not for this party or the words should not be agreed to, and what ``check_standing`` raises.
     """
     statement = party.statement(offer)
     found = Offer.of(statement)
     found.deal.check()
-    check_standing(party, offer, now)
-    _may_buy(found, party.did, party.account)
+    goods_of(party, offer)
+    check_standing(party, offer, found.until(now))
+    account = account or party.account
+    _may_buy(found, party.did, account)
     nonce = secrets.token_bytes(32)
-    said = Order(party.account, one_time_key(root, nonce).public(), nonce)
+    said = Order(account, one_time_key(root, nonce).public(), nonce)
     claim = party.attest(ORDER, statement.subjects, said.body(), refs=[Ref("offer", offer)])
     party.send([statement.issuer], [claim])
     return claim
@@ -98,27 +100,37 @@ def _may_buy(offer: Offer, did: str, account: Account) -> None:
 
 
 def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
-    """Deposit price and stake together, or nothing, after checking all that can be checked without the secret.
+    """Deposit price and stake together, or nothing, after ``payable``. Raises as that, ActRefused where the Book
+    refuses: all before anything moves.
+    """
+    sale, consent = payable(party, handover, root, now, party.account)
+    party.book.open_and_join(party.account, sale.terms(), sale.salt(), PRICE, [consent])
+    tell_judges(party, sale, handover)
+    return sale
 
-    1. The handover is the seller's answer to this party's order, and its deal is the one that follows from the words.
+
+def payable(party: Party, handover: bytes, root: bytes, now: int, account: Account) -> tuple[Sale, Consent]:
+    """What ``account`` may pay for now, with the seller's consent to its stake: all that can be checked without the
+    secret is checked.
+
+    1. The handover is the seller's answer to this account's order, and its deal is the one that follows from the words.
     2. What is offered may be sold now (``check_standing``).
     3. E opens with the one-time key; the sealed file is here, whole, and commits to the key that the offer says.
 
-    Raises Refuted, Undecidable or Misuse then, ActRefused where the Book refuses: all before anything moves.
+    Raises Refuted, Undecidable or Misuse.
     """
     sale, said = read(party, handover)
-    if sale.order.account != party.account:
-        raise Misuse("somebody else's order", expected=party.account.hex(), actual=sale.order.account.hex())
+    if sale.order.account != account:
+        raise Misuse("somebody else's order", expected=account.hex(), actual=sale.order.account.hex())
     sale.offer.deal.check()
-    check_standing(party, sale.offer_id, now)
+    goods_of(party, sale.offer_id)
+    check_standing(party, sale.offer_id, sale.until)
     fits(handed(party, handover), one_time_key(root, sale.order.nonce), sale.order_id)
     check_sealed(party, sale.offer)
     if now >= sale.fund_by:
         raise Misuse("the time to fund this sale is over", expected=f"before {sale.fund_by}", actual=now,
                      do="Order again.")
-    consent = Consent(STAKE, sale.fund_by, said.consent)
-    party.book.open_and_join(party.account, sale.terms(), sale.salt(), PRICE, [consent])
-    return sale
+    return sale, Consent(STAKE, sale.fund_by, said.consent)
 
 
 def check_sealed(party: Party, offer: Offer) -> None:
@@ -143,6 +155,12 @@ def receive_goods(party: Party, handover: bytes, root: bytes) -> Finding:
                    one_time_key(root, sale.order.nonce), secret, sale.order_id)
 
 
+def key_of(party: Party, handover: bytes, root: bytes) -> bytes:
+    """The key in what was handed over, once the secret is shown. Raises Pending before, Refuted where none is in it."""
+    sale, _ = read(party, handover)
+    return take(handed(party, handover), shown(party, sale), one_time_key(root, sale.order.nonce), sale.order_id)
+
+
 def complain(party: Party, handover: bytes, root: bytes) -> bytes:
     """Call the verifiers and hand them the one-time key, sealed: the complaint's claim.
 
@@ -159,7 +177,7 @@ def complain(party: Party, handover: bytes, root: bytes) -> bytes:
                          refs=[Ref("handover", handover), Ref("order", sale.order_id)], evidence=[key])
     if not any(entry.kind == CHALLENGE for entry in party.book.state(sale.deal()).history):
         party.book.challenge(party.account, sale.deal())
-    tell_judges(party, sale, claim, handover)
+    tell_judges(party, sale, handover, claim)
     return claim
 
 
@@ -185,7 +203,7 @@ def hand(party: Party, order_id: bytes, root: bytes, data_key: bytes, sign: Sign
             return claim
     offer.deal.check()
     _may_buy(offer, statement.issuer, said.account)
-    check_standing(party, offer_id, now)
+    check_standing(party, offer_id, offer.until(now))
     secret = secret_for(root, order_id)
     handed = party.add("handed", hand_over(data_key, secret, said.key, order_id))
     sale = Sale(offer_id, offer, order_id, said, handed.cid, hash_lock(secret), now + offer.deal.periods.fund)
@@ -197,7 +215,7 @@ def hand(party: Party, order_id: bytes, root: bytes, data_key: bytes, sign: Sign
     return claim
 
 
-def show(party: Party, handover: bytes, root: bytes, now: int) -> None:
+def show(party: Party, handover: bytes, root: bytes) -> None:
     """Show the secret and have it judged, both or neither: only once the deposits are final, which the caller knows.
 
     Raises Pending before the sale is funded, Misuse where it was shown or is over. A consent that was withdrawn after
@@ -209,7 +227,7 @@ def show(party: Party, handover: bytes, root: bytes, now: int) -> None:
         raise Pending("the sale is not funded", actual="no deal" if state is None else state.status)
     if state.status != "running" or secret_of(sale, state) is not None:
         raise Misuse("there is nothing to show in this sale any more", actual=state.status)
-    check_standing(party, sale.offer_id, now)
+    check_standing(party, sale.offer_id, sale.until)
     party.book.submit_and_judge(party.account, sale.deal(), 0, 0, sha256(handover), secret_for(root, sale.order_id))
 
 

@@ -14,14 +14,13 @@ from troth.store.wrapping import RecipientKey
 from troth.verify.policies.voices import commit_data, reveal_data
 
 
-def tell_judges(party: Party, sale: Sale, complaint: bytes, handover: bytes) -> None:
-    """Hand the verifiers a complaint with everything that it takes to look into it."""
-    offer = party.statement(sale.offer_id)
-    listing = offer.ref("listing")
-    evidence = [item for claim in (complaint, handover, sale.offer_id, listing)
-                for item in party.statement(claim).evidence]
+def tell_judges(party: Party, sale: Sale, handover: bytes, complaint: bytes | None = None) -> None:
+    """Hand the verifiers what they need to take their seats; with a complaint, all that it takes to look into it."""
+    listing = party.statement(sale.offer_id).ref("listing")
+    shown_too = (handover, sale.offer_id) if complaint is None else (complaint, handover, sale.offer_id, listing)
+    evidence = [item for claim in shown_too for item in party.statement(claim).evidence]
     party.send([judge.did for judge in sale.offer.deal.verifiers],
-               [listing, sale.offer_id, sale.order_id, handover, complaint], evidence)
+               [listing, sale.offer_id, sale.order_id, handover, *((complaint,) if complaint else ())], evidence)
 
 
 def look(party: Party, handover: bytes) -> Finding:
@@ -41,8 +40,9 @@ def look(party: Party, handover: bytes) -> Finding:
         try:
             return inspect(party, goods_of(party, sale.offer_id), handed(party, handover), RecipientKey(seed),
                            secret, sale.order_id)
-        except Undecidable:
-            continue  # no file came with it, so that nothing speaks against the delivery
+        except (Undecidable, BadInput, Refuted):
+            # No file came with it, or an offer that no buyer should have paid: nothing speaks against the delivery.
+            continue
     return Finding(UPHELD, "nobody brought what would show otherwise")
 
 
@@ -66,15 +66,16 @@ def join_bench(party: Party, handover: bytes) -> None:
             party.book.join(party.account, sale.deal(), index)
 
 
-def pass_on(party: Party, handover: bytes) -> None:
-    """Hand the other verifiers what this one can open: all must judge the same evidence."""
+def pass_on(party: Party, handover: bytes) -> bool:
+    """Hand the other verifiers what this one can open: all must judge the same evidence. Whether there is anything."""
     sale, _ = read(party, handover)
     others = [judge.did for judge in sale.offer.deal.verifiers if judge.did != party.did]
     for claim, statement in party.claims(COMPLAINT):
         if _complained(party, sale, claim, statement) is not None:
             party.share(statement.evidence[0], others)
-            tell_judges(party, sale, claim, handover)
-            return
+            tell_judges(party, sale, handover, claim)
+            return True
+    return False
 
 
 def commit(party: Party, handover: bytes, salt: bytes) -> bytes:

@@ -55,11 +55,16 @@ class Goods:
             return "it has other columns than the listing says"
         if len(rows) - 1 != self.listing.rows:
             return f"it has {len(rows) - 1} rows, and the listing says {self.listing.rows}"
-        if self.preview:
+        return self._unlike(rows)
+
+    def _unlike(self, rows: list[list[str]]) -> str | None:
+        if not self.preview:
+            return None
+        try:
             missing = {tuple(row) for row in table(self.preview)} - {tuple(row) for row in rows}
-            if missing:
-                return f"{len(missing)} rows of the preview are not in it"
-        return None
+        except BadInput as error:
+            return f"the preview is no table: {error.message}"
+        return f"{len(missing)} rows of the preview are not in it" if missing else None
 
 
 def table(data: bytes) -> list[list[str]]:
@@ -96,11 +101,11 @@ def check_listed(offer: Offer, listing: Statement, issuer: str) -> Listing:
     return said
 
 
-def check_standing(party: Party, offer: bytes, now: int) -> None:
+def check_standing(party: Party, offer: bytes, until: int) -> None:
     """Refuse an offer whose data may not be sold now, as this party's log knows: erased, or without the consents.
 
-    Data about persons need a consent for the licence's purpose, given to the seller, which stands. Where consents are
-    named they must stand, whatever the offer says. Raises Refuted, Undecidable.
+    Data about persons need a consent for the licence's purpose, given to the seller, which stands and holds ``until``
+    the licence's last second. Where consents are named they must, whatever the offer says. Raises Refuted, Undecidable.
     """
     statement = party.statement(offer)
     found = Offer.of(statement)
@@ -108,14 +113,14 @@ def check_standing(party: Party, offer: bytes, now: int) -> None:
     withdrawals = [said for _, said in party.claims(WITHDRAWAL)]
     if trace(party, offer, erasures).stale:
         raise Refuted("what is offered was erased by whoever listed it", actual=offer.hex())
-    report = check_consents(party, [offer], now, withdrawals, found.licence.purpose)
+    report = check_consents(party, [offer], until, withdrawals, found.licence.purpose)
     if not report.steps and not found.persons:
         return
     if report.outcome is not Outcome.UPHELD:
         why = "; ".join(f"{step.name}: {step.detail}" for step in report.steps if step.outcome is not Outcome.UPHELD)
         refused = Refuted if report.outcome is Outcome.REFUTED else Undecidable
         raise refused("these data may not be sold now", actual=why or "no consent is named",
-                      expected=f"consents for {found.licence.purpose!r} that stand")
+                      expected=f"consents for {found.licence.purpose!r} that stand until the licence is over")
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,8 @@ def read(party: Party, handover: bytes) -> tuple[Sale, Handover]:
     sale = Sale(offer_id, Offer.of(offering), order_id, Order.of(ordering), said.cid, said.lock, said.fund_by)
     if statement.issuer != offering.issuer or statement.ref("offer") != offer_id:
         raise Refuted("this handover is not the seller's", expected=offering.issuer, actual=statement.issuer)
+    if [(item.cid, item.sealed) for item in statement.evidence] != [(said.cid, False)]:
+        raise Refuted("what came with the handover is not what its deal commits to", expected=said.cid)
     if sale.deal() != said.deal:
         raise Refuted("the handover is for another deal than offer and order make", expected=sale.deal().hex(),
                       actual=said.deal.hex())

@@ -29,6 +29,8 @@ WHOLE = 10_000
 """Basis points of everything."""
 MOST_TEXT, MOST_TAGS, MOST_JUDGES = 4_096, 16, 9
 NOBODY: Account = bytes(20)
+LEAST = 600
+"""Seconds that any side has at least for what it must do in time."""
 _PURPOSE = re.compile(r"[a-z0-9][a-z0-9 -]{0,119}\Z")
 _TAG = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 
@@ -127,8 +129,9 @@ class Money:
         """Raises Misuse unless every stake exceeds twice what its owner could gain by cheating.
 
         A seller can at most take the price for rubbish. A right buyer must not lose by calling the verifiers, a seller
-        must not lose by selling, and a challenge must cost more than the verifiers do. A verifier can at most take its
-        part of the fee for no work; where it stakes nothing, a court must be able to correct it.
+        must not lose by selling, and a challenge must cost more than the verifiers do, and no more than it can win. A
+        verifier can at most take its part of the fee for no work; where it stakes nothing, a court must be able to
+        correct it.
         """
         if min(self.price, self.stake, self.fee, self.bond) < 1 or min(self.costs, self.verifier_stake) < 0:
             raise Misuse("a sale that moves nothing", expected="price, stake, fee and bond of at least 1",
@@ -144,6 +147,9 @@ class Money:
                          actual=self.price)
         if self.bond <= self.fee:
             raise Misuse("the bond does not deter idle complaints", expected=f"more than {self.fee}", actual=self.bond)
+        if self.bond + self.fee > self.stake:
+            raise Misuse("a complaint that a buyer could not afford", expected=f"bond and fee of at most {self.stake}",
+                         actual=self.bond + self.fee)
         if self.verifier_stake <= 2 * (self.fee // verifiers) and not (court and not self.verifier_stake):
             raise Misuse("the verifiers' stakes do not deter", expected=f"more than {2 * (self.fee // verifiers)}, or "
                          "a court above and no stake", actual=self.verifier_stake)
@@ -208,6 +214,9 @@ class Deal:
         if not 1 <= len(accounts) <= MOST_JUDGES or len({self.seller, *accounts}) != len(accounts) + 1:
             raise Misuse("not a bench for a sale", expected=f"1 to {MOST_JUDGES} distinct verifiers, not the seller",
                          actual=len(accounts))
+        if min(self.periods.window, self.periods.look, self.periods.reveal) < LEAST:
+            raise Misuse("no time to deliver, to complain or to look", expected=f"at least {LEAST} s each",
+                         actual=self.periods.json())
         if any(weight < 1 for _, weight in self.payees) or len(self.payees) > 32:
             raise Misuse("not who is paid", expected="at most 32 payees with weights of at least 1")
         self.money.check(len(accounts), self.court is not None)
@@ -269,6 +278,10 @@ class Offer:
         if self.form not in FORMS or len(self.commitment) != 32 or len(self.content) != 32:
             raise BadInput("not an offer", expected=f"a form of {', '.join(FORMS)}, and two commitments of 32 bytes",
                            actual=self.form)
+
+    def until(self, now: int) -> int:
+        """The last second of a licence that is handed over at ``now``, Unix."""
+        return now + self.deal.periods.fund + self.licence.term
 
     def subjects(self) -> tuple[Subject, ...]:
         """The claim's subject: what the file holds, by its commitment."""

@@ -21,7 +21,7 @@ from troth.core.terms import (
     Terms,
     climber,
 )
-from troth.flows.parts import Party, Pin
+from troth.flows.parts import Pin
 from troth.learn.claims import OMITTED, UNSUMMED, WITHHELD, Plan
 
 AGGREGATE_ASK, EVIDENCE_ASK, COMMIT_ASK, REVEAL_ASK = "aggregate", "evidence", "commit", "reveal"
@@ -142,13 +142,3 @@ def round_terms(words: Words, plan: Plan, seated: frozenset[str], now: int) -> T
               Ask(REVEAL_ASK, None, periods.answer)), periods.verdict),
     )
     return Terms(words.token, pots, rungs, now + periods.fund, words.commons)
-
-
-def join_all(party: Party, deal: bytes) -> int:
-    """Deposit every pot of this deal that is this party's and is not deposited yet; the sum."""
-    total, state = 0, party.book.state(deal)
-    for index, pot in enumerate(state.terms.pots):
-        if pot.depositor == party.account and index not in state.joined:
-            party.book.join(party.account, deal, index)
-            total += pot.amount
-    return total

@@ -66,6 +66,7 @@ class Listing:
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        """Read one strictly. Raises BadInput."""
         cid, commitment, rows, schema, sealed = take(
             body_of(statement, LISTING), cid=str, commitment=str, rows=int, schema=dict, sealed=bool)
         if rows < 1:
@@ -126,6 +127,7 @@ class Plan:
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        """Read one strictly. Raises BadInput."""
         body = body_of(statement, PLAN)
         masked, records = not opened(body.get("privacy")), tuple[int, ...]()
         if "records" in body:
@@ -227,6 +229,7 @@ class UpdateClaim:
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        """Read one strictly. Raises BadInput."""
         body = body_of(statement, UPDATE)
         if "privacy" not in body:
             raise BadInput("an update that is silent on privacy", expected="what was spent, or null")
@@ -296,6 +299,7 @@ class CommitmentsClaim:
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        """Read one strictly. Raises BadInput."""
         deal, rejected, round_, updates = take(body_of(statement, COMMITMENTS), deal=str, rejected=list, round=int,
                                                updates=list)
         sites = tuple((site, from_hex(claim, 32)) for claim, site in (take(one, claim=str, site=str)
@@ -330,6 +334,7 @@ class AggregateClaim:
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        """Read one strictly. Raises BadInput."""
         body = body_of(statement, AGGREGATE)
         shown = from_hex(body.pop("transcripts"), 32) if "transcripts" in body else None
         base, deal, result, round_ = take(body, base=str, deal=str, result=dict, round=int)
@@ -405,6 +410,7 @@ class VerdictClaim:
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        """Read one strictly. Raises BadInput."""
         deal, found, outcome, params, policy, result, round_, rung, withheld = take(
             body_of(statement, VERDICT), deal=str, found=str, outcome=int, params=str, policy=str, result=str,
             round=int, rung=int, withheld=list)
@@ -431,6 +437,7 @@ class ModelClaim:
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        """Read one strictly. Raises BadInput."""
         loss, params, rounds, score = take(
             body_of(statement, MODEL), loss=int, params=str, rounds=int, score_ppm=int)
         _about(statement, "params", from_hex(params, 32))

@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from troth.core.encoding import from_hex, take
-from troth.core.errors import BadInput, OutsideFailed, Undecidable
+from troth.core.errors import BadInput, OutsideFailed, Undecidable, unreadable
 from troth.fixed.numbers import ONE, FloatArray, IntArray, clip_norm, dequantise, divide_int, magnitude, subtract
 from troth.learn import arrays
 from troth.learn.adapters.form import Form, Slot, narrow
@@ -64,8 +64,7 @@ def give(path: Path) -> bytes:
     try:
         digest = hashlib.sha256(path.read_bytes()).digest()
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror,
-                            do="Name the file of code that the plan is to run.") from None
+        raise unreadable(path, error, "Name the file of code that the plan is to run.") from None
     _given[digest] = path
     return digest
 

@@ -10,14 +10,15 @@ measure and with which weights, and how much of what it earns it passes on. Rule
 4. The weights are what the measure gives. ``rounds``: what the last round pays each site, which follows from the
    rounds' records. ``knn-shapley``: computed again by whoever may read the records. ``declared``: a word, no measure.
 
-Who is caught loses its say, and its sources do not: ``settled`` gives what is right instead, by the rounds, or in equal
-parts where nobody else can measure.
+Who is caught loses its say, and its sources do not: ``settled`` gives what is right instead: what the measure gives, or
+equal parts where nobody else can take it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from troth.core.claims import Evidence, Ref, Statement
@@ -200,12 +201,35 @@ def settled(source: Statements, claim: bytes, accounts: Accounts, read: Reading 
     except Refuted as error:
         if source.statement(claim).issuer != source.statement(said.target).issuer:
             raise
-        payees = _payees(source, said.target, accounts)
-        weights = dict.fromkeys(sources(source, said.target), 1)
-        if _of_rounds(source.statement(said.target)):
-            weights = {listing: paid for listing, (_, paid) in by_rounds(source, said.target).items()}
-        rows = tuple(Row(one, payees[one][0], weights[one]) for one in sorted(weights))
-        return Contribution(said.target, payees[said.target][0], DECLARED, said.passes, rows), error.message
+        weights = _instead(source, said, read)
+        return _replaced(source, said.target, said.passes, weights, accounts), error.message
+
+
+def silenced(source: Statements, claims: Iterable[bytes], accounts: Accounts) -> Contribution:
+    """What stands in place of several things that one maker said of one target: it has lost its say, and passes on the
+    most that it said. A model of rounds is shared by its rounds, anything else in equal parts.
+    """
+    said = [Contribution.of(source.statement(claim)) for claim in claims]
+    weights = _instead(source, replace(said[0], validation=None), None)
+    return _replaced(source, said[0].target, max(one.passes for one in said), weights, accounts)
+
+
+def _replaced(source: Statements, target: bytes, passes: int, weights: Mapping[bytes, int],
+              accounts: Accounts) -> Contribution:
+    payees = _payees(source, target, accounts)
+    rows = tuple(Row(one, payees[one][0], weights[one]) for one in sorted(weights))
+    return Contribution(target, payees[target][0], DECLARED, passes, rows)
+
+
+def _instead(source: Statements, said: Contribution, read: Reading | None) -> dict[bytes, int]:
+    """The weights of a thing whose maker lied about it."""
+    if _of_rounds(source.statement(said.target)):
+        return {listing: paid for listing, (_, paid) in by_rounds(source, said.target).items()}
+    due = sources(source, said.target)
+    if said.validation is not None and read is not None:
+        with suppress(Refuted, Undecidable, BadInput):
+            return by_records(source, due, said.validation, said.neighbours, read)
+    return dict.fromkeys(due, 1)
 
 
 def _measured(source: Statements, said: Contribution, read: Reading | None) -> dict[bytes, int] | None:

@@ -132,7 +132,10 @@ class Dense:
 
     def row_losses(self, vectors: IntArray, data: Inputs) -> IntArray:
         """(m, D) on n records -> (m, n) at 2**16: log-loss in nats, or for numbers the Huber loss of one deviation."""
-        found = self.outputs_of(vectors, data.features)
+        return self.losses_of(self.outputs_of(vectors, data.features), data)
+
+    def losses_of(self, found: IntArray, data: Inputs) -> IntArray:
+        """The losses (m, n) of what `outputs_of` gives, (m, n, outputs)."""
         if self.outputs > 1:
             own = np.take_along_axis(found, np.broadcast_to(data.labels[:, None], (*found.shape[:2], 1)), 2)[..., 0]
             return subtract(_log_sum_exp(found), own)

@@ -11,7 +11,7 @@ Near-duplicates are valued as one player and share its worth (`learn.alike`), so
 without a little noise, is not paid twice. They are not aggregated as one: where honest sites agree, that would leave a
 few others the majority. A seat is one voice, and the rule of aggregation bounds how many may be hostile.
 
-No player is valued for being long (`learn.worth.shortened`): an update from an earlier round, which is long, or a
+No player is valued for being long (`learn.worth.valued`): an update from an earlier round, which is long, or a
 stretched one is worth what its direction is.
 """
 
@@ -30,7 +30,7 @@ from troth.learn.arrays import Layout, State, digest, flatten, layout, unflatten
 from troth.learn.data import Inputs, Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.tasks import Task
-from troth.learn.worth import Record, Worth, evidence, pay, shortened, smooth, worth
+from troth.learn.worth import Record, Worth, evidence, pay, smooth, valued
 
 MAX_SEATS = 4096
 MAX_CLIP = 1 << 24
@@ -229,7 +229,7 @@ def run_round(given: RoundInput) -> RoundOutput:
         members = alike.groups(rows)
         groups = [[counted[position].site for position in group] for group in members]
         players = stack([divide_round(total(rows[list(group)], axis=0), len(group)) for group in members])
-        found = worth(task, flatten(given.base), shortened(players), data, given.seed)
+        found = valued(task, flatten(given.base), players, data, given.seed)
     record = _record(given.seats, groups, found)
     due = owed((*given.history, record), given.reward, given.records)
     return RoundOutput(params, digest(params), record, due.smoothed, due.payments, due.slashed,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from troth.core.errors import BadInput, Misuse, OutsideFailed
+from troth.core.errors import BadInput, Misuse, OutsideFailed, unreadable
 from troth.learn.data import MAX_FEATURE, Part, Schema
 
 MOST_SHOWN = 10
@@ -53,7 +53,7 @@ def read_table(path: Path, schema: Schema) -> Part:
         if not wrong:
             part, wrong = _records(header, rows, schema)
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
     if wrong:
         shown = "; ".join(map(str, wrong[:MOST_SHOWN]))
         more = f"; and {len(wrong) - MOST_SHOWN} more" if len(wrong) > MOST_SHOWN else ""

@@ -13,11 +13,14 @@ The reference: STEPS times the gradient of the mean loss, each as long as lowers
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from troth.core.errors import BadInput
 from troth.fixed.functions import sigmoid, softplus
 from troth.fixed.numbers import (
+    INT64_MAX,
     ONE,
     IntArray,
     add,
@@ -25,6 +28,7 @@ from troth.fixed.numbers import (
     divide_int,
     divide_round,
     dot,
+    magnitude,
     matmul,
     multiply,
     norm,
@@ -39,7 +43,10 @@ from troth.learn.dense import ACTIVATION_LIMIT, Dense
 NAME = "trusted_reference"
 STEPS = 5
 LENGTHS = (16, 8, 4, 2, 1)
-"""Lengths of a step, in units of the gradient; and halves below, down to one 16th."""
+"""Lengths of a step, in units of the gradient; and HALVES of one below, down to one 16th."""
+HALVES = 4
+BLOCK = 1 << 16
+"""Parameters worked on at a time."""
 _SLOPE_LIMIT = 4 * ONE
 """Errors carried back through hidden layers are clamped to 4.0, by definition: no layer can overflow."""
 
@@ -71,22 +78,48 @@ def weigh(rows: IntArray, reference: IntArray) -> IntArray:
 def reference(task: Dense, base: State, data: Inputs, clip: int) -> IntArray:
     """The reference update (d,) from model ``base`` on validation records. Raises BadInput for no records."""
     start = flatten(base)
-    here, best = start, _loss(task, start.reshape(1, -1), data)[0]
+    here, best = start, _losses(task, [start], data)[0]
     for _ in range(STEPS):
         slope = gradient(task, here, data)
-        tries = np.stack([np.clip(subtract(here, multiply(slope, length)), -task.limit, task.limit)
-                          for length in LENGTHS]
-                         + [subtract(here, divide_round(slope, 2 ** power)) for power in range(1, 5)])
-        losses = _loss(task, tries, data)
+        room = _Tries(here, slope, task.limit)
+        losses = _losses(task, (room.at(number) for number in range(len(room))), data)
         if min(losses) >= best:
             break
         best = min(losses)
-        here = tries[losses.index(best)]
+        here = room.at(losses.index(best))
     return clip_norm(subtract(here, start), clip)
 
 
-def _loss(task: Dense, vectors: IntArray, data: Inputs) -> list[int]:
-    return [int(total(row)) for row in task.row_losses(vectors, data)]
+class _Tries:
+    """Where a step of each length leads from ``here``: one at a time, in one place, block by block."""
+
+    def __init__(self, here: IntArray, slope: IntArray, limit: int) -> None:
+        bound = magnitude(here) + max(LENGTHS) * magnitude(slope)
+        if bound > INT64_MAX:
+            raise BadInput("integer overflow in a step", expected=f"at most {INT64_MAX}", actual=bound)
+        self._here, self._slope, self._limit, self._found = here, slope, limit, np.empty_like(here)
+
+    def __len__(self) -> int:
+        return len(LENGTHS) + HALVES
+
+    def at(self, number: int) -> IntArray:
+        """A try; it is overwritten by the next."""
+        found = self._found
+        for start in range(0, len(found), BLOCK):
+            block = slice(start, start + BLOCK)
+            if number < len(LENGTHS):
+                np.subtract(self._here[block], self._slope[block] * LENGTHS[number], out=found[block])
+                np.clip(found[block], -self._limit, self._limit, out=found[block])
+            else:
+                part = divide_round(self._slope[block], 2 ** (number - len(LENGTHS) + 1))
+                np.subtract(self._here[block], part, out=found[block])
+        return found
+
+
+def _losses(task: Dense, vectors: Iterable[IntArray], data: Inputs) -> list[int]:
+    """Each vector's loss over all records. One vector at a time, however large; what they put out together."""
+    found = np.concatenate([task.outputs_of(vector.reshape(1, -1), data.features) for vector in vectors])
+    return [int(total(row)) for row in task.losses_of(found, data)]
 
 
 def gradient(task: Dense, vector: IntArray, data: Inputs) -> IntArray:

@@ -11,7 +11,8 @@ inflated for pay.
 
 **Length** is not paid for. The first steps of a training are long, so whoever sent its first update again and again, or
 any update stretched to the norm bound, was worth more than one who trained. A round therefore values no player longer
-than the upper median of the players (`shortened`). The model takes the updates as its rule has them.
+than the upper median of the players (`shortened`), but for harm, which is evidence at its full length (`valued`). The
+model takes the updates as its rule has them.
 
 The value is computed for every validation record and summed, because the Shapley value is linear in the utility. The
 spread over records then gives a one-sided bound for the sum: with records drawn anew, a harmless update's *ceiling*
@@ -226,6 +227,21 @@ def worth(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes)
     if len(rows) <= EXACT_PLAYERS:
         return exact(task, base, rows, data)
     return (sampled if len(rows) <= MAX_PLAYERS else crowd)(task, base, rows, data, seed)
+
+
+def valued(task: Task, base: IntArray, rows: IntArray, data: Inputs, seed: bytes) -> Worth:
+    """`worth` of the players as `shortened`; where one that was shortened is worth less than nothing even so, with the
+    ceilings that the players have at full length: harm is not made less by what is not paid for.
+
+    Raises what `worth` raises.
+    """
+    short = shortened(rows)
+    found = worth(task, base, short, data, seed)
+    cut = (short != rows).any(axis=1).tolist()
+    if not any(value < 0 and one for value, one in zip(found.values, cut, strict=True)):
+        return found
+    full = worth(task, base, rows, data, seed)
+    return Worth(found.values, full.ceilings, found.evaluations + full.evaluations)
 
 
 def pay(contributions: Sequence[int], reward: int) -> tuple[int, ...]:

@@ -36,8 +36,8 @@ class Deployed:
 @dataclass(frozen=True, slots=True)
 class Contracts:
     """The contracts of one Book, by what they are called there: ``book``, ``anchor``, ``identities``, ``logs``,
-    ``keys``, ``programs``, ``token``, ``forwarder``, and policies such as ``assumed``, ``proof`` or ``rerun:2``.
-    chain_id: the chain they are on. block: the first block that may hold an event of theirs.
+    ``keys``, ``programs``, ``licences``, ``token``, ``forwarder``, and policies such as ``assumed``, ``proof`` or
+    ``rerun:2``. chain_id: the chain they are on. block: the first block that may hold an event of theirs.
     """
 
     chain_id: int
@@ -166,6 +166,8 @@ def mandated(name: str, inner: Account, revocations: Account | None, *, slashing
 
 BALLOTS, REVOCATIONS = Spec("ballots", "Ballots"), Spec("revocations", "Revocations")
 """Where holders of tokens vote, and where principals take mandates back. One of each serves everybody."""
+ROYALTIES = Spec("royalties", "Royalties")
+"""Where markets ask what they owe (ERC-2981). One serves everybody."""
 
 
 def extend(sender: Sender, contracts: Contracts, *specs: Spec) -> Contracts:
@@ -203,6 +205,7 @@ def deploy(sender: Sender, *, reruns: Sequence[int] = (2,), signed: Sequence[int
     keys = maker.make("keys", "Keys")
     maker.make("proof", "Proof", ("address", keys))
     maker.make("programs", "Programs")
+    maker.make("licences", "Licences", ("address", maker.named["book"].address))
     maker.make("identities", "Identities", ("address", forwarder))
     maker.make("logs", "LogOwners", ("address", forwarder))
     return Contracts(sender.chain_id, maker.block, maker.named)

@@ -69,6 +69,7 @@ class DealReading:
     """One deal. state: as every Book shows it, ``ask`` and ``ask_start`` as the specification has them.
 
     digest: the history's hash, which the Book stores too. payouts: what was collected of its roots, and swept.
+    closed: where it was closed, or found void; None before.
     """
 
     id: bytes
@@ -78,6 +79,7 @@ class DealReading:
     state: DealState
     digest: bytes
     payouts: tuple[Payout, ...]
+    closed: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +174,9 @@ class Snapshot:
         found = self._replay(rules.opened(deal, Terms.from_bytes(bytes(body))))
         payouts = [*self._paid("collected", "deal", deal), *self._paid("swept", "deal", deal)]
         payouts.sort(key=lambda one: (one.place.block, one.place.log_index))
+        closed = [_place(*where) for *where, _ in self._of("closed", "status", deal)]
         return DealReading(deal, bytes(opener), bytes(salt), _place(*place), found.state(), found.digest,
-                           tuple(payouts))
+                           tuple(payouts), closed[0] if closed else None)
 
     def submissions(self, claim: bytes) -> tuple[Submission, ...]:
         """Where a claim was submitted, by its id."""

@@ -38,6 +38,10 @@ Read = Callable[[Evidence], bytes | None]
 """Evidence -> its bytes, or None where it is not here or sealed to others."""
 
 
+Holder = Callable[[str], Account | None]
+"""An issuer -> its account, or None where that is not known here."""
+
+
 def claim_context(issuer: str, question: bytes) -> int:
     """The first public of a proof in a claim that answers a question (a claim's id; 32 zeros for none): 248 bits.
 
@@ -190,11 +194,13 @@ def integer_of(text: object) -> int:
     return int(text)
 
 
-def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None = None) -> Iterator[Finding]:
+def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None = None,
+                 holder: Holder | None = None) -> Iterator[Finding]:
     """What is found about an answer, thing by thing. keys: readings that are believed
-    (`Answer.reading`), or None for any.
+    (`Answer.reading`), or None for any. holder: whose account is whose, where that is known.
 
-    Raises BadInput for a claim that is none, Undecidable for what is not here, Refuted for what does not fit.
+    Raises BadInput for a claim that is none, Undecidable for what is not here, Refuted for what does not fit, such as
+    an answer given in a deal that somebody else than the account asked there has signed again.
     """
     answer = Answer.of(statement)
     if answer.method == RERUN:
@@ -205,9 +211,13 @@ def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None
     expected = claim_context(statement.issuer, answer.question) if place is None else place.context
     if answer.context != expected:
         raise Refuted("the proof was made for another question or deal, or for somebody else's answer",
-                      expected=expected, actual=answer.context)
+                      expected=f"context {expected:062x}", actual=f"{answer.context:062x}")
     asked = "no question" if not any(answer.question) else f"question {answer.question.hex()}"
     # A deal knows accounts: whether this issuer holds the one that was asked there, the proof does not say.
+    account = None if place is None or holder is None else holder(statement.issuer)
+    if place is not None and account is not None and account != place.account:
+        raise Refuted("an answer given in a deal, signed again by somebody else", expected=f"0x{place.account.hex()}",
+                      actual=f"{statement.issuer}, whose account is 0x{account.hex()}")
     where = f"{statement.issuer}, {asked}" if place is None else (
         f"deal {place.deal.hex()}, rung {place.rung}, account 0x{place.account.hex()}")
     yield Finding("what it is for", Outcome.UPHELD, where)
@@ -274,7 +284,8 @@ def _evidence(statement: Statement, name: str, read: Read) -> bytes:
 
 
 class Answered:
-    """Policy of a bundle: the target is an answer, by a key that you believe, and its proof holds.
+    """Policy of a bundle: the target is an answer, by a key that you believe, and its proof holds. Where the trust file
+    names who has the role ``provider``, an answer of anybody else is refuted: one given in a deal can be signed again.
 
     Settings: ``keys``, in hexadecimal: `Answer.reading` of what is believed, so a key with what its publics mean, or a
     program's digest.
@@ -289,15 +300,20 @@ class Answered:
         if type(keys) is not list or settings.keys() - {"name", "keys"}:
             raise BadInput(f"not a policy {POLICY}", expected="keys, a list of digests", actual=sorted(settings))
         believed = frozenset(from_hex(key, 32) for key in keys)
-        return tuple(check_answer(view.statement(view.target),
+        statement, providers = view.statement(view.target), roles.get("provider")
+        if providers is not None and statement.issuer not in providers:
+            raise Refuted("an answer of somebody who is no provider", expected=", ".join(providers) or "nobody",
+                          actual=statement.issuer)
+        return tuple(check_answer(statement,
                                   lambda one: None if one.sealed else view.blob(one.cid), believed))
 
 
-def report(statement: Statement, read: Read) -> Report:
-    """An answer's check as numbered steps, for a claim whose signature was checked already."""
+def report(statement: Statement, read: Read, holder: Holder | None = None) -> Report:
+    """An answer's check as numbered steps, for a claim whose signature was checked already. holder: as `check_answer`
+    takes it."""
     steps: list[Step] = []
     try:
-        for finding in check_answer(statement, read):
+        for finding in check_answer(statement, read, None, holder):
             assert finding.outcome is not None
             steps.append(Step(len(steps) + 1, finding.name, finding.outcome, finding.detail))
         outcome = Outcome.UPHELD

@@ -40,7 +40,7 @@ CREATE TABLE limits (chain TEXT NOT NULL, token BLOB NOT NULL, said BLOB NOT NUL
 CREATE TABLE payments (
     nonce BLOB PRIMARY KEY, chain TEXT NOT NULL, token BLOB NOT NULL, payee BLOB NOT NULL, origin TEXT NOT NULL,
     amount TEXT NOT NULL, at INTEGER NOT NULL, before INTEGER NOT NULL, state TEXT NOT NULL, payer BLOB NOT NULL,
-    offer BLOB NOT NULL, salt BLOB NOT NULL, header TEXT, request BLOB NOT NULL, tx BLOB
+    offer BLOB NOT NULL, salt BLOB NOT NULL, header TEXT, request BLOB NOT NULL, tx BLOB, purpose BLOB UNIQUE
 ) WITHOUT ROWID;
 CREATE INDEX payments_recent ON payments (chain, token, at);
 CREATE INDEX payments_open ON payments (state) WHERE state = 'reserved'
@@ -88,22 +88,27 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The request that a payment is for. origin: scheme, host and port. body: the request's own, to ask again."""
+    """The request that a payment is for. origin: scheme, host and port. body: the request's own, to ask again.
+
+    purpose: what it is asked for, 1 to 64 bytes of the caller's: nothing is paid twice for one. Empty for none.
+    """
 
     origin: str
     host: str
     body: bytes
     media: str = ""
+    purpose: bytes = b""
 
     def to_bytes(self) -> bytes:
         """As the file keeps it."""
-        return encode({"body": self.body.hex(), "host": self.host, "media": self.media, "origin": self.origin})
+        return encode({"body": self.body.hex(), "host": self.host, "media": self.media, "origin": self.origin,
+                       "purpose": self.purpose.hex()})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Asked:
         """Read it again."""
-        body, host, media, origin = take(decode(data), body=str, host=str, media=str, origin=str)
-        return cls(origin, host, from_hex(body), media)
+        body, host, media, origin, purpose = take(decode(data), body=str, host=str, media=str, origin=str, purpose=str)
+        return cls(origin, host, from_hex(body), media, from_hex(purpose))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +182,18 @@ class Budget:
     def reserve(self, offer: Offer, payer: Account, salt: bytes, asked: Asked, now: int) -> Spending:
         """Reserve an offer's price, if the limits of its token allow it; in one transaction.
 
-        Raises OverBudget, with nothing reserved.
+        Raises OverBudget, with nothing reserved; Misuse for a purpose that was paid for.
         """
         nonce = offer.nonce_of(salt)
         with self._writing():
+            if asked.purpose and self.paid_for(asked.purpose) is not None:
+                raise Misuse("this was paid for already", actual=asked.purpose.hex(),
+                             do="Present that payment again.")
             self._check(offer, asked, now)
-            self._db.execute("INSERT INTO payments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL)",
+            self._db.execute("INSERT INTO payments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?)",
                              (nonce, str(offer.chain_id), offer.token, offer.payee, asked.origin, str(offer.price),
-                              now, offer.expires, RESERVED, payer, encode(offer.body_json()), salt, asked.to_bytes()))
+                              now, offer.expires, RESERVED, payer, encode(offer.body_json()), salt, asked.to_bytes(),
+                              asked.purpose or None))
         found = self.payment(nonce)
         assert found is not None
         return found
@@ -237,10 +246,15 @@ class Budget:
         with self._writing():
             self._db.execute("UPDATE payments SET state = ?, tx = ? WHERE nonce = ? AND state = 'reserved'",
                              (state, tx, nonce))
+            self._db.execute("UPDATE payments SET purpose = NULL WHERE nonce = ? AND state = 'lapsed'", (nonce,))
 
     def payment(self, nonce: bytes) -> Spending | None:
         """A payment by its nonce, or None."""
         return next(iter(self._payments("nonce = ?", nonce)), None)
+
+    def paid_for(self, purpose: bytes) -> Spending | None:
+        """The payment for a purpose, or None. One that lapsed is none: what was not carried out may be tried anew."""
+        return next(iter(self._payments("purpose = ? AND state != 'lapsed'", purpose)), None)
 
     def open(self) -> list[Spending]:
         """The payments that are reserved."""

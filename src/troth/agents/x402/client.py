@@ -1,7 +1,7 @@
 """A client that pays within a budget: it asks, checks the offer, reserves, signs, and asks again.
 
 What is refused before anything is signed: an address over plain HTTP that is not this machine's; an offer for another
-resource, method or body than was asked for; one that its payee did not sign; a price above what this call may cost; a
+resource, method or body than was asked for; one that its seller did not sign; a price above what this call may cost; a
 redirect; and whatever the budget does not allow (``troth.agents.x402.budget``). One payment a call, never two: where
 the answer to a payment asks for another one, that is the answer.
 
@@ -16,7 +16,8 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -96,13 +97,18 @@ class Payer:
         """Hang up. The budget stays open."""
         self._http.close()
 
-    def get(self, url: str, *, most: int) -> Bought:
+    def get(self, url: str, *, most: int, purpose: bytes = b"") -> Bought:
         """Ask for ``url``, and pay up to ``most`` of a token's smallest unit for it; what came.
+
+        purpose: what it is asked for, if anything: asked again for the same, the same payment is presented.
 
         Raises Misuse (OverBudget among it) and Refuted with nothing signed; OutsideFailed where the server fails. A
         payment that was made and got no answer is no error: ``Bought.served`` tells.
         """
-        return self._buy("GET", url, b"", "", most)
+        before = self.budget.paid_for(purpose) if purpose else None
+        if before is not None and before.header is not None:
+            return self.again(before.nonce)
+        return self._buy("GET", url, b"", "", most, purpose)
 
     def post(self, url: str, body: bytes, *, most: int, media: str = "application/json") -> Bought:
         """The same with a body."""
@@ -131,8 +137,8 @@ class Payer:
 
     # -- one call ------------------------------------------------------------------------------------------------
 
-    def _buy(self, method: str, url: str, body: bytes, media: str, most: int) -> Bought:
-        asked = self._place(url, body, media)
+    def _buy(self, method: str, url: str, body: bytes, media: str, most: int, purpose: bytes = b"") -> Bought:
+        asked = replace(self._place(url, body, media), purpose=purpose)
         first = self._ask(method, url, asked, None)
         if first.status_code != 402:
             return Bought(first.status_code, first.headers.get("content-type", ""), first.content)
@@ -204,8 +210,8 @@ class Payer:
                                        ("body", sha256(body).hex(), offer.body.hex())):
             if expected != actual:
                 raise Refuted(f"an offer for another {what}", expected=expected[:200], actual=actual[:200])
-        if not offer.by_payee:
-            raise Refuted("an offer that its payee did not sign", actual="0x" + offer.payee.hex())
+        if not offer.by_seller:
+            raise Refuted("an offer that its seller did not sign", actual="0x" + offer.seller.hex())
         return offer
 
     def _noted(self, method: str, url: str, body: bytes, said: Mapping[str, Any]) -> Offer | None:
@@ -218,9 +224,10 @@ class Payer:
                 life = one.get("maxTimeoutSeconds")
                 if type(life) is not int or life < 1:
                     raise BadInput("not what x402 asks a payment with", expected="maxTimeoutSeconds", actual=life)
-                return Offer(url, method, sha256(body), wire.address(one.get("payTo")),
-                             wire.number(one.get("amount")), wire.address(one.get("asset")), self.chain.chain_id,
-                             self.chain.now() + life, secrets.token_bytes(32)).sound()
+                payee = wire.address(one.get("payTo"))
+                return Offer(url, method, sha256(body), payee, wire.number(one.get("amount")),
+                             wire.address(one.get("asset")), self.chain.chain_id, self.chain.now() + life,
+                             secrets.token_bytes(32), payee).sound()
         return None
 
     def _sign(self, offer: Offer, salt: bytes) -> Authorization:
@@ -242,7 +249,9 @@ class Payer:
                 told = Settled.of(header)
             except BadInput:
                 told = None
-        self._look(reserved, None if told is None else tx_of(told.tx))
+        # Where the chain does not answer the payment stays reserved, and what came is still what came.
+        with suppress(OutsideFailed):
+            self._look(reserved, None if told is None else tx_of(told.tx))
         now = self.budget.payment(reserved.nonce)
         assert now is not None
         return Bought(answer.status_code, answer.headers.get("content-type", ""), answer.content, now,

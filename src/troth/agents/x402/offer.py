@@ -27,8 +27,8 @@ MAX_LIFE = 3_600
 class Offer:
     """One answer for one payment. resource: the whole URL. body: SHA-256 of the request's body. price: in the token's
     smallest unit. expires: Unix seconds; a payment is carried out before it or never. nonce: 32 random bytes, so that
-    no two offers are one. signature: the payee's, 65 bytes; empty for what a payer noted down of a server that signs
-    none.
+    no two offers are one. seller: whose offer it is; payee: whose account is paid, the seller's or, say, a purse of
+    royalties. signature: the seller's, 65 bytes; empty for what a payer noted down of a server that signs none.
     """
 
     resource: str
@@ -40,22 +40,23 @@ class Offer:
     chain_id: int
     expires: int
     nonce: bytes
+    seller: Account
     signature: bytes = b""
 
     @property
     def digest(self) -> bytes:
-        """What the payee signs, and what a payment's nonce is made of (EIP-712)."""
-        return offer_digest(self.chain_id, self.token, self.resource, self.method, self.body, self.payee, self.price,
-                            self.expires, self.nonce)
+        """What the seller signs, and what a payment's nonce is made of (EIP-712)."""
+        return offer_digest(self.chain_id, self.token, self.seller, (self.resource, self.method, self.body), self.payee,
+                            self.price, self.expires, self.nonce)
 
     def signed(self, key: Secp256k1KeyPair) -> Offer:
-        """With the payee's signature."""
+        """With the seller's signature."""
         return replace(self, signature=key.sign_digest(self.digest))
 
     @property
-    def by_payee(self) -> bool:
-        """Whether the payee signed it."""
-        return bool(self.signature) and recover_account(self.digest, self.signature) == self.payee
+    def by_seller(self) -> bool:
+        """Whether the seller signed it."""
+        return bool(self.signature) and recover_account(self.digest, self.signature) == self.seller
 
     def nonce_of(self, salt: bytes) -> bytes:
         """The nonce of a payment for this offer. salt: 32 bytes of the payer's, so that the chain alone does not tell
@@ -70,17 +71,18 @@ class Offer:
         """As a claim says it."""
         return {"body": self.body.hex(), "chain": str(self.chain_id), "expires": self.expires, "method": self.method,
                 "nonce": self.nonce.hex(), "payee": self.payee.hex(), "price": str(self.price),
-                "resource": self.resource, "signature": self.signature.hex(), "token": self.token.hex()}
+                "resource": self.resource, "seller": self.seller.hex(), "signature": self.signature.hex(),
+                "token": self.token.hex()}
 
     @classmethod
     def of(cls, body: Any) -> Self:
         """Read exactly what ``body_json`` writes. Raises BadInput."""
-        digest, chain, expires, method, nonce, payee, price, resource, signature, token = take(
+        digest, chain, expires, method, nonce, payee, price, resource, seller, signature, token = take(
             body, body=str, chain=str, expires=int, method=str, nonce=str, payee=str, price=str, resource=str,
-            signature=str, token=str)
+            seller=str, signature=str, token=str)
         return cls(resource, method, from_hex(digest, 32), from_hex(payee, 20), in_range(amount(price), 128),
                    from_hex(token, 20), in_range(amount(chain), 64), in_range(expires, 47), from_hex(nonce, 32),
-                   from_hex(signature, 65 if signature else 0)).sound()
+                   from_hex(seller, 20), from_hex(signature, 65 if signature else 0)).sound()
 
     def sound(self) -> Self:
         """Refuse what no request can be. Raises BadInput."""

@@ -138,7 +138,7 @@ def check_payment(statement: Statement, read: Callable[[Evidence], bytes | None]
             said.nonce, said.payee, said.price, said.token, said.chain_id, said.before):
         raise Refuted("this payment was not for this offer", expected=said.nonce.hex(),
                       actual=offer.nonce_of(purchase.salt).hex())
-    signed = "signed by its payee" if offer.by_payee else "which its payee did not sign"
+    signed = f"signed by its seller 0x{offer.seller.hex()}" if offer.by_seller else "which no seller signed"
     yield Finding("the offer", Outcome.UPHELD, f"{offer.method} {offer.resource}, {signed}")
     if answer is not None and sha256(answer) != purchase.answer:  # 4
         raise Refuted("another answer than the issuer says it got", expected=purchase.answer.hex() or "none",

@@ -6,6 +6,7 @@ the same, so the merchant's own transaction then fails and the payment is still 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -21,10 +22,10 @@ from troth.ledger.sending import Sender, call
 class Settler(Protocol):
     """Carries payments out, in x402's words a facilitator."""
 
-    def check(self, payment: Payment, owed: int) -> None:
+    def check(self, payment: Payment, others: Callable[[], Sequence[tuple[bytes, int]]]) -> None:
         """Refuse, before anything is written, a payment that the chain would refuse now. Raises Refuted.
 
-        owed: what the same payer's other payments under way sum up to.
+        others: (nonce, price) of the same payer's other payments under way, as of when it is called.
         """
         ...
 
@@ -50,7 +51,7 @@ class ChainSettler:
         """The separator that the token's authorizations are signed under."""
         return self.token.domain()
 
-    def check(self, payment: Payment, owed: int) -> None:
+    def check(self, payment: Payment, others: Callable[[], Sequence[tuple[bytes, int]]]) -> None:
         """1. The payer signed it. 2. The token would carry it out now, or did. 3. The payer can pay all it presented:
         a transaction that fails costs the merchant its gas.
         """
@@ -63,7 +64,10 @@ class ChainSettler:
             if self.token.brought(order) is None:
                 raise
         else:
-            if (held := self.token.balance(order.owner)) < owed + order.amount:
+            # Read in this order: what is carried out meanwhile counts as money still there, and never as owed twice.
+            held = self.token.balance(order.owner)
+            owed = sum(price for nonce, price in others() if not self.token.used(order.owner, nonce))
+            if held < owed + order.amount:
                 raise Refuted("the payer holds less than its payments under way", expected=owed + order.amount,
                               actual=held)
 

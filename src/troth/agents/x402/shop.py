@@ -131,7 +131,8 @@ class Route:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a shop asks for. origin: how clients name it, ``http://127.0.0.1:8402``. domain: the token's name and
-    version. life, keep: seconds. unbound: whether payments are taken whose nonce does not bind the offer.
+    version. life, keep: seconds. unbound: whether payments are taken whose nonce does not bind the offer. payee: who is
+    paid, the shop itself by default.
     """
 
     origin: str
@@ -141,6 +142,7 @@ class Terms:
     life: int = LIFE
     keep: int = KEEP
     unbound: bool = False
+    payee: Account | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.life <= MAX_LIFE or self.keep < self.life:
@@ -149,7 +151,7 @@ class Terms:
 
 
 class Shop:
-    """Sells ``routes``. key: the payee's, which signs offers. now: the chain's time. Safe for threads.
+    """Sells ``routes``. key: the seller's, which signs offers. now: the chain's time. Safe for threads.
 
     Raises Misuse for two routes of one method and path, or a price that is none.
     """
@@ -163,9 +165,14 @@ class Shop:
             raise Misuse("not a list of prices", expected="each method and path once, prices of at least 1")
 
     @property
+    def seller(self) -> Account:
+        """Whose offers these are."""
+        return self._key.public.account
+
+    @property
     def payee(self) -> Account:
         """Who is paid."""
-        return self._key.public.account
+        return self.terms.payee or self.seller
 
     def reply(self, request: Request) -> Reply:
         """What a request gets. Never raises for what a client or the chain does."""
@@ -194,7 +201,8 @@ class Shop:
         """A new offer for this request."""
         terms = self.terms
         return Offer(terms.origin + request.target, request.method, sha256(request.body), self.payee, route.price,
-                     terms.token, terms.chain_id, self._now() + terms.life, secrets.token_bytes(32)).signed(self._key)
+                     terms.token, terms.chain_id, self._now() + terms.life, secrets.token_bytes(32),
+                     self.seller).signed(self._key)
 
     def _offering(self, route: Route, request: Request, why: str, payment: Payment | None = None) -> Reply:
         said = wire.required(self.offer(route, request), domain=self.terms.domain, why=why,
@@ -207,12 +215,12 @@ class Shop:
     def _is_for(self, payment: Payment, request: Request) -> None:
         """Steps 5 and 6. Raises Refuted."""
         offer, order, terms = payment.offer, payment.order, self.terms
-        if offer.payee != self.payee or not offer.by_payee:
+        if offer.seller != self.seller or not offer.by_seller:
             raise Refuted("this shop made no such offer")
         asked = {"resource": (terms.origin + request.target, offer.resource), "method": (request.method, offer.method),
                  "body": (sha256(request.body).hex(), offer.body.hex()), "token": (terms.token, offer.token),
-                 "chain": (terms.chain_id, offer.chain_id), "payee": (offer.payee, order.to),
-                 "price": (offer.price, order.amount)}
+                 "chain": (terms.chain_id, offer.chain_id), "payee": (self.payee, offer.payee),
+                 "recipient": (offer.payee, order.to), "price": (offer.price, order.amount)}
         for what, (expected, actual) in asked.items():
             if expected != actual:
                 raise Refuted(f"a payment for another {what}", expected=_shown(expected), actual=_shown(actual))
@@ -234,9 +242,9 @@ class Shop:
             now = self._now()
             if now >= payment.offer.expires:
                 raise Refuted("this offer is over", expected=f"before {payment.offer.expires}", actual=now)
-            self._settler.check(payment, self.till.owed(payment.order.owner))
+            self._settler.check(payment, lambda: self.till.under_way(payment))
         with self.till.at_work(key, AT_WORK):
-            sale = self.till.take(payment, request.payment or "", self._now())  # 7, 9
+            sale = self.till.take(payment, self._now())  # 7, 9
             if sale.state == TAKEN:
                 sale = self._settle(sale, payment)  # 10
             if sale.state == SETTLED:

@@ -24,7 +24,6 @@ from typing import Any, Self
 from troth.agents.x402.wire import Payment
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, OutsideFailed, Refuted
-from troth.core.terms import Account
 from troth.store.files import holding
 from troth.store.sqlite import laid_out, transaction, translated, write_ahead
 
@@ -35,7 +34,7 @@ LAYOUT = 1
 BUSY_SECONDS = 60.0
 SCHEMA = """
 CREATE TABLE payments (
-    id BLOB PRIMARY KEY, offer BLOB NOT NULL UNIQUE, payer BLOB NOT NULL, header TEXT NOT NULL, price TEXT NOT NULL,
+    id BLOB PRIMARY KEY, offer BLOB NOT NULL UNIQUE, payer BLOB NOT NULL, nonce BLOB NOT NULL, price TEXT NOT NULL,
     resource TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL, tx BLOB, status INTEGER, media TEXT, answer BLOB,
     served_at INTEGER
 ) WITHOUT ROWID;
@@ -123,8 +122,8 @@ class Till:
         with self._lock:
             self._db.close()
 
-    def take(self, payment: Payment, header: str, now: int) -> Sale:
-        """Take a payment for its offer, or find that it was taken before. header: as it was presented.
+    def take(self, payment: Payment, now: int) -> Sale:
+        """Take a payment for its offer, or find that it was taken before.
 
         Raises Refuted where the offer was paid with another payment, or this payment was for another offer.
         """
@@ -132,9 +131,9 @@ class Till:
         with self._writing():
             rows = self._db.execute("SELECT id, offer FROM payments WHERE id = ? OR offer = ?", (key, offer)).fetchall()
             if not rows:
-                self._db.execute("INSERT INTO payments (id, offer, payer, header, price, resource, at, state)"
+                self._db.execute("INSERT INTO payments (id, offer, payer, nonce, price, resource, at, state)"
                                  " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                                 (key, offer, payment.order.owner, header, str(payment.offer.price),
+                                 (key, offer, payment.order.owner, payment.order.nonce, str(payment.offer.price),
                                   payment.offer.resource, now, TAKEN))
             elif rows != [(key, offer)]:
                 raise Refuted("this offer was paid already, or this payment was for another offer",
@@ -145,10 +144,11 @@ class Till:
         """A payment by its id, or None."""
         return self._sale(key) if self._rows("SELECT 1 FROM payments WHERE id = ?", key) else None
 
-    def owed(self, payer: Account) -> int:
-        """The sum of the payer's payments that were taken and are not settled."""
-        return sum(int(row[0]) for row in self._rows(
-            "SELECT price FROM payments WHERE payer = ? AND state = 'taken'", payer))
+    def under_way(self, payment: Payment) -> list[tuple[bytes, int]]:
+        """(nonce, price) of the same payer's other payments that were taken and are not marked as settled."""
+        return [(row[0], int(row[1])) for row in self._rows(
+            "SELECT nonce, price FROM payments WHERE payer = ? AND id != ? AND state = 'taken'", payment.order.owner,
+            payment_id(payment))]
 
     def settled(self, key: bytes, tx: bytes) -> None:
         """The chain has carried the payment out."""

@@ -18,6 +18,7 @@ from troth.agents.x402.offer import Offer, in_range
 from troth.core.encoding import amount, from_hex, read_foreign
 from troth.core.errors import BadInput
 from troth.core.terms import Account
+from troth.identity.did import checksum_address
 from troth.ledger.erc3009 import Authorization
 
 VERSION = 2
@@ -47,7 +48,7 @@ class Payment:
         order = self.order
         said = {"x402Version": VERSION, "accepted": terms(self.offer, {}), "resource": {"url": self.offer.resource},
                 "payload": {"signature": "0x" + order.signature.hex(), "authorization": {
-                    "from": "0x" + order.owner.hex(), "to": "0x" + order.to.hex(), "value": str(order.amount),
+                    "from": checksum_address(order.owner), "to": checksum_address(order.to), "value": str(order.amount),
                     "validAfter": str(order.after), "validBefore": str(order.before),
                     "nonce": "0x" + order.nonce.hex()}}}
         if self.salt is not None:
@@ -83,7 +84,7 @@ class Settled:
     def header(self, payer: Account, chain_id: int) -> str:
         """The header's value."""
         said: dict[str, Any] = {"success": self.success, "transaction": self.tx, "network": network(chain_id),
-                                "payer": "0x" + payer.hex()}
+                                "payer": checksum_address(payer)}
         return packed(said if self.success else said | {"errorReason": self.reason})
 
     @classmethod
@@ -103,12 +104,16 @@ def required(offer: Offer, *, domain: Mapping[str, str], why: str, description: 
 
 
 def terms(offer: Offer, domain: Mapping[str, str]) -> dict[str, Any]:
-    """An offer as one of the ``accepts``: what the protocol knows in its own fields, the rest in ``extra.offer``."""
-    return {"scheme": _EXACT, "network": network(offer.chain_id), "asset": "0x" + offer.token.hex(),
-            "amount": str(offer.price), "payTo": "0x" + offer.payee.hex(), "maxTimeoutSeconds": TIMEOUT,
+    """An offer as one of the ``accepts``: what the protocol knows in its own fields, the rest in ``extra.offer``.
+
+    Accounts with their checksum (EIP-55): some clients take no other form.
+    """
+    return {"scheme": _EXACT, "network": network(offer.chain_id), "asset": checksum_address(offer.token),
+            "amount": str(offer.price), "payTo": checksum_address(offer.payee), "maxTimeoutSeconds": TIMEOUT,
             "extra": {**domain, "assetTransferMethod": "eip3009", "paymentFlow": "upfront", "offer": {
                 "body": offer.body.hex(), "expires": offer.expires, "method": offer.method,
-                "nonce": offer.nonce.hex(), "resource": offer.resource, "signature": offer.signature.hex()}}}
+                "nonce": offer.nonce.hex(), "resource": offer.resource, "seller": checksum_address(offer.seller),
+                "signature": offer.signature.hex()}}}
 
 
 def offers_in(said: Mapping[str, Any]) -> tuple[Offer, ...]:
@@ -136,7 +141,8 @@ def offer_in(one: Mapping[str, Any]) -> Offer:
         raise BadInput("not an offer", expected="expires, resource and method")
     return Offer(resource, method, from_hex(ours.get("body"), 32), address(one.get("payTo")),
                  in_range(number(one.get("amount")), 128), address(one.get("asset")), chain_of(one.get("network")),
-                 in_range(expires, 47), from_hex(ours.get("nonce"), 32), from_hex(ours.get("signature"), 65)).sound()
+                 in_range(expires, 47), from_hex(ours.get("nonce"), 32), address(ours.get("seller")),
+                 from_hex(ours.get("signature"), 65 if ours.get("signature") else 0)).sound()
 
 
 def packed(said: Mapping[str, Any]) -> str:

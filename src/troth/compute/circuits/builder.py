@@ -111,11 +111,11 @@ class Rows:
     wires: tuple[tuple[int, ...], ...]
     coefficients: tuple[tuple[int, ...], ...]
 
-    def times(self, witness: Sequence[int]) -> list[int]:
+    def times(self, witness: Sequence[int], seen: dict[tuple[int, int], int]) -> list[int]:
         """The matrix times a witness, in whole numbers not yet reduced.
 
         Rows in which everything is small, most of them as a rule, are summed in machine words; the rest in whole
-        numbers of any size.
+        numbers of any size, once for each combination: ``seen`` holds them by identity, as `Builder.build` shares them.
         """
         places, wires, coefficients, starts = self._words
         small = np.array([value if -_WORD < value < _WORD else _WORD for value in witness], dtype=np.int64)
@@ -125,13 +125,19 @@ class Rows:
         sums = np.add.reduceat(taken * coefficients, starts) if len(starts) else starts   # wraps where it does not fit
         found: list[int] = [0] * len(self.wires)
         for place, fit, value in zip(places, fits.tolist(), sums.tolist(), strict=True):
-            found[place] = value if fit else self._row(place, witness)
+            found[place] = value if fit else self._row(place, witness, seen)
         for place in self._large:
-            found[place] = self._row(place, witness)
+            found[place] = self._row(place, witness, seen)
         return found
 
-    def _row(self, place: int, witness: Sequence[int]) -> int:
-        return sum(map(mul, self.coefficients[place], map(witness.__getitem__, self.wires[place])))
+    def _row(self, place: int, witness: Sequence[int], seen: dict[tuple[int, int], int]) -> int:
+        coefficients = self.coefficients[place]
+        named = id(self.wires[place]), id(coefficients)
+        value = seen.get(named)
+        if value is None:
+            value = sum(map(mul, coefficients, map(witness.__getitem__, self.wires[place])))
+            seen[named] = value
+        return value
 
     @cached_property
     def _large(self) -> list[int]:
@@ -213,7 +219,8 @@ class Circuit:
         if len(witness) != self.wires or witness[0] != 1:
             raise BadInput("not a witness of this circuit", expected=f"{self.wires} values, the first 1",
                            actual=len(witness))
-        left, right, out = (rows.times(witness) for rows in (self.a, self.b, self.c))
+        seen: dict[tuple[int, int], int] = {}
+        left, right, out = (rows.times(witness, seen) for rows in (self.a, self.b, self.c))
         for row, (a, b, c) in enumerate(zip(left, right, out, strict=True)):
             if (a * b - c) % R:
                 raise Refuted(f"the witness breaks constraint {row}", expected=self.labels[row],
@@ -330,7 +337,8 @@ class Builder:
         """The circuit. Raises Misuse while an output has no value."""
         if self._open:
             raise Misuse("a public output was never given a value", actual=[self._publics[w - 1] for w in self._open])
-        a, b, c = (Rows(tuple(tuple(lin.terms) for lin in lins), tuple(tuple(lin.terms.values()) for lin in lins))
+        held = {id(lin): (tuple(lin.terms), tuple(lin.terms.values())) for lins in self._rows for lin in lins}
+        a, b, c = (Rows(tuple(held[id(lin)][0] for lin in lins), tuple(held[id(lin)][1] for lin in lins))
                    for lins in self._rows)
         return Circuit(tuple(self._publics), dict(self._inputs), self._wires, a, b, c, tuple(self._labels),
                        tuple(self._ops))

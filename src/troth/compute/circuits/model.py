@@ -51,7 +51,7 @@ class Modes:
         for value, known in ((self.weights, (FIXED, COMMITTED)), (self.input, (PUBLIC, COMMITTED)),
                              (self.output, (SCORES, LABEL))):
             if value not in known:
-                raise Misuse("no such way to prove a model", expected=known, actual=value)
+                raise Misuse("no such way to prove a model", expected=" or ".join(known), actual=value)
 
 
 @dataclass(frozen=True, slots=True)

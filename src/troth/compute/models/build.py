@@ -52,10 +52,10 @@ class Bits:
         """As a report says it."""
         return {"activations": self.activations, "head": self.head, "inputs": self.inputs, "weights": self.weights}
 
-    def with_guard(self, guard: int) -> Bits:
-        """More of each; four more for the head, whose bits are compared once."""
+    def with_guard(self, guard: int, spare: int = 4) -> Bits:
+        """More of each. spare: more still for the head, whose bits are compared once where they are constants."""
         return Bits(self.inputs + guard, self.weights + guard, self.activations + guard,
-                    self.head + (guard and guard + 4))
+                    self.head + (guard and guard + spare))
 
 
 def ints(program: Program, rows: npt.ArrayLike) -> IntArray:

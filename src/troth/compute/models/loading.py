@@ -16,7 +16,7 @@ from troth.compute.models.boosters import MOST_BYTES, of_booster, of_lightgbm, o
 from troth.compute.models.onnx import read_onnx
 from troth.compute.models.real import Real
 from troth.compute.models.sklearn import of_sklearn
-from troth.core.errors import BadInput, Misuse, OutsideFailed
+from troth.core.errors import BadInput, Misuse, OutsideFailed, unreadable
 from troth.fixed.numbers import FloatArray
 
 PICKLED = (".pkl", ".pickle", ".joblib")
@@ -58,7 +58,7 @@ def _bytes(path: Path) -> bytes:
                            actual=path.stat().st_size, do="Nothing of it was read.")
         return path.read_bytes()
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
 
 
 def _unpickled(path: Path) -> Any:
@@ -84,8 +84,7 @@ def read_rows(path: Path, model: Real, label: str | None = None) -> tuple[FloatA
 
     Raises BadInput for a cell that is no number, by its row and column; for missing columns; OutsideFailed.
     """
-    lines = [line for line in _bytes(path).decode("utf-8-sig", errors="replace").splitlines() if line.strip()]
-    header = [name.strip() for name in lines[0].split(",")] if lines else []
+    lines, header = _lines(path)
     if label is not None and header.count(label) != 1:
         raise BadInput(f"{path.name} has no column {label!r}", expected="once in the header", actual=header[:8])
     others = [name for name in header if name != label]
@@ -105,6 +104,27 @@ def read_rows(path: Path, model: Real, label: str | None = None) -> tuple[FloatA
     if not rows:
         raise BadInput(f"{path.name} has no rows", expected="a header and rows of numbers")
     return np.array(rows, dtype=np.float64), np.array(found, dtype=np.float64) if label is not None else None
+
+
+def feature_names(path: Path, model: Real, label: str | None = None) -> tuple[str, ...]:
+    """The header's names for a model without names of its own; none where they do not fit, or are numbers."""
+    others = [name for name in _lines(path)[1] if name != label]
+    named = len(others) == len(set(others)) == model.inputs and not any(_is_number(name) for name in others)
+    return tuple(others) if named else ()
+
+
+def _lines(path: Path) -> tuple[list[str], list[str]]:
+    """(lines that are not empty, the names in the first)."""
+    lines = [line for line in _bytes(path).decode("utf-8-sig", errors="replace").splitlines() if line.strip()]
+    return lines, [name.strip() for name in lines[0].split(",")] if lines else []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(cell: str, row: int, column: str, path: Path) -> float:

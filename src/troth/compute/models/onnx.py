@@ -16,14 +16,15 @@ from pathlib import Path
 from troth.compute.models.graph import Reader
 from troth.compute.models.operators import OPERATORS
 from troth.compute.models.real import Real
-from troth.core.errors import BadInput, OutsideFailed
+from troth.core.errors import BadInput, OutsideFailed, unreadable
 
 MOST_BYTES = 1 << 28
 """256 MiB: more weights than a program may have."""
 
 
 def read_onnx(path: Path) -> Real:
-    """A file. Raises BadInput for one too large, OutsideFailed for one that cannot be read, else as `of_onnx`."""
+    """A file. Raises BadInput for one that is too large or not there, OutsideFailed where it cannot be read, else as
+    `of_onnx`."""
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
@@ -31,7 +32,7 @@ def read_onnx(path: Path) -> Real:
                            actual=f"{size} bytes", do="Nothing of it was read.")
         data = path.read_bytes()
     except OSError as error:
-        raise OutsideFailed(f"cannot read {path}", actual=error.strerror) from None
+        raise unreadable(path, error) from None
     return of_onnx(data)
 
 

@@ -83,7 +83,8 @@ class Aim:
     smallest setting; by default as many as the rule of three asks for so few calibration rows (each bit halves what a
     rounding may flip). margin: how far beyond the calibration rows a feature may go, in parts per thousand of its span,
     on each side. tolerance: for a number, how far from the model's own counts as the same, in parts per thousand of the
-    answers' standard deviation.
+    answers' standard deviation. committed: the weights will be private, so that each of their bits is a constraint:
+    they are lowered first then, and the last step's get no bits to spare.
     """
 
     target: int = 995_000
@@ -91,6 +92,7 @@ class Aim:
     guard: int | None = None
     margin: int = 500
     tolerance: int = 10
+    committed: bool = False
 
     def __post_init__(self) -> None:
         if not (0 < self.target <= PPM and 1 <= self.strict <= 1000 and 0 <= (self.guard or 0) <= 8
@@ -162,9 +164,12 @@ class _Search:
             most = max((found.ppm for found in self._seen.values() if found is not None), default=0)
             raise BadInput("no setting of bits reaches the target on the calibration rows", actual=f"{most} ppm",
                            expected=f"{self._wanted_ppm} ppm", do="Scale the features alike, or lower the target.")
+        parts = [("activations", 1), ("weights", 2), ("inputs", 0), ("head", 2)]
+        if self._aim.committed:
+            parts = [("weights", 2), ("head", 2), ("activations", 1), ("inputs", 0)]
         while True:
             before = best
-            for part, least in (("activations", 1), ("weights", 2), ("inputs", 0), ("head", 2)):
+            for part, least in parts:
                 best = (self._lowest(best, part, least) if self._clips() or part in ("inputs", "head")
                         else replace(best, **{part: least}))
             if best == before:
@@ -208,7 +213,9 @@ def quantise(model: Real, rows: npt.ArrayLike, *, answers: npt.ArrayLike | None 
     search = _Search(model, every[~unseen], wanted[~unseen], aim)
     small = search.smallest()
     guard = _guard(aim, int((~unseen).sum()))
-    bits = next((bits for guard in range(guard, 0, -1) if search.reaches(bits := small.with_guard(guard))), small)
+    spare = 0 if aim.committed else 4
+    guarded = (small.with_guard(bit, spare) for bit in range(guard, 0, -1))
+    bits = next((bits for bits in guarded if search.reaches(bits)), small)
     program = search.program(bits)
     found = search.agreement(program, every[unseen], wanted[unseen])
     if (found.of - found.agreed) > -(-(PPM - aim.target) * found.of // PPM) or not found.of:

@@ -19,7 +19,7 @@ from troth.compute.provers.port import DEV, Keys, Prover
 from troth.core.encoding import sha256
 from troth.core.errors import OutsideFailed
 
-VERSION = 1
+VERSION = 2
 DEFAULT_LIMIT = 2 << 30
 """Bytes of dev keys."""
 

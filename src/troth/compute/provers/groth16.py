@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from operator import mul
 from typing import Any
 
@@ -84,7 +84,8 @@ class Groth16:
         beta2, gamma2, delta2 = g2[:3]
         proving = Proving(power, alpha1, beta1, beta2, delta1, delta2, a1, b1, g2[3:], l, h1)
         verifying = encoded([alpha1], 1) + encoded([beta2, gamma2, delta2], 2) + encoded(ic, 1)
-        return Keys(circuit.digest, verifying, DEV, proving)
+        return Keys(circuit.digest, verifying, DEV, proving,
+                    transcript(tau, 1 << power, alpha, beta, gamma, delta))
 
     def prove(self, keys: Keys, circuit: Circuit, witness: Sequence[int]) -> bytes:
         """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ."""
@@ -121,19 +122,35 @@ class Groth16:
         for value in publics:
             if not 0 <= value < R:
                 raise BadInput("a public input that is not below the field's prime", actual=value)
-        alpha, beta, gamma, delta = (decoded(verifying[at:at + size], size // 64)
-                                     for at, size in ((0, 64), (64, 128), (192, 128), (320, 128)))
-        ic = [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+        (alpha, beta, gamma, delta), ic = _key_points(verifying)
         a, b, c = decoded(proof[:64], 1), decoded(proof[64:192], 2), decoded(proof[192:], 1)
         bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
         if not points.pairings_equal([(a, b)], [(alpha, beta), (bound, gamma), (c, delta)]):
             raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
 
 
+@lru_cache(maxsize=32)
+def _key_points(verifying: bytes) -> tuple[Sequence[Point], Sequence[Point]]:
+    """(alpha, beta, gamma, delta) and the publics' points of a key, checked. Kept: a prover verifies each proof."""
+    named = [decoded(verifying[at:at + size], size // 64)
+             for at, size in ((0, 64), (64, 128), (192, 128), (320, 128))]
+    return named, [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+
+
+def transcript(tau: int, size: int, alpha: int, beta: int, gamma: int, delta: int) -> bytes:
+    """What a setup leaves for `keycheck`: tau in G2; tau**size - 1 in both groups; alpha times it in G1; beta,
+    gamma and delta times it in G2. size: of the domain."""
+    z = (pow(tau, size, R) - 1) % R
+    first = list(points.products(points.generator(1), [z, alpha * z], 1))
+    second = list(points.products(points.generator(2), [tau, z, beta * z, gamma * z, delta * z], 2))
+    return encoded(first, 1) + encoded(second, 2)
+
+
 # ---- polynomials ----
 
 @cache
-def _transforms() -> Any:
+def transforms() -> Any:
+    """The package's transforms."""
     points.arithmetic()  # with its hint where it is missing
     from zksnake._algebra import polynomial_bn254  # an extra
 
@@ -147,7 +164,7 @@ def root(power: int) -> int:
 
 def _lagrange(tau: int, power: int) -> list[int]:
     """Each Lagrange polynomial of the domain of 2**power at tau."""
-    return list(_transforms().evaluate_lagrange_coefficients(1 << power, tau))
+    return list(transforms().evaluate_lagrange_coefficients(1 << power, tau))
 
 
 def _at(circuit: Circuit, tau: int, power: int) -> tuple[list[int], list[int], list[int]]:
@@ -168,17 +185,18 @@ def _at(circuit: Circuit, tau: int, power: int) -> tuple[list[int], list[int], l
 def _quotient(left: Sequence[int], right: Sequence[int], power: int) -> list[int]:
     """a * b - c at the odd powers of the root of twice the order, 0..R-1."""
     size = 1 << power
-    shifts = _powers(power)
+    moves = shifts(power)
     right = [*right, *[0] * (len(left) - len(right))]
     moved = []
     for values in (left, right, [a * b % R for a, b in zip(left, right, strict=True)]):
-        coefficients = _transforms().ifft([*values, *[0] * (size - len(values))], size)
-        moved.append(_transforms().fft([value % R for value in map(mul, coefficients, shifts)], size))
+        coefficients = transforms().ifft([*values, *[0] * (size - len(values))], size)
+        moved.append(transforms().fft([value % R for value in map(mul, coefficients, moves)], size))
     return [(a * b - c) % R for a, b, c in zip(*moved, strict=True)]
 
 
 @cache
-def _powers(power: int) -> list[int]:
+def shifts(power: int) -> list[int]:
+    """The powers of the root of twice the order: times these, a polynomial's values move to the odd powers."""
     step, found = root(power + 1), [1]
     for _ in range((1 << power) - 1):
         found.append(found[-1] * step % R)

@@ -131,11 +131,11 @@ def _slow(data: bytes, group: int) -> Point:
 
 def checked(values: Sequence[int], group: int) -> Point:
     """The point of these affine coordinates, in `affine`'s order, each below P. Raises BadInput where it is not on the
-    curve or not in the group."""
+    curve or not in the group: in G1, whose order is the curve's own, every point of the curve is."""
     if not _on_curve(values, group):
         raise BadInput("a point that is not on the curve")
     point = from_bytes(b"".join(map(_mont, values)), group)[0]
-    if point * (R - 1) != -point:
+    if group == 2 and point * (R - 1) != -point:
         raise BadInput("a point that is not in the group")
     return point
 

@@ -19,12 +19,14 @@ class Keys:
 
     proving: the prover's own form. verifying: alpha (64 bytes) | beta (128) | gamma (128) | delta (128) | one point of
     64 for the constant and each public input, in the encodings of EIP-197. origin: `DEV`, or of which ceremony.
+    transcript: what shows whose circuit's the key is (`keycheck`), where its setup left it.
     """
 
     circuit: str
     verifying: bytes
     origin: str
     proving: Any = field(repr=False)
+    transcript: bytes = b""
 
     @property
     def digest(self) -> str:

@@ -23,6 +23,8 @@ from troth.core.errors import BadInput
 _PRIMES = (struct.pack("<I", WORD) + points.P.to_bytes(WORD, "little")
            + struct.pack("<I", WORD) + R.to_bytes(WORD, "little"))
 _SQUARE = (1 << 512) % R
+_TRANSCRIPT = 0x7472
+"""A section of ours, which other readers pass over."""
 _HEADER = (64, 64, 128, 128, 64, 128)
 """alpha, beta in both groups, gamma, delta in both groups."""
 
@@ -38,14 +40,16 @@ def write(keys: Keys, circuit: Circuit) -> bytes:
     rows = _coefficients(circuit)
     return container(b"zkey", 1, {
         1: struct.pack("<I", 1), 2: header, 3: ic, 4: struct.pack("<I", len(rows)) + b"".join(rows),
+        **({_TRANSCRIPT: keys.transcript} if keys.transcript else {}),
         5: points.to_bytes(key.a, 1), 6: points.to_bytes(key.b1, 1), 7: points.to_bytes(key.b2, 2),
         8: points.to_bytes(key.l, 1), 9: points.to_bytes(key.h, 1),
         10: bytes.fromhex(circuit.digest) + sha256(keys.verifying) + struct.pack("<I", 0)})
 
 
-def read(data: bytes, circuit: Circuit, *, ours: bool = False) -> Keys:
+def read(data: bytes, circuit: Circuit, *, ours: bool = False, dev: bool = False) -> Keys:
     """Keys from a .zkey file. ours: it comes from our own cache, so the costly checks are left out and its origin is
-    `DEV`; else its origin names the ceremony by the digest of the file's record of contributions.
+    `DEV`; else its origin names the ceremony by the digest of the file's record of contributions. dev: take one that
+    nobody contributed to as well, somebody's dev setup.
 
     Raises BadInput for a file that cannot be read, of another circuit, with a point off the curve, or without a
     contribution.
@@ -68,7 +72,9 @@ def read(data: bytes, circuit: Circuit, *, ours: bool = False) -> Keys:
         theirs = sorted(rows[at:at + 12 + WORD] for at in range(0, len(rows), 12 + WORD))
         if theirs != sorted(_coefficients(circuit)):
             raise BadInput("keys of another circuit", expected=circuit.digest)
-        origin = _origin(sections.get(10, b""))
+        record = sections.get(10, b"")
+        if not dev or len(record) != 68:
+            origin = _origin(record)
     parts = [header[len(said):], *(sections[number] for number in (3, 5, 6, 7, 8, 9))]
     (alpha, beta1), (beta2, gamma), (delta1,), (delta2,) = (
         _points(parts[0][start:end], group, ours) for start, end, group in
@@ -77,7 +83,7 @@ def read(data: bytes, circuit: Circuit, *, ours: bool = False) -> Keys:
                            for part, group in zip(parts[1:], (1, 1, 1, 2, 1, 1), strict=True))
     verifying = encoded([alpha], 1) + encoded([beta2, gamma, delta2], 2) + encoded(ic, 1)
     return Keys(circuit.digest, verifying, origin, Proving(size.bit_length() - 1, alpha, beta1, beta2, delta1, delta2,
-                                                           a, b1, b2, l, h))
+                                                           a, b1, b2, l, h), sections.get(_TRANSCRIPT, b""))
 
 
 def _points(data: bytes, group: int, ours: bool) -> Sequence[Point]:

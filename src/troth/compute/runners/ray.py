@@ -39,12 +39,17 @@ class OnRay(Runner):
         wanted: dict[str, Any] = {"num_cpus": self._processors, "max_retries": 0}
         if self._gpu is not None:
             wanted |= {"num_gpus": 1, "accelerator_type": self._gpu}
+            # Ray itself would wait until such a machine joins.
+            if not ray.cluster_resources().get(f"accelerator_type:{self._gpu}"):
+                raise OutsideFailed("no machine of the cluster has this card", expected=self._gpu,
+                                    actual=sorted(ray.cluster_resources()))
         there = ray.remote(_there).options(**wanted)
         try:
             found: list[Ran] = ray.get([there.remote(job) for job in jobs])
         except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            raise cause if isinstance(cause, TrothError) else OutsideFailed("the cluster failed", actual=cause) from None
+            if isinstance(error.cause, TrothError):
+                raise error.cause from None
+            raise OutsideFailed("the cluster failed", actual=error.cause) from None
         except ray.exceptions.RayError as error:
             raise OutsideFailed("the cluster failed", actual=str(error)[:200]) from None
         return found

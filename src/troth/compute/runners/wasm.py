@@ -10,14 +10,18 @@ Two shapes of module are executed, told apart by what they export:
 
 Same bits: NaNs are made canonical, threads and vectors of relaxed meaning are off, fuel is counted by instruction, and
 memory that would pass its limit is refused at the same instruction everywhere. The exception is a program that
-overflows its stack, whose depth is the machine's: `Ran.same` is false then.
+overflows its stack, whose depth is the machine's, or runs out of time: `Ran.same` is false then.
 """
 
 from __future__ import annotations
 
+import atexit
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from threading import Lock, Timer
 from typing import Any, ClassVar
 
 from troth.compute.runners import PROGRAM, WASM, Job, Limits, Ran, Runner, printable
@@ -44,7 +48,11 @@ def wasmtime() -> Any:
 
 
 class Stopped(Exception):
-    """Fuel, memory or output came to an end."""
+    """Fuel, output or time came to an end. same: whether it would anywhere, which time alone would not."""
+
+    def __init__(self, why: str, same: bool = True) -> None:
+        self.same = same
+        super().__init__(why)
 
 
 class Failed(Exception):
@@ -86,6 +94,7 @@ class Compiled:
         self.engine_package = package = wasmtime()
         config = package.Config()
         config.consume_fuel = True
+        config.epoch_interruption = True
         config.cranelift_nan_canonicalization = True
         config.wasm_threads = False
         config.wasm_relaxed_simd = False
@@ -97,15 +106,36 @@ class Compiled:
             self.module = package.Module(self.engine, code)
         except package.WasmtimeError as error:
             raise Failed(f"not a module: {printable(str(error), 120)}") from None
-        self.exports = {one.name: one.type for one in self.module.exports}
+        self._turn, self._seconds, self._deadline = Lock(), 0, math.inf
+        self.exports = frozenset(one.name for one in self.module.exports)
         self.imports = {(one.module, one.name) for one in self.module.imports}
 
+    @contextmanager
+    def timed(self, seconds: int) -> Iterator[None]:
+        """What is run meanwhile ends after so many seconds on the clock. One at a time: the engine has one clock."""
+        with self._turn:
+            self._seconds, self._deadline = seconds, time.monotonic() + seconds
+            alarm = Timer(seconds, self.engine.increment_epoch)
+            alarm.daemon = True
+            alarm.start()
+            try:
+                yield
+            finally:
+                alarm.cancel()
+                self._deadline = math.inf
+
     def store(self, limits: Limits) -> Any:
-        """A store with these limits, and its fuel in it."""
+        """A store with these limits, and its fuel in it. Raises Stopped where its time is over."""
+        if time.monotonic() > self._deadline:
+            raise self._late()
         store = self.engine_package.Store(self.engine)
         store.set_limits(memory_size=limits.memory, table_elements=1 << 20, instances=1, memories=1, tables=16)
         store.set_fuel(limits.fuel)
+        store.set_epoch_deadline(1)
         return store
+
+    def _late(self) -> Stopped:
+        return Stopped(f"more than {self._seconds} seconds", same=False)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -121,6 +151,8 @@ class Compiled:
             code = trap.trap_code
             if code == package.TrapCode.OUT_OF_FUEL:
                 raise Stopped("out of fuel") from None
+            if code == package.TrapCode.INTERRUPT:
+                raise self._late() from None
             raise Failed(printable(str(trap).strip().splitlines()[-1], 120),
                          code != package.TrapCode.STACK_OVERFLOW) from None
         except package.WasmtimeError as error:
@@ -142,17 +174,27 @@ class Wasm(Runner):
             if job.form == PROGRAM:
                 output += _model(job, spent)
             else:
-                compiled = Compiled(job.code)
+                compiled = _compiled(job.code)
                 run = _stepped if "step" in compiled.exports else _command
-                run(compiled, job, output, spent)
+                with compiled.timed(job.limits.seconds):
+                    run(compiled, job, output, spent)
         except Stopped as error:
-            ending, why = "stopped", str(error)
+            ending, why, same = "stopped", str(error), error.same
         except Failed as error:
             ending, why, same = "failed", str(error), error.same
         if ending == "done" and len(output) > job.limits.output:
             ending, why = "stopped", f"more than {job.limits.output} bytes of output"
         milliseconds = round(1000 * (time.monotonic() - begun))
         return Ran(ending, bytes(output[: job.limits.output]), why, spent[0], milliseconds, same)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=8)
+def _compiled(code: bytes) -> Compiled:
+    """A module's compiled form, kept: the same job for many inputs is common. Nothing of a run stays in it."""
+    return Compiled(code)
+
+
+atexit.register(_compiled.cache_clear)  # before the engine's own package is taken apart
 
 
 def _model(job: Job, spent: list[int]) -> bytes:
@@ -236,7 +278,7 @@ class Stepped:
     """
 
     def __init__(self, compiled: Compiled, job: Job) -> None:
-        if compiled.imports or not {"memory", "input", "step", "output"} <= set(compiled.exports):
+        if compiled.imports or not {"memory", "input", "step", "output"} <= compiled.exports:
             raise Failed("a stepped module exports memory, input, step and output, and imports nothing")
         self._compiled, self._job = compiled, job
         self.fuel_used = 0

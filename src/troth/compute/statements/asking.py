@@ -108,8 +108,13 @@ def new_challenge() -> str:
     return secrets.token_urlsafe(24)
 
 
-def check(asked: Asked, answer: bytes, keys: Callable[[Statement], bytes], with_: Check = without_prover
-          ) -> Mapping[str, int]:
+def read_answer(asked: Asked, data: bytes) -> Chain | Proven:
+    """An answer of the kind that the request asks for. Raises BadInput for what is none."""
+    return Chain.from_bytes(data) if isinstance(asked.statement, FairnessPart) else Proven.from_bytes(data)
+
+
+def check(asked: Asked, answer: bytes | Chain | Proven, keys: Callable[[Statement], bytes],
+          with_: Check = without_prover) -> Mapping[str, int]:
     """Check an answer; the publics that it tells (a nullifier). keys: the verifying key trusted for a statement.
 
     Raises Misuse while the request leaves something open, BadInput for what cannot be read, Refuted for what does not
@@ -119,12 +124,14 @@ def check(asked: Asked, answer: bytes, keys: Callable[[Statement], bytes], with_
     if missing:
         raise Misuse("the request leaves publics open", expected=", ".join(missing), do="Name them.")
     publics = {"context": asked.context, **asked.publics}
-    if isinstance(asked.statement, FairnessPart):
-        verify_chain(Chain.from_bytes(answer), asked.statement, publics, keys, with_)
+    read = read_answer(asked, answer) if isinstance(answer, bytes) else answer
+    if isinstance(asked.statement, FairnessPart) and isinstance(read, Chain):
+        verify_chain(read, asked.statement, publics, keys, with_)
         return {}
-    proven = Proven.from_bytes(answer)
-    told = {name: proven.publics.get(name, -1) for name in asked.statement.told}
-    verify(proven, asked.statement, publics | told, keys(asked.statement), with_)
+    if not isinstance(read, Proven):
+        raise BadInput("an answer of another kind than was asked for", expected=asked.statement.name)
+    told = {name: read.publics.get(name, -1) for name in asked.statement.told}
+    verify(read, asked.statement, publics | told, keys(asked.statement), with_)
     return told
 
 

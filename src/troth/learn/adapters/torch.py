@@ -82,6 +82,7 @@ class Module:
                 for slot in form.slots}
 
     def write(self, form: Form, values: Mapping[str, FloatArray]) -> None:
+        """Put the values in their places. Raises BadInput for a variance below zero."""
         torch = library()
         for slot in form.slots:
             if slot.name in self._variances and float(values[slot.name].min()) < 0:

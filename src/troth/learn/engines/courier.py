@@ -136,6 +136,7 @@ def couriered(answer: Answer, exchange: Exchange, own: str, others: Callable[[],
     bag = _Bag(exchange)
 
     def carried(data: bytes) -> bytes:
+        """The answer, with the letters that it brings."""
         parts = unpack(data)
         if len(parts) < 2:
             raise BadInput("a call without its letters", actual=len(parts))

@@ -67,6 +67,7 @@ class SpendingClaim:
 
     @classmethod
     def of(cls, statement: Statement) -> Self:
+        """Read one strictly. Raises BadInput."""
         budget, data, entry, kin, purpose, spent, total = take(
             body_of(statement, SPENDING), budget=int, data=str, entry=str, kin=list, purpose=str, spent=dict, total=int)
         if statement.subjects != digest_subject("data", from_hex(data, 32)):

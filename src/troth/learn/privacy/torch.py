@@ -50,6 +50,7 @@ def train(module: Any, loss: Callable[[Any, Any], Any], inputs: Any, targets: An
     sampled = wrapped(module, loss_reduction="sum")
 
     def gradients(vector: FloatArray, chosen: IntArray) -> FloatArray:
+        """Each chosen record's own gradient at this vector."""
         _write(torch, parameters, vector)
         sampled.zero_grad()
         index = torch.from_numpy(chosen)

@@ -41,6 +41,7 @@ class ModuleSteps:
         return kept.getvalue()
 
     def recall(self, memory: bytes) -> None:
+        """Go on with what `memory` gave. Raises BadInput for memory of an optimiser that is not here."""
         if self._optimiser is None:
             if memory:
                 raise BadInput("memory of an optimiser, and no optimiser", do="Run the worker as it was run before.")

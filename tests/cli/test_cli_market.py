@@ -1,0 +1,80 @@
+"""A sale from the command line: every party in its own workspace, a process for each command."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import commands
+
+PASSPHRASE = "correct horse"
+NAMES = ("seller", "buyer", "one", "two")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Any]:
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("TROTH_")}
+    settings |= {"TROTH_PASSPHRASE": PASSPHRASE, "TROTH_CHAIN_URL": f"embedded:{tmp_path / 'chain'}",
+                 "TROTH_EXCHANGE_PATH": str(tmp_path / "exchange")}
+
+    def command(name: str, *words: str, status: int = 0) -> Any:
+        done = commands.run(*words, "--json", at=tmp_path / name, env=settings, status=status)
+        return json.loads(done.stdout) if done.stdout else done.stderr
+    return command
+
+
+@pytest.mark.slow
+def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
+    did: dict[str, str] = {}
+    for name in NAMES:
+        (tmp_path / name).mkdir()
+        did[name] = run(name, "init")["did"]
+    token = run("seller", "chain", "deploy", "--supply", "100000")["token"]
+    pay(tmp_path, token, run)
+    contracts = str(tmp_path / "seller" / ".troth" / "contracts.json")
+    for name in NAMES:
+        others = [word for other in NAMES if other != name for word in ("--introduce", did[other])]
+        assert run(name, "market", "join", contracts, *others)["did"] == did[name]
+    for name in NAMES:
+        run(name, "pull")
+    (tmp_path / "seller" / "tags.csv").write_text("token,tag\nbread,NOUN\nrun,VERB\n")
+    words = ("sell", "tags.csv", "--price", "1000", "--purpose", "training of taggers", "--tag", "linguistics",
+             "--to", did["buyer"])
+    assert "2 or 3 verifiers" in run("seller", *words, "--verifier", did["one"], status=2)
+    offer = run("seller", *words, "--verifier", did["one"], "--verifier", did["two"])["offer"]
+    believe = ("--believe", did["one"], "--believe", did["two"])
+    (found,) = run("buyer", "market", "search", "tags")["offers"]
+    assert (found["offer"], found["quality"]) == (offer, None)
+    assert run("buyer", "market", "check", offer, status=3)["outcome"] == "undecidable"
+    assert run("buyer", "market", "check", offer, *believe)["outcome"] == "upheld"
+    assert run("buyer", "buy", offer, *believe, status=4)["state"] == "ordered"
+    assert [one["did"] for one in run("seller", "market", "tend")["done"]] == ["handed over"]
+    assert run("buyer", "buy", offer, *believe, status=4)["state"] == "waits for the verifiers"
+    for name in ("one", "two"):
+        assert [one["did"] for one in run(name, "market", "tend")["done"]] == ["took its seat"]
+    assert [one["did"] for one in run("seller", "market", "tend")["done"]] == ["delivered"]
+    assert run("buyer", "buy", offer, *believe)["state"] == "opened"
+    run("buyer", "load", f"troth://{offer}", "-o", "mine.csv")
+    assert (tmp_path / "buyer" / "mine.csv").read_text() == "token,tag\nbread,NOUN\nrun,VERB\n"
+    run("one", "load", f"troth://{offer}", "-o", "mine.csv", status=3)
+    account = run("buyer", "id", "show")["account"]
+    assert run("seller", "market", "licence", account, offer, status=1)["licensed"] is False, "it may still be refunded"
+
+
+def pay(folder: Path, token: str, run: Callable[..., Any]) -> None:
+    """The parties' purses: the demonstration token is the deployer's alone."""
+    from troth.app import Troth
+    from troth.ledger.erc20 import Erc20
+
+    accounts = [run(name, "id", "show")["account"] for name in NAMES[1:]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TROTH_CHAIN_URL", f"embedded:{folder / 'chain'}")
+        with Troth.open(folder / "seller", PASSPHRASE) as seller:
+            coin = Erc20(seller.chain.web3, bytes.fromhex(token.removeprefix("0x")))
+            for account in accounts:
+                coin.transfer(seller.sender, bytes.fromhex(account.removeprefix("0x")), 10_000)

@@ -1,0 +1,83 @@
+"""Which circuit a key is of, whoever made it: every wrong point is found, and a key of another model is refuted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from troth.compute.circuits.model import ModelCircuit, Modes
+from troth.compute.provers import keycheck, points, zkey
+from troth.compute.provers.groth16 import Groth16, Proving
+from troth.compute.provers.port import Keys
+from troth.core.errors import BadInput, Misuse, Refuted
+from troth.fixed.program import Affine, Program
+
+MODES = Modes("fixed", "public", "scores")
+
+
+def circuit(weight: int) -> Any:
+    return ModelCircuit(Program(np.full(2, -4), np.full(2, 3), (
+        Affine(0, np.array([[weight, -2]]), np.array([5])),), "sign"), MODES).circuit
+
+
+KEYS = Groth16().setup(circuit(3))
+
+
+def changed(name: str, place: int | None = None) -> Keys:
+    key: Proving = KEYS.proving
+    held = getattr(key, name)
+    group = 2 if name in ("beta2", "delta2", "b2") else 1
+    if place is None:
+        return replace(KEYS, proving=replace(key, **{name: held + points.generator(group)}))
+    several: Sequence[Any] = [point + points.generator(group) if at == place else point
+                              for at, point in enumerate(held)]
+    return replace(KEYS, proving=replace(key, **{name: several}))
+
+
+def test_an_honest_key_passes_also_from_its_file() -> None:
+    keycheck.check(KEYS, circuit(3))
+    again = zkey.read(zkey.write(KEYS, circuit(3)), circuit(3), ours=True)
+    assert again.transcript == KEYS.transcript
+    keycheck.check(again, circuit(3))
+
+
+def test_a_key_of_another_model_is_refuted() -> None:
+    """One weight differs, so one coefficient of one row. The file says it is of the circuit that is looked for."""
+    other = Groth16().setup(circuit(2))
+    with pytest.raises(Refuted, match="not of this circuit"):
+        keycheck.check(replace(other, circuit=KEYS.circuit), circuit(3))
+
+
+@pytest.mark.parametrize(("name", "place"), [
+    ("alpha", None), ("beta1", None), ("beta2", None), ("delta1", None), ("delta2", None),
+    *((name, place) for name in ("a", "b1", "b2", "l", "h") for place in (0, -1))])
+def test_every_wrong_point_is_found(name: str, place: int | None) -> None:
+    if place == -1:
+        place = len(getattr(KEYS.proving, name)) - 1
+    with pytest.raises(Refuted, match="not of this circuit"):
+        keycheck.check(changed(name, place), circuit(3))
+
+
+def test_a_wrong_public_a_wrong_transcript_and_none() -> None:
+    data = KEYS.verifying
+    for start in (192, 448, len(data) - 64):   # gamma, the constant's point, the last public's
+        size = 128 if start == 192 else 64
+        other = zkey.encoded([zkey.decoded(data[start:start + size], size // 64) + points.generator(size // 64)],
+                             size // 64)
+        with pytest.raises(Refuted, match="not of this circuit"):
+            keycheck.check(replace(KEYS, verifying=data[:start] + other + data[start + size:]), circuit(3))
+    theirs = Groth16().setup(circuit(3)).transcript
+    at = 0
+    for size in keycheck.SIZES:
+        mixed = KEYS.transcript[:at] + theirs[at:at + size] + KEYS.transcript[at + size:]
+        with pytest.raises(Refuted, match="not of this circuit"):
+            keycheck.check(replace(KEYS, transcript=mixed), circuit(3))
+        at += size
+    with pytest.raises(BadInput):
+        keycheck.check(replace(KEYS, transcript=KEYS.transcript[:-1]), circuit(3))
+    with pytest.raises(Misuse, match="snarkjs zkey verify"):
+        keycheck.check(replace(KEYS, transcript=b""), circuit(3))
