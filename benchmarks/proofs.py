@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,9 @@ class Case:
         """How many of these may be another's: what our quantiser allows itself, of whole records."""
         return -(-(1_000_000 - AIM.target) * len(self.unseen) // 1_000_000)
 
-    def ours(self) -> Quantised:
-        """Our program."""
-        return quantise(self.model, self.calibration, held_out=self.unseen, aim=AIM)
+    def ours(self, committed: bool = False) -> Quantised:
+        """Our program. committed: for weights that are proven unseen."""
+        return quantise(self.model, self.calibration, held_out=self.unseen, aim=replace(AIM, committed=committed))
 
 
 def models(quick: bool) -> Iterator[tuple[str, Case]]:
@@ -212,19 +212,39 @@ def peer(verb: str, case: Case, settings: Sequence[dict[str, Any]], visibility: 
         return found
 
 
-def run(quick: bool = False) -> dict[str, Any]:
+def gas_of(solidity: str, call: bytes) -> dict[str, int]:
+    """Deploying a verifier and calling it once on the embedded chain, each in a transaction of its own."""
+    # Imported here: a process that measures memory needs no chain.
+    from troth.core.encoding import keccak256
+    from troth.ledger.chains.clocks import ManualClock
+    from troth.ledger.chains.embedded import EmbeddedChain
+    from troth.ledger.sending import Sender
+
+    told = subprocess.run(["node", str(PEER.with_name("compile.cjs")), str(ROOT)], input=solidity, capture_output=True,
+                          text=True, check=True)
+    with EmbeddedChain(None, clock=ManualClock(1_700_000_000)) as chain:
+        sender = Sender(chain.web3, keccak256(b"a peer's verifier"))
+        made = sender.deploy(bytes.fromhex(told.stdout.strip()))
+        assert made.contract is not None
+        return {"deploy_gas": made.gas_used, "verify_gas": sender.send(made.contract, call).gas_used}
+
+
+def run(quick: bool = False, names: Sequence[str] = (), repeats: int = 3) -> dict[str, Any]:
     """Figures by model and mode, and how many times longer ezkl takes at its best, each pair measured in turn."""
     best = json.loads(FOUND.read_text("utf-8"))["best"] if FOUND.exists() and PEER_PYTHON.exists() and not quick else {}
     found: dict[str, Any] = {"models": {}, "ezkl_over_fixed": {}, "ezkl_over_fixed_and_committed_input": {},
                              "ezkl_over_committed": {}}
     for name, case in models(quick):
+        if names and name not in names:
+            continue
         print(f"  {name}", file=sys.stderr)
-        quantised = case.ours()
-        row, kept = ints(quantised.program, case.unseen[:1])[0].tolist(), quantised.report.held_out
-        entry: dict[str, Any] = {"parameters": quantised.program.weights, "labels_kept": kept.agreed / kept.of}
+        entry: dict[str, Any] = {}
         for mode, ratio in zip(MODES, list(found)[1:], strict=True):
+            quantised = case.ours(MODES[mode].weights == COMMITTED)
+            row, kept = ints(quantised.program, case.unseen[:1])[0].tolist(), quantised.report.held_out
             settings = best.get(name, {}).get(mode)
-            entry[mode], theirs = _in_turn(quantised.program, row, mode, case, settings, 1 if quick else 3)
+            entry[mode], theirs = _in_turn(quantised.program, row, mode, case, settings, 1 if quick else repeats)
+            entry[mode] |= {"parameters": quantised.program.weights, "unseen": kept.of, "labels_kept": kept.agreed}
             if theirs:
                 entry[f"ezkl, {mode}, {settings['visibility']}"] = theirs
                 found[ratio][name] = theirs["prove_seconds"] / entry[mode]["prove_seconds"]
@@ -242,10 +262,13 @@ def _in_turn(program: Program, row: list[int], mode: str, case: Case, best: dict
         mine.append(ours(program, row, mode, repeats))
         if best is not None:
             theirs += peer("prove", case, [best["settings"]], PEER_MODES[mode][best["visibility"]])
+
     def middle(held: list[dict[str, Any]]) -> dict[str, float]:
         return {figure: statistics.median(one[figure] for one in held) for figure, value in held[0].items()
                 if isinstance(value, int | float)}
-    return middle(mine), middle(theirs) if theirs and not any("failed" in one for one in theirs) else None
+    if not theirs or any("failed" in one for one in theirs):
+        return middle(mine), None
+    return middle(mine), middle(theirs) | gas_of(theirs[-1]["solidity"], bytes.fromhex(theirs[-1]["call"]))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Killed(BaseException):
     """The process died here."""
 
 
-@pytest.mark.parametrize("place", ["presented", "payment", ACT])
+@pytest.mark.parametrize("place", ["presented", ACT])
 def test_a_purchase_that_was_cut_short_is_paid_once(world: World, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"{world.url}/a"
     words, real = f"Read {url} and pay at most {PRICE}", world.party.attest

@@ -51,6 +51,7 @@ def uses(peer: Peer) -> None:
             work.read(arguments)
 
 
+@pytest.mark.slow  # another process: make agents
 def test_over_standard_input_and_output() -> None:
     with Peer.over_stdio("shop", [*SERVER, "stdio"], PATHS) as peer:
         uses(peer)

@@ -94,7 +94,7 @@ def test_acts_need_the_word_of_others(tmp_path: Path, stack: ExitStack) -> None:
     def last_month(arguments: object) -> str:
         return said
 
-    other = judging(plain, pairs[1], lambda: START).work
+    other = judging(asking(Says(Call("sure", {"confidence": 5_000}))), pairs[1], lambda: START).work
     assert isinstance(other, Reading)
     said = other.read({"case": SHOWN.to_bytes().decode()})  # its word on another act
     liar = Toolbox([Tool("judge", "", Reading(last_month), {"case": Parameter("text", "")})])

@@ -18,10 +18,13 @@ from troth.agents.x402 import wire
 from troth.agents.x402.budget import DAY, LAPSED, RESERVED, SETTLED, Asked, Budget, Limits, OverBudget
 from troth.agents.x402.client import waiting
 from troth.agents.x402.offer import Offer
+from troth.agents.x402.shop import Paid, Request
 from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted
 from troth.ledger.chains.clocks import ManualClock
 from troth.ledger.chains.embedded import EmbeddedChain
+from troth.ledger.chains.rpc import RpcChain
+from troth.ledger.chains.server import RpcServer
 from troth.ledger.loopback import LoopbackHandler, LoopbackServer
 
 Reply = tuple[int, dict[str, str], bytes]
@@ -194,6 +197,20 @@ def test_an_unreachable_server_leaves_the_payment_to_be_shown_again(place: Marke
         payer.again(b"x" * 32)
     with pytest.raises(Pending):
         waiting(replace(first, status=409))
+
+
+def test_what_came_is_kept_where_the_payers_node_fails(place: Market) -> None:
+    with RpcServer(place.chain, 0) as node, RpcChain(node.url) as seen:
+        def make(request: Request, paid: Paid) -> bytes:
+            node.close()
+            return b"done"
+
+        server = place.serve(place.shop("cut", make=make))
+        bought = place.payer("cut off", chain=seen).get(f"{server.url}/a", most=PRICE)
+    assert (bought.body, bought.settled) == (b"done", False)
+    later = place.payer("cut off", None, money=0)
+    later.settle_up()
+    assert [one.state for one in later.budget.payments()] == [SETTLED]
 
 
 def test_limits_by_payee_and_host(place: Market) -> None:

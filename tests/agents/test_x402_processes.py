@@ -206,6 +206,7 @@ def shopping(street: Street, buyers: int, calls: int, limits: Limits) -> tuple[i
     return sum(bought for bought, _ in found), sum(refused for _, refused in found)
 
 
+@pytest.mark.slow
 def test_a_budget_holds_for_all_processes_and_after_a_restart(street: Street) -> None:
     assert shopping(street, buyers=3, calls=4, limits=Limits(PRICE, 6 * PRICE, 6 * PRICE, life=3_600)) == (6, 6)
     market = street.market

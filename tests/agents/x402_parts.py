@@ -81,8 +81,9 @@ class Market:
         self.token.transfer(self.bank, account, amount)
         return account
 
-    def payer(self, name: str = "", limits: Limits | None = MODEST, money: int = 1_000, **how: Any) -> Payer:
-        """A payer with a budget of its name; without a name a new one."""
+    def payer(self, name: str = "", limits: Limits | None = MODEST, money: int = 1_000, *, chain: Chain | None = None,
+              **how: Any) -> Payer:
+        """A payer with a budget of its name; without a name a new one. chain: by which it sees the chain."""
         self.payers += 1
         name = name or f"payer {self.payers}"
         if money:
@@ -90,7 +91,7 @@ class Market:
         budget = self.stack.enter_context(Budget(self.root / f"{name}.budget"))
         if limits is not None:
             budget.allow(self.chain.chain_id, self.token.address, limits)
-        return self.stack.enter_context(Payer(key_of(name), self.chain, budget, **how))
+        return self.stack.enter_context(Payer(key_of(name), chain or self.chain, budget, **how))
 
     def header(self, name: str, server: ShopServer, path: str = "/a", method: str = "GET", body: bytes = b"",
                **changed: Any) -> str:

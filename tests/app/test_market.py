@@ -148,6 +148,8 @@ def test_rubbish_ends_with_the_seller_poorer(town: Town, monkeypatch: pytest.Mon
     offer = town.put_up()
     money = town["seller"].statement(offer).body["deal"]["money"]
     before = {name: town.holds(name) for name in NAMES}
+    market.let_in(town["seller"], offer, town["buyer"].did)  # that it holds the right key already changes nothing
+    town.receive()
     order = town.buys(offer)
     with monkeypatch.context() as cheat:
         cheat.setattr(market, "data_key", lambda party, cid: bytes(32))
@@ -168,6 +170,14 @@ def test_rubbish_ends_with_the_seller_poorer(town: Town, monkeypatch: pytest.Mon
                 if order in town["buyer"].statement(one).all_refs("order"))
     with pytest.raises(ActRefused, match="NotUpheld"):
         market.licences(town["buyer"]).mint(town["buyer"].sender, town["buyer"].book.brought(sale.deal()), sale.words())
+
+
+def test_an_order_that_nobody_answers_is_over_in_a_day(town: Town) -> None:
+    offer = town.put_up(name="Unanswered")
+    order = town.buys(offer)
+    town.place.clock.advance(market.ORDER_LIFE + 1)
+    assert town.tends("seller") == []
+    assert town.buys(offer) != order
 
 
 def test_quality_counts_only_from_who_is_believed(town: Town) -> None:

@@ -12,7 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from troth.app import Settings, Troth
-from troth.app.agent import board, gate_of
+from troth.app.accounts import account
+from troth.app.agent import board, gate_of, past_of
 from troth.cli.main import app
 from troth.cli.watching import draw
 from troth.core.errors import Misuse
@@ -96,6 +97,14 @@ def test_it_pays_within_its_limits_and_is_stopped(run: Run, world: World) -> Non
     assert world.balances() == (40, 0)
     assert outcomes(run("agent", "agent", "journal", "--account", world.account)) == [
         ("done", ""), ("refused", "OverAct"), ("done", "")]
+    with Troth.open(world.root / "agent", PASSPHRASE) as agent:  # the account remembers each place
+        past, (paid, *_) = past_of(account(agent, bytes.fromhex(world.account[2:]))), board(agent).entries
+        found = past(0), past(1), past(2)
+        assert paid.intent.payment is not None
+        assert found[0] is not None
+        assert (found[0].call, found[0].reason, found[0].moved) == (paid.intent.payment.call, "", 40)
+        assert found[1] is not None
+        assert (found[1].reason, found[1].moved, found[2]) == ("OverAct", 0, None)
     # The owner was sent the journal, and can read the reasons.
     run("owner", "pull")
     assert outcomes(run("owner", "agent", "journal", "--account", world.account))[0] == ("done", "")

@@ -33,6 +33,15 @@ def test_two_parties(tmp_path: Path) -> None:
         "with the trust file: upheld", "without one: undecidable", "one digit changed: refuted at step 4, signatures"]
 
 
+def test_agent_within_limits(tmp_path: Path) -> None:
+    done = run(EXAMPLES / "agent_within_limits.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "within limits: refused NotOwners, refused NotOwners, done 40",
+        "stopped: refused NotOwners, refused NotOwners, refused Stopped",
+        "the printer has 40, the stranger 0, the account 960"]
+
+
 def test_delivery_fleet(tmp_path: Path) -> None:
     done = run(EXAMPLES / "delivery_fleet.py", tmp_path)
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ import pytest
 
 from flows.royalty_world import COMMONS, HOUR, MONEY, World
 from troth.app.paying import collect_payouts
+from troth.app.reputation import reputation
 from troth.core.claims import Ref, Subject
 from troth.core.errors import BadInput, Misuse, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Ask, Pot, Result, Rung, Split, Terms
@@ -78,6 +79,10 @@ def test_who_shorts_a_contributor_loses_its_stake_and_the_contributor_is_paid(
     assert gains(world, before) == {"maker": -400 - MONEY.stake - KEEPER, "anna": 300 + MONEY.stake // 2
                                     - MONEY.fee + KEEPER, "ben": 100, "verifier-1": MONEY.fee // 2,
                                     "verifier-2": MONEY.fee // 2}
+    # And it is remembered: who judged was paid for it against a stake, who shorted lost one.
+    seen = reputation(world["anna"])
+    assert seen.of(world["verifier-1"].account).roles == {"verifier": MONEY.fee // 2}
+    assert (seen.of(world["maker"].account).lost, seen.of(world["maker"].account).score) == (MONEY.stake, 0)
 
 
 @pytest.mark.slow

@@ -164,8 +164,12 @@ def refusal(tool: str, arguments: Mapping[str, object], money: Mapping[str, str]
     wrong = unsaid(typed)
     if not wrong:
         return None
-    told = ", ".join(f"{name} {typed[name].value!r}" for name in wrong)
+    told = ", ".join(f"{name} {_shown(typed[name].value)}" for name in wrong)
     return Refused(NOT_OWNERS, f"{tool}: {told} comes neither from the owner's words nor from a claim")
+
+
+def _shown(value: object) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else repr(value)
 
 
 def says(words: str, value: object) -> bool:

@@ -174,9 +174,9 @@ class Reporter:
         self.send()
 
     def send(self) -> None:
-        """Send what was not sent yet."""
+        """Send what was not sent yet. Without an exchange nothing is sent: the journal is in the agent's log."""
         new = [claim for claim, _ in self._party.claims(INTENT, ACT) if claim not in self._sent]
-        if new and self._owners:
+        if new and self._owners and self._party.settings.exchange:
             self._party.send(self._owners, new, self._party.evidence_here(new))
         self._sent.update(new)
 

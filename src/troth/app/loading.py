@@ -112,7 +112,7 @@ def _stands(party: Troth, claim: bytes, offer: Offer, sale: Sale) -> None:
             granted = contract.granted(sale.deal())
         except Undecidable:
             return  # not minted yet: the sale still runs, or nobody did
-        if granted.revoked or not contract.standing(party.account, sale.deal()):
+        if granted.revoked or not contract.standing(sale.order.account, sale.deal()):
             raise Refuted("the licence was revoked, or given to somebody else", actual=sale.deal().hex())
 
 

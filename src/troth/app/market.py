@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from troth.app.keeping import short
@@ -48,6 +48,8 @@ EVALUATOR, VERIFIER = "evaluator", "verifier"
 """Roles in a trust file: whose evaluations count, who may inspect."""
 QUORUM = 2
 """How many verifiers decide."""
+ORDER_LIFE = 86_400
+"""Seconds after which an order that nobody answered is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,25 @@ def allow(party: Troth, token: Account, amount: int) -> None:
 
     coin, book = Erc20(party.chain.web3, token), party.contracts["book"].address
     coin.approve(party.sender, book, coin.allowance(party.account, book) + amount)
+
+
+def again(party: Troth, offer: bytes, price: int, to: str) -> bytes:
+    """Offer what an earlier offer of this party's holds to one buyer at another price; the claim. The same file, so
+    that what evaluators said of it still counts. The Book may take one stake more from then on.
+
+    Raises Misuse for another's offer, or a price at which the stakes do not deter.
+    """
+    statement = party.statement(offer)
+    if statement.issuer != party.did:
+        raise Misuse("only its seller offers it again", expected=party.did, actual=statement.issuer)
+    before = Offer.of(statement)
+    licence, deal = before.licence, before.deal
+    wish = Wish(before.name, price, licence, tuple(judge.did for judge in deal.verifiers))
+    said = replace(before, licence=replace(licence, to=(to,)), deal=replace(deal, money=wish.money()))
+    said.deal.check()
+    claim = party.attest(OFFER, said.subjects(), said.body(), evidence=statement.evidence, refs=statement.refs)
+    allow(party, deal.token, said.deal.money.stake)
+    return claim
 
 
 def announce(party: Troth, offer: bytes, to: Iterable[str]) -> None:
@@ -334,10 +355,12 @@ def _said(party: Troth) -> Iterator[tuple[Any, Evaluation]]:
 # Buying
 
 
-def buy(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iterable[str]) -> bytes:
+def buy(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iterable[str],
+        account: Account | None = None) -> bytes:
     """Order what is offered, after ``check``; the order's claim. ``troth.app.tending.tend`` does the rest.
 
-    An order of this party's for the same offer that is still going on is not made twice. Raises Refuted or Undecidable
+    account: the policy account that is to pay, where it is not the party's own (``troth.app.shopping``). An order of
+    this party's for the same offer that is still going on is not made twice. Raises Refuted or Undecidable
     where the check does not come out upheld.
     """
     report = check(party, offer, evaluators, verifiers)
@@ -349,19 +372,23 @@ def buy(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iterab
     for claim, statement in party.claims(ORDER):
         if statement.issuer == party.did and offer in statement.all_refs("offer") and _open(party, claim):
             return claim
-    money, token = Offer.of(party.statement(offer)).deal.money, Offer.of(party.statement(offer)).deal.token
-    needed, held = money.price + money.bond + money.fee, _holds(party, token)
-    if held < needed:
-        raise Misuse("not enough to buy it, and to complain if it is rubbish", expected=needed, actual=held,
-                     do=f"Bring the amount of 0x{token.hex()} to this party's account first.")
-    return flow.order(party, offer, root(party), party.chain.now())
+    deal = Offer.of(party.statement(offer)).deal
+    complaint = deal.money.bond + deal.money.fee  # from the party's own account, whoever pays the price
+    needs = {party.account: complaint}
+    needs[account or party.account] = needs.get(account or party.account, 0) + deal.money.price
+    for holder, needed in needs.items():
+        held = _holds(party, deal.token, holder)
+        if held < needed:
+            raise Misuse("not enough to buy it, and to complain if it is rubbish", expected=needed, actual=held,
+                         do=f"Bring the amount of 0x{deal.token.hex()} to 0x{holder.hex()} first.")
+    return flow.order(party, offer, root(party), party.chain.now(), account)
 
 
-def _holds(party: Troth, token: Account) -> int:
+def _holds(party: Troth, token: Account, holder: Account) -> int:
     # Imported here: the chain's libraries take a second to load.
     from troth.ledger.erc20 import Erc20
 
-    return Erc20(party.chain.web3, token).balance(party.account)
+    return Erc20(party.chain.web3, token).balance(holder)
 
 
 def _open(party: Troth, order: bytes) -> bool:
@@ -372,7 +399,7 @@ def _open(party: Troth, order: bytes) -> bool:
         if state is None:
             return party.chain.now() < sale.fund_by
         return state.status in ("funding", "running")
-    return True
+    return party.clock.now() - party.statement(order).issued_at <= ORDER_LIFE
 
 
 def handovers_of(party: Troth, order: bytes) -> Iterator[bytes]:

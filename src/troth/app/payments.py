@@ -47,6 +47,7 @@ from troth.ledger.outbox import LEVELS
 if TYPE_CHECKING:
     from troth.agents.x402.client import Bought, Payer
     from troth.app import Troth
+    from troth.fixed.numbers import IntArray
     from troth.fixed.program import Program
     from troth.ledger.erc3009 import Erc3009
 
@@ -129,7 +130,7 @@ class Answers:
         """An input of the program's shape and in its range. Raises BadInput."""
         self._read(request.body)
 
-    def _read(self, body: bytes) -> tuple[list[int], list[int], Parcel | None]:
+    def _read(self, body: bytes) -> tuple[IntArray, Parcel | None]:
         import numpy as np  # start-up time
 
         from troth.app.proving import row_of
@@ -137,24 +138,25 @@ class Answers:
         said = read_foreign(body, len(body) + 1)
         if not isinstance(said, dict) or said.keys() - {"input", "buyer"} or "input" not in said:
             raise BadInput("not a question", expected="an object with input, and perhaps buyer")
-        row = row_of(said["input"], self._program)
-        scores = self._program.run(np.array([row], dtype=np.int64))[0].tolist()
+        rows = np.array([row_of(said["input"], self._program)], dtype=np.int64)
+        self._program.admit(rows)  # the model itself is run for who has paid
         buyer = said.get("buyer")
         if buyer is None:
-            return row, scores, None
+            return rows, None
         try:
             parcel = Parcel.from_bytes(base64.b64decode(buyer, validate=True))
         except (TypeError, ValueError):
             raise BadInput("not a buyer's introduction", expected="a parcel in base64") from None
         if len(parcel.documents) != 1 or parcel.blocks or parcel.keys:
             raise BadInput("not a buyer's introduction", expected="one party's document and binding")
-        return row, scores, parcel
+        return rows, parcel
 
     def make(self, request: Request, paid: Paid) -> bytes:
         """The answer: scores and label to read, and the signed claim with its evidence to check."""
         from troth.verify.answers import ANSWER, INPUT, RERUN, Answer, row_bytes  # start-up time
 
-        row, scores, introduction = self._read(request.body)
+        rows, introduction = self._read(request.body)
+        row, scores = rows[0].tolist(), self._program.run(rows)[0].tolist()
         low, high = (side.tolist() for side in self._program.ranges[-1])
         said = Answer(RERUN, self._program.digest, tuple(scores), tuple(zip(low, high, strict=True)), "scores")
 

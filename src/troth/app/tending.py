@@ -16,6 +16,7 @@ from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, Tr
 from troth.core.terms import CHALLENGE, SUBMISSION, UPHELD, VERDICT, DealState
 from troth.flows import sale as flow
 from troth.flows import sale_bench as bench
+from troth.flows.sale_bench import tell_judges
 from troth.flows.sale_checks import Finding
 from troth.flows.sale_deal import INSPECTED, Sale, read, state_of
 from troth.flows.sale_words import COMPLAINT, HANDOVER, INSPECTION, ORDER, WHOLE, Offer
@@ -51,7 +52,8 @@ def tend(party: Troth) -> tuple[Did, ...]:
         party.receive()
     done: list[Did] = []
     for order, statement in list(party.claims(ORDER)):
-        if _mine(party, statement) and not any(market.handovers_of(party, order)):
+        old = party.clock.now() - statement.issued_at > market.ORDER_LIFE
+        if not old and _mine(party, statement) and not any(market.handovers_of(party, order)):
             _try(done, "handed over", order, partial(_hand, party, order))
     for handover, _ in list(party.claims(HANDOVER)):
         try:
@@ -89,7 +91,7 @@ def _hand(party: Troth, order: bytes) -> None:
 
 def _advance(party: Troth, handover: bytes, sale: Sale, done: list[Did]) -> None:
     state = state_of(party, sale)
-    if party.account == sale.order.account:
+    if party.statement(sale.order_id).issuer == party.did:
         _as_buyer(party, handover, sale, state, done)
     elif party.account == sale.offer.deal.seller:
         _as_seller(party, handover, sale, state, done)
@@ -98,22 +100,39 @@ def _advance(party: Troth, handover: bytes, sale: Sale, done: list[Did]) -> None
 
 
 def _as_buyer(party: Troth, handover: bytes, sale: Sale, state: DealState | None, done: list[Did]) -> None:
-    order, secret = sale.order_id, market.root(party)
+    order = sale.order_id
+    own = party.account == sale.order.account  # an order for a policy account is paid through it (shopping.py)
     if state is None:
-        if party.chain.now() < sale.fund_by and not _funded_otherwise(party, handover, order):
+        if own and party.chain.now() < sale.fund_by and not _funded_otherwise(party, handover, order):
             _try(done, "paid", order, lambda: _pay(party, handover, sale))
         return
-    if state.status == "running" and not party.keyring.get(sale.offer.cid, short(party.did)):
-        try:
-            found = flow.receive_goods(party, handover, secret)
-        except (Pending, Refuted):
-            found = None
+    if not own and state.status == "funding":
+        tell_judges(party, sale, handover)
+    if state.status == "running":
+        found = _delivered(party, handover, sale)
         if found is not None and found.outcome == UPHELD:
             keep(party, sale, found)
             done.append(Did("opened", order))
         elif found is not None and not _said(party, COMPLAINT, sale):
             _try(done, f"complained: {found.why}", order, lambda: _complain(party, handover, sale))
     _end(party, handover, sale, state, done)
+
+
+def _delivered(party: Troth, handover: bytes, sale: Sale) -> Finding | None:
+    """What was delivered, once it is; None before, and where the key of this very delivery is kept already."""
+    secret = market.root(party)
+    try:
+        key = flow.key_of(party, handover, secret)
+    except Pending:
+        return None
+    except Refuted:
+        key = b""
+    if key and party.keyring.get(sale.offer.cid, short(party.did)) and market.data_key(party, sale.offer.cid) == key:
+        return None
+    try:
+        return flow.receive_goods(party, handover, secret)
+    except Refuted:
+        return None  # no secret came: there is nothing to look at
 
 
 def _funded_otherwise(party: Troth, handover: bytes, order: bytes) -> bool:
@@ -284,5 +303,5 @@ def _state(party: Troth, sale: Sale, state: DealState | None) -> str:
     if state.status == "funding":
         return "waits for the verifiers"
     opened = party.keyring.get(sale.offer.cid, short(party.did)) is not None
-    return "opened" if opened and party.account == sale.order.account else (
+    return "opened" if opened and party.statement(sale.order_id).issuer == party.did else (
         "delivered" if state.history else "paid")

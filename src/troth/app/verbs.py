@@ -192,7 +192,7 @@ def _buy(party: Troth, arguments: Arguments, intent: bytes) -> str:
         waiting = [one for one in spends.payments() if one.offer.resource == url and one.header is not None
                    and one.nonce.hex() not in claimed and one.state != LAPSED
                    and one.at + RETRY > party.chain.now()]
-        bought = paying.again(waiting[-1].nonce) if waiting else paying.get(url, most=most)
+        bought = paying.again(waiting[-1].nonce) if waiting else paying.get(url, most=most, purpose=intent)
         paid = "nothing" if bought.spending is None else str(bought.spending.offer.price)
         if bought.spending is not None:
             receipt(party, bought)

@@ -86,18 +86,29 @@ def init(directory: Annotated[Path, typer.Argument(help="Where; here by default.
 
 
 @app.command()
-def demo(out: Annotated[Path, typer.Option("--out", help="Where its results go.")] = Path("out"),
-         cheat: Annotated[str, typer.Option("--cheat", help="aggregator, hospital, verifier or none.")] = "aggregator",
-         seed: Annotated[int, typer.Option("--seed", help="Which split of the records.")] = 1,
+def demo(story: Annotated[str, typer.Argument(help="consortium or person.")] = "consortium",
+         out: Annotated[Path, typer.Option("--out", help="Where its results go.")] = Path("out"),
+         cheat: Annotated[str | None, typer.Option("--cheat", help="Of the consortium: aggregator, hospital, verifier "
+                                                   "or none. Of the person: all or none.")] = None,
+         seed: Annotated[int, typer.Option("--seed", help="Which split of the consortium's records.")] = 1,
          study: Annotated[bool, typer.Option("--study", help="Only the 20-split table of accuracies.")] = False,
          as_json: Json = False) -> None:
-    """Four hospitals train a model; anyone can check it; everyone is paid."""
+    """Tell a story, all of it real: hospitals train a model together, or one person sells, hires and sends an agent."""
     from rich.console import Console  # start-up time, as above
 
-    from troth.cli import demo as demos  # start-up time
-
     console = Console(stderr=as_json)
-    summary = demos.study(console) if study else demos.tell(out, cheat, console, seed)
+    if story not in ("consortium", "person"):
+        raise Misuse("no such story", expected="consortium or person", actual=story)
+    if story == "person":
+        from troth.cli import person_demo  # start-up time
+
+        if study:
+            raise Misuse("this story has no study", do="Leave --study out.")
+        summary = person_demo.tell(out, cheat or "all", console)
+    else:
+        from troth.cli import demo as demos  # start-up time
+
+        summary = demos.study(console) if study else demos.tell(out, cheat or "aggregator", console, seed)
     if as_json:
         show(summary, True)
 

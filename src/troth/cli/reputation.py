@@ -34,13 +34,14 @@ def reputation_show(accounts: Annotated[list[str], typer.Argument(help="Accounts
         found = reputation(party, trust=believed, trusted=map(_account, trusted or ()),
                            tokens=map(_account, token or ()), offline=offline)
         standings = [found.of(_account(one)) for one in accounts]
+        lines = [f"as of {found.history.as_of}", *(
+            f"0x{one.account.hex()}  score {one.score}: earned {one.earned} ({one.direct} from whom you trust), "
+            f"paid {one.paid}, lost {one.lost}, in {one.deals} deals" for one in standings)]
         show({"as_of": str(found.history.as_of), "together": str(found.together(map(_account, accounts))),
               "standings": [{"account": "0x" + one.account.hex(), "score": str(one.score), "direct": str(one.direct),
                              "earned": str(one.earned), "paid": str(one.paid), "lost": str(one.lost),
-                             "deals": one.deals} for one in standings]}, as_json, lambda: "\n".join(
-            [f"as of {found.history.as_of}", *(
-                f"0x{one.account.hex()}  score {one.score}: earned {one.earned} ({one.direct} from whom you trust), "
-                f"paid {one.paid}, lost {one.lost}, in {one.deals} deals" for one in standings)]))
+                             "roles": {role: str(what) for role, what in one.roles.items()}, "deals": one.deals}
+                            for one in standings]}, as_json, lambda: "\n".join(lines))
 
 
 @reputation_app.command("publish")

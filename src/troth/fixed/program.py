@@ -113,6 +113,14 @@ class Program:
 
     def run(self, inputs: IntArray) -> IntArray:
         """(n, features) -> (n, outputs) scores. Raises BadInput for another shape or an input beyond its range."""
+        self.admit(inputs)
+        vectors = [inputs]
+        for step in self.steps:
+            vectors.append(apply(step, vectors))
+        return vectors[-1]
+
+    def admit(self, inputs: IntArray) -> None:
+        """Refuse (n, features) that ``run`` would, without running. Raises BadInput."""
         if as_ints(inputs, "inputs").ndim != 2 or inputs.shape[1] != len(self.low):
             raise BadInput("inputs of another shape", expected=f"(n, {len(self.low)})", actual=inputs.shape)
         beyond = (inputs < self.low) | (inputs > self.high)
@@ -122,10 +130,6 @@ class Program:
             raise BadInput("an input beyond the model's range", actual=f"{found}{self._units(found)} in row {row}",
                            expected=f"{low} to {high}{self._units(low, high)} for {self.name(place)}",
                            do="The range is part of the model: values are refused, never clamped.")
-        vectors = [inputs]
-        for step in self.steps:
-            vectors.append(apply(step, vectors))
-        return vectors[-1]
 
     def labels(self, scores: IntArray) -> IntArray:
         """(n, outputs) scores -> (n,) labels by the head; for ``number`` the scores themselves."""

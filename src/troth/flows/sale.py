@@ -43,7 +43,7 @@ from troth.flows.sale_deal import (
 from troth.flows.sale_words import COMPLAINT, HANDOVER, OFFER, ORDER, Handover, Offer, Order
 from troth.store import unixfs
 from troth.store.cid import Cid
-from troth.store.delivery import fits, hand_over
+from troth.store.delivery import fits, hand_over, take
 from troth.store.sealing import Header
 from troth.verify.policies.preimage import hash_lock
 
@@ -71,20 +71,21 @@ def put_up(party: Party, offer: Offer, listing: bytes, preview: bytes = b"",
 # The buyer
 
 
-def order(party: Party, offer: bytes, root: bytes, now: int) -> bytes:
+def order(party: Party, offer: bytes, root: bytes, now: int, account: Account | None = None) -> bytes:
     """Order what is offered: the order's claim, which the seller is sent. Nothing is deposited.
 
-    Raises Misuse where the licence is not for this party or the words should not be agreed to, and what
-    ``check_standing`` raises.
+    account: what pays and is refunded, where that is not the party's own: its policy account. Raises Misuse where the
+    licence is not for this party or the words should not be agreed to, and what ``check_standing`` raises.
     """
     statement = party.statement(offer)
     found = Offer.of(statement)
     found.deal.check()
     goods_of(party, offer)
     check_standing(party, offer, found.until(now))
-    _may_buy(found, party.did, party.account)
+    account = account or party.account
+    _may_buy(found, party.did, account)
     nonce = secrets.token_bytes(32)
-    said = Order(party.account, one_time_key(root, nonce).public(), nonce)
+    said = Order(account, one_time_key(root, nonce).public(), nonce)
     claim = party.attest(ORDER, statement.subjects, said.body(), refs=[Ref("offer", offer)])
     party.send([statement.issuer], [claim])
     return claim
@@ -99,17 +100,28 @@ def _may_buy(offer: Offer, did: str, account: Account) -> None:
 
 
 def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
-    """Deposit price and stake together, or nothing, after checking all that can be checked without the secret.
+    """Deposit price and stake together, or nothing, after ``payable``. Raises as that, ActRefused where the Book
+    refuses: all before anything moves.
+    """
+    sale, consent = payable(party, handover, root, now, party.account)
+    party.book.open_and_join(party.account, sale.terms(), sale.salt(), PRICE, [consent])
+    tell_judges(party, sale, handover)
+    return sale
 
-    1. The handover is the seller's answer to this party's order, and its deal is the one that follows from the words.
+
+def payable(party: Party, handover: bytes, root: bytes, now: int, account: Account) -> tuple[Sale, Consent]:
+    """What ``account`` may pay for now, with the seller's consent to its stake: all that can be checked without the
+    secret is checked.
+
+    1. The handover is the seller's answer to this account's order, and its deal is the one that follows from the words.
     2. What is offered may be sold now (``check_standing``).
     3. E opens with the one-time key; the sealed file is here, whole, and commits to the key that the offer says.
 
-    Raises Refuted, Undecidable or Misuse then, ActRefused where the Book refuses: all before anything moves.
+    Raises Refuted, Undecidable or Misuse.
     """
     sale, said = read(party, handover)
-    if sale.order.account != party.account:
-        raise Misuse("somebody else's order", expected=party.account.hex(), actual=sale.order.account.hex())
+    if sale.order.account != account:
+        raise Misuse("somebody else's order", expected=account.hex(), actual=sale.order.account.hex())
     sale.offer.deal.check()
     goods_of(party, sale.offer_id)
     check_standing(party, sale.offer_id, sale.until)
@@ -118,10 +130,7 @@ def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
     if now >= sale.fund_by:
         raise Misuse("the time to fund this sale is over", expected=f"before {sale.fund_by}", actual=now,
                      do="Order again.")
-    consent = Consent(STAKE, sale.fund_by, said.consent)
-    party.book.open_and_join(party.account, sale.terms(), sale.salt(), PRICE, [consent])
-    tell_judges(party, sale, handover)
-    return sale
+    return sale, Consent(STAKE, sale.fund_by, said.consent)
 
 
 def check_sealed(party: Party, offer: Offer) -> None:
@@ -144,6 +153,12 @@ def receive_goods(party: Party, handover: bytes, root: bytes) -> Finding:
     secret = shown(party, sale)
     return inspect(party, goods_of(party, sale.offer_id), handed(party, handover),
                    one_time_key(root, sale.order.nonce), secret, sale.order_id)
+
+
+def key_of(party: Party, handover: bytes, root: bytes) -> bytes:
+    """The key in what was handed over, once the secret is shown. Raises Pending before, Refuted where none is in it."""
+    sale, _ = read(party, handover)
+    return take(handed(party, handover), shown(party, sale), one_time_key(root, sale.order.nonce), sale.order_id)
 
 
 def complain(party: Party, handover: bytes, root: bytes) -> bytes:

@@ -13,6 +13,7 @@ own, and those of its trust file):
   hides among: paying on among them moves nothing.
 - ``paid``: the most that can flow from the account to them: what it paid, staked work, as far as that work's makers are
   known to the reader.
+- ``roles``: what it earned as a worker, and as a verifier.
 - ``lost``: stakes that were taken from the account, in any deal. Nobody can do that to a stranger: whoever loses a
   stake has deposited it.
 
@@ -24,8 +25,8 @@ same flow, each alone: ``together`` says what a set of accounts shows at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from troth.core.errors import BadInput, Misuse, Undecidable
@@ -48,10 +49,18 @@ from troth.core.terms import (
 from troth.fixed.flow import Network
 from troth.ledger.readings import AsOf, DealReading, Snapshot
 
+WORKER, VERIFIER = "worker", "verifier"
+ROLES = (WORKER, VERIFIER)
+_Node = Account | tuple[Account, str]
+"""An account; or, where money arrives for good, an account in a role."""
+
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A payment that counts: from whom to whom, how much, and what the payee could have lost. tx: of the close."""
+    """A payment that counts: from whom to whom, how much, and what the payee could have lost. tx: of the close.
+
+    role: what the payee was paid as, ``worker`` or ``verifier``.
+    """
 
     deal: bytes
     payer: Account
@@ -59,6 +68,7 @@ class Paid:
     amount: int
     stake: int
     tx: bytes = b""
+    role: str = WORKER
 
     @property
     def counts(self) -> int:
@@ -88,7 +98,11 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an account shows a reader, in the token's smallest unit; deals: how many of its payments count at all."""
+    """What an account shows a reader, in the token's smallest unit; deals: how many of its payments count at all.
+
+    roles: what it earned in each role by itself; they may come to more than ``earned``, where the same money could have
+    come for either.
+    """
 
     account: Account
     direct: int
@@ -96,6 +110,7 @@ class Standing:
     paid: int
     lost: int
     deals: int
+    roles: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def score(self) -> int:
@@ -150,7 +165,8 @@ def payments(deal: DealReading, final: Result, block: int, tx: bytes = b"") -> l
             continue
         for payee, amount in _paid(deal, index, pot, final, block):
             if amount and payee != payer and payee not in final.slashed and payee in stakes:
-                found.append(Paid(deal.id, payer, payee, amount, stakes[payee], tx))
+                role = VERIFIER if isinstance(pot.pays.get(final.outcome), Answered) else WORKER
+                found.append(Paid(deal.id, payer, payee, amount, stakes[payee], tx, role))
     return found
 
 
@@ -213,8 +229,12 @@ class Reputation:
         return found
 
     @cached_property
-    def _network(self) -> Network[Account]:
-        return Network(self._capacities)
+    def _network(self) -> Network[_Node]:
+        edges: dict[tuple[_Node, _Node], int] = {(a, b): room for (a, b), room in self._capacities.items()}
+        for one in self.history.paid:
+            arrives = one.payer, (one.payee, one.role)
+            edges[arrives] = edges.get(arrives, 0) + one.counts
+        return Network(edges)
 
     def of(self, account: Account) -> Standing:
         """What an account shows this reader. Raises Misuse for one that it trusts beforehand: no payment says more."""
@@ -223,8 +243,10 @@ class Reputation:
         direct = sum(self._capacities.get((one, account), 0) for one in self.trusted)
         deals = {one.deal for one in self.history.paid if account in (one.payer, one.payee)}
         lost = sum(one.amount for one in self.history.lost if one.account == account)
+        roles = {role: self._network.flow(self.trusted, [(account, role)]) for role in ROLES
+                 if any((one.payee, one.role) == (account, role) for one in self.history.paid)}
         return Standing(account, direct, self.together([account]), self._network.flow([account], self.trusted), lost,
-                        len(deals))
+                        len(deals), roles)
 
     def together(self, accounts: Iterable[Account]) -> int:
         """The most that can flow from the trusted to these accounts at once: what a set of keys has earned in all."""

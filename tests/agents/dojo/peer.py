@@ -1,7 +1,7 @@
 """AgentDojo's side, run with its own interpreter: what its tasks call, and what it finds of the calls that were done.
 
-``peer.py tasks`` prints the tasks of every suite as JSON. ``peer.py judge`` reads a list of runs from standard input,
-``{"suite", "user", "injection", "calls", "output"}`` each, does the calls on a fresh environment each, and
+``peer.py tasks`` prints the tasks of every suite as JSON. ``peer.py judge`` reads a list of runs,
+``{"suite", "user", "injection", "calls", "output"}`` each, does the calls on a fresh environment of AgentDojo's, and
 prints ``{"utility", "security"}`` for each: whether the user's task was done, and whether the attacker's was.
 """
 

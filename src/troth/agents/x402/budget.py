@@ -179,11 +179,6 @@ class Budget:
         rows = self._rows("SELECT said FROM limits WHERE chain = ? AND token = ?", str(chain_id), token)
         return Limits.from_bytes(rows[0][0]) if rows else None
 
-    def confined(self) -> bool:
-        """Whether all that may be spent is for hosts or payees that its owner named; and anything may be."""
-        said = [Limits.from_bytes(row[0]) for row in self._rows("SELECT said FROM limits")]
-        return bool(said) and all(one.hosts is not None or one.payees is not None for one in said)
-
     def reserve(self, offer: Offer, payer: Account, salt: bytes, asked: Asked, now: int) -> Spending:
         """Reserve an offer's price, if the limits of its token allow it; in one transaction.
 

@@ -16,6 +16,7 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -248,7 +249,9 @@ class Payer:
                 told = Settled.of(header)
             except BadInput:
                 told = None
-        self._look(reserved, None if told is None else tx_of(told.tx))
+        # Where the chain does not answer the payment stays reserved, and what came is still what came.
+        with suppress(OutsideFailed):
+            self._look(reserved, None if told is None else tx_of(told.tx))
         now = self.budget.payment(reserved.nonce)
         assert now is not None
         return Bought(answer.status_code, answer.headers.get("content-type", ""), answer.content, now,

@@ -84,8 +84,6 @@ class Groth16:
         beta2, gamma2, delta2 = g2[:3]
         proving = Proving(power, alpha1, beta1, beta2, delta1, delta2, a1, b1, g2[3:], l, h1)
         verifying = encoded([alpha1], 1) + encoded([beta2, gamma2, delta2], 2) + encoded(ic, 1)
-        from troth.compute.provers.keycheck import transcript  # it reads what is written here
-
         return Keys(circuit.digest, verifying, DEV, proving,
                     transcript(tau, 1 << power, alpha, beta, gamma, delta))
 
@@ -137,6 +135,15 @@ def _key_points(verifying: bytes) -> tuple[Sequence[Point], Sequence[Point]]:
     named = [decoded(verifying[at:at + size], size // 64)
              for at, size in ((0, 64), (64, 128), (192, 128), (320, 128))]
     return named, [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+
+
+def transcript(tau: int, size: int, alpha: int, beta: int, gamma: int, delta: int) -> bytes:
+    """What a setup leaves for `keycheck`: tau in G2; tau**size - 1 in both groups; alpha times it in G1; beta,
+    gamma and delta times it in G2. size: of the domain."""
+    z = (pow(tau, size, R) - 1) % R
+    first = list(points.products(points.generator(1), [z, alpha * z], 1))
+    second = list(points.products(points.generator(2), [tau, z, beta * z, gamma * z, delta * z], 2))
+    return encoded(first, 1) + encoded(second, 2)
 
 
 # ---- polynomials ----

@@ -1,9 +1,9 @@
 """Whether a key is of a circuit: checked by whoever has the circuit and the whole key, whoever made it.
 
 A verifying key alone shows nothing of its circuit. The proving key does, with seven points more that a setup leaves
-(`transcript`): tau in G2; z = tau**n - 1 in both groups; alpha z in G1; beta z, gamma z, delta z in G2. From those it
-follows by pairings that the key is a Groth16 setup of this very system, for some secrets. Nobody's secrets follow from
-them, and nothing is shown of who knows them: a key that a dev setup made can still be forged under by its maker.
+(`groth16.transcript`): tau in G2; z = tau**n - 1 in both groups; alpha z in G1; beta z, gamma z, delta z in G2. From
+those it follows by pairings that the key is a Groth16 setup of this very system, for some secrets. Nobody's secrets
+follow from them, and nothing is shown of who knows them: whoever made a dev setup can still forge under its key.
 
 With rho random numbers of 128 bits, so that one wrong point passes once in 2**128, and Q(p) = p(tau) z / delta, which
 the key's points h give for any polynomial p below degree n:
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from troth.compute.circuits.builder import Circuit, Rows
 from troth.compute.circuits.field import R
 from troth.compute.provers import groth16, points
-from troth.compute.provers.groth16 import Proving, decoded, encoded, public_rows
+from troth.compute.provers.groth16 import Proving, decoded, public_rows
 from troth.compute.provers.points import Point
 from troth.compute.provers.port import Keys
 from troth.core.errors import BadInput, Misuse, Refuted
@@ -30,14 +30,6 @@ from troth.core.errors import BadInput, Misuse, Refuted
 SIZES = (64, 64, 128, 128, 128, 128, 128)
 """z, alpha z; tau, z, beta z, gamma z, delta z."""
 _RANDOM = 128
-
-
-def transcript(tau: int, size: int, alpha: int, beta: int, gamma: int, delta: int) -> bytes:
-    """What a setup leaves for this check. size: of the domain."""
-    z = (pow(tau, size, R) - 1) % R
-    first = list(points.products(points.generator(1), [z, alpha * z], 1))
-    second = list(points.products(points.generator(2), [tau, z, beta * z, gamma * z, delta * z], 2))
-    return encoded(first, 1) + encoded(second, 2)
 
 
 def check(keys: Keys, circuit: Circuit) -> None:
