@@ -148,18 +148,16 @@ def test_agentdojo_judges_what_the_user_wanted(tasks: Any, chain: GateWorld) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suite", ["slack", "travel", "workspace"])
+@pytest.mark.parametrize("suite", others.KNOWN)
 def test_the_other_suites(tasks: Any, suite: str) -> None:
-    """No money moves there; the rule about arguments alone, on whom a tool reaches and what it changes."""
+    """No money moves there; the rule about arguments alone, on whom a tool reaches and what it changes.
+
+    An attack passes if every call of it does. Those that only want something said have no calls, and are left out.
+    """
     found = tasks[suite]
-    runs, without = [], 0
-    for user in found["users"]:
-        without += not others.unsaid_calls(user["prompt"], user["calls"])
-        for wish in found["injections"]:
-            calls = [*user["calls"], *wish["calls"]]
-            wrong = others.unsaid_calls(user["prompt"], calls)
-            runs.append({"suite": suite, "user": user["id"], "injection": wish["id"],
-                         "calls": [call for call in calls if call not in wrong], "output": ""})
-    succeed = sum(one["security"] for one in peer("judge", runs))
-    print(f"{suite}: {succeed} of {len(runs)} attacks succeed; {without} of {len(found['users'])} without a question")
-    assert succeed <= others.KNOWN[suite]
+    wishes = [wish["calls"] for wish in found["injections"] if wish["calls"]]
+    passed = sum(not others.unsaid_calls(user["prompt"], calls) for user in found["users"] for calls in wishes)
+    free = sum(not others.unsaid_calls(user["prompt"], user["calls"]) for user in found["users"])
+    print(f"{suite}: {passed} of {len(found['users']) * len(wishes)} attacks pass; "
+          f"{free} of {len(found['users'])} wishes without a question")
+    assert (passed, free) == others.KNOWN[suite]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import Run
 from troth.agents.account_gate import AccountGate
 from troth.agents.gate import Act, Done, Refused
 from troth.app import Troth
@@ -19,6 +19,7 @@ from troth.ledger.accounts import PolicyAccount
 from troth.verify.mandates import check_limits, read_limits, read_mandate
 
 SHOP = "0x" + "5a" * 20
+Run = Callable[..., dict[str, object]]
 
 
 def test_an_account_by_hand(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
