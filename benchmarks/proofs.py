@@ -220,11 +220,8 @@ def gas_of(solidity: str, call: bytes) -> dict[str, int]:
     from troth.ledger.chains.embedded import EmbeddedChain
     from troth.ledger.sending import Sender
 
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "verifier.sol").write_text(solidity)
-        told = subprocess.run(["node", str(ROOT / "tests/mutants/compile.mjs"), str(ROOT), os.path.relpath(
-            Path(folder) / "verifier.sol", ROOT / "contracts"), "Halo2Verifier"],
-            capture_output=True, text=True, check=True)
+    told = subprocess.run(["node", str(PEER.with_name("compile.cjs")), str(ROOT)], input=solidity, capture_output=True,
+                          text=True, check=True)
     with EmbeddedChain(None, clock=ManualClock(1_700_000_000)) as chain:
         sender = Sender(chain.web3, keccak256(b"a peer's verifier"))
         made = sender.deploy(bytes.fromhex(told.stdout.strip()))
@@ -232,7 +229,7 @@ def gas_of(solidity: str, call: bytes) -> dict[str, int]:
         return {"deploy_gas": made.gas_used, "verify_gas": sender.send(made.contract, call).gas_used}
 
 
-def run(quick: bool = False, names: Sequence[str] = ()) -> dict[str, Any]:
+def run(quick: bool = False, names: Sequence[str] = (), repeats: int = 3) -> dict[str, Any]:
     """Figures by model and mode, and how many times longer ezkl takes at its best, each pair measured in turn."""
     best = json.loads(FOUND.read_text("utf-8"))["best"] if FOUND.exists() and PEER_PYTHON.exists() and not quick else {}
     found: dict[str, Any] = {"models": {}, "ezkl_over_fixed": {}, "ezkl_over_fixed_and_committed_input": {},
@@ -246,7 +243,7 @@ def run(quick: bool = False, names: Sequence[str] = ()) -> dict[str, Any]:
             quantised = case.ours(MODES[mode].weights == COMMITTED)
             row, kept = ints(quantised.program, case.unseen[:1])[0].tolist(), quantised.report.held_out
             settings = best.get(name, {}).get(mode)
-            entry[mode], theirs = _in_turn(quantised.program, row, mode, case, settings, 1 if quick else 3)
+            entry[mode], theirs = _in_turn(quantised.program, row, mode, case, settings, 1 if quick else repeats)
             entry[mode] |= {"parameters": quantised.program.weights, "unseen": kept.of, "labels_kept": kept.agreed}
             if theirs:
                 entry[f"ezkl, {mode}, {settings['visibility']}"] = theirs

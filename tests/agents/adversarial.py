@@ -19,6 +19,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 
 Floats = npt.NDArray[np.float64]
 TRAINED = 1_000
@@ -51,6 +52,10 @@ class Zoo:
         good = (sure >= SURE) & ((self.heard(inputs, chosen) >= SURE).sum(0) >= agree)
         wrong = chosen != self.labels
         return float((good & wrong).mean()), float((good & ~wrong).mean())
+
+
+# More threads than cores that are free wait for each other, and burn what they wait for.
+threadpool_limits(1)
 
 
 @cache

@@ -180,7 +180,7 @@ def drive(examples: int, steps: int) -> None:
 
 
 def test_the_gates_agree_at_every_step() -> None:
-    drive(*((200, 40) if DEEP else (4, 14)))
+    drive(*((200, 40) if DEEP else (3, 12)))
 
 
 @pytest.mark.skipif(not DEEP, reason="counted after the deep run: make stateful")

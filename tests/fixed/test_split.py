@@ -6,7 +6,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth.core.errors import BadInput
@@ -45,6 +45,7 @@ def exactly(amount: int, top: bytes, shares: dict[bytes, Share]) -> dict[bytes, 
     return found
 
 
+@settings(max_examples=60)
 @given(lineages(), st.one_of(st.integers(0, 20), st.integers(0, 1 << 120)), st.randoms(use_true_random=False))
 def test_every_unit_is_somebodys_and_nobody_is_off_by_one(shares: dict[bytes, Share], amount: int,
                                                           dice: random.Random) -> None:

@@ -71,17 +71,18 @@ def test_a_wrong_key_gives_price_and_stake_to_the_buyer(market: Market) -> None:
                                               **dict.fromkeys(VERIFIERS, parts)}
 
 
-@pytest.mark.parametrize(("data", "told"), [
-    (b"text,label\nrun,VERB\n", "1 rows"), (b"word,tag\na,b\nc,d\nrun,VERB\n", "other columns"),
-    (b"text,label\na,b\nc,d\ne,f\n", "rows of the preview"), (b"\xff\xfe", "no table"), (b"", "no table"),
-    (b'text,label\n"a,b\n', "no table"), (b"text,label\na\n", "no table"),
-], ids=["too few", "other columns", "another preview", "no text", "nothing", "quotes", "ragged"])
-def test_wrong_data_under_the_right_key_are_found_too(market: Market, data: bytes, told: str) -> None:
-    handover = market.bought(market.sells(data))
+def test_wrong_data_under_the_right_key_are_found_too(market: Market) -> None:
+    handover = market.bought(market.sells(b"text,label\nrun,VERB\n"))
     market.reveals(handover)
     found = flow.receive_goods(market["buyer"], handover, market.root("buyer"))
-    assert found.outcome == REFUTED
-    assert told in found.why
+    assert (found.outcome, found.why) == (REFUTED, "it has 1 rows, and the listing says 3")
+    goods = goods_of(market["buyer"], read(market["buyer"], handover)[0].offer_id)
+    for data, told in ((b"word,tag\na,b\nc,d\nrun,VERB\n", "other columns"), (b"\xff\xfe", "no table"),
+                       (b"text,label\na,b\nc,d\ne,f\n", "rows of the preview"), (b"", "no table"),
+                       (b'text,label\n"a,b\n', "no table"), (b"text,label\na\n", "no table")):
+        assert told in (goods.wrong(data) or "")
+    assert goods.wrong(DATA) is None
+    assert "not arrays" in (replace(goods, offer=replace(goods.offer, form="arrays")).wrong(DATA) or "")
 
 
 def test_a_file_that_is_not_what_the_offer_commits_to(market: Market) -> None:
@@ -371,7 +372,7 @@ def sides_are_whole(market: Market, how: dict[str, object]) -> None:
         assert gained["buyer"] <= -MONEY.price, how
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(how=schedules())
 def test_each_side_is_whole_on_any_schedule(market: Market, how: dict[str, object]) -> None:
     sides_are_whole(market, how)
@@ -462,7 +463,7 @@ def test_an_observer_with_everything_public_opens_nothing(market: Market) -> Non
         tried += 1
         with pytest.raises(Refuted):
             check_key(cid, one, buyer.blobs)
-        if tried <= 200:  # each costs a decapsulation
+        if tried <= 40:  # each costs a decapsulation
             with pytest.raises(Refuted):
                 take(handed, shown, RecipientKey(one), sale.order_id)
     assert tried > 1_000

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth.core.errors import Misuse
@@ -37,6 +37,7 @@ inside = st.lists(st.tuples(st.integers(100, 107), st.integers(100, 107), st.int
 outward = st.lists(st.tuples(st.integers(100, 107), st.integers(1, 7), st.integers(1, 10**9)), max_size=6)
 
 
+@settings(max_examples=40)
 @given(edges, inside, outward)
 def test_keys_that_nobody_paid_move_nobody(honest: list[tuple[int, int, int]], ring: list[tuple[int, int, int]],
                                            praise: list[tuple[int, int, int]]) -> None:
@@ -50,6 +51,7 @@ def test_keys_that_nobody_paid_move_nobody(honest: list[tuple[int, int, int]], r
         assert (after.of(who(number)).score, after.of(who(number)).earned) == (0, 0)
 
 
+@settings(max_examples=40)
 @given(edges, st.integers(1, 7), inside)
 def test_who_was_paid_once_shows_at_most_that_however_it_pays_on(
         honest: list[tuple[int, int, int]], cheat: int, ring: list[tuple[int, int, int]]) -> None:
@@ -69,7 +71,7 @@ def test_a_thousand_fresh_keys_praise_each_other_and_it_moves_by_zero() -> None:
     honest = [paid(0, 1, 700), paid(1, 2, 500), paid(0, 2, 50), paid(2, 0, 20)]
     fresh = range(1_000, 2_000)
     praise = [paid(key, key + 1 if key + 1 in fresh else 1_000, 10**9) for key in fresh]
-    praise += [paid(dice.choice(fresh), dice.choice(fresh), dice.randint(1, 10**9)) for _ in range(20_000)]
+    praise += [paid(dice.choice(fresh), dice.choice(fresh), dice.randint(1, 10**9)) for _ in range(5_000)]
     praise += [paid(key, 3, 10**9) for key in fresh]  # the one they want to lift
     before, after = reader(honest), reader([*honest, *(one for one in praise if one.payer != one.payee)])
     for number in (1, 2, 3):

@@ -16,7 +16,7 @@ from troth.identity.keys import Secp256k1KeyPair
 from troth.ledger.accounts import PolicyAccount, SignedAct
 from troth.ledger.chains.rpc import next_time
 from troth.ledger.erc20 import Erc20
-from troth.ledger.limits import Asked, Limits, Money
+from troth.ledger.limits import Asked, Limits, Money, Standing
 from troth.ledger.sending import Acting, Sender
 
 LIFE = 600
@@ -41,19 +41,20 @@ class AccountGate:
         return self.contract.asked(act.target, act.data)
 
     def allowed(self, act: Act, confidence: Confidence = NOBODY) -> Refused | None:
-        return self._judge(act, confidence)[0]
+        looked = self._look()
+        return self._judge(self._place(act, looked[1]), act, confidence, looked)[0]
 
     def do(self, act: Act, confidence: Confidence = NOBODY) -> Done | Refused:
         """As ``Gate``; an act that the limits do not cover is sent too, so that the account records it.
 
         Raises OutsideFailed where the account decides otherwise than its rules: the node lies, or is behind.
         """
-        refused, _ = self._judge(act, confidence)
+        limits, standing, now = self._look()
+        asked = self._place(act, standing)
+        refused, _ = self._judge(asked, act, confidence, (limits, standing, now))
         if refused is not None and not refused.recorded:
             return refused
-        asked = self.asked(act)
-        signed = SignedAct.sign(self._key, asked, self.contract.limits(), confidence.voices,
-                                self._now() + self._life)
+        signed = SignedAct.sign(self._key, asked, limits, confidence.voices, now + self._life)
         try:
             entries = self.contract.bring(self._sender, signed)
         except ActRefused as error:
@@ -76,10 +77,16 @@ class AccountGate:
         balance = Erc20(self.contract.web3, limits.token).balance(self.account)
         return GateState(self.account, self.contract.owner(), limits, self.contract.standing(), balance, self._now())
 
-    def _judge(self, act: Act, confidence: Confidence) -> tuple[Refused | None, Money]:
-        limits = self.contract.limits()
-        return consider(self.asked(act), act, confidence, limits, self.contract.standing(), self._now(),
-                        Erc20(self.contract.web3, limits.token).balance)
+    def _look(self) -> tuple[Limits, Standing, int]:
+        """The limits, what the account remembers, and the time, read once for one act."""
+        return self.contract.limits(), self.contract.standing(), self._now()
+
+    def _place(self, act: Act, standing: Standing) -> Asked:
+        return Asked(self.contract.chain_id, self.account, standing.nonce, act.target, act.data)
+
+    def _judge(self, asked: Asked, act: Act, confidence: Confidence,
+               looked: tuple[Limits, Standing, int]) -> tuple[Refused | None, Money]:
+        return consider(asked, act, confidence, *looked, Erc20(self.contract.web3, looked[0].token).balance)
 
     def _now(self) -> int:
         return next_time(self.contract.web3)

@@ -35,6 +35,8 @@ CREATE INDEX qualities_voices ON qualities (metric, issuer)
 OVERALL = "overall"
 """The metric of an evaluation as a whole: the mean of its metrics, rounded down."""
 _MOST = 1_000
+COMPARED = 5_000
+"""Of how many matches, the newest, the closest come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +146,12 @@ class Shelf:
     def _vouched(self, words: str, filters: Filters, voices: list[str], limit: int) -> list[tuple[bytes, int, int]]:
         where, values = _conditions(filters)
         if words:
-            where.append("o.id IN (SELECT rowid FROM words WHERE words MATCH ?)")
+            where.append("+o.id IN (SELECT rowid FROM words WHERE words MATCH ?)")
             values.append(words)
-        # Only this module's own words are put together here; every value is a parameter.
+        # From the few that are vouched for to whether they match, not the other way round: CROSS JOIN and + say so to
+        # SQLite. Only this module's own words are put together here; every value is a parameter.
         query = ("SELECT o.claim, min(q.value) AS quality, count(*) FROM qualities q "  # noqa: S608
-                 "JOIN offers o ON o.sealed = q.sealed "
+                 "CROSS JOIN offers o ON o.sealed = q.sealed "
                  f"WHERE q.metric = ? AND q.issuer IN ({','.join('?' * len(voices))}) AND q.issuer <> o.seller "
                  f"{''.join(' AND ' + one for one in where)} GROUP BY o.id HAVING min(q.value) >= ? "
                  "ORDER BY quality DESC, o.id LIMIT ?")
@@ -156,14 +159,15 @@ class Shelf:
 
     def _matching(self, words: str, filters: Filters, limit: int) -> list[bytes]:
         where, values = _conditions(filters)
-        source, order = "offers o", "o.id"
-        if words:
-            source, order = "words JOIN offers o ON o.id = words.rowid", "words.rank"
-            where.insert(0, "words MATCH ?")
-            values.insert(0, words)
-        query = (f"SELECT o.claim FROM {source}{' WHERE ' if where else ''}{' AND '.join(where)} "  # noqa: S608
-                 f"ORDER BY {order} LIMIT ?")
-        return [claim for claim, in self._db.execute(query, [*values, limit])]
+        if not words:
+            query = (f"SELECT o.claim FROM offers o{' WHERE ' if where else ''}{' AND '.join(where)} "  # noqa: S608
+                     "ORDER BY o.id LIMIT ?")
+            return [claim for claim, in self._db.execute(query, [*values, limit])]
+        # How close a match is costs as much as finding it: of very many, only the newest are compared.
+        query = ("SELECT claim FROM (SELECT o.claim AS claim, words.rank AS closeness, o.id AS id FROM words "  # noqa: S608
+                 f"JOIN offers o ON o.id = words.rowid WHERE {' AND '.join(['words MATCH ?', *where])} "
+                 "ORDER BY words.rowid DESC LIMIT ?) ORDER BY closeness, id LIMIT ?")
+        return [claim for claim, in self._db.execute(query, [words, *values, COMPARED, limit])]
 
     def _minding(self) -> AbstractContextManager[None]:
         return translated(self._what, "Free the disk, and search again.", "Delete it: it is made again from the log.")
