@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,16 @@ import troth
 from troth.app import Troth, loading, market, tending
 from troth.app.market import Wish
 from troth.app.shelf import OVERALL, Filters
+from troth.core.claims import Evidence, Ref, Subject
 from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
-from troth.core.terms import REFUTED, UPHELD, Ask, Pot, Result, Rung, Split, Terms
+from troth.core.terms import REFUTED, UPHELD, Ask, DealState, Pot, Result, Rung, Split, Terms
 from troth.core.verdicts import Outcome
-from troth.flows.sale_deal import read
-from troth.flows.sale_words import HANDOVER, Licence
+from troth.flows.parts import Pin
+from troth.flows.sale_deal import Sale, read
+from troth.flows.sale_words import HANDOVER, OFFER, Above, Licence, Offer
 from troth.learn import arrays
+from troth.learn.claims import LISTING
+from troth.ledger.deploy import Spec, extend
 from troth.ledger.erc20 import Erc20
 from troth.ledger.licences import breach_salt, ladder_of
 
@@ -170,6 +174,99 @@ def test_rubbish_ends_with_the_seller_poorer(town: Town, monkeypatch: pytest.Mon
                 if order in town["buyer"].statement(one).all_refs("order"))
     with pytest.raises(ActRefused, match="NotUpheld"):
         market.licences(town["buyer"]).mint(town["buyer"].sender, town["buyer"].book.brought(sale.deal()), sale.words())
+
+
+def altered(town: Town, offer: bytes, evidence: Sequence[Evidence] | None = None, **deal: Any) -> bytes:
+    """The offer again with other words of its deal, as its seller's own tools would not say it."""
+    seller = town["seller"]
+    statement = seller.statement(offer)
+    found = Offer.of(statement)
+    said, refs = replace(found, deal=replace(found.deal, **deal)), list(statement.refs)
+    if evidence is not None:
+        listing = seller.statement(statement.ref(LISTING))
+        refs = [Ref(LISTING, seller.attest(LISTING, listing.subjects, listing.body, evidence=evidence))]
+    claim = seller.attest(OFFER, said.subjects(), said.body(), evidence=statement.evidence, refs=refs)
+    market.announce(seller, claim, [town["buyer"].did])
+    town.receive()
+    return claim
+
+
+def test_a_bench_of_other_accounts_is_not_believed(town: Town) -> None:
+    """Believed names over accounts of the seller's friends, who would judge in their name."""
+    offer = town.put_up(name="Judged by friends")
+    bench = Offer.of(town["seller"].statement(offer)).deal.verifiers
+    friends = tuple(replace(one, account=bytes([n + 1]) * 20) for n, one in enumerate(bench))
+    with pytest.raises(Undecidable, match="the verifiers"):
+        town.buys(altered(town, offer, verifiers=friends))
+    # One that keeps silent must not be able to keep two others from deciding.
+    more = extend(town["seller"].sender, town["seller"].contracts, Spec("all", "Rerun", (("uint256", 3), ("uint128", 0))),
+                  Spec("court", "Court", (("uint128", 0),)))
+    code, court = (Pin(more[name].address, more[name].codehash) for name in ("all", "court"))
+    sly = altered(town, offer, rerun=code)
+    with pytest.raises(Undecidable, match="the verifiers"):
+        market.buy(town["buyer"], sly, [], town.believed()[:2])
+    assert market.check(town["buyer"], sly, [], town.believed()).outcome is Outcome.UPHELD
+    # Nor may the seller's own court overrule them.
+    with pytest.raises(Undecidable, match="court above the verifiers"):
+        town.buys(altered(town, offer, court=Above(court, b"\x09" * 20, DAY)))
+
+
+def test_a_listing_that_hands_over_another_file_is_not_bought(town: Town) -> None:
+    """What would be loaded must be what was inspected."""
+    offer = town.put_up(name="Another file")
+    other = town["seller"].add("records", b"token,tag\nbread,POISON\n")
+    with pytest.raises(Refuted, match="hands over another file"):
+        town.buys(altered(town, offer, [other]))
+
+
+def test_no_seat_is_taken_that_could_lose_far_more_than_it_earns(town: Town) -> None:
+    """Whoever is outvoted loses its stake, and anybody can name two liars and an honest judge."""
+    offer = town.put_up(name="A trap")
+    money = Offer.of(town["seller"].statement(offer)).deal.money
+    order = town.buys(altered(town, offer, money=replace(money, verifier_stake=PURSE // 2)))
+    town.tends("seller", "buyer")
+    before = [town.holds(name) for name in VERIFIERS]
+    did = [one for one in town.tends(*VERIFIERS) if one.startswith("took its seat")]
+    assert len(did) == 3
+    assert all("far more than it earns" in one for one in did)
+    assert [town.holds(name) for name in VERIFIERS] == before
+    assert tending.standing(town["buyer"], order)["state"] == "waits for the verifiers"
+    town.place.clock.advance(2 * 3_600)
+    assert "closed, void" in town.tends("buyer")
+
+
+def test_one_sale_that_cannot_be_looked_at_holds_up_no_other(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = town.put_up(name="Two buyers")
+    first, second = town.buys(offer), town.buys(offer, "stranger")
+    town.tends("seller")
+    town.receive()
+    broken, seen = next(market.handovers_of(town["buyer"], first)), tending.state_of
+
+    def state_of(party: Troth, sale: Sale) -> DealState | None:
+        if sale.order_id == first:
+            raise Undecidable("a listing is missing", actual=broken.hex())
+        return seen(party, sale)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tending, "state_of", state_of)
+        assert any(one.startswith("looked at: a listing is missing") for one in town.tends("seller"))
+        assert "paid" in town.tends("stranger")
+    assert tending.standing(town["stranger"], second)["state"] == "waits for the verifiers"
+    town.place.clock.advance(2 * 3_600)
+    assert "closed, void" in town.tends("stranger")
+
+
+def test_a_handover_of_no_time_stops_nobody(town: Town) -> None:
+    offer = town.put_up(name="Of no time")
+    order = town.buys(offer)
+    refs = [Ref("order", order), Ref("offer", offer)]
+    seller = town["seller"]
+    handed = seller.add("handed", b"e")
+    body = {"cid": handed.cid, "consent": "00" * 65, "deal": "00" * 32, "fund_by": -(1 << 50), "lock": "00" * 32}
+    seller.attest(HANDOVER, [Subject("deal", {"keccak256": "00" * 32})], body, refs=refs, evidence=[handed])
+    town.tends("seller")
+    assert tending.standing(town["buyer"], order)["state"] == "ordered"
+    town.place.clock.advance(market.ORDER_LIFE + 1)
 
 
 def test_an_order_that_nobody_answers_is_over_in_a_day(town: Town) -> None:

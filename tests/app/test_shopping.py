@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import pytest
 
+from troth.agents.bargain import BID
 from troth.agents.brain import Call, Finish, Form, Seen, Step
+from troth.agents.journal import ACT, DONE, INTENT, REFUSED, Intent, Outcome, conclude, intend
 from troth.app import accounts, market, tending
-from troth.app.agent import Given, loop_of, run_id, runs_of
+from troth.app.agent import Given, Reporter, board, loop_of, run_id, runs_of
 from troth.app.shopping import Purse, shopping, sold_for
 from troth.cli import person_story as story
 from troth.cli.person_story import HOUR, PersonStory
+from troth.core.claims import Ref, Subject
 from troth.core.errors import Pending
 from troth.ledger.limits import OPEN_AND_JOIN, TRANSFER, Limits
 
@@ -54,7 +57,7 @@ class Market(PersonStory):
         agent, found = self["agent"], list[Seen]()
         purse = Purse(self.account, self.dids("evaluator"), self.dids(*story.VERIFIERS))
         given = Given(self.account, more=shopping(agent, purse), owners=self.dids("owner"),
-                      signers=self.dids("evaluator"))
+                      evaluators=self.dids("evaluator"))
         with runs_of(agent) as runs:
             loop_of(agent, Steps(calls), runs, given).run(run_id(None), words,
                                                           watching=lambda _, seen: found.append(seen))
@@ -104,6 +107,45 @@ def test_what_was_read_buys_nothing(town: Market) -> None:
     assert not dear.done
     assert "it costs more than your owner said" in dear.text
     assert town.money() == before
+
+
+def test_an_evaluator_says_what_is_good_and_nothing_else(town: Market) -> None:
+    """Named for its word on quality, it names no payee and no price."""
+    evaluator, agent, before = town["evaluator"], town["agent"], town.money()
+    subject, friend = [Subject("text", {"sha256": "00" * 32})], evaluator.account.hex()
+    note = evaluator.attest("note", subject, {"amount": "480", "payee": friend})
+    evaluator.send([agent.did], [note])
+    agent.receive()
+    offer = town.offered(480)
+    (ordered,) = town.does(Call("market_order", {"offer": offer}))
+    assert ordered.done, ordered.text
+    tending.tend(town["linguist"])
+    for seen in town.does(Call("pay", {"to": "0x" + friend, "amount": "480"}),
+                          Call("market_buy", {"evaluation": town.vouched(), "most": "480"}),
+                          Call("market_buy", {"evaluation": note.hex(), "most": "500"})):
+        assert not seen.done
+        assert "neither from the owner's words nor from a claim" in seen.text
+    assert town.money() == before
+
+
+def test_what_strangers_send_stops_neither_journal_nor_bargain(town: Market) -> None:
+    agent, stranger, seller = town["agent"], town["evaluator"], town["linguist"]
+    about = intend(agent, Intent(bytes(16), 0, "say", "steps", None), b"{}", ())
+    subjects, nothing = agent.statement(about).subjects, Outcome(DONE)
+    forged = [stranger.attest(ACT, subjects, nothing.body(), refs=[Ref("intent", one)]) for one in (about, b"\1" * 32)]
+    forged.append(stranger.attest(INTENT, subjects, {"x": 1}))
+    stranger.send([agent.did], forged)
+    agent.receive()
+    Reporter(agent, (), b"\2" * 16)
+    assert any(one.claim == about and one.outcome is None for one in board(agent).entries)
+    said = conclude(agent, about, Outcome(REFUSED, "Late"))
+    assert agent.statement(said).issuer == agent.did
+    offer = town.made["offer"]
+    bid = stranger.attest(BID, [Subject("listing", {"sha256": offer.hex()})], {"x": 1}, refs=[Ref("listing", offer)])
+    stranger.send([seller.did], [bid])
+    seller.receive()
+    with pytest.raises(Pending, match="nobody bargains"):
+        sold_for(seller, offer, 300)
 
 
 def test_a_dearer_handover_than_the_account_allows(town: Market) -> None:

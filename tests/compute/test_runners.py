@@ -104,6 +104,17 @@ class TestWebAssembly(BoundedSuite):
         found = runner.run(Job("wasm", command("greedy"), b"", Limits(fuel=1_000_000)))
         assert (found.ending, found.why) == ("stopped", "out of fuel")
 
+    @pytest.mark.parametrize("text", [
+        '(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32))) '
+        '(global (export "memory") i32 (i32.const 0)) '
+        '(func (export "_start") (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 0)))))',
+        '(module (memory (export "memory") 1) (global (export "_start") i32 (i32.const 0)))',
+        '(module (func (export "memory")) (func (export "input") (param i32) (result i32) (i32.const 0)) '
+        '(func (export "step") (result i32) (i32.const 0)) (func (export "output") (result i64) (i64.const 0)))'])
+    def test_what_is_called_like_a_memory_and_is_none(self, runner: Runner, text: str) -> None:
+        wasmtime = pytest.importorskip("wasmtime")
+        assert runner.run(Job("wasm", bytes(wasmtime.wat2wasm(text)), b"", SMALL)).ending == "failed"
+
     def test_an_exit_with_a_number_has_failed(self, runner: Runner) -> None:
         assert runner.run(Job("wasm", command("exit"), b"", SMALL)).why == "exit 7"
 

@@ -50,7 +50,8 @@ def test_an_offer_reads_as_it_was_written() -> None:
 
 def test_the_newest_offer_counts_and_rubbish_is_nobodys() -> None:
     newer = replace(OFFER, price=1)
-    claims = [(b"1", said(OFFER.body())), (b"2", said(newer.body())), (b"3", said({"x": 1}, "did:key:z2"))]
+    claims = [(b"1", said(OFFER.body())), (b"2", said(newer.body())), (b"3", said({"x": 1}, "did:key:z2")),
+              (b"4", said(OFFER.body() | {"does": [[]]}, "did:key:z3"))]
     assert offers_of(claims) == {"did:key:z1": newer}
 
 

@@ -118,6 +118,7 @@ def test_what_an_erasure_touches(claims: Claims, mine: bytes) -> None:
     money = {"money": {"price": "500"}}
     offer = claims.say("offer", OTHER, {"licence": {"erasure": "ends", "refund": 4_000}, "deal": money}, offers=model)
     stays = claims.say("offer", OTHER, {"licence": {"erasure": "stays", "refund": 0}, "deal": money}, offers=mine)
+    long = claims.say("offer", OTHER, {"licence": {}, "deal": {"money": {"price": "9" * 5_000}}}, offers=mine)
     order = claims.say("order", "did:key:buyer", {}, offer=offer)
     deal = sha256(b"deal")
     claims.say("handover", OTHER, {"deal": deal.hex()}, order=order)
@@ -127,8 +128,9 @@ def test_what_an_erasure_touches(claims: Claims, mine: bytes) -> None:
     claims.say("erasure", ME, {}, listing=mine)
     found = touched(claims.all.items(), mine)
     assert found.erased
-    assert [kind for _, kind in found.stale] == ["model", "offer", "offer", "order", "handover"]
+    assert [kind for _, kind in found.stale] == ["model", "offer", "offer", "offer", "order", "handover"]
     by = {one.offer: one for one in found.licences}
+    assert by[long].claim is None
     assert (by[offer].erasure, by[offer].claim, by[offer].holders, by[offer].deals) == (
         "ends", 200, ("did:key:buyer",), (deal,))
     assert (by[stays].erasure, by[stays].claim, by[stays].holders) == ("stays", 0, ())

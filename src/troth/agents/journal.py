@@ -198,7 +198,7 @@ def intend(party: Party, intent: Intent, why: bytes, owners: Sequence[str]) -> b
 def conclude(party: Party, claim: bytes, outcome: Outcome) -> bytes:
     """Sign what came of an intent; the act's claim. Saying it again after a crash gives the first one."""
     for found, statement in party.claims(ACT):
-        if statement.all_refs("intent") == (claim,):
+        if statement.issuer == party.did and statement.all_refs("intent") == (claim,):
             return found
     return party.attest(ACT, party.statement(claim).subjects, outcome.body(), refs=[Ref("intent", claim)])
 
@@ -232,8 +232,21 @@ def follow(claims: Iterable[tuple[bytes, Statement]]) -> Iterator[Entry]:
 
 
 def journal(party: Party, agent: str | None = None) -> list[Entry]:
-    """The journal in a party's log: of one agent, or of all. Raises what ``follow`` does."""
-    return [one for one in follow(party.claims(INTENT, ACT)) if agent is None or one.agent == agent]
+    """The journal in a party's log: of one agent, or of all. Raises what ``follow`` does, for this party's own, and for
+    an agent that was named; of all, another's that contradicts itself is left out: anybody can send claims.
+    """
+    said: dict[str, list[tuple[bytes, Statement]]] = {}
+    for claim, statement in party.claims(INTENT, ACT):
+        if agent in (None, statement.issuer):
+            said.setdefault(statement.issuer, []).append((claim, statement))
+    found: list[Entry] = []
+    for issuer, claims in said.items():
+        try:
+            found += follow(claims)
+        except (BadInput, Refuted):
+            if issuer in (agent, party.did):
+                raise
+    return found
 
 
 def reasons_of(party: Party, statement: Statement) -> Mapping[str, Any]:

@@ -293,7 +293,7 @@ class Loop:
     def _act(self, about: bytes) -> bytes | None:
         """The act that concluded an intent, if one did."""
         for claim, statement in self.party.claims(ACT):
-            if statement.all_refs("intent") == (about,):
+            if statement.issuer == self.party.did and statement.all_refs("intent") == (about,):
                 return claim
         return None
 

@@ -42,7 +42,8 @@ SCRIPT, HOST = "script:", "host:"
 class Given:
     """What an agent is given for a run. account: the policy account, None for one that moves no money. say: kinds of
     claims it may sign. more: others' tools. second: who is asked how sure they are. owners: who may read its reasons,
-    is sent its journal, and whose claims say where money may go. signers: others whose claims may say that. buys: it
+    is sent its journal, and whose claims say where money may go. signers: others whose claims may say that. evaluators:
+    whose evaluations may say what is bought, and no more. buys: it
     may buy over x402, within the workspace's budget.
     """
 
@@ -52,6 +53,7 @@ class Given:
     second: Second = nobody
     owners: tuple[str, ...] = ()
     signers: tuple[str, ...] = ()
+    evaluators: tuple[str, ...] = ()
     buys: bool = False
 
 
@@ -135,7 +137,7 @@ def loop_of(party: Troth, brain: Brain, runs: Runs, given: Given) -> Loop:
     """The loop of this workspace's agent. Raises Misuse where the account is another agent's."""
     tools = verbs(party)
     tools.add(*saying(party, given.say), *(buying(party) if given.buys else ()), *given.more)
-    sources = sources_of(party, (*given.owners, *given.signers))
+    sources = sources_of(party, (*given.owners, *given.signers), given.evaluators)
     if given.account is None:
         return Loop(party, brain, tools, runs, Power(None, never, sources, given.second), given.owners)
     gate = gate_of(party, given.account)
@@ -161,7 +163,7 @@ class Reporter:
 
     def __init__(self, party: Troth, owners: Sequence[str], run: bytes) -> None:
         self._party, self._owners = party, tuple(owners)
-        self._sent = {claim for entry in journal(party) if entry.intent.run != run
+        self._sent = {claim for entry in journal(party, party.did) if entry.intent.run != run
                       for claim in (entry.claim, entry.act)}
 
     def __call__(self, n: int, seen: Seen) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -271,7 +271,9 @@ def check(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iter
     1. The words: an offer of what its listing says, whose stakes deter. Otherwise refuted.
     2. It may be sold now: not erased, consents that stand. Otherwise refuted or undecidable.
     3. Book and policies are Troth's on this chain. Otherwise refuted.
-    4. More than half of the verifiers are believed. Otherwise undecidable.
+    4. More than half of the verifiers are believed, enough for a verdict, and each by the account that it bound itself
+       to: whoever holds another account would judge in their name. A court above them is one of the contracts in use.
+       Otherwise undecidable.
     5. The sealed file commits to the key of the offer, if it is here. Otherwise skipped; it is looked at before paying.
     6. What believed evaluators found. None: skipped, and the quality is the seller's word.
     """
@@ -279,11 +281,8 @@ def check(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iter
              _step(2, "it may be sold", lambda: _sellable(party, offer))]
     statement = party.statement(offer)
     found = Offer.of(statement)
-    steps.append(_step(3, "the contracts", lambda: _contracts(party, found.deal)))
-    known = set(verifiers) & {judge.did for judge in found.deal.verifiers}
-    enough = 2 * len(known) > len(found.deal.verifiers)
-    steps.append(Step(4, "the verifiers", Outcome.UPHELD if enough else Outcome.UNDECIDABLE,
-                      f"{len(known)} of {len(found.deal.verifiers)} are believed"))
+    steps.append(_step(3, "the contracts", lambda: check_contracts(party, found.deal)))
+    steps.append(_step(4, "the verifiers", lambda: _bench(party, found.deal, frozenset(verifiers))))
     if party.blobs.has(found.cid):
         steps.append(_step(5, "the sealed file", lambda: _sealed(party, found)))
     else:
@@ -323,7 +322,8 @@ def _sellable(party: Troth, offer: bytes) -> str:
     return "neither erased nor without a consent that it names, as far as this log knows"
 
 
-def _contracts(party: Troth, deal: Deal) -> str:
+def check_contracts(party: Troth, deal: Deal) -> str:
+    """Refuse a sale by other contracts than Troth's, or on another chain. Raises Misuse, OutsideFailed."""
     # Imported here: the chain's libraries take a second to load.
     from troth.ledger.deploy import check_book
 
@@ -332,6 +332,26 @@ def _contracts(party: Troth, deal: Deal) -> str:
     pins = {"Preimage": deal.preimage, "Rerun": deal.rerun} | ({"Court": deal.court.policy} if deal.court else {})
     check_book(party.chain.web3, deal.book, {name: (pin.address, pin.codehash) for name, pin in pins.items()})
     return f"Troth's Book and policies on chain {deal.chain_id}"
+
+
+def _bench(party: Troth, deal: Deal, believed: Collection[str]) -> str:
+    # Imported here: the chain's libraries take a second to load.
+    from troth.ledger.deploy import number_of
+
+    if deal.court is not None and deal.court.seat not in {one.address for one in party.contracts.named.values()}:
+        raise Undecidable("the court above the verifiers is not known here", actual="0x" + deal.court.seat.hex())
+    known, strange = set[str](), ""
+    for judge in deal.verifiers:
+        if judge.did in believed:
+            if party.account_of(judge.did) == judge.account:
+                known.add(judge.did)
+            else:
+                strange = f"; 0x{judge.account.hex()} is not the account of {judge.did[:40]}"
+    told = f"{len(known)} of {len(deal.verifiers)} are believed{strange}"
+    needed = max(len(deal.verifiers) // 2 + 1, number_of(party.chain.web3, deal.rerun.address, "k()"))
+    if len(known) < needed:
+        raise Undecidable("these verifiers are not all believed", expected=f"at least {needed}", actual=told)
+    return told
 
 
 def _sealed(party: Troth, offer: Offer) -> str:

@@ -114,15 +114,18 @@ def sold_for(party: Troth, offer: bytes, reserve: int) -> Talk:
     # Imported here: a seller's side needs the tactic, a buyer's does not.
     from troth.agents.bargain import Seller
 
-    found: dict[bytes, About] = {}
+    found: dict[About, None] = {}
     for _, statement in party.claims(BID):
         if statement.all_refs("listing") == (offer,) and statement.issuer != party.did:
-            said = Bid.of(statement).about
+            try:
+                said = Bid.of(statement).about
+            except (BadInput, Refuted):
+                continue  # what anybody sent stops no other's bargain
             if said.seller == party.did and said.price == Offer.of(party.statement(offer)).deal.money.price:
-                found[said.nonce] = said
+                found[said] = None
     if not found:
         raise Pending("nobody bargains over this offer", expected="a bid")
-    for said in found.values():
+    for said in found:
         talk = answer(party, said, Seller(reserve), party.chain.now())
         if talk.agreed is not None and not _offered_at(party, offer, said.buyer, talk.agreed.price):
             market.announce(party, market.again(party, offer, talk.agreed.price, said.buyer), [said.buyer])
@@ -182,8 +185,10 @@ def _buy(party: Troth, purse: Purse, arguments: Arguments) -> Act:
     from troth.ledger.evmcodec import calldata
 
     party.receive()
-    said = Evaluation.of(party.statement(arguments["evaluation"]))
-    handover, sale = _handed(party, purse, said)
+    vouching = party.statement(arguments["evaluation"])
+    handover, sale = _handed(party, purse, Evaluation.of(vouching))
+    if vouching.issuer not in purse.evaluators or vouching.issuer == party.statement(sale.offer_id).issuer:
+        raise Refuted("nobody whom your owner named vouches for this but its seller", actual=vouching.issuer)
     price, most = sale.offer.deal.money.price, arguments["most"]
     if price > most:
         raise Misuse("it costs more than your owner said", expected=f"at most {most}", actual=price)

@@ -4,6 +4,8 @@ The rule is ``troth.agents.origins``. What this adds is which claims are records
 identities that the owner named, never the agent's own. Of such a claim's body, a member says what its name says:
 an account under ``payee``, ``to``, ``seller``, ``provider`` or ``worker`` is a payee; a number under ``amount`` or
 ``price`` an amount; a deal under ``deal`` and an address under ``url`` a target. The claim's own id is a target too.
+
+Who was named only to vouch for what is bought says that and nothing else: its evaluations are targets, by their ids.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from troth.agents.tools import Acting, Arguments, Saying, Tool
 from troth.core.claims import Statement
 from troth.core.encoding import amount, from_hex
 from troth.core.errors import BadInput, Refuted
+from troth.flows.sale_words import EVALUATION
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -26,15 +29,17 @@ _NAMES = {name: PAYEE for name in ("payee", "to", "seller", "provider", "worker"
     | {name: AMOUNT for name in ("amount", "price")} | {"deal": TARGET, "url": TARGET}
 
 
-def sources_of(party: Troth, signers: Collection[str]) -> Sources:
-    """The rule for a workspace. signers: whose claims count, besides the words; the agent's own never do."""
-    trusted = frozenset(signers) - {party.did}
+def sources_of(party: Troth, signers: Collection[str], evaluators: Collection[str] = ()) -> Sources:
+    """The rule for a workspace. signers: whose claims count, besides the words; the agent's own never do. evaluators:
+    whose evaluations may be named, and no more of what they say counts.
+    """
+    trusted, vouching = frozenset(signers) - {party.did}, frozenset(evaluators) - {party.did}
 
     def sources(words: str, tool: Tool, arguments: Arguments) -> tuple[Origin, ...]:
         assert isinstance(tool.work, Acting | Saying)
         # A claim's or deal's id is written without 0x.
         bare = {value.hex(): value for value in arguments.values() if type(value) is bytes and len(value) == 32}
-        origins = Origins((words,), records(party, trusted) if trusted else {}, bare)
+        origins = Origins((words,), records(party, trusted, vouching), bare)
         refused = refusal(tool.name, arguments, tool.work.money, origins)
         if refused is not None:
             raise Refuted(refused.said, do="Ask the owner to say it, or to sign it.")
@@ -48,10 +53,14 @@ def sources_of(party: Troth, signers: Collection[str]) -> Sources:
     return sources
 
 
-def records(party: Troth, trusted: Collection[str]) -> Mapping[str, Mapping[object, str]]:
-    """What the claims of these identities in this log say, by kind and value: the newest claim that says it."""
+def records(party: Troth, trusted: Collection[str],
+            vouching: Collection[str] = ()) -> Mapping[str, Mapping[object, str]]:
+    """What the claims of these identities in this log say, by kind and value: the newest claim that says it.
+
+    vouching: of these, the ids of their evaluations alone.
+    """
     found: dict[str, dict[object, str]] = {PAYEE: {}, AMOUNT: {}, TARGET: {}}
-    for entry in party.log.iterate():
+    for entry in party.log.iterate() if trusted or vouching else ():
         if entry.payload is None:
             continue
         statement = Statement.from_bytes(entry.payload)
@@ -59,6 +68,8 @@ def records(party: Troth, trusted: Collection[str]) -> Mapping[str, Mapping[obje
             found[TARGET][entry.id] = entry.id.hex()
             for kind, value in _said(statement.body):
                 found[kind][value] = entry.id.hex()
+        elif statement.issuer in vouching and statement.kind == EVALUATION:
+            found[TARGET][entry.id] = entry.id.hex()
     return found
 
 

@@ -12,7 +12,7 @@ from troth.app.keeping import short
 from troth.core.claims import Statement
 from troth.core.deals import phase
 from troth.core.encoding import sha256
-from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, TrothError, Undecidable
+from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Refuted, TrothError, Undecidable
 from troth.core.terms import CHALLENGE, SUBMISSION, UPHELD, VERDICT, DealState
 from troth.flows import sale as flow
 from troth.flows import sale_bench as bench
@@ -26,6 +26,10 @@ from troth.store.wrapping import RecipientPublic, wrap
 
 if TYPE_CHECKING:
     from troth.app import Troth
+
+
+MOST_STAKE = 4
+"""So many times what a seat earns may be staked on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,12 @@ def tend(party: Troth) -> tuple[Did, ...]:
             sale, _ = read(party, handover)
         except TrothError:
             continue  # of a sale that is not known here
-        _advance(party, handover, sale, done)
+        try:
+            _advance(party, handover, sale, done)
+        except Pending:
+            continue
+        except (Refuted, Undecidable, Misuse) as error:
+            done.append(Did("looked at", sale.order_id, error.diagnostics()))
     return tuple(done)
 
 
@@ -183,8 +192,7 @@ def _as_verifier(party: Troth, handover: bytes, sale: Sale, state: DealState, do
     deal, account = sale.deal(), party.account
     pots = {index for index, pot in enumerate(sale.terms().pots) if pot.depositor == account}
     if state.status == "funding" and pots - state.joined and party.chain.now() < sale.fund_by:
-        market.allow(party, sale.offer.deal.token, sale.offer.deal.money.verifier_stake)
-        _try(done, "took its seat", sale.order_id, lambda: bench.join_bench(party, handover))
+        _try(done, "took its seat", sale.order_id, lambda: _sit(party, handover, sale))
         return
     if state.status != "running" or state.rung != INSPECTED:
         return
@@ -203,6 +211,25 @@ def _as_verifier(party: Troth, handover: bytes, sale: Sale, state: DealState, do
             _try(done, "revealed", sale.order_id, partial(bench.reveal, party, claim, salt))
     elif at.frozen_at is not None and not _judged(state):
         _try(done, "judged", sale.order_id, lambda: party.book.judge(account, deal))
+
+
+def _sit(party: Troth, handover: bytes, sale: Sale) -> None:
+    """Stake on a sale, where its words and contracts are ones to stake on, and on no more than a seat is worth: anybody
+    can name this party a judge, beside others who lie. Raises Refuted, Misuse, Undecidable.
+    """
+    deal = sale.offer.deal
+    deal.check()
+    try:
+        market.check_contracts(party, deal)
+    except OutsideFailed as error:  # of this sale alone: it must hold up no other
+        raise Refuted(f"contracts not to stake by: {error.message}", expected=error.expected,
+                      actual=error.actual) from None
+    most = MOST_STAKE * (deal.money.fee // len(deal.verifiers)) + 1
+    if deal.money.verifier_stake > most:
+        raise Misuse("a seat that could lose far more than it earns", expected=f"a stake of at most {most}",
+                     actual=deal.money.verifier_stake, do="Do not take it.")
+    market.allow(party, deal.token, deal.money.verifier_stake)
+    bench.join_bench(party, handover)
 
 
 def _judged(state: DealState) -> bool:

@@ -192,7 +192,8 @@ def _buy(party: Troth, arguments: Arguments, intent: bytes) -> str:
 
     url, most = arguments["url"], arguments["most"]
     with budget(party) as spends, payer(party, spends) as paying:
-        claimed = {statement.body.get("nonce") for _, statement in party.claims(PAYMENT)}
+        claimed = {statement.body.get("nonce") for _, statement in party.claims(PAYMENT)
+                   if statement.issuer == party.did}
         # One that was cut short is presented again: what is paid for is not paid for twice.
         waiting = [one for one in spends.payments() if one.offer.resource == url and one.header is not None
                    and one.nonce.hex() not in claimed and one.state != LAPSED

@@ -86,7 +86,8 @@ def agent_run(words: Words = None, brain: Deciding = "",
                 raise Misuse("buying takes an account to pay from", expected="--account 0x…", actual="none")
             more += shopping(party, Purse(account_arg(account), tuple(evaluator), tuple(believe or ())))
         given = Given(None if account is None else account_arg(account), tuple(say or ()), more, second,
-                      owners=tuple(owner or ()), signers=(*(signer or ()), *(evaluator or ())), buys=buys)
+                      owners=tuple(owner or ()), signers=tuple(signer or ()), evaluators=tuple(evaluator or ()),
+                      buys=buys)
         typer.echo(f"run {this.hex()}", err=True)
         reporter = Reporter(party, given.owners, this)
         ended = loop_of(party, deciding, runs, given).run(this, words, most=most, watching=reporter)

@@ -265,7 +265,7 @@ class PersonStory:
         page = Tool("page", "The linguist's web page.", Reading(lambda _: text), {})
         purse = Purse(account, self.dids("evaluator"), self.dids(*VERIFIERS))
         given = Given(account, more=(page, *shopping(agent, purse)), owners=self.dids("owner"),
-                      signers=self.dids("evaluator"))
+                      evaluators=self.dids("evaluator"))
         with runs_of(agent) as runs:
             ended = loop_of(agent, Shopper(injected), runs, given).run(run_id(None), WORDS, watching=self._answered)
         self.teller.say(f"the agent: {ended.text}, after {ended.steps} steps; every act a claim before and after")

@@ -69,7 +69,7 @@ class Provider:
         account, does, gpus, memory, minute, note, price, processors, stake, token, until = encoding.take(
             statement.body, account=str, does=list, gpus=list, memory=int, minute=str, note=str, price=str,
             processors=int, stake=str, token=str, until=int)
-        if not does or set(does) - {*FORMS, WORK, REVIEWING} or min(memory, processors) < 1:
+        if not does or any(one not in (*FORMS, WORK, REVIEWING) for one in does) or min(memory, processors) < 1:
             raise BadInput("not an offer", expected="known forms, one processor and some memory at least",
                            actual=f"{does}, {processors}, {memory}")
         return cls(from_hex(account, 20), tuple(does), processors, memory, tuple(map(_gpu, gpus)), from_hex(token, 20),

@@ -98,6 +98,9 @@ def check_listed(offer: Offer, listing: Statement, issuer: str) -> Listing:
     if listing.issuer != issuer or said.cid != offer.cid or not said.sealed:
         raise Refuted("the offer is not of what its listing says", expected=f"{said.cid}, listed by the seller, sealed",
                       actual=offer.cid)
+    if [(item.cid, item.sealed) for item in listing.evidence] != [(offer.cid, True)]:
+        raise Refuted("the listing hands over another file than it lists", expected=offer.cid,
+                      actual=", ".join(item.cid for item in listing.evidence) or "none")
     return said
 
 

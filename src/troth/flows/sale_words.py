@@ -349,6 +349,8 @@ class Handover:
         """Read a handover strictly. Raises BadInput."""
         cid, consent, deal, fund_by, lock = encoding.take(_body(statement, HANDOVER), cid=str, consent=str, deal=str,
                                                           fund_by=int, lock=str)
+        if fund_by < 0:
+            raise BadInput("not a handover", expected="a time to fund it by", actual=fund_by)
         return cls(from_hex(deal, 32), cid, from_hex(lock, 32), fund_by, from_hex(consent, 65))
 
 

@@ -114,6 +114,11 @@ def _answer(web3: Web3, to: Account, getter: str) -> bytes:
     return hex_bytes(request(web3, "eth_call", asked, "latest"), 32)
 
 
+def number_of(web3: Web3, to: Account, getter: str) -> int:
+    """A number that a contract answers, such as ``k()``. Raises OutsideFailed."""
+    return int.from_bytes(_answer(web3, to, getter), "big")
+
+
 def _same(web3: Web3, contract: str, address: Account, pinned: bytes | None, told: str = "") -> bytes:
     code = code_at(web3, address)
     if not artefact(contract).same_code(code) or pinned not in (None, code_hash(code)):

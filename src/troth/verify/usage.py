@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from troth.core.claims import Statement
-from troth.core.encoding import from_hex
+from troth.core.encoding import amount, from_hex
 from troth.core.errors import BadInput, Misuse, Refuted
 from troth.core.ports import Statements
 from troth.core.verdicts import Outcome, Report, Step
@@ -218,8 +218,15 @@ def _licence(known: Mapping[bytes, Statement], by: Mapping[bytes, list[bytes]], 
     deals = {found for claim in under if (found := _deal(known[claim])) is not None}
     return Touched(offer, statement.issuer, erasure if isinstance(erasure, str) else "",
                    refund if type(refund) is int and erasure == "ends" and 0 <= refund <= 10_000 else 0,
-                   int(price) if isinstance(price, str) and price.isascii() and price.isdigit() else None,
+                   _amount(price),
                    tuple(sorted(holders)), tuple(sorted(deals)))
+
+
+def _amount(price: object) -> int | None:
+    try:
+        return amount(price) if isinstance(price, str) else None
+    except BadInput:
+        return None
 
 
 def _deal(statement: Statement) -> bytes | None:

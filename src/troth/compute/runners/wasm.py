@@ -107,7 +107,9 @@ class Compiled:
         except package.WasmtimeError as error:
             raise Failed(f"not a module: {printable(str(error), 120)}") from None
         self._turn, self._seconds, self._deadline = Lock(), 0, math.inf
-        self.exports = frozenset(one.name for one in self.module.exports)
+        # A name alone tells nothing: a module may call a number "memory".
+        self.exports = frozenset(one.name for one in self.module.exports if isinstance(
+            one.type, package.MemoryType if one.name == "memory" else package.FuncType))
         self.imports = {(one.module, one.name) for one in self.module.imports}
 
     @contextmanager
@@ -222,15 +224,13 @@ def _command(compiled: Compiled, job: Job, output: bytearray, spent: list[int]) 
             raise OutOfFuel("out of fuel")
         store.set_fuel(left)
 
+    if not {"memory", "_start"} <= compiled.exports:
+        raise Failed("neither a command (memory, _start) nor a stepped module (memory, input, step, output)")
     system = System(job.input, job.digest, job.limits.output, charge)
     linker = _linker(compiled, store, system, charge)
     try:
         with compiled.watched():
-            exports = linker.instantiate(store, compiled.module).exports(store)
-            start = exports.get("_start")
-            if start is None or exports.get("memory") is None:
-                raise Failed("neither a command (memory, _start) nor a stepped module (memory, input, step, output)")
-            start(store)
+            linker.instantiate(store, compiled.module).exports(store)["_start"](store)
     except Exit as done:
         if done.code:
             said = printable(system.errors.decode("utf-8", "replace"), 200)
