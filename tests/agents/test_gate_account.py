@@ -181,6 +181,20 @@ class TestAccountOnChain:
             data = encoded_call(signature, kinds, values)
             assert call(world.world.web3, world.gate.account, data)[:4] == data[:4]
 
+    def test_what_nobody_gets_does_not_go_to_a_stranger(self, world: ChainGateWorld) -> None:
+        """An ask that names the account and that it never answers: what it deposited goes where wrong bonds go."""
+        rung = Rung(*world.policy(), (Ask("result", (world.gate.account,), 60),), 60, silent=REFUTED)
+        pot = Pot("mine", world.gate.account, 50, {UPHELD: Split((SHOP,), amounts=(50,))})
+        terms = Terms(world.token, (pot,), (rung,), world.now() + DAY, STRANGER)
+        deal = world.world.book.open(SHOP, terms, SALT)
+        found = world.gate.do(Act(world.book, join_call(SHOP, terms, 0), 50, world.book, "join"))
+        if isinstance(found, Done):
+            world.advance(300)
+            world.world.book.close(SHOP, deal)
+        assert world.balance(STRANGER) == 0
+        assert isinstance(found, Refused)
+        assert found.reason == "NotPayee"
+
     def test_a_mandate_that_the_account_carries_out(self, world: ChainGateWorld) -> None:
         """The owner's mandate names the account as agent; a deal's rung names the mandate; the account answers it."""
         chain, book = world.world.chain.chain_id, world.book

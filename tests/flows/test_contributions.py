@@ -109,6 +109,7 @@ def test_the_makers_own_account_and_another_makers_word() -> None:
 
 @pytest.mark.parametrize("change", [
     {"passes_ppm": 1_000_001}, {"passes_ppm": -1}, {"method": "guess"}, {"neighbours": 3}, {"weights": ["1"]},
+    {"weights": [1, 1, 1]},
     {"weights": ["-1", "1", "1"]}, {"weights": ["01", "1", "1"]}, {"payees": []}, {"more": 1}, {"account": "00"},
 ], ids=str)
 def test_what_is_no_contribution(change: dict[str, object]) -> None:

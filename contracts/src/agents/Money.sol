@@ -108,9 +108,10 @@ library Money {
         return (_named(l, book) ? 0 : _reaches(l, terms, pot), pot.amount, book);
     }
 
-    /// @dev Whether everybody whom a pot can pay is named.
+    /// @dev Whether everybody whom a pot can pay is named. What would be the account's own goes where wrong bonds go,
+    /// once a policy slashes the account or an ask names it that it does not answer.
     function _reaches(Limits calldata l, Terms memory terms, Pot memory pot) private view returns (uint8 reason) {
-        if (!_known(l, pot.residual)) reason = NOT_PAYEE;
+        if (!_known(l, pot.residual) || !_known(l, terms.wrongBonds)) reason = NOT_PAYEE;
         for (uint256 i; i < pot.rules.length; ++i) {
             Rule memory rule = pot.rules[i];
             address[] memory payees = rule.payees;

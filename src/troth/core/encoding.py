@@ -181,7 +181,7 @@ def from_hex(text: object, size: int | None = None) -> bytes:
 
 def amount(text: str) -> int:
     """Money from a claim: canonical decimal text. Raises BadInput."""
-    if text.isascii() and text.isdigit() and len(text) <= 39 and str(int(text)) == text:
+    if type(text) is str and text.isascii() and text.isdigit() and len(text) <= 39 and str(int(text)) == text:
         return int(text)
     raise BadInput("not an amount", expected="decimal digits without leading zeros, below 10**39", actual=text)
 

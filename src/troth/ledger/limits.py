@@ -291,8 +291,12 @@ def _of_deal(limits: Limits, account: Account, book: Account, data: bytes, index
 
 
 def _reached(terms: Terms, pot: Pot) -> tuple[list[Account], bool]:
-    """Whom a pot can pay, in the order of its bytes, and whether it can pay somebody who is not named."""
-    found, anyone = [pot.residual], False
+    """Whom a pot can pay, in the order of its bytes, and whether it can pay somebody who is not named.
+
+    What would be the account's own goes where wrong bonds go, once a policy slashes the account or an ask names it that
+    it does not answer.
+    """
+    found, anyone = [pot.residual, terms.wrong_bonds], False
     for outcome in sorted(pot.pays):
         rule = pot.pays[outcome]
         if isinstance(rule, Root):
