@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from troth.agents.brain import Call, Finish, Form, Seen, Step
-from troth.agents.fleet import FEE, Errand, Station, accept, arrive, charging, dispute, done, order, witness
+from troth.agents.fleet import FEE, Errand, Judged, Station, accept, arrive, charging, dispute, done, order, witness
 from troth.agents.journal import journal
 from troth.app import Settings, Troth
 from troth.app.agent import Given, loop_of, run_id, runs_of
@@ -98,6 +98,8 @@ def main(folder: Path) -> None:
     assert acts == [("done", "", 27), ("done", "", 36), ("refused", "OverAct", 0)], acts
     assert token.balance(station.account) == 27 + 36
 
+    judged = Judged(token.address, (_pin(owner, "assumed"), _pin(owner, "rerun:2")),
+                    frozenset({door.account, neighbour.account}))
     for robot, came in ((honest, True), (liar, False)):
         before = token.balance(owner.account), token.balance(customer.account)
         what = hashlib.sha256(f"a parcel by {robot.name}".encode()).digest()
@@ -108,7 +110,7 @@ def main(folder: Path) -> None:
         claim = order(customer, errand, [owner.did, robot.did, door.did, neighbour.did])
         for party in (owner, robot, door, neighbour):
             party.receive()
-        accept(owner, claim, [honest.account, liar.account])
+        accept(owner, claim, [honest.account, liar.account], judged)
         # Its log, one signature for all of it; the liar's says that it was there, and proves that it says so.
         log = log_batch(robot, [(chain.now(), {"street": 7, "second": second}) for second in range(60)])
         arrive(robot, claim, log, [owner.did, customer.did])

@@ -12,12 +12,12 @@ from agent_world import RUN, SHOP, TOKEN, Steps, World
 
 from ports.books import account
 from troth.agents.brain import Call
-from troth.agents.fleet import ERRAND, Errand, Station, charging, order, read
+from troth.agents.fleet import ERRAND, Errand, Judged, Station, accept, charging, order, read
 from troth.agents.journal import journal
 from troth.agents.runs import Runs
 from troth.app.devices import read as measure
 from troth.app.fleet import log_batch
-from troth.core.claims import BATCH
+from troth.core.claims import BATCH, Subject
 from troth.core.errors import BadInput, Misuse
 from troth.flows.parts import Pin
 from troth.identity.devices import READING, follow
@@ -56,6 +56,19 @@ def test_an_errand_reads_as_it_was_written(world: World) -> None:
     other, _ = measure(world.party, {"door": 1})
     with pytest.raises(BadInput, match=ERRAND):
         read(world.party, other)
+
+
+def test_an_owner_stakes_on_no_judges_of_its_customers(world: World) -> None:
+    errand = replace(ERRAND_1, operator=world.party.account)
+    claim = world.party.attest(ERRAND, [Subject("deal", {"keccak256": errand.deal().hex()})], errand.body())
+    judged = Judged(TOKEN, (errand.assumed, errand.rerun), frozenset(errand.witnesses))
+    changes: list[dict[str, Any]] = [{"token": SHOP}, {"policies": (errand.assumed,)},
+                                     {"witnesses": frozenset({account("door")})}]
+    for change in changes:
+        with pytest.raises(Misuse, match="judged by other code|does not believe"):
+            accept(world.party, claim, [errand.robot], replace(judged, **change))
+    with pytest.raises(Misuse, match="another fleet"):
+        accept(world.party, claim, [], judged)
 
 
 def test_a_log_is_one_signature(world: World) -> None:

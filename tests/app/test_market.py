@@ -199,7 +199,8 @@ def test_a_bench_of_other_accounts_is_not_believed(town: Town) -> None:
     with pytest.raises(Undecidable, match="the verifiers"):
         town.buys(altered(town, offer, verifiers=friends))
     # One that keeps silent must not be able to keep two others from deciding.
-    more = extend(town["seller"].sender, town["seller"].contracts, Spec("all", "Rerun", (("uint256", 3), ("uint128", 0))),
+    seller = town["seller"]
+    more = extend(seller.sender, seller.contracts, Spec("all", "Rerun", (("uint256", 3), ("uint128", 0))),
                   Spec("court", "Court", (("uint128", 0),)))
     code, court = (Pin(more[name].address, more[name].codehash) for name in ("all", "court"))
     sly = altered(town, offer, rerun=code)

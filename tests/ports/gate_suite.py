@@ -122,8 +122,8 @@ def base_limits(world: GateWorld, **other: object) -> Limits:
     """Limits without verifiers."""
     calls = ((world.token, TRANSFER), (world.token, APPROVE), (world.bell, POKE), (world.book, JOIN),
              (world.book, OPEN_AND_JOIN), (world.token, selector("burn(uint256)")), (world.bell, TRANSFER))
-    limits = Limits(AGENT, world.token, PER_ACT, PER_DAY, world.now() + 30 * DAY, (SHOP, SELLER, NOBODYS), calls, hot=HOT,
-                    fill=FILL)
+    limits = Limits(AGENT, world.token, PER_ACT, PER_DAY, world.now() + 30 * DAY, (SHOP, SELLER, NOBODYS), calls,
+                    hot=HOT, fill=FILL)
     return replace(limits, **other)  # type: ignore[arg-type]
 
 

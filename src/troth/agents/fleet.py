@@ -164,9 +164,28 @@ def read(party: Party, claim: bytes) -> Errand:
     return errand
 
 
-def accept(party: Party, claim: bytes, robots: Sequence[Account]) -> Errand:
-    """The owner deposits the stake for one of its robots. Raises Misuse for another's robot or stake."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """By what an owner lets its stake be judged: the token, policies by address and code, and whom it believes as
+    witnesses.
+    """
+
+    token: Account
+    policies: tuple[Pin, ...]
+    witnesses: frozenset[Account]
+
+
+def accept(party: Party, claim: bytes, robots: Sequence[Account], judged: Judged) -> Errand:
+    """The owner deposits the stake for one of its robots. Raises Misuse for another's robot or stake, and where the
+    customer chose what judges it: another token or policy, or witnesses of whom not more than half are believed.
+    """
     errand = read(party, claim)
+    if errand.token != judged.token or not {errand.assumed, errand.rerun} <= set(judged.policies):
+        raise Misuse("an errand in another token, or judged by other code", actual=errand.rerun.address.hex())
+    known = judged.witnesses.intersection(errand.witnesses)
+    if 2 * len(known) <= len(errand.witnesses):
+        raise Misuse("witnesses whom the owner does not believe", expected=f"more than half of {len(errand.witnesses)}",
+                     actual=len(known))
     if errand.operator != party.account or errand.robot not in robots:
         raise Misuse("an errand for another fleet", expected=party.account.hex(), actual=errand.operator.hex())
     party.book.join(party.account, errand.deal(), STAKE)

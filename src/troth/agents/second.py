@@ -82,8 +82,8 @@ Judge = Callable[[Shown], int]
 
 
 def plain(shown: Shown) -> int:
-    """All or nothing: the payee and the amount that the act says stand in the owner's words. Words, payee and amount are
-    the agent's account of them: who holds its key can show others than the bytes, and only the limits bound that.
+    """All or nothing: the payee and the amount that the act says stand in the owner's words. Words, payee and amount are the
+    agent's account of them: who holds its key can show others than the bytes, and only the limits bound that.
     """
     origins = Origins((shown.words,))
     unsaid = [kind for kind, value in ((PAYEE, shown.payee), (AMOUNT, shown.units))

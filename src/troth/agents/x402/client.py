@@ -191,7 +191,7 @@ class Payer:
                 return httpx.Response(answer.status_code, content=content, headers={
                     name: value for name, value in answer.headers.items()
                     if name not in ("content-encoding", "content-length", "transfer-encoding")})
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             do = "Nothing was paid." if payment is None else \
                 "It was signed, and may be carried out: see troth x402 spent, and ask again with the same payment."
             raise OutsideFailed(f"{url[:200]} does not answer: {type(error).__name__}: {error}", do=do) from error
@@ -307,8 +307,9 @@ def _as_asked(header: str, first: httpx.Response) -> str:
     """A payment to a server that signs no offers: its own terms back, as it wrote them."""
     said, asked = wire.unpacked(header), _required(first)
     mine = said["accepted"]
-    said["accepted"] = next(one for one in asked["accepts"] if one.get("scheme") == mine["scheme"]
-                            and one.get("network") == mine["network"] and one.get("amount") == mine["amount"])
+    said["accepted"] = next(one for one in asked["accepts"] if isinstance(one, dict)
+                            and one.get("scheme") == mine["scheme"] and one.get("network") == mine["network"]
+                            and one.get("amount") == mine["amount"])
     if "resource" in asked:
         said["resource"] = asked["resource"]
     return wire.packed(json.loads(json.dumps(said)))
