@@ -65,7 +65,7 @@ def test_an_owner_stakes_on_no_judges_of_its_customers(world: World) -> None:
     changes: list[dict[str, Any]] = [{"token": SHOP}, {"policies": (errand.assumed,)},
                                      {"witnesses": frozenset({account("door")})}]
     for change in changes:
-        with pytest.raises(Misuse, match="judged by other code|does not believe"):
+        with pytest.raises(Misuse, match=r"judged by other code|does not believe"):
             accept(world.party, claim, [errand.robot], replace(judged, **change))
     with pytest.raises(Misuse, match="another fleet"):
         accept(world.party, claim, [], judged)

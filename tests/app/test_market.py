@@ -20,7 +20,7 @@ from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Ask, DealState, Pot, Result, Rung, Split, Terms
 from troth.core.verdicts import Outcome
 from troth.flows.parts import Pin
-from troth.flows.sale_deal import Sale, read
+from troth.flows.sale_deal import Sale, read, state_of
 from troth.flows.sale_words import HANDOVER, OFFER, Above, Licence, Offer
 from troth.learn import arrays
 from troth.learn.claims import LISTING
@@ -241,15 +241,15 @@ def test_one_sale_that_cannot_be_looked_at_holds_up_no_other(town: Town, monkeyp
     first, second = town.buys(offer), town.buys(offer, "stranger")
     town.tends("seller")
     town.receive()
-    broken, seen = next(market.handovers_of(town["buyer"], first)), tending.state_of
+    broken = next(market.handovers_of(town["buyer"], first))
 
-    def state_of(party: Troth, sale: Sale) -> DealState | None:
+    def failing(party: Troth, sale: Sale) -> DealState | None:
         if sale.order_id == first:
             raise Undecidable("a listing is missing", actual=broken.hex())
-        return seen(party, sale)
+        return state_of(party, sale)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tending, "state_of", state_of)
+        patch.setattr(tending, "state_of", failing)
         assert any(one.startswith("looked at: a listing is missing") for one in town.tends("seller"))
         assert "paid" in town.tends("stranger")
     assert tending.standing(town["stranger"], second)["state"] == "waits for the verifiers"

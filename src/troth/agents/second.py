@@ -82,7 +82,7 @@ Judge = Callable[[Shown], int]
 
 
 def plain(shown: Shown) -> int:
-    """All or nothing: the payee and the amount that the act says stand in the owner's words. Words, payee and amount are the
+    """All or nothing: payee and amount that the act says stand in the owner's words. Words, payee and amount are the
     agent's account of them: who holds its key can show others than the bytes, and only the limits bound that.
     """
     origins = Origins((shown.words,))

@@ -191,7 +191,7 @@ class Payer:
                 return httpx.Response(answer.status_code, content=content, headers={
                     name: value for name, value in answer.headers.items()
                     if name not in ("content-encoding", "content-length", "transfer-encoding")})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             do = "Nothing was paid." if payment is None else \
                 "It was signed, and may be carried out: see troth x402 spent, and ask again with the same payment."
             raise OutsideFailed(f"{url[:200]} does not answer: {type(error).__name__}: {error}", do=do) from error
