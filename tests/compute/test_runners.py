@@ -111,7 +111,8 @@ class TestWebAssembly(BoundedSuite):
         found = runner.run(Job("wasm", command("recurse"), b"", Limits(fuel=1 << 40)))
         assert (found.ending, found.same) == ("failed", False)
 
-    @pytest.mark.parametrize("code", [command("forever"), endless()], ids=["a command", "a stepped module"])
+    @pytest.mark.parametrize("code", [pytest.param(command("forever"), id="a command", marks=pytest.mark.slow),
+                                      pytest.param(endless(), id="a stepped module")])
     def test_time_ends_what_fuel_does_not(self, runner: Runner, code: bytes) -> None:
         found = runner.run(Job("wasm", code, b"", Limits(seconds=1, fuel=1 << 50)))
         assert (found.ending, found.why, found.same) == ("stopped", "more than 1 seconds", False)

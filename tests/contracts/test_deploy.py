@@ -34,8 +34,8 @@ from troth.ledger.sending import call
 
 def test_deployment(world: EvmWorld) -> None:
     contracts = deploy(world.sender(DEPLOYER), reruns=(2, 3), signed=(), anchored=())
-    assert sorted(contracts.named) == ["anchor", "assumed", "book", "forwarder", "identities", "keys", "logs",
-                                       "preimage", "programs", "proof", "rerun:2", "rerun:3", "token"]
+    assert sorted(contracts.named) == ["anchor", "assumed", "book", "forwarder", "identities", "keys", "licences",
+                                       "logs", "preimage", "programs", "proof", "rerun:2", "rerun:3", "token"]
     contracts.check(world.web3)
     again = Contracts.decode(contracts.encode())
     assert again == contracts

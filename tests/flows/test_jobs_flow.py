@@ -161,6 +161,7 @@ def test_a_reviewer_that_sleeps_loses_its_stake_and_decides_nothing(hired: Hired
     assert gains("provider", "anna", "clever") == (PRICE, FEE // 3, -SEAT)
 
 
+@pytest.mark.slow
 def test_reviewers_who_all_sleep_give_the_job_to_neither_side(hired: Hired) -> None:
     gains = Gains(hired)
     _, claim = hired.place(FIRST)
@@ -316,6 +317,7 @@ def test_a_wrong_step_is_shown_and_reviewers_execute_no_other(hired: Hired, at: 
     assert gains("client", "provider") == (STAKE - FEE, -STAKE)
 
 
+@pytest.mark.slow
 def test_a_provider_that_stops_too_early_is_shown_to(hired: Hired) -> None:
     _, claim = hired.place(RERUN)
     machine = WasmSteps(flow.job_of(hired["provider"], claim))
@@ -328,22 +330,24 @@ def test_a_provider_that_stops_too_early_is_shown_to(hired: Hired) -> None:
         REFUTED, "step 5 does not follow from the state before it", step=5)
 
 
-def test_false_accusations_show_nothing(hired: Hired) -> None:
-    """A right step, a state that the provider never had, a step beyond its trace: the job is executed, and stands."""
-    for number in range(3):
-        order, claim = hired.place(RERUN)
-        job = flow.job_of(hired["provider"], claim)
-        trace, output = trace_of(job)
-        hired.deliver(claim, output, trace=trace)
-        assert first_wrong_step(hired["client"], claim) is None
-        wrong = (flow.WrongStep(3, trace.state(2)), flow.WrongStep(3, trace.state(1)),
-                 flow.WrongStep(trace.committed.states, trace.state(trace.committed.states - 1)))[number]
-        flow.refuse(hired["client"], claim, 0, "a wrong step", wrong)
-        hired.receive()
-        assert shown_wrong(hired["anna"], claim, order, 0) is None
-        assert execute_again(hired["anna"], claim, 0, Wasm()).outcome == UPHELD
+@pytest.mark.parametrize("number", [
+    0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_false_accusations_show_nothing(hired: Hired, number: int) -> None:
+    """A state that the provider never had there, a right step, one beyond its trace: the job is executed again."""
+    order, claim = hired.place(RERUN)
+    trace, output = trace_of(flow.job_of(hired["provider"], claim))
+    hired.deliver(claim, output, trace=trace)
+    assert first_wrong_step(hired["client"], claim) is None
+    last = trace.committed.states - 1
+    wrong = (flow.WrongStep(3, trace.state(1)), flow.WrongStep(3, trace.state(2)),
+             flow.WrongStep(last + 1, trace.state(last)))[number]
+    flow.refuse(hired["client"], claim, 0, "a wrong step", wrong)
+    hired.receive()
+    assert shown_wrong(hired["anna"], claim, order, 0) is None
+    assert execute_again(hired["anna"], claim, 0, Wasm()).outcome == UPHELD
 
 
+@pytest.mark.slow
 def test_a_right_trace_beside_a_wrong_output_saves_nobody(hired: Hired) -> None:
     _, claim = hired.place(RERUN)
     trace, _ = trace_of(flow.job_of(hired["provider"], claim))
@@ -352,6 +356,7 @@ def test_a_right_trace_beside_a_wrong_output_saves_nobody(hired: Hired) -> None:
     assert execute_again(hired["client"], claim, 0, Wasm()).outcome == REFUTED
 
 
+@pytest.mark.slow
 def test_a_trace_that_is_not_the_one_committed_to(hired: Hired) -> None:
     order, claim = hired.place(RERUN)
     job = flow.job_of(hired["provider"], claim)
@@ -386,6 +391,7 @@ def test_a_court_corrects_reviewers_who_were_bought(hired: Hired) -> None:
     assert gains("client", "provider") == (STAKE - FEE, -STAKE)
 
 
+@pytest.mark.slow
 def test_an_appeal_from_reviewers_who_look_first(hired: Hired) -> None:
     court = Court(hired.court_pin, hired.seat_of_court, HOUR)
     gains = Gains(hired)

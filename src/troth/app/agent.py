@@ -22,7 +22,6 @@ from troth.agents.tools import Tool
 from troth.app import accounts
 from troth.app.sources import sources_of
 from troth.app.verbs import acting, buying, saying, verbs
-from troth.app.verbs_market import Believed, trading
 from troth.core.encoding import from_hex, keccak256
 from troth.core.errors import Misuse
 from troth.core.terms import Account
@@ -44,7 +43,7 @@ class Given:
     """What an agent is given for a run. account: the policy account, None for one that moves no money. say: kinds of
     claims it may sign. more: others' tools. second: who is asked how sure they are. owners: who may read its reasons,
     is sent its journal, and whose claims say where money may go. signers: others whose claims may say that. buys: it
-    may buy over x402, within the workspace's budget. believed: it may buy on the market, by the word of these.
+    may buy over x402, within the workspace's budget.
     """
 
     account: Account | None = None
@@ -54,7 +53,6 @@ class Given:
     owners: tuple[str, ...] = ()
     signers: tuple[str, ...] = ()
     buys: bool = False
-    believed: Believed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +135,12 @@ def loop_of(party: Troth, brain: Brain, runs: Runs, given: Given) -> Loop:
     """The loop of this workspace's agent. Raises Misuse where the account is another agent's."""
     tools = verbs(party)
     tools.add(*saying(party, given.say), *(buying(party) if given.buys else ()), *given.more)
-    named = () if given.believed is None else given.believed.evaluators
-    sources = sources_of(party, (*given.owners, *given.signers, *named))
+    sources = sources_of(party, (*given.owners, *given.signers))
     if given.account is None:
         return Loop(party, brain, tools, runs, Power(None, never, sources, given.second), given.owners)
     gate = gate_of(party, given.account)
     limits = gate.state().limits
     tools.add(*acting(party, limits.token, given.account, limits))
-    if given.believed is not None:
-        tools.add(*trading(party, given.account, given.believed))
     return Loop(party, brain, tools, runs, Power(gate, past_of(gate.contract), sources, given.second), given.owners)
 
 

@@ -146,11 +146,12 @@ class Shelf:
     def _vouched(self, words: str, filters: Filters, voices: list[str], limit: int) -> list[tuple[bytes, int, int]]:
         where, values = _conditions(filters)
         if words:
-            where.append("o.id IN (SELECT rowid FROM words WHERE words MATCH ?)")
+            where.append("+o.id IN (SELECT rowid FROM words WHERE words MATCH ?)")
             values.append(words)
-        # Only this module's own words are put together here; every value is a parameter.
+        # From the few that are vouched for to whether they match, not the other way round: CROSS JOIN and + say so to
+        # SQLite. Only this module's own words are put together here; every value is a parameter.
         query = ("SELECT o.claim, min(q.value) AS quality, count(*) FROM qualities q "  # noqa: S608
-                 "JOIN offers o ON o.sealed = q.sealed "
+                 "CROSS JOIN offers o ON o.sealed = q.sealed "
                  f"WHERE q.metric = ? AND q.issuer IN ({','.join('?' * len(voices))}) AND q.issuer <> o.seller "
                  f"{''.join(' AND ' + one for one in where)} GROUP BY o.id HAVING min(q.value) >= ? "
                  "ORDER BY quality DESC, o.id LIMIT ?")

@@ -38,13 +38,14 @@ RETRY = 86_400
 
 
 def reading(party: Troth) -> tuple[Tool, ...]:
-    """The verbs that change nothing."""
+    """The verbs that change nothing; ``pull`` takes in what was sent, which is checked, and may be done again."""
     claim = {"claim": Parameter("claim", "A claim's id.")}
     return (
         Tool("claims", "List the newest claims in this log: id, kind, issuer.", Reading(partial(_claims, party)),
              {"kind": Parameter("text", "Only of this kind.", required=False)}),
         Tool("claim", "What a claim says.", Reading(partial(_claim, party)), claim),
         Tool("trace", "What a claim rests on, and what of it is stale.", Reading(partial(_trace, party)), claim),
+        Tool("pull", "Take in what others sent, after checking it.", Reading(partial(_pull, party)), {}),
         Tool("verify", "Check a bundle file of this workspace: numbered steps and an outcome.",
              Reading(partial(_verify, party)),
              {"file": Parameter("text", "Its path, from the workspace's folder."),
@@ -117,6 +118,10 @@ def _claims(party: Troth, arguments: Arguments) -> str:
 
 def _claim(party: Troth, arguments: Arguments) -> str:
     return party.statement(arguments["claim"]).to_bytes().decode()
+
+
+def _pull(party: Troth, arguments: Arguments) -> str:
+    return lines([f"{claim.hex()} {party.statement(claim).kind}" for claim in party.receive()], "nothing new")
 
 
 def _trace(party: Troth, arguments: Arguments) -> str:

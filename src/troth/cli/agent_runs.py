@@ -66,7 +66,7 @@ def agent_run(words: Words = None, brain: Deciding = "",
     from troth.agents.loop import nobody
     from troth.agents.second import voices
     from troth.app.agent import Given, Reporter, account_arg, brain_of, loop_of, run_id, runs_of
-    from troth.app.verbs_market import Believed
+    from troth.app.shopping import Purse, shopping
 
     if not brain:
         raise Misuse("an agent needs a brain", expected="--brain script:FILE, host:NAME or an address")
@@ -81,9 +81,12 @@ def agent_run(words: Words = None, brain: Deciding = "",
                 raise Misuse("no such run is open here", actual=this.hex(), do="Say what you want.")
         more = [tool for one in peer or () for tool in _peer(stack, one).tools()]
         second = voices([_peer(stack, one) for one in verifier]) if verifier else nobody
+        if evaluator:
+            if account is None:
+                raise Misuse("buying takes an account to pay from", expected="--account 0x…", actual="none")
+            more += shopping(party, Purse(account_arg(account), tuple(evaluator), tuple(believe or ())))
         given = Given(None if account is None else account_arg(account), tuple(say or ()), more, second,
-                      owners=tuple(owner or ()), signers=tuple(signer or ()), buys=buys,
-                      believed=Believed(tuple(evaluator), tuple(believe or ())) if evaluator else None)
+                      owners=tuple(owner or ()), signers=(*(signer or ()), *(evaluator or ())), buys=buys)
         typer.echo(f"run {this.hex()}", err=True)
         reporter = Reporter(party, given.owners, this)
         ended = loop_of(party, deciding, runs, given).run(this, words, most=most, watching=reporter)
