@@ -214,16 +214,23 @@ def take(party: Troth, claim: bytes, milestone: int = 0) -> int:
     form that it does not; and as ``flows.job.take``.
     """
     made = flow.order_of(party, claim)
-    mine = offers_of(party.claims(PROVIDER)).get(party.did)
-    if mine is not None and made.provider.did == party.did:
-        part = made.milestones[milestone] if milestone < len(made.milestones) else made.milestones[0]
-        needs = Needs(made.form or WORK, made.token, part.price, part.stake, seconds=made.limits.seconds)
-        why = needs.unmet(mine, party.chain.now())
-        if why:
-            raise Misuse(f"an order beyond what you offer: {why}", expected=f"for {part.price}, with a stake of "
-                         f"{part.stake}", do="Offer anew (troth job offer), or leave it.")
+    _offered(party, made, milestone)
     _allow(party, made, milestone)
     return flow.take(party, claim, _trusted(party), milestone)
+
+
+def _offered(party: Troth, made: Order, milestone: int) -> None:
+    """Refuse an order to this provider that is beyond its own newest offer. Raises Misuse."""
+    mine = offers_of(party.claims(PROVIDER)).get(party.did)
+    if mine is None or made.provider.did != party.did:
+        return
+    part = made.milestones[milestone] if milestone < len(made.milestones) else made.milestones[0]
+    needs = Needs(made.form or WORK, made.token, part.price, part.stake, memory=made.limits.memory if made.form else 1,
+                  seconds=made.limits.seconds)
+    why = needs.unmet(mine, party.chain.now())
+    if why:
+        raise Misuse(f"an order beyond what you offer: {why}", expected=f"for {part.price}, with a stake of "
+                     f"{part.stake}", do="Offer anew (troth job offer), or leave it.")
 
 
 def fund(party: Troth, claim: bytes, milestone: int) -> bytes:
@@ -237,19 +244,23 @@ def fund(party: Troth, claim: bytes, milestone: int) -> bytes:
 def do(party: Troth, claim: bytes, milestone: int = 0, by: Runner | None = None) -> tuple[bytes, Ran]:
     """The provider of computing executes the job, takes its seat, and delivers; the result's claim and the run.
 
-    The job runs before the stake is deposited: one that does not end well here is not taken. Raises Refuted then;
+    The job runs before the stake is deposited: one that does not end well here is not taken. Raises Refuted then, and
+    with nothing executed where the client deposited nothing; Misuse for an order beyond what this party offers;
     Pending while others have not taken their seats (nothing is lost: the same again later).
     """
     made = flow.order_of(party, claim)
     flow.seat_of(party, made, made.provider)
-    job = flow.job_of(party, claim)
+    job, state = flow.job_of(party, claim), flow.standing(party, made, milestone)
+    if state is None:
+        raise Refuted("the client has not deposited what it promises, so nothing is executed", expected="a deal")
+    if state.status == "funding":
+        _offered(party, made, milestone)
     ran = (by or runner_for(job.form)).run(job)
     if ran.ending != "done":
         raise Refuted(f"this job has {ran.ending} here, so it is not taken: {ran.why}", expected="a job that ends")
     if made.review == RERUN and not ran.same:
         raise Undecidable("this job's output is this machine's alone, so it is not taken")
-    state = flow.standing(party, made, milestone)
-    if state is None or state.status == "funding":
+    if state.status == "funding":
         take(party, claim, milestone)
         state = flow.standing(party, made, milestone)
     if state is None or state.status == "funding":
