@@ -9,7 +9,6 @@ MEMORY := $(shell grep -s ' /dev/shm tmpfs ' /proc/mounts | grep -qv noexec && \
 	[ "$$(df --output=avail /dev/shm | tail -1)" -gt 1000000 ] && echo /dev/shm)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-<<<<<<< HEAD
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' Makefile)
 .DELETE_ON_ERROR:
 

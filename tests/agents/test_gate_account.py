@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ports.books import key
+from ports.contracts import creation
 from ports.evm_world import EvmWorld
 from ports.gate_suite import (
     DAY,
@@ -23,6 +24,7 @@ from ports.gate_suite import (
     asking,
     base_limits,
     join_call,
+    open_call,
     poke,
 )
 from ports.gate_worlds import ChainGateWorld
@@ -34,7 +36,7 @@ from troth.core.terms import REFUTED, UPHELD, Account, Ask, Pot, Result, Rung, S
 from troth.ledger.accounts import PolicyAccount, SignedAct
 from troth.ledger.artefacts import artefact
 from troth.ledger.evmcodec import encoded_call
-from troth.ledger.limits import LIMITS, Voice, selector
+from troth.ledger.limits import LIMITS, OPEN_AND_JOIN, TRANSFER_FROM, Voice, selector
 from troth.ledger.sending import Receipt, call
 from troth.verify.policies.mandated import Mandate, act_data
 
@@ -121,6 +123,22 @@ class TestAccountOnChain:
             assert isinstance(world.gate.do(first), Done)
             assert (world.gate.state().spent_today, world.balance(SHOP)) == (spent + moved, held + moved)
             assert world.contract.standing().nonce == asked.nonce + 2
+
+    @pytest.mark.parametrize(("takes", "reason"), [(4, ""), (10, ""), (11, "Failed")])
+    def test_a_book_takes_what_was_counted_and_nothing_after(self, world: ChainGateWorld, takes: int,
+                                                             reason: str) -> None:
+        """A contract that the owner took for a Book takes what it likes."""
+        call_ = int.from_bytes(TRANSFER_FROM.ljust(32, b"\0"), "big")
+        code = creation(f"{call_} 0 MSTORE CALLER 4 MSTORE ADDRESS 36 MSTORE {takes} 68 MSTORE 0 0 100 0 0 "
+                        f"{int.from_bytes(world.token, 'big')} GAS CALL @fine JUMPI 0 0 REVERT fine:")
+        book = world.world.sender(STRANGER).deploy(code).contract
+        assert book is not None
+        limits = world.limits()
+        world.owner.limit(OWNER, replace(limits, payees=(book,), calls=((book, OPEN_AND_JOIN),)))
+        found = world.gate.do(Act(book, open_call(world.terms(10, SHOP)), 10, book, "buy"))
+        assert (found.reason if isinstance(found, Refused) else "") == reason
+        assert world.balance(book) == (0 if reason else takes)
+        assert world.allowance(book) == 0
 
     def test_the_agents_signature_is_never_the_accounts(self, world: ChainGateWorld) -> None:
         digest = keccak256(b"a permit of everything")

@@ -59,7 +59,7 @@ RULES: list[tuple[str, str, str, str, str]] = [
     ("a signature for another account", ACCOUNT, "keccak256(abi.encode(OWNED, hash))",
      "hash", "the_agents_signature_is_never"),
     ("what a Book did not take stays allowed", ACCOUNT, "token.forceApprove(target, amount);",
-     "token.forceApprove(target, type(uint256).max);", "joins_a_deal"),
+     "token.forceApprove(target, type(uint256).max);", "takes_what_was_counted"),
     ("a call that fails is done", ACCOUNT, "if (!ok || target.code.length == 0) revert Failed(answer);",
      "", "an_act_that_fails"),
     ("any call of the account itself", MONEY, "data.length != 4 || bytes4(data) != REFILL || ",

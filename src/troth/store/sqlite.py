@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 from troth.core.errors import BadInput, OutsideFailed
 
@@ -75,3 +80,76 @@ def translated(what: str, failed: str, unreadable: str) -> Iterator[None]:
         raise OutsideFailed(f"{what} failed: {error}", do=failed) from error
     except sqlite3.DatabaseError as error:
         raise BadInput(f"{what} cannot be read: {error}", do=unreadable) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a file holds. name: in words. application, version: how the file is marked. schema: statements, parted by
+    semicolons. failed, lost: what to do where the machine fails, and where the file cannot be read.
+    """
+
+    name: str
+    application: int
+    version: int
+    schema: str
+    failed: str
+    lost: str
+
+
+class SharedFile:
+    """A file of one layout at ``path``, made where it is not there. Safe for threads and for several processes.
+
+    Raises BadInput if the file is something else, OutsideFailed if it cannot be opened.
+    """
+
+    LAYOUT: ClassVar[Layout]
+    WAIT: ClassVar[float] = 60.0
+    """Seconds to wait for another process's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        layout = self.LAYOUT
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=self.WAIT)
+        except sqlite3.Error as error:
+            raise OutsideFailed(f"the {layout.name} {path} cannot be opened: {error}") from error
+        try:
+            with self._translated():
+                write_ahead(self._db, self.WAIT)
+            with self._writing():
+                found = laid_out(self._db, layout.application, layout.version, layout.schema)
+            if found not in (None, (layout.application, layout.version)):
+                raise BadInput(f"{path} is no {layout.name} of this layout", actual=found, do="Name another file.",
+                               expected=f"{layout.application:#x}, {layout.version}")
+        except BaseException:  # also an interrupt: the file is closed, and the error goes on
+            self._db.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.path})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with self._lock, self._translated():
+            return self._db.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock, self._translated(), transaction(self._db):
+            yield
+
+    def _translated(self) -> contextlib.AbstractContextManager[None]:
+        return translated(f"the {self.LAYOUT.name} {self.path}", self.LAYOUT.failed, self.LAYOUT.lost)

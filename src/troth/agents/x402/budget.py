@@ -12,28 +12,16 @@ merchant is a payee's account or an origin (scheme, host and port): a payment co
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 from troth.agents.x402.offer import Offer
 from troth.core.encoding import decode, encode, from_hex, take
-from troth.core.errors import BadInput, Misuse, OutsideFailed
+from troth.core.errors import BadInput, Misuse
 from troth.core.terms import Account
-from troth.store.sqlite import laid_out, transaction, translated, write_ahead
+from troth.store.sqlite import Layout, SharedFile
 
 RESERVED, SETTLED, LAPSED = "reserved", "settled", "lapsed"
 DAY = 86_400
-APPLICATION_ID = 0x74726F62
-"""Marks a SQLite file as a budget ("trob")."""
-LAYOUT = 1
-BUSY_SECONDS = 60.0
 SCHEMA = """
 CREATE TABLE limits (chain TEXT NOT NULL, token BLOB NOT NULL, said BLOB NOT NULL, PRIMARY KEY (chain, token))
     WITHOUT ROWID;
@@ -127,46 +115,12 @@ class Spending:
     tx: bytes | None
 
 
-class Budget:
-    """The file at ``path``. Safe for threads and for several processes.
+class Budget(SharedFile):
+    """The file at ``path``; see ``SharedFile``."""
 
-    Raises BadInput if the file is something else, OutsideFailed if it cannot be opened.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
-        except sqlite3.Error as error:
-            raise OutsideFailed(f"the budget {path} cannot be opened: {error}") from error
-        try:
-            with self._translated():
-                write_ahead(self._db, BUSY_SECONDS)
-            with self._writing():
-                found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
-            if found not in (None, (APPLICATION_ID, LAYOUT)):
-                raise BadInput(f"{path} is no budget of this layout", expected=f"{APPLICATION_ID:#x}, {LAYOUT}",
-                               actual=found, do="Name another file.")
-        except BaseException:
-            self._db.close()
-            raise
-
-    def __repr__(self) -> str:
-        return f"Budget({self.path})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
+    LAYOUT = Layout("budget", 0x74726F62, 1, SCHEMA,
+                    "Nothing was signed. Free some space, then try again.",
+                    "Restore it. Without it nobody knows what was spent.")
 
     def allow(self, chain_id: int, token: Account, limits: Limits) -> None:
         """Set what may be spent of a token from now on; what was spent counts."""
@@ -269,16 +223,3 @@ class Budget:
         rows = self._rows(f"SELECT {columns} FROM payments WHERE {where}", *values)  # noqa: S608
         return [Spending(row[0], Offer.of(decode(row[1])), row[2], row[3], Asked.from_bytes(row[4]), *row[5:])
                 for row in rows]
-
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        with self._lock, self._translated():
-            return self._db.execute(query, values).fetchall()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._lock, self._translated(), transaction(self._db):
-            yield
-
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(f"the budget {self.path}", "Nothing was signed. Free some space, then try again.",
-                          "Restore it. Without it nobody knows what was spent.")

@@ -12,26 +12,16 @@ Rows are not deleted: a payment stays used. Answers are forgotten when their tim
 from __future__ import annotations
 
 import contextlib
-import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 from troth.agents.x402.wire import Payment
 from troth.core.encoding import keccak256
-from troth.core.errors import BadInput, OutsideFailed, Refuted
+from troth.core.errors import Refuted
 from troth.store.files import holding
-from troth.store.sqlite import laid_out, transaction, translated, write_ahead
+from troth.store.sqlite import Layout, SharedFile
 
 TAKEN, SETTLED, SERVED = "taken", "settled", "served"
-APPLICATION_ID = 0x74726F74
-"""Marks a SQLite file as a till ("trot")."""
-LAYOUT = 1
-BUSY_SECONDS = 60.0
 SCHEMA = """
 CREATE TABLE payments (
     id BLOB PRIMARY KEY, offer BLOB NOT NULL UNIQUE, payer BLOB NOT NULL, nonce BLOB NOT NULL, price TEXT NOT NULL,
@@ -81,46 +71,12 @@ def payment_id(payment: Payment) -> bytes:
     return keccak256(offer.chain_id.to_bytes(32, "big") + offer.token + order.owner + order.nonce)
 
 
-class Till:
-    """The file at ``path``. Safe for threads and for several processes.
+class Till(SharedFile):
+    """The file at ``path``; see ``SharedFile``."""
 
-    Raises BadInput if the file is something else, OutsideFailed if it cannot be opened.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
-        except sqlite3.Error as error:
-            raise OutsideFailed(f"the till {path} cannot be opened: {error}") from error
-        try:
-            with self._translated():
-                write_ahead(self._db, BUSY_SECONDS)
-            with self._writing():
-                found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
-            if found not in (None, (APPLICATION_ID, LAYOUT)):
-                raise BadInput(f"{path} is no till of this layout", expected=f"{APPLICATION_ID:#x}, {LAYOUT}",
-                               actual=found, do="Name another file.")
-        except BaseException:
-            self._db.close()
-            raise
-
-    def __repr__(self) -> str:
-        return f"Till({self.path})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
+    LAYOUT = Layout("till", 0x74726F74, 1, SCHEMA,
+                    "Free some space, then try again. Nothing was served.",
+                    "Restore it. Without it, offers that are still good could be paid twice over.")
 
     def take(self, payment: Payment, now: int) -> Sale:
         """Take a payment for its offer, or find that it was taken before.
@@ -195,16 +151,3 @@ class Till:
         offer, state, tx, status, media, answer = self._rows(
             "SELECT offer, state, tx, status, media, answer FROM payments WHERE id = ?", key)[0]
         return Sale(key, offer, state, tx, None if state != SERVED else Answer(status, media, answer))
-
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        with self._lock, self._translated():
-            return self._db.execute(query, values).fetchall()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._lock, self._translated(), transaction(self._db):
-            yield
-
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(f"the till {self.path}", "Free some space, then try again. Nothing was served.",
-                          "Restore it. Without it, offers that are still good could be paid twice over.")
