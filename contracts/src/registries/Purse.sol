@@ -10,13 +10,13 @@ contract Purse {
     error NotRoyalties();
     error PaymentFailed();
 
-    address private immutable ROYALTIES = msg.sender;
+    address private immutable _royalties = msg.sender;
 
     receive() external payable {}
 
     /// @notice Pays `amount` of `token` (zero: the chain's coin) to `to`.
     function pay(address token, address to, uint256 amount) external {
-        if (msg.sender != ROYALTIES) revert NotRoyalties();
+        if (msg.sender != _royalties) revert NotRoyalties();
         if (token != address(0)) return SafeERC20.safeTransfer(IERC20(token), to, amount);
         (bool paid,) = to.call{value: amount}("");
         if (!paid) revert PaymentFailed();

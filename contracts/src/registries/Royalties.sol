@@ -34,7 +34,7 @@ contract Royalties is IERC2981, ERC165, ReentrancyGuard {
     uint32 private constant MILLION = 1e6;
 
     /// What every purse is a copy of.
-    address private immutable PURSE = address(new Purse());
+    address private immutable _purseCode = address(new Purse());
 
     mapping(uint256 id => Shares) public sharesOf;
     /// Paid out of a purse so far, in all and to each.
@@ -69,7 +69,7 @@ contract Royalties is IERC2981, ERC165, ReentrancyGuard {
 
     /// @notice Where what is owed for this id is to be sent.
     function purse(uint256 id) public view returns (address) {
-        return Clones.predictDeterministicAddress(PURSE, bytes32(id));
+        return Clones.predictDeterministicAddress(_purseCode, bytes32(id));
     }
 
     /// @notice What `account` with `share` of the whole could collect now, of `token` (zero: the chain's coin).
@@ -98,7 +98,7 @@ contract Royalties is IERC2981, ERC165, ReentrancyGuard {
         releasedTo[id][token][account] += amount;
         emit Released(id, token, account, amount);
         address from = purse(id);
-        if (from.code.length == 0) Clones.cloneDeterministic(PURSE, bytes32(id));
+        if (from.code.length == 0) Clones.cloneDeterministic(_purseCode, bytes32(id));
         Purse(payable(from)).pay(token, account, amount);
     }
 
