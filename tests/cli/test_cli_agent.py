@@ -94,6 +94,10 @@ def test_it_pays_within_its_limits_and_is_stopped(run: Run, world: World) -> Non
     ended = run("agent", "agent", "run", words, "--brain", steps, "--account", world.account, "--owner", world.owner,
                 "--say", "note")
     assert (ended["finished"], ended["steps"], ended["text"]) == (True, 5, "paid")
+    taken = ended["taken"]
+    assert isinstance(taken, list)
+    assert [(one["tool"], one["done"]) for one in taken] == [
+        ("pay", True), ("pay", False), ("say", True), ("claims", True), ("claim", True)], "not the brain's word alone"
     assert world.balances() == (40, 0)
     assert outcomes(run("agent", "agent", "journal", "--account", world.account)) == [
         ("done", ""), ("refused", "OverAct"), ("done", "")]
@@ -128,6 +132,8 @@ def test_it_pays_within_its_limits_and_is_stopped(run: Run, world: World) -> Non
     steps = world.script(pay(f"0x{SHOP.hex()}", "40"))
     run("agent", "agent", "run", words, "--brain", steps, "--account", world.account)
     found = run("owner", "agent", "watch", "--account", world.account)
+    alone = CliRunner().invoke(app, ["agent", "watch", "--account", world.account])
+    assert "takes a terminal" in str(alone.exception)
     assert isinstance(found["account"], dict)
     assert (found["account"]["stopped"], found["account"]["spent_today"]) == (True, "40")
     assert outcomes(run("agent", "agent", "journal"))[4:] == [("refused", "Stopped")]

@@ -48,6 +48,8 @@ def test_machines_are_found_hired_and_judged(chain: Path, tmp_path: Path, run: R
         run(name, "job", "offer", "--does", "wasm", "--price", price, "--stake", "1000", "--cpus", "4", "--gpu",
             "Some Card=16GiB", "--to", client)
         dids[name] = str(run(name, "id", "show")["did"])
+    assert "no such form of job" in str(run("maker", "job", "offer", "--does", "annotation", "--price", "1", "--stake",
+                                            "9", status=2)["said"])
     for name in ("anna", "ben"):
         run(name, "job", "offer", "--does", "review", "--price", "0", "--stake", "100", "--to", client)
         dids[name] = str(run(name, "id", "show")["did"])

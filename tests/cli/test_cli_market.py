@@ -34,12 +34,16 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / name).mkdir()
         did[name] = run(name, "init")["did"]
-    token = run("seller", "chain", "deploy", "--supply", "100000")["token"]
-    pay(tmp_path, token, run)
+    run("seller", "chain", "deploy", "--supply", "100000")
     contracts = str(tmp_path / "seller" / ".troth" / "contracts.json")
     for name in NAMES:
         others = [word for other in NAMES if other != name for word in ("--introduce", did[other])]
         assert run(name, "market", "join", contracts, *others)["did"] == did[name]
+    accounts = {name: run(name, "id", "show")["account"] for name in NAMES}
+    for name in NAMES[1:]:
+        run("seller", "chain", "pay", accounts[name], "10000")
+    assert run("seller", "chain", "status")["holds"] == "70000"
+    assert "ERC20InsufficientBalance" in run("seller", "chain", "pay", "0x" + "11" * 20, "70001", status=1)
     for name in NAMES:
         run(name, "pull")
     (tmp_path / "seller" / "tags.csv").write_text("token,tag\nbread,NOUN\nrun,VERB\n")
@@ -54,6 +58,11 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run("buyer", "market", "check", offer, *believe)["outcome"] == "upheld"
     assert run("buyer", "buy", offer, *believe, status=4)["state"] == "ordered"
     assert [one["did"] for one in run("seller", "market", "tend")["done"]] == ["handed over"]
+    run("seller", "chain", "pay", accounts["one"], "70000")
+    (tried,) = run("buyer", "market", "tend")["done"]
+    assert tried["did"] == "paid"
+    assert "the seller holds less than its stake" in tried["refused"]
+    run("one", "chain", "pay", accounts["seller"], "70000")
     assert run("buyer", "buy", offer, *believe, status=4)["state"] == "waits for the verifiers"
     for name in ("one", "two"):
         assert [one["did"] for one in run(name, "market", "tend")["done"]] == ["took its seat"]
@@ -62,19 +71,5 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     run("buyer", "load", f"troth://{offer}", "-o", "mine.csv")
     assert (tmp_path / "buyer" / "mine.csv").read_text() == "token,tag\nbread,NOUN\nrun,VERB\n"
     run("one", "load", f"troth://{offer}", "-o", "mine.csv", status=3)
-    account = run("buyer", "id", "show")["account"]
-    assert run("seller", "market", "licence", account, offer, status=1)["licensed"] is False, "it may still be refunded"
-
-
-def pay(folder: Path, token: str, run: Callable[..., Any]) -> None:
-    """The parties' purses: the demonstration token is the deployer's alone."""
-    from troth.app import Troth
-    from troth.ledger.erc20 import Erc20
-
-    accounts = [run(name, "id", "show")["account"] for name in NAMES[1:]]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TROTH_CHAIN_URL", f"embedded:{folder / 'chain'}")
-        with Troth.open(folder / "seller", PASSPHRASE) as seller:
-            coin = Erc20(seller.chain.web3, bytes.fromhex(token.removeprefix("0x")))
-            for account in accounts:
-                coin.transfer(seller.sender, bytes.fromhex(account.removeprefix("0x")), 10_000)
+    held = run("seller", "market", "licence", accounts["buyer"], offer, status=1)
+    assert held["licensed"] is False, "it may still be refunded"

@@ -232,7 +232,7 @@ def test_a_diamond_of_models(world: World) -> None:
     top = world.trained("maker", left, right)
     world.say("ben", world.contribution(left, {anna: 1}, passes=500_000))
     world.say("maker", world.contribution(right, {anna: 1}, passes=500_000))
-    with pytest.raises(Undecidable, match="has not been said"):
+    with pytest.raises(Undecidable, match="has not said"):
         royalties.due(world["anna"], top, 3, world["anna"].accounts_of)
     world.say("maker", world.contribution(top, {left: 1, right: 1}, passes=1_000_000))
     found = royalties.due(world["anna"], top, 3, world["anna"].accounts_of)

@@ -236,7 +236,7 @@ class Loop:
         if about is not None and (over := self._over(about)) is not None:
             return over
         if gate is None:
-            raise Misuse("this agent has no account to pay from", do="Give it one: troth account create.")
+            raise Misuse("this agent has no account to pay from", do="Give it one: troth account new.")
         arguments = tool.read(dict(call.arguments))
         try:
             origins = self.power.sources(words, tool, arguments)

@@ -98,7 +98,8 @@ def account(party: Troth, where: Account | None = None) -> PolicyAccount:
     mine = maker(party).of(party.account)
     if len(mine) != 1:
         raise Misuse("which account?", expected="its address",
-                     actual=", ".join("0x" + one.address.hex() for one in mine) or "none")
+                     actual=", ".join("0x" + one.address.hex() for one in mine) or "none",
+                     do="Name one: --account 0x…")
     return mine[0]
 
 

@@ -25,7 +25,7 @@ from troth.flows import job as flow
 from troth.flows.job import BRIEF, CODE, INPUT, Trusted, Voice
 from troth.flows.job_again import execute_again, first_wrong_step
 from troth.flows.job_claims import Opinion
-from troth.flows.job_market import PROVIDER, WORK, Match, Needs, Provider, match, offers_of, records
+from troth.flows.job_market import PROVIDER, WORK, Match, Needs, Provider, known_forms, match, offers_of, records
 from troth.flows.job_terms import ASKED, FIRST, JOB, RERUN, Court, Milestone, Money, Order, Periods, Seat
 from troth.flows.parts import Pin
 from troth.identity.binding import BINDING
@@ -44,7 +44,11 @@ Judge = Callable[[bytes, bytes], Opinion]
 
 
 def offer(party: Troth, provider: Provider, to: Iterable[str]) -> bytes:
-    """Say what this party does for pay, and hand it to these DIDs; the claim. A newer offer replaces an older one."""
+    """Say what this party does for pay, and hand it to these DIDs; the claim. A newer offer replaces an older one.
+
+    Raises Misuse for a form of job that there is not: nobody would read such an offer.
+    """
+    known_forms(provider.does)
     subject = Subject("account", {"sha256": sha256(provider.account).hex()})
     claim = party.attest(PROVIDER, [subject], provider.body())
     party.send(to, [claim])
@@ -52,7 +56,8 @@ def offer(party: Troth, provider: Provider, to: Iterable[str]) -> bytes:
 
 
 def find(party: Troth, needs: Needs) -> list[Match]:
-    """The offers here, those that fit first, by what the chain says of how their jobs ended."""
+    """The offers here, those that fit first, by what the chain says of how their jobs ended. Raises Misuse as above."""
+    known_forms([needs.does])
     return match(needs, offers_of(party.claims(PROVIDER)), records(_jobs(party)), party.chain.now())
 
 

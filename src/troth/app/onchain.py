@@ -90,7 +90,9 @@ class OnChain:
         try:
             return Contracts.decode((self.root / "contracts.json").read_bytes())
         except FileNotFoundError:
-            raise Undecidable("this workspace knows no contracts", do="Take them from whoever deployed them.") from None
+            raise Undecidable("this workspace knows no contracts",
+                              do="Take them from whoever deployed them: troth market join "
+                              "THEIR/contracts.json. Or deploy some: troth chain deploy.") from None
 
     def deploy(self, *, quorum: int = 2, supply: int | None = None) -> Contracts:
         """Put the contracts on this workspace's chain and use them: a private beginning.

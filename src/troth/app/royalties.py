@@ -87,8 +87,9 @@ def contribute(party: Troth, target: bytes, passes: int, measure: Measure) -> tu
     else:
         weights = dict(measure.declared or {})
     if set(weights) != set(rests):
-        raise Misuse("weights for other things than this rests on", actual=", ".join(one.hex() for one in weights),
-                     expected=", ".join(one.hex() for one in rests))
+        raise Misuse("weights for other things than this rests on", expected=", ".join(one.hex() for one in rests),
+                     actual=", ".join(one.hex() for one in weights) or "none",
+                     do="Measure them with --validation, or say each with --weight CLAIM=N.")
     rows = tuple(Row(claim, seats.get(claim) or account_of(party, party.statement(claim).issuer), weights[claim])
                  for claim in rests)
     said = Contribution(target, account_of(party, party.did), method, passes, rows,
@@ -128,7 +129,7 @@ class Paying:
 
 
 def pay(party: Troth, what: Paying) -> flow.Run:
-    """State a run, hand it to everybody in it, and deposit what is others', with the stake.
+    """State a run, hand it and its lineage to everybody in it, and deposit what is others', with the stake.
 
     Raises as ``flow.state_run``; Misuse where no policy of these contracts takes so many verifiers.
     """
@@ -151,6 +152,8 @@ def pay(party: Troth, what: Paying) -> flow.Run:
                 found.contributions, what.sale, party.chain.now() + what.fund, secrets.token_bytes(32), words)
     makers = {party.statement(part.claim).issuer for part in found.parts}
     to = sorted({*makers, *what.verifiers} - {party.did})
+    # Whoever looks at the run looks at the lineage too: its claims, and nothing that is sealed.
+    party.send(to, [node.id for node in party.trace(what.target).nodes if node.statement is not None][::-1])
     run = flow.state_run(party, owed, party.accounts_of, to, party.read)
     terms = owed.terms(shared_of(found.parts, party.account))
     deposits = sum(pot.amount for pot in terms.pots if pot.depositor == party.account)

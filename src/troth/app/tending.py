@@ -152,7 +152,20 @@ def _funded_otherwise(party: Troth, handover: bytes, order: bytes) -> bool:
 
 def _pay(party: Troth, handover: bytes, sale: Sale) -> None:
     market.allow(party, sale.offer.deal.token, sale.offer.deal.money.price)
+    _held(party, sale)
     flow.fund(party, handover, market.root(party), party.chain.now())
+
+
+def _held(party: Troth, sale: Sale) -> None:
+    """Refuse by name where the seller's stake is not there: the token itself would only say no. Raises Misuse."""
+    # Imported here: the chain's libraries take a second to load.
+    from troth.ledger.erc20 import Erc20
+
+    deal = sale.offer.deal
+    held = Erc20(party.chain.web3, deal.token).balance(deal.seller)
+    if held < deal.money.stake:
+        raise Misuse("the seller holds less than its stake; nothing was paid", expected=deal.money.stake, actual=held,
+                     do=f"Once 0x{deal.seller.hex()} holds it, call this again.")
 
 
 def _complain(party: Troth, handover: bytes, sale: Sale) -> None:

@@ -12,7 +12,8 @@ from troth.core.errors import Misuse
 if TYPE_CHECKING:
     from troth.ledger.agents import Agent
 
-agent_app = typer.Typer(no_args_is_help=True, help="Agents in an ERC-8004 identity registry.")
+agent_app = typer.Typer(no_args_is_help=True, help="An agent within limits: run, watch, stop; and its entry "
+                        "in an ERC-8004 registry.")
 app.add_typer(agent_app, name="agent")
 Registry = Annotated[str, typer.Option("--registry", help="The registry's address on this workspace's chain.")]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from troth.cli.parts import Json, Where, show, workspace, write_file
 from troth.core.errors import Misuse, TrothError
 
 if TYPE_CHECKING:
+    from troth.agents.brain import Seen
     from troth.agents.mcp import Peer
     from troth.app import Troth
     from troth.app.agent import Board
@@ -61,7 +63,10 @@ def agent_run(words: Words = None, brain: Deciding = "",
                                                  "budget.")] = False,
               evaluator: Evaluators = None, believe: Inspectors = None, elsewhere: Elsewhere = False,
               home: Where = None, as_json: Json = False) -> None:
-    """Let this workspace's agent do what you ask. TROTH_MODEL_KEY: an endpoint's key. Killed, it goes on with --run."""
+    """Let this workspace's agent do what you ask. TROTH_MODEL_KEY: an endpoint's key. Killed, it goes on with --run.
+
+    Prints what became of each step that was taken now, and then the brain's own word, which proves nothing.
+    """
     # Imported here: start-up of --help must not load the application.
     from troth.agents.loop import nobody
     from troth.agents.second import voices
@@ -89,10 +94,19 @@ def agent_run(words: Words = None, brain: Deciding = "",
                       owners=tuple(owner or ()), signers=tuple(signer or ()), evaluators=tuple(evaluator or ()),
                       buys=buys)
         typer.echo(f"run {this.hex()}", err=True)
-        reporter = Reporter(party, given.owners, this)
-        ended = loop_of(party, deciding, runs, given).run(this, words, most=most, watching=reporter)
+        reporter, acts = Reporter(party, given.owners, this), list[dict[str, Any]]()
+
+        def watching(n: int, seen: Seen) -> None:
+            reporter(n, seen)
+            acts.append({"step": n, "tool": seen.call.tool, "done": seen.done, "said": seen.text})
+
+        ended = loop_of(party, deciding, runs, given).run(this, words, most=most, watching=watching)
         reporter.send()
-        show({"run": this.hex(), "finished": ended.finished, "steps": ended.steps, "text": ended.text}, as_json)
+        show({"run": this.hex(), "finished": ended.finished, "steps": ended.steps, "text": ended.text,
+              "taken": acts}, as_json, lambda: "\n".join([
+                  *(f"{one['tool']}: {'done' if one['done'] else 'not done, ' + one['said']}" for one in acts),
+                  f"{'the brain is done' if ended.finished else 'not finished'}, {ended.steps} steps; its word: "
+                  f"{ended.text}"]))
         if not ended.finished:
             raise typer.Exit(4)
 
@@ -157,6 +171,8 @@ def agent_watch(account: Whose, once: Annotated[bool, typer.Option("--once", hel
             else:
                 Console().print(draw(found))
             return
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise Misuse("watching takes a terminal", expected="a terminal, --once or --json")
         told = ""
         with keys() as key, Live(draw(board(party, address)), auto_refresh=False, screen=True) as live:
             while True:

@@ -52,7 +52,7 @@ def offer(does: Annotated[list[str], typer.Option("--does", help="wasm, program,
 
 
 @job_app.command()
-def find(does: Annotated[str, typer.Argument(help="A form of job, or work.")],
+def find(does: Annotated[str, typer.Argument(help="wasm, program, python, binary, function, work or review.")],
          price: Annotated[int, typer.Option("--price", min=1, help="The most that is paid.")],
          stake: Annotated[int, typer.Option("--stake", min=0, help="That must be deposited; three times the price "
                                             "otherwise.")] = 0,

@@ -6,6 +6,7 @@ Exit status: 0 done or upheld, 1 refuted, 2 misuse or bad input, 3 undecidable, 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -72,7 +73,7 @@ from troth.cli.parts import (
     workspace,
     write_file,
 )
-from troth.core.errors import Misuse, TrothError
+from troth.core.errors import BadInput, Misuse, TrothError, Undecidable
 
 
 @app.command()
@@ -325,12 +326,36 @@ def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: 
 
 @chain_app.command("status")
 def chain_status(home: Where = None, as_json: Json = False) -> None:
-    """Which chain, and how far it is."""
+    """Which chain, how far it is, and what this party holds there of the token that its contracts name, if any."""
+    from troth.ledger.erc20 import Erc20  # start-up time
+
     with workspace(home) as party:
         web3 = party.chain.web3
         block = web3.eth.get_block("latest")
-        show({"id": web3.eth.chain_id, "block": block["number"], "hash": block["hash"].hex(),
-              "time": block["timestamp"]}, as_json)
+        said = {"id": web3.eth.chain_id, "block": block["number"], "hash": block["hash"].hex(),
+                "time": block["timestamp"], "account": "0x" + party.account.hex()}
+        with suppress(Undecidable, BadInput):  # no contracts, or those of another chain
+            token = party.contracts.named.get("token")
+            if token is not None:
+                said["holds"] = str(Erc20(web3, token.address).balance(party.account))
+        show(said, as_json)
+
+
+@chain_app.command("pay")
+def chain_pay(to: Annotated[str, typer.Argument(help="The account: 0x and 40 hex digits.")],
+              amount: Annotated[int, typer.Argument(min=1, help="In the token's smallest unit.")],
+              home: Where = None, as_json: Json = False) -> None:
+    """Pay somebody units of the token that the contracts name, such as the play money of deploy --supply. No deal holds
+    them: what is paid so is gone.
+    """
+    from troth.core.encoding import from_hex  # start-up time
+    from troth.ledger.erc20 import Erc20
+
+    payee = from_hex(to.removeprefix("0x").lower(), 20)
+    with workspace(home) as party:
+        coin = Erc20(party.chain.web3, party.contracts["token"].address)
+        coin.transfer(party.sender, payee, amount)
+        show({"to": "0x" + payee.hex(), "paid": str(amount), "holds": str(coin.balance(party.account))}, as_json)
 
 
 @chain_app.command("deploy")

@@ -119,14 +119,14 @@ def join(contracts: Annotated[Path, typer.Argument(help="The market's contracts:
 @market_app.command()
 def search(words: Annotated[list[str] | None, typer.Argument(help="Every one must be there.")] = None,
            trust: Believed = None, believe: Whom = None,
-           form: Annotated[str | None, typer.Option("--form")] = None,
+           form: Annotated[str | None, typer.Option("--form", help="csv, arrays, npz, model or bytes.")] = None,
            most: Annotated[int | None, typer.Option("--most", help="Of the price.")] = None,
-           purpose: Annotated[str | None, typer.Option("--purpose")] = None,
-           derivatives: Annotated[str | None, typer.Option("--derivatives")] = None,
+           purpose: Annotated[str | None, typer.Option("--purpose", help="That its licence grants.")] = None,
+           derivatives: Annotated[str | None, typer.Option("--derivatives", help="none, models or any.")] = None,
            royalty: Annotated[int | None, typer.Option("--royalty", help="At most, in basis points.")] = None,
            metric: Annotated[str, typer.Option("--metric", help="Rank by this metric.")] = "overall",
            quality: Annotated[int, typer.Option("--quality", help="At least, in parts of a million.")] = 0,
-           limit: Annotated[int, typer.Option("--limit")] = 20,
+           limit: Annotated[int, typer.Option("--limit", help="At most so many.")] = 20,
            home: Where = None, as_json: Json = False) -> None:
     """Offers that this workspace knows, the best first: only what believed evaluators vouch for counts."""
     from troth.app import market  # start-up time, as above
@@ -138,7 +138,7 @@ def search(words: Annotated[list[str] | None, typer.Argument(help="Every one mus
             party.receive()
         found = market.search(party, " ".join(words or ()), filters, _believed(trust, believe)[0], limit)
     show({"offers": found}, as_json, lambda: "\n".join(
-        f"{one['offer'][:16]}  {one['name']}  {one['price']}  "
+        f"{one['offer']}  {one['name']}  {one['price']}  "
         f"{'not vouched for' if one['quality'] is None else format(one['quality'] / 1e6, '.3f')}  {one['form']}, "
         f"for {one['purpose']}" for one in found) or "none")
 
@@ -165,10 +165,9 @@ def check(offer: Offered, trust: Believed = None, believe: Whom = None, home: Wh
 def tend(wait: Wait = 0.0, home: Where = None, as_json: Json = False) -> None:
     """Do what is due in this party's sales, as seller, buyer and verifier: hand over, pay, deliver, inspect, close."""
     with workspace(home) as party:
-        done = _tend(party, wait, lambda: False)
-    show({"done": done}, as_json, lambda: "\n".join(
-        f"{one['order'][:16]}  {one['did']}{': refused, ' + one['refused'] if one['refused'] else ''}"
-        for one in done) or "nothing is due")
+        done = _tend(party, wait, lambda: False, err=as_json)
+    if as_json or not done:
+        show({"done": done}, as_json, lambda: "nothing is due")
 
 
 @market_app.command("let")
@@ -240,14 +239,15 @@ def _believed(trust: Path | None, dids: list[str] | None) -> tuple[tuple[str, ..
             market.believed_in(file, dids or (), market.VERIFIER))
 
 
-def _tend(party: Troth, wait: float, done: Callable[[], bool]) -> list[dict[str, str]]:
+def _tend(party: Troth, wait: float, done: Callable[[], bool], *, err: bool = True) -> list[dict[str, str]]:
     from troth.app import tending  # start-up time, as above
 
     until, said = time.monotonic() + wait, list[dict[str, str]]()
     while True:
         for one in tending.tend(party):
             said.append(one.json())
-            typer.echo(visible(f"{one.what}{': refused, ' + one.refused if one.refused else ''}"), err=True)
+            why = f": refused, {one.refused}" if one.refused else ""
+            typer.echo(visible(f"{one.order.hex()[:16]}  {one.what}{why}"), err=err)
         if done() or time.monotonic() >= until:
             return said
         time.sleep(min(PAUSE, max(0.0, until - time.monotonic())))

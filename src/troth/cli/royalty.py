@@ -39,7 +39,9 @@ def contribute(target: Target, passes: Annotated[int, typer.Option("--passes", m
     with workspace(home) as party:
         claim, said = contribute(party, claim_id(target), passes, measure)
         show({"claim": claim.hex(), "method": said.method, "passes_ppm": said.passes,
-              "weights": {row.claim.hex(): str(row.weight) for row in said.rows}}, as_json)
+              "weights": {row.claim.hex(): str(row.weight) for row in said.rows}}, as_json, lambda: "\n".join([
+                  f"claim: {claim.hex()}", f"method: {said.method}, passes on {said.passes} of 1000000",
+                  *(f"{row.weight:>16}  {row.claim.hex()}" for row in said.rows)]))
 
 
 @royalty_app.command()
@@ -149,7 +151,7 @@ def list_runs(home: Where = None, as_json: Json = False) -> None:
         found = [{"deal": said.deal.hex(), "target": said.owed.target.hex(), "earned": str(said.owed.amount),
                   "status": status, "mine": str(mine)} for said, status, mine in runs(party)]
         show({"runs": found}, as_json, lambda: "\n".join(
-            f"{one['deal'][:16]}  {one['status']:10}  {one['mine']} of {one['earned']}" for one in found) or "none")
+            f"{one['deal']}  {one['status']:10}  {one['mine']} of {one['earned']}" for one in found) or "none")
 
 
 @royalty_app.command()

@@ -200,14 +200,16 @@ def _tell(party: Troth, found: Bought, output: Path | None, as_json: bool, *, ch
         write_file(output, found.body)
     text = found.body.decode("utf-8", "replace") if found.media.startswith(("text/", "application/json")) else \
         base64.b64encode(found.body).decode()
-    paid = "nothing" if found.spending is None else f"{found.spending.offer.price}"
+    paid = "nothing" if found.spending is None else f"{found.spending.offer.price}" + (
+        "" if found.settled else " by a payment that the chain has not carried out so far")
     show(said if output is not None else said | {"body": text}, as_json, lambda: "\n".join([
-        *([text] if output is None else [f"written to {output}"]),
+        *([text] if output is None else [f"written to {output}"] if found.served else []),
         f"paid {paid}" + (f", claim {said['claim']}" if said["claim"] else "")
         + (f", answer {said['checked']}" if "checked" in said else "")]))
     if not found.served:
         raise Refuted("nothing was served", expected="a status 2xx", actual=f"{found.status}, paid {paid}",
-                      do="Ask again with the same payment: troth x402 again NONCE." if found.spending else None)
+                      do=f"Ask again with the same payment: troth x402 again {found.spending.nonce.hex()}"
+                      if found.spending else None)
 
 
 def _json(path: Path) -> Any:

@@ -16,7 +16,7 @@ from troth.compute.runners import FORMS
 from troth.core import encoding
 from troth.core.claims import Statement
 from troth.core.encoding import from_hex
-from troth.core.errors import BadInput
+from troth.core.errors import BadInput, Misuse
 from troth.core.terms import UPHELD, Account, DealState
 from troth.flows.job_terms import RESULT_ASK, STAKE_POT
 
@@ -85,6 +85,14 @@ def _gpu(value: Any) -> Gpu:
         raise BadInput("unexpected JSON", expected="an object", actual=type(value).__name__)
     count, memory, name = encoding.take(value, count=int, memory=int, name=str)
     return Gpu(name, memory, count)
+
+
+def known_forms(does: Iterable[str]) -> None:
+    """Refuse what is neither a form of job nor ``work`` nor ``review``. Raises Misuse."""
+    for one in does:
+        if one not in (*FORMS, WORK, REVIEWING):
+            raise Misuse("no such form of job", expected=", ".join((*FORMS, WORK, REVIEWING)), actual=one,
+                         do="What people make, such as annotations, is work.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,8 +298,8 @@ def lineage(source: Statements, top: bytes, said: Mapping[bytes, Contribution], 
                 payees.setdefault(row.claim, set()).add(row.account)
                 stack.append(row.claim)
         elif sources(source, node):
-            raise Undecidable("what this rests on others for has not been said by its maker", actual=node.hex(),
-                              do=f"Ask {source.statement(node).issuer} for its contribution claim.")
+            raise Undecidable("its maker has not said what the things that it rests on were worth", actual=node.hex(),
+                              do=f"Ask {source.statement(node).issuer} for it: troth royalty contribute.")
         else:
             shares[node] = LEAF
             payees.setdefault(node, set()).update(accounts(source.statement(node).issuer)[:1])

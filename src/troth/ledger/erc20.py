@@ -19,6 +19,12 @@ _DOMAIN = bytes.fromhex("3644e515")
 _NONCES = bytes.fromhex("7ecebe00")
 _ALLOWANCE = bytes.fromhex("dd62ed3e")
 _TOTAL_SUPPLY = bytes.fromhex("18160ddd")
+SHORT = (
+    {"type": "error", "name": "ERC20InsufficientBalance", "inputs": [
+        {"name": "sender", "type": "address"}, {"name": "balance", "type": "uint256"},
+        {"name": "needed", "type": "uint256"}]},
+)
+"""How OpenZeppelin's token says that somebody has too little; another token's refusals are shown as they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class Erc20:
     def _act(self, sender: Sender, data: bytes, act: bytes | None) -> None:
         # Of one that is under way, or done, what the token says now says nothing.
         known = sender.owes(self.address, data) if act is None else sender.knows(act)
-        answer = b"" if known else call(self.web3, self.address, data, sender=sender.account)
+        answer = b"" if known else call(self.web3, self.address, data, sender=sender.account, errors=SHORT)
         if answer and int.from_bytes(answer, "big") != 1:  # some tokens answer nothing, some false
             raise Refuted("the token refuses", expected="true", actual=answer.hex())
         sender.send(self.address, data, act=act)

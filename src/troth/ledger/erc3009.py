@@ -11,7 +11,7 @@ from troth.core.typed_data import domain_of, transfer_digest
 from troth.identity.keys import recover_account
 from troth.ledger.chains.blocks import hex_bytes, quantity
 from troth.ledger.chains.rpc import event_of, get_logs, request
-from troth.ledger.erc20 import Erc20
+from troth.ledger.erc20 import SHORT, Erc20
 from troth.ledger.sending import call
 
 LOOK_BACK = 5_000
@@ -23,9 +23,7 @@ ERRORS = (
         {"name": "validAfter", "type": "uint256"}, {"name": "validBefore", "type": "uint256"}]},
     {"type": "error", "name": "ERC3009UsedAuthorization", "inputs": [
         {"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]},
-    {"type": "error", "name": "ERC20InsufficientBalance", "inputs": [
-        {"name": "sender", "type": "address"}, {"name": "balance", "type": "uint256"},
-        {"name": "needed", "type": "uint256"}]},
+    *SHORT,
 )
 """Of OpenZeppelin's token; another token's refusals are shown as they come."""
 

@@ -149,6 +149,11 @@ class Payer:
         self.settle_up()
         salt = secrets.token_bytes(32)
         reserved = self.budget.reserve(offer, self.account, salt, asked, self.chain.now())
+        held = Erc3009(self.chain.web3, offer.token).balance(self.account)
+        if held < offer.price:
+            self.budget.ended(reserved.nonce, LAPSED)  # nothing was signed, so nothing can be carried out
+            raise Misuse("the hot account holds less than the price; nothing was signed", expected=offer.price,
+                         actual=held, do="Fill it: troth x402 refill AMOUNT.")
         header = Payment(offer, self._sign(offer, salt), salt).header()
         if not offer.signature:
             header = _as_asked(header, first)
