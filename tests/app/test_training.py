@@ -115,7 +115,7 @@ def test_files_that_do_not_fit_leave_the_folder_free(tmp_path: Path) -> None:
     file, out = write(tmp_path / "files"), tmp_path / "out"
     right = file.read_text()
     file.write_text(right.replace("validation.csv", "away.csv"))
-    with pytest.raises(OutsideFailed, match="away"):
+    with pytest.raises(BadInput, match="away"):
         train(load(file), out, PASSPHRASE, say=quiet)
     file.write_text(right.replace('"dose"', '"weight"'))
     with pytest.raises(BadInput, match=r"does not fit.*weight"):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import PASSPHRASE, Run
 from ports.wat_modules import stepped, summed
 from troth.app import Settings, Troth
 from troth.identity.keystore import MIN_COST
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.erc20 import Erc20
 
+PASSPHRASE = "correct horse"  # as in conftest.py
+Run = Callable[..., dict[str, object]]
 NAMES = ("client", "maker", "cheat", "anna", "ben")
 PURSE = 10_000
 

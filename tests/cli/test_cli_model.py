@@ -74,14 +74,14 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(run: Run, rows: Path) 
     (rows / "short.csv").write_text(text.rsplit(",", 1)[0] + "\n")
     assert "expected 30 cells" in str(run("work", *make, "--calibration", "short.csv", status=2)["said"])
     (rows / "rows.txt").write_text("no model")
-    for name, status in (("none.onnx", 5), ("rows.txt", 2), ("rows.csv", 2)):
+    for name, status in (("none.onnx", 2), ("rows.txt", 2), ("rows.csv", 2)):
         run("work", "model", "quantise", name, "--calibration", "rows.csv", "-o", "out.tprog", status=status)
     run("work", *make, "--calibration", "rows.csv", "--target", "0", status=2)
     run("work", *make, "--calibration", "rows.csv", "--label", "none", status=2)
     assert not (rows / "out.tprog").exists()
     (rows / "bad.tprog").write_bytes(b"{}")
     run("work", "model", "show", "bad.tprog", status=2)
-    run("work", "model", "show", "none.tprog", status=5)
+    run("work", "model", "show", "none.tprog", status=2)
 
 
 class Evil:

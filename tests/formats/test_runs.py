@@ -22,7 +22,7 @@ from troth.app import Troth
 from troth.app.running import Recorder, artefact
 from troth.core.claims import Statement
 from troth.core.encoding import encode
-from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
+from troth.core.errors import BadInput, Misuse, Refuted
 from troth.formats.runs import RUN, Artefact, Metric, Run, compare, decimal_text, read_decimal
 
 SAMPLE = Run("train", "finished", 10, 20, {"lr": "0.1"}, {"loss": Metric("0.25", 3)},
@@ -202,7 +202,7 @@ def test_without_a_workspace_or_a_passphrase_nothing_begins(tmp_path: Path, monk
     with pytest.raises(Misuse, match="passphrase"), troth.run(workspace=tmp_path):
         raise AssertionError
     monkeypatch.setenv("TROTH_PASSPHRASE", PASSPHRASE)
-    with pytest.raises(Undecidable), troth.run(workspace=tmp_path):
+    with pytest.raises(Misuse, match="no workspace"), troth.run(workspace=tmp_path):
         raise AssertionError
 
 

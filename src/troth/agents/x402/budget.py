@@ -29,7 +29,7 @@ CREATE TABLE payments (
     nonce BLOB PRIMARY KEY, chain TEXT NOT NULL, token BLOB NOT NULL, payee BLOB NOT NULL, origin TEXT NOT NULL,
     amount TEXT NOT NULL, at INTEGER NOT NULL, before INTEGER NOT NULL, state TEXT NOT NULL, payer BLOB NOT NULL,
     offer BLOB NOT NULL, salt BLOB NOT NULL, header TEXT, request BLOB NOT NULL, tx BLOB, purpose BLOB UNIQUE
-) WITHOUT ROWID;
+);
 CREATE INDEX payments_recent ON payments (chain, token, at);
 CREATE INDEX payments_open ON payments (state) WHERE state = 'reserved'
 """
@@ -212,11 +212,11 @@ class Budget(SharedFile):
 
     def open(self) -> list[Spending]:
         """The payments that are reserved."""
-        return self._payments("state = 'reserved' ORDER BY at, nonce")
+        return self._payments("state = 'reserved' ORDER BY rowid")
 
     def payments(self) -> list[Spending]:
         """Every payment, oldest first."""
-        return self._payments("1 ORDER BY at, nonce")
+        return self._payments("1 ORDER BY rowid")
 
     def _payments(self, where: str, *values: object) -> list[Spending]:
         columns = "nonce, offer, payer, salt, request, at, before, state, header, tx"

@@ -27,7 +27,7 @@ CREATE TABLE payments (
     id BLOB PRIMARY KEY, offer BLOB NOT NULL UNIQUE, payer BLOB NOT NULL, nonce BLOB NOT NULL, price TEXT NOT NULL,
     resource TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL, tx BLOB, status INTEGER, media TEXT, answer BLOB,
     served_at INTEGER
-) WITHOUT ROWID;
+);
 CREATE INDEX payments_open ON payments (payer) WHERE state = 'taken';
 CREATE INDEX payments_kept ON payments (served_at) WHERE answer IS NOT NULL
 """
@@ -133,7 +133,7 @@ class Till(SharedFile):
     def sales(self) -> list[Taken]:
         """Every payment, oldest first."""
         return [Taken(row[0], row[1], int(row[2]), row[3], row[4], row[5]) for row in self._rows(
-            "SELECT id, resource, price, state, at, tx FROM payments ORDER BY at, id")]
+            "SELECT id, resource, price, state, at, tx FROM payments ORDER BY rowid")]
 
     @contextlib.contextmanager
     def at_work(self, key: bytes, wait: float) -> Iterator[None]:
