@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import namespaces
 import numpy as np
 import pytest
 
@@ -150,6 +151,7 @@ class TestSandbox(BoundedSuite):
 
     @pytest.fixture
     def runner(self) -> Runner:
+        namespaces.needed()
         return Sandbox()
 
     def test_native_code(self, runner: Runner) -> None:
@@ -157,7 +159,7 @@ class TestSandbox(BoundedSuite):
             cat = file.read()
         assert runner.run(Job("binary", cat, GIVEN, SMALL)).output == GIVEN
 
-    def test_packages_that_its_owner_shows(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def test_packages_that_its_owner_shows(self, runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> None:
         folder = tmp_path_factory.mktemp("packages")
         (folder / "shown.py").write_text("said = 'hello'")
         job = Job("python", b"import shown; print(shown.said, end='')", b"")

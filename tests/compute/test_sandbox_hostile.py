@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hostile_jobs
+import namespaces
 import orjson
 import pytest
 
@@ -19,6 +20,11 @@ import troth
 from troth.compute.runners.sandbox import Sandbox
 
 HERE = Path(__file__).resolve()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def sandbox() -> None:
+    namespaces.needed()
 
 
 @pytest.fixture(scope="module")
