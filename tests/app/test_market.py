@@ -19,9 +19,9 @@ from troth.core.claims import Evidence, Ref, Subject
 from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Ask, DealState, Pot, Result, Rung, Split, Terms
 from troth.core.verdicts import Outcome
-from troth.flows.parts import Pin
+from troth.flows.parts import Above, Pin
 from troth.flows.sale_deal import Sale, read, state_of
-from troth.flows.sale_words import HANDOVER, OFFER, Above, Licence, Offer
+from troth.flows.sale_words import HANDOVER, OFFER, Licence, Offer
 from troth.learn import arrays
 from troth.learn.claims import LISTING
 from troth.ledger.deploy import Spec, extend

@@ -18,9 +18,9 @@ from troth.core.seats import encoded
 from troth.core.terms import Result
 from troth.flows import sale as flow
 from troth.flows import sale_bench as bench
-from troth.flows.parts import Pin
+from troth.flows.parts import Above, Pin
 from troth.flows.sale_deal import RESULTS, Sale, read
-from troth.flows.sale_words import Above, Deal, Evaluation, Judge, Licence, Money, Offer, Periods
+from troth.flows.sale_words import Deal, Evaluation, Judge, Licence, Money, Offer, Periods
 from troth.identity.keystore import MIN_COST
 from troth.learn.claims import LISTING, Listing, digest_subject
 from troth.store.cid import Cid

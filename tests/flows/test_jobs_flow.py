@@ -20,7 +20,8 @@ from troth.flows import job as flow
 from troth.flows.job import BRIEF
 from troth.flows.job_again import execute_again, first_wrong_step, shown_wrong, trace_said
 from troth.flows.job_claims import Opinion, ReviewClaim
-from troth.flows.job_terms import ASKED, FIRST, RERUN, UNSEEN, Court, Milestone, Money, Order, Periods, Seat
+from troth.flows.job_terms import ASKED, FIRST, RERUN, UNSEEN, Milestone, Money, Order, Periods, Seat
+from troth.flows.parts import Above
 from troth.identity.keystore import MIN_COST
 from troth.verify.bisect import Trace
 
@@ -376,7 +377,7 @@ def test_a_trace_that_is_not_the_one_committed_to(hired: Hired) -> None:
 def test_a_court_corrects_reviewers_who_were_bought(hired: Hired) -> None:
     """They uphold a dog for a cat; the client appeals, and the court refuses: who voted loses nothing, the provider its
     stake, and both of the client's bonds come back."""
-    court = Court(hired.court_pin, hired.seat_of_court, HOUR)
+    court = Above(hired.court_pin, hired.seat_of_court, HOUR)
     gains = Gains(hired)
     order, claim = hired.place(ASKED, court=court)
     hired.deliver(claim, b"dog")
@@ -393,7 +394,7 @@ def test_a_court_corrects_reviewers_who_were_bought(hired: Hired) -> None:
 
 @pytest.mark.slow
 def test_an_appeal_from_reviewers_who_look_first(hired: Hired) -> None:
-    court = Court(hired.court_pin, hired.seat_of_court, HOUR)
+    court = Above(hired.court_pin, hired.seat_of_court, HOUR)
     gains = Gains(hired)
     order, claim = hired.place(FIRST, court=court, money=Money(FEE, SEAT, BOND))
     hired.deliver(claim, b"cat")

@@ -112,9 +112,8 @@ class Errand:
 
     def body(self) -> dict[str, Any]:
         """As a claim says it."""
-        pins = {name: {"address": pin.address.hex(), "codehash": pin.codehash.hex()}
-                for name, pin in (("assumed", self.assumed), ("rerun", self.rerun))}
-        return {**pins, "bond": str(self.bond), "book": self.book.hex(), "chain": str(self.chain_id),
+        return {"assumed": self.assumed.json(), "bond": str(self.bond), "book": self.book.hex(),
+                "chain": str(self.chain_id), "rerun": self.rerun.json(),
                 "customer": self.customer.hex(), "fee": str(self.fee), "fund_by": self.fund_by,
                 "nonce": self.nonce.hex(), "operator": self.operator.hex(), "period": self.period,
                 "price": str(self.price), "robot": self.robot.hex(), "stake": str(self.stake),
@@ -129,16 +128,11 @@ class Errand:
             body, assumed=dict, bond=str, book=str, chain=str, customer=str, fee=str, fund_by=int, nonce=str,
             operator=str, period=int, price=str, rerun=dict, robot=str, stake=str, token=str, what=str, window=int,
             witnesses=list)
-        return cls(encoding.amount(chain), from_hex(book, 20), _pin(assumed), _pin(rerun), from_hex(token, 20),
+        return cls(encoding.amount(chain), from_hex(book, 20), Pin.read(assumed), Pin.read(rerun), from_hex(token, 20),
                    from_hex(customer, 20), from_hex(operator, 20), from_hex(robot, 20),
                    tuple(from_hex(one, 20) for one in witnesses), encoding.amount(price), encoding.amount(stake),
                    encoding.amount(fee), encoding.amount(bond), fund_by, period, window, from_hex(what, 32),
                    from_hex(nonce, 32))
-
-
-def _pin(value: Any) -> Pin:
-    address, codehash = encoding.take(value, address=str, codehash=str)
-    return Pin(from_hex(address, 20), from_hex(codehash, 32))
 
 
 def order(party: Party, errand: Errand, to: Sequence[str]) -> bytes:

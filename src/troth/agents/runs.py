@@ -7,21 +7,15 @@ not have been taken is looked up by its intent. One process at a time.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from troth.agents.brain import Call, Seen
 from troth.core.encoding import decode_object, encode, take
 from troth.core.errors import BadInput, Misuse
 from troth.store.files import holding
-from troth.store.sqlite import laid_out, transaction, translated, write_ahead
+from troth.store.sqlite import Layout, SharedFile
 
-APPLICATION, LAYOUT = 0x54524E53, 1
-WAIT = 10.0
 _SCHEMA = """
 CREATE TABLE runs (run BLOB PRIMARY KEY, words TEXT NOT NULL, ended TEXT) WITHOUT ROWID;
 CREATE TABLE steps (run BLOB, n INTEGER, call TEXT NOT NULL, seen TEXT, done INTEGER, PRIMARY KEY (run, n))
@@ -38,42 +32,25 @@ class Taken:
     seen: Seen | None
 
 
-class Runs:
-    """The file of runs. path None: in memory, for as long as this object lives. Raises OutsideFailed, BadInput."""
+class Runs(SharedFile):
+    """The file of runs, or one in memory; see ``SharedFile``. Nothing is lost where it is not closed."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        with self._translated():
-            self._db = sqlite3.connect(path or ":memory:", timeout=WAIT, isolation_level=None)
-            write_ahead(self._db, WAIT)
-            with transaction(self._db):
-                found = laid_out(self._db, APPLICATION, LAYOUT, _SCHEMA)
-        if found not in (None, (APPLICATION, LAYOUT)):
-            raise BadInput(f"{path} is no file of runs of this version", expected=(APPLICATION, LAYOUT), actual=found)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file. Nothing is lost without it."""
-        self._db.close()
+    LAYOUT = Layout("file of runs", 0x54524E53, 1, _SCHEMA, "Is another process using it, or the disk full?",
+                    "It is damaged: move it away. The journal's claims are in the log.")
+    WAIT = 10.0
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Nobody else takes steps meanwhile. Raises OutsideFailed where another process does."""
-        if self._path is None:
+        if self.path is None:
             yield
             return
-        with holding(f"{self._path}.lock", 0.0, "an agent is running here already"):
+        with holding(f"{self.path}.lock", 0.0, "an agent is running here already"):
             yield
 
     def begin(self, run: bytes, words: str) -> None:
         """Begin a run, or go on with it. Raises Misuse for one that has other words or is over."""
-        with self._translated(), transaction(self._db):
+        with self._writing():
             self._db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, NULL)", (run, words))
             before, ended = self._db.execute("SELECT words, ended FROM runs WHERE run = ?", (run,)).fetchone()
         if before != words:
@@ -83,35 +60,29 @@ class Runs:
 
     def end(self, run: bytes, text: str) -> None:
         """It is over, with this last word."""
-        with self._translated(), transaction(self._db):
+        with self._writing():
             self._db.execute("UPDATE runs SET ended = ? WHERE run = ?", (text, run))
 
     def open_runs(self) -> list[tuple[bytes, str]]:
         """(run, the owner's words) of each that is not over."""
-        with self._translated():
-            return list(self._db.execute("SELECT run, words FROM runs WHERE ended IS NULL"))
+        return self._rows("SELECT run, words FROM runs WHERE ended IS NULL")
 
     def steps(self, run: bytes) -> list[Taken]:
         """Every step of a run, in order."""
-        with self._translated():
-            rows = self._db.execute("SELECT n, call, seen, done FROM steps WHERE run = ? ORDER BY n", (run,)).fetchall()
-        return [_taken(*row) for row in rows]
+        return [_taken(*row) for row in self._rows(
+            "SELECT n, call, seen, done FROM steps WHERE run = ? ORDER BY n", run)]
 
     def take(self, run: bytes, n: int, call: Call) -> None:
         """Write down a step that is about to be taken."""
         text = encode({"arguments": dict(call.arguments), "tool": call.tool, "why": call.why}).decode()
-        with self._translated(), transaction(self._db):
+        with self._writing():
             self._db.execute("INSERT INTO steps VALUES (?, ?, ?, NULL, NULL)", (run, n, text))
 
     def tell(self, run: bytes, n: int, seen: Seen) -> None:
         """Write down what came of it."""
-        with self._translated(), transaction(self._db):
+        with self._writing():
             self._db.execute("UPDATE steps SET seen = ?, done = ? WHERE run = ? AND n = ?",
                              (seen.text, seen.done, run, n))
-
-    def _translated(self) -> contextlib.AbstractContextManager[None]:
-        return translated(f"the file of runs {self._path or ''}", "Is another process using it, or the disk full?",
-                          "It is damaged: move it away. The journal's claims are in the log.")
 
 
 def _taken(n: int, text: str, seen: str | None, done: int | None) -> Taken:

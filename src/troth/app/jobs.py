@@ -26,8 +26,8 @@ from troth.flows.job import BRIEF, CODE, INPUT, Trusted, Voice
 from troth.flows.job_again import execute_again, first_wrong_step
 from troth.flows.job_claims import Opinion
 from troth.flows.job_market import PROVIDER, WORK, Match, Needs, Provider, known_forms, match, offers_of, records
-from troth.flows.job_terms import ASKED, FIRST, JOB, RERUN, Court, Milestone, Money, Order, Periods, Seat
-from troth.flows.parts import Pin
+from troth.flows.job_terms import ASKED, FIRST, JOB, RERUN, Milestone, Money, Order, Periods, Seat
+from troth.flows.parts import Above, Pin
 from troth.identity.binding import BINDING
 
 if TYPE_CHECKING:
@@ -177,12 +177,12 @@ def _order(party: Troth, file: JobFile, provider: str) -> Order:
                  file.form, file.limits, file.periods, _court(party, file.court))
 
 
-def _court(party: Troth, said: Mapping[str, Any]) -> Court | None:
+def _court(party: Troth, said: Mapping[str, Any]) -> Above | None:
     if not said:
         return None
     period, seat = encoding.take(said, period=int, seat=str)
     policy = party.contracts["court"]
-    return Court(Pin(policy.address, policy.codehash), from_hex(seat.removeprefix("0x").lower(), 20), period)
+    return Above(Pin(policy.address, policy.codehash), from_hex(seat.removeprefix("0x").lower(), 20), period)
 
 
 def _best(party: Troth, file: JobFile) -> str:

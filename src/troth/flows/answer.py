@@ -100,8 +100,7 @@ class Question:
         """As a claim says it."""
         return {"book": self.book.hex(), "bound": [str(value) for value in self.bound], "buyer": self.buyer.hex(),
                 "chain": str(self.chain_id), "fund_by": self.fund_by, "key": self.key.hex(), "nonce": self.nonce.hex(),
-                "output": self.output, "period": self.period, "price": str(self.price), "proof": {
-                    "address": self.proof.address.hex(), "codehash": self.proof.codehash.hex()},
+                "output": self.output, "period": self.period, "price": str(self.price), "proof": self.proof.json(),
                 "provider": self.provider.hex(),
                 "ranges": [[str(low), str(high)] for low, high in self.ranges], "says": list(self.says),
                 "stake": str(self.stake), "token": self.token.hex()}
@@ -113,12 +112,12 @@ class Question:
          token) = encoding.take(body, book=str, bound=list, buyer=str, chain=str, fund_by=int, key=str, nonce=str,
                                 output=str, period=int, price=str, proof=dict, provider=str, ranges=list, says=list,
                                 stake=str, token=str)
-        address, codehash = encoding.take(proof, address=str, codehash=str)
+        pin = Pin.read(proof)
         if any(type(text) is not str for text in (*bound, *says)):
             raise BadInput("not a question", expected="publics and what they say as texts")
         if any(type(pair) is not list or len(pair) != 2 for pair in ranges):
             raise BadInput("not a question", expected="ranges as pairs")
-        return cls(encoding.amount(chain), from_hex(book, 20), Pin(from_hex(address, 20), from_hex(codehash, 32)),
+        return cls(encoding.amount(chain), from_hex(book, 20), pin,
                    from_hex(token, 20), from_hex(buyer, 20), from_hex(provider, 20), encoding.amount(price),
                    encoding.amount(stake), fund_by, period, from_hex(key, 32), tuple(map(integer_of, bound)),
                    tuple(says), tuple((integer_of(low), integer_of(high)) for low, high in ranges), output,

@@ -12,8 +12,8 @@ review       rung 0                                  above it
 ``rerun``    Assumed, as above; for computing         Rerun: shown again, then k of n execute it again, commit, reveal
 ============ ======================================= =============================================================
 
-Above the reviewers an order may name a **court** (`Court`): then what they found, or that they found nothing, can be
-appealed within the window, with twice the bond, and the court chooses between paid and refused.
+Above the reviewers an order may name a **court** (`parts.Above`): then what they found, or that they found nothing, can
+be appealed within the window, with twice the bond, and the court chooses between paid and refused.
 
 **A milestone is a deal of its own**, with terms that the order fixes beforehand: so each is paid when it is done, and
 neither side ever has more at stake than one of them. Its deal's id follows from the order, so nothing has to be agreed
@@ -37,7 +37,7 @@ from typing import Any, Self
 from troth.compute.runners import FORMS, PROGRAM, WASM, Limits
 from troth.core import encoding
 from troth.core.encoding import from_hex, keccak256
-from troth.core.errors import BadInput, Misuse
+from troth.core.errors import Misuse
 from troth.core.seats import court_rung
 from troth.core.terms import (
     CHALLENGER,
@@ -56,7 +56,7 @@ from troth.core.terms import (
     climber,
     deal_id,
 )
-from troth.flows.parts import Pin
+from troth.flows.parts import Above, Pin
 
 JOB = "job"
 FIRST, ASKED, RERUN = "first", "asked", "rerun"
@@ -84,7 +84,7 @@ class Seat:
     @classmethod
     def read(cls, value: Any) -> Self:
         """Read exactly what ``json`` writes. Raises BadInput."""
-        account, did, model = encoding.take(_object(value), account=str, did=str, model=str)
+        account, did, model = encoding.take(value, account=str, did=str, model=str)
         return cls(did, from_hex(account, 20), model)
 
 
@@ -103,7 +103,7 @@ class Milestone:
     @classmethod
     def read(cls, value: Any) -> Self:
         """Read exactly what ``json`` writes. Raises BadInput."""
-        name, price, stake = encoding.take(_object(value), name=str, price=str, stake=str)
+        name, price, stake = encoding.take(value, name=str, price=str, stake=str)
         return cls(name, encoding.amount(price), encoding.amount(stake))
 
 
@@ -132,26 +132,6 @@ class Periods:
 
 
 @dataclass(frozen=True, slots=True)
-class Court:
-    """Who decides above the reviewers (docs/reference/court.md). policy: the policy Court; seat: the court's seat for
-    this Book; period: seconds, more than its longest case: the rest is the time to bring the case."""
-
-    policy: Pin
-    seat: Account
-    period: int
-
-    def json(self) -> dict[str, Any]:
-        """As a claim says it."""
-        return {"period": self.period, "policy": _pin(self.policy), "seat": self.seat.hex()}
-
-    @classmethod
-    def read(cls, value: Mapping[str, Any]) -> Self:
-        """Read exactly what ``json`` writes. Raises BadInput."""
-        period, policy, seat = encoding.take(value, period=int, policy=dict, seat=str)
-        return cls(_read_pin(policy), from_hex(seat, 20), period)
-
-
-@dataclass(frozen=True, slots=True)
 class Order:
     """What both sides agree on. what: for people to read. form: of computing, what the job is (`compute.runners`), and
     empty for other work. limits: of computing. result, review_by: the policies of the two rungs; of ``first`` one
@@ -174,7 +154,7 @@ class Order:
     form: str = ""
     limits: Limits = field(default_factory=Limits)
     periods: Periods = field(default_factory=Periods)
-    court: Court | None = None
+    court: Above | None = None
 
     @property
     def bench(self) -> tuple[Account, ...]:
@@ -315,7 +295,7 @@ class Order:
             "nonce": self.nonce.hex(),
             "periods": {"fund": periods.fund, "review": periods.review, "verdict": periods.verdict,
                         "window": periods.window, "work": periods.work},
-            "policies": {"result": _pin(self.result_policy), "review": _pin(self.review_policy)},
+            "policies": {"result": self.result_policy.json(), "review": self.review_policy.json()},
             "provider": self.provider.json(), "review": self.review,
             "reviewers": [seat.json() for seat in self.reviewers], "token": self.token.hex(), "what": self.what}
 
@@ -334,26 +314,11 @@ class Order:
         result_policy, review_policy = encoding.take(policies, result=dict, review=dict)
         return cls(encoding.amount(chain), from_hex(book, 20), from_hex(token, 20), Seat.read(client),
                    Seat.read(provider), tuple(map(Seat.read, reviewers)), what, tuple(map(Milestone.read, milestones)),
-                   Money(fee, reviewer_stake, bond, models_alone, least), review, _read_pin(result_policy),
-                   _read_pin(review_policy), fund_by, from_hex(nonce, 32), form, Limits.of(limits),
-                   Periods(fund, work, reviewing, verdict, window), Court.read(court) if court else None)
+                   Money(fee, reviewer_stake, bond, models_alone, least), review, Pin.read(result_policy),
+                   Pin.read(review_policy), fund_by, from_hex(nonce, 32), form, Limits.of(limits),
+                   Periods(fund, work, reviewing, verdict, window), Above.read(court) if court else None)
 
 
 def seat_pot(account: Account) -> str:
     """The name of a reviewer's stake pot."""
     return f"seat:{account.hex()[:12]}"
-
-
-def _pin(pin: Pin) -> dict[str, str]:
-    return {"address": pin.address.hex(), "codehash": pin.codehash.hex()}
-
-
-def _read_pin(value: Any) -> Pin:
-    address, codehash = encoding.take(_object(value), address=str, codehash=str)
-    return Pin(from_hex(address, 20), from_hex(codehash, 32))
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise BadInput("unexpected JSON", expected="an object", actual=type(value).__name__)
-    return value

@@ -1,12 +1,14 @@
-"""What the flows share: the party they act for, and how they pin a policy."""
+"""What the flows share: the party they act for, how they pin a policy, and a court above other rungs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
+from troth.core import encoding
 from troth.core.claims import Evidence, Ref, Statement, Subject
+from troth.core.encoding import from_hex
 from troth.core.ports import Blobs, Book, KeyHistory
 from troth.core.terms import Account
 
@@ -17,6 +19,37 @@ class Pin:
 
     address: Account
     codehash: bytes
+
+    def json(self) -> dict[str, str]:
+        """As a claim says it."""
+        return {"address": self.address.hex(), "codehash": self.codehash.hex()}
+
+    @classmethod
+    def read(cls, value: Any) -> Self:
+        """Read exactly what ``json`` writes. Raises BadInput."""
+        address, codehash = encoding.take(value, address=str, codehash=str)
+        return cls(from_hex(address, 20), from_hex(codehash, 32))
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """A court above those who judge first (docs/reference/court.md). policy: the policy Court; seat: the court's seat
+    for this Book; period: seconds, more than its longest case: the rest is the time to bring the case.
+    """
+
+    policy: Pin
+    seat: Account
+    period: int
+
+    def json(self) -> dict[str, Any]:
+        """As a claim says it."""
+        return {"period": self.period, "policy": self.policy.json(), "seat": self.seat.hex()}
+
+    @classmethod
+    def read(cls, value: Any) -> Self:
+        """Read exactly what ``json`` writes. Raises BadInput."""
+        period, policy, seat = encoding.take(value, period=int, policy=dict, seat=str)
+        return cls(Pin.read(policy), from_hex(seat, 20), period)
 
 
 class Party(Protocol):

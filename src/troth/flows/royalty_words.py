@@ -115,8 +115,8 @@ class Words:
 
     def body(self) -> dict[str, Any]:
         """As a claim says it."""
-        return {"assumed": _pin(self.assumed), "commons": self.commons.hex(), "money": self.money.body(),
-                "periods": self.periods.body(), "rerun": _pin(self.rerun), "token": self.token.hex(),
+        return {"assumed": self.assumed.json(), "commons": self.commons.hex(), "money": self.money.body(),
+                "periods": self.periods.body(), "rerun": self.rerun.json(), "token": self.token.hex(),
                 "verifiers": [{"account": account.hex(), "did": did} for did, account in self.verifiers]}
 
     @classmethod
@@ -125,7 +125,7 @@ class Words:
         assumed, commons, money, periods, rerun, token, verifiers = take(
             body, assumed=dict, commons=str, money=dict, periods=dict, rerun=dict, token=str, verifiers=list)
         pairs = [take(one, account=str, did=str) for one in verifiers]
-        return cls(from_hex(token, 20), from_hex(commons, 20), _read_pin(assumed), _read_pin(rerun),
+        return cls(from_hex(token, 20), from_hex(commons, 20), Pin.read(assumed), Pin.read(rerun),
                    tuple((did, from_hex(account, 20)) for account, did in pairs), Money.of(money), Periods.of(periods))
 
 
@@ -268,12 +268,3 @@ def shared_of(parts: Sequence[Part], payer: Account) -> int:
 def subject_of(deal: bytes) -> tuple[Subject, ...]:
     """The claim's subject: the deal that pays."""
     return (Subject("deal", {"keccak256": deal.hex()}),)
-
-
-def _pin(pin: Pin) -> dict[str, str]:
-    return {"address": pin.address.hex(), "codehash": pin.codehash.hex()}
-
-
-def _read_pin(body: Mapping[str, Any]) -> Pin:
-    address, codehash = take(body, address=str, codehash=str)
-    return Pin(from_hex(address, 20), from_hex(codehash, 32))

@@ -16,7 +16,7 @@ from troth.core.claims import Statement, Subject
 from troth.core.encoding import MAX_INT, from_hex, keccak256
 from troth.core.errors import BadInput, Misuse
 from troth.core.terms import Account
-from troth.flows.parts import Pin
+from troth.flows.parts import Above, Pin
 from troth.store.wrapping import RecipientPublic
 
 OFFER, ORDER, HANDOVER = "offer", "order", "handover"
@@ -99,15 +99,6 @@ class Judge:
 
     did: str
     account: Account
-
-
-@dataclass(frozen=True, slots=True)
-class Above:
-    """A court above the verifiers. period: seconds for its ruling, more than its longest case."""
-
-    policy: Pin
-    seat: Account
-    period: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +214,10 @@ class Deal:
 
     def body(self) -> dict[str, Any]:
         """As a claim says it."""
-        above = [] if self.court is None else [{"period": self.court.period, "policy": _pin(self.court.policy),
-                                                "seat": self.court.seat.hex()}]
+        above = [] if self.court is None else [self.court.json()]
         return {"above": above, "book": self.book.hex(), "chain": str(self.chain_id), "money": self.money.json(),
                 "payees": [[account.hex(), str(weight)] for account, weight in self.payees],
-                "periods": self.periods.json(), "preimage": _pin(self.preimage), "rerun": _pin(self.rerun),
+                "periods": self.periods.json(), "preimage": self.preimage.json(), "rerun": self.rerun.json(),
                 "seller": self.seller.hex(), "token": self.token.hex(),
                 "verifiers": [[judge.did, judge.account.hex()] for judge in self.verifiers]}
 
@@ -239,16 +229,12 @@ class Deal:
             seller=str, token=str, verifiers=list)
         if len(above) > 1:
             raise BadInput("a sale with several courts", expected="none or one", actual=len(above))
-        court = None
-        if above:
-            period, policy, seat = encoding.take(above[0], period=int, policy=dict, seat=str)
-            court = Above(_read_pin(policy), from_hex(seat, 20), period)
         return cls(encoding.amount(chain), from_hex(book, 20), from_hex(token, 20), from_hex(seller, 20),
-                   _read_pin(preimage), _read_pin(rerun),
+                   Pin.read(preimage), Pin.read(rerun),
                    tuple(Judge(did, from_hex(account, 20)) for did, account in map(_pair, verifiers)),
                    Money.read(money), Periods.read(periods),
                    tuple((from_hex(account, 20), encoding.amount(weight)) for account, weight in map(_pair, payees)),
-                   court)
+                   Above.read(above[0]) if above else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,15 +380,6 @@ def _body(statement: Statement, kind: str) -> dict[str, Any]:
     if (statement.kind, statement.version) != (kind, 1):
         raise BadInput(f"not a claim of kind {kind}", expected=f"urn:troth:{kind}:v1", actual=statement.kind)
     return dict(statement.body)
-
-
-def _pin(pin: Pin) -> dict[str, str]:
-    return {"address": pin.address.hex(), "codehash": pin.codehash.hex()}
-
-
-def _read_pin(body: Mapping[str, Any]) -> Pin:
-    address, codehash = encoding.take(body, address=str, codehash=str)
-    return Pin(from_hex(address, 20), from_hex(codehash, 32))
 
 
 def _texts(values: list[Any]) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ class Leg:
         return {"amount": str(self.amount), "book": self.book.hex(), "chain": str(self.chain_id),
                 "finality": self.finality, "fund_by": self.fund_by, "genesis": self.genesis.hex(),
                 "getter": self.getter.hex(), "giver": self.giver.hex(), "period": self.period,
-                "preimage": {"address": self.preimage.address.hex(), "codehash": self.preimage.codehash.hex()},
+                "preimage": self.preimage.json(),
                 "since": self.since, "token": self.token.hex()}
 
     @classmethod
@@ -104,11 +104,9 @@ class Leg:
         amount, book, chain, finality, fund_by, genesis, getter, giver, period, preimage, since, token = encoding.take(
             body, amount=str, book=str, chain=str, finality=int, fund_by=int, genesis=str, getter=str, giver=str,
             period=int, preimage=dict, since=int, token=str)
-        address, codehash = encoding.take(preimage, address=str, codehash=str)
-        pin = Pin(encoding.from_hex(address, 20), encoding.from_hex(codehash, 32))
-        return cls(encoding.amount(chain), encoding.from_hex(genesis, 32), encoding.from_hex(book, 20), pin,
-                   encoding.from_hex(token, 20), encoding.from_hex(giver, 20), encoding.from_hex(getter, 20),
-                   encoding.amount(amount), fund_by, period, finality, since)
+        return cls(encoding.amount(chain), encoding.from_hex(genesis, 32), encoding.from_hex(book, 20),
+                   Pin.read(preimage), encoding.from_hex(token, 20), encoding.from_hex(giver, 20),
+                   encoding.from_hex(getter, 20), encoding.amount(amount), fund_by, period, finality, since)
 
 
 @dataclass(frozen=True, slots=True)

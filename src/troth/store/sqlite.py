@@ -99,6 +99,8 @@ class Layout:
 class SharedFile:
     """A file of one layout at ``path``, made where it is not there. Safe for threads and for several processes.
 
+    path None: in memory, for as long as this object lives.
+
     Raises BadInput if the file is something else, OutsideFailed if it cannot be opened.
     """
 
@@ -106,12 +108,13 @@ class SharedFile:
     WAIT: ClassVar[float] = 60.0
     """Seconds to wait for another process's lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self._lock = threading.RLock()
         layout = self.LAYOUT
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=self.WAIT)
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False,
+                                       timeout=self.WAIT)
         except sqlite3.Error as error:
             raise OutsideFailed(f"the {layout.name} {path} cannot be opened: {error}") from error
         try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from troth.agents.x402.wire import Payment
 from troth.core.encoding import keccak256
@@ -78,6 +79,10 @@ class Till(SharedFile):
                     "Free some space, then try again. Nothing was served.",
                     "Restore it. Without it, offers that are still good could be paid twice over.")
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._work = path.parent / f"{path.name}.work"
+
     def take(self, payment: Payment, now: int) -> Sale:
         """Take a payment for its offer, or find that it was taken before.
 
@@ -141,10 +146,9 @@ class Till(SharedFile):
 
         Raises OutsideFailed where another is at it for ``wait`` seconds.
         """
-        folder = self.path.parent / f"{self.path.name}.work"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        self._work.mkdir(mode=0o700, exist_ok=True)
         # Some payments share a file, so that there are never more than 4,096 and none has to be deleted.
-        with holding(folder / key.hex()[:3], wait, "this payment is being served"):
+        with holding(self._work / key.hex()[:3], wait, "this payment is being served"):
             yield
 
     def _sale(self, key: bytes) -> Sale:
