@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -219,6 +219,16 @@ def open_invitation(data: bytes, expect: str | None = None) -> Invitation:
         raise Refuted("this invitation is somebody else's", expected=expect, actual=said.sender,
                       do="Ask your sponsor for it again, over a channel that you trust.")
     return Invitation._of(said.sender, said.body)
+
+
+def by_own_node(invitation: Invitation, url: str) -> Invitation:
+    """The same invitation, its chain reached at this party's own node: the sponsor's could say anything of deposits.
+
+    Raises BadInput for what is no address.
+    """
+    if not is_address(url):
+        raise BadInput("not a node's address", expected="http(s)://…", actual=url)
+    return replace(invitation, chain=url)
 
 
 @dataclass(frozen=True, slots=True)
