@@ -165,9 +165,9 @@ def test_another_chain_at_its_address_is_refused(invited: Invited, tmp_path: Pat
 def test_a_site_may_believe_a_node_of_its_own_alone(elsewhere: Invited, tmp_path: Path) -> None:
     """The sponsor's could show a Book that is none, and deposits where they are not."""
     said, records = open_invitation(elsewhere.data, elsewhere.sponsor), elsewhere.file.parent / "north.csv"
-    with EmbeddedChain(tmp_path / "chain.sqlite", genesis_time=1) as other, RpcServer(other, 0) as node:
-        with pytest.raises(Refuted, match="not the invitation's chain"):
-            join(by_own_node(said, node.url), records, tmp_path / "site", PASSPHRASE, quiet)
+    with (EmbeddedChain(tmp_path / "chain.sqlite", genesis_time=1) as other, RpcServer(other, 0) as node,
+          pytest.raises(Refuted, match="not the invitation's chain")):
+        join(by_own_node(said, node.url), records, tmp_path / "site", PASSPHRASE, quiet)
     with pytest.raises(BadInput, match="node's address"):
         by_own_node(said, str(tmp_path / "chain.sqlite"))
     own = said.chain.replace("127.0.0.1", "localhost")
