@@ -72,7 +72,7 @@ def opened(party: Troth, claim: bytes, offer: Offer) -> bytes:
     statement = party.statement(claim)
     if statement.issuer != party.did:
         licensed(party, claim, offer)
-    return party.read(party.statement(statement.ref(LISTING)).evidence[0])
+    return party.read(party.statement(statement.ref(LISTING)).evidence[0], None)
 
 
 def licensed(party: Troth, claim: bytes, offer: Offer) -> Sale:
