@@ -185,7 +185,7 @@ x402: $(VENV)/dev tests/tools/node_modules   ## payments over HTTP under load: r
 attacks: $(VENV)/dev        ## hostile sites against each rule, on three skews: docs/data/attacks.json and its page; half an hour and more
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attacks $(ARGS)
 
-payouts: $(VENV)/dev        ## who earns what over 500 random consortia: docs/data/payouts.json and its page; half an hour and more
+payouts: $(VENV)/dev        ## who earns what over 500 random consortia: docs/data/payouts.json and its page; five minutes on two quiet cores
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.payouts $(ARGS)
 
 bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the same run
