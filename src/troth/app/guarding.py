@@ -123,11 +123,13 @@ def open_case(party: Troth, card: Case) -> Case:
                 Parcel((history.documents[0].to_bytes(),), tuple(sorted(claims, key=party.position))))
 
 
-def recover(case: Case, directory: Path, passphrase: str, settings: Settings, **options: Any) -> tuple[Troth, Case]:
+def recover(case: Case, directory: Path | str, passphrase: str, settings: Settings,
+            **options: Any) -> tuple[Troth, Case]:
     """A workspace with fresh keys for an identity whose keys are lost, and the case for the guardians to approve.
 
     Until they have, and the delay is over, nobody believes what it signs. options: as ``Troth.init``.
     """
+    directory = Path(directory)
     # Imported here: it imports this room's modules.
     from troth.app import Troth
 

@@ -92,8 +92,9 @@ class JobFile:
     files: Mapping[str, bytes]
 
 
-def load(path: Path) -> JobFile:
+def load(path: Path | str) -> JobFile:
     """Read a JOB.toml strictly; file names in it are relative to its folder. Raises BadInput, OutsideFailed."""
+    path = Path(path)
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
