@@ -91,6 +91,10 @@ def test_deals_are_listed_and_shown(party: Troth, troth: Run) -> None:
     page = troth("deal", "show", running["id"]).stdout
     assert shown["history"][0]["claim"] in page
     assert f"as of block {shown['as_of']['block']} ({shown['as_of']['hash']}), finalized up to" in page
+    for digits in (8, 13, 63):
+        assert json.loads(troth("deal", "show", running["id"][:digits], "--json").stdout) == shown
+    assert "no deal here begins" in troth("deal", "show", "00" * 5, status=3).stderr
+    assert "no id of a deal" in troth("deal", "show", running["id"][:7], status=2).stderr
     assert "no such deal" in troth("deal", "show", "00" * 32, status=3).stderr
     assert f"2 deals as of block {shown['as_of']['block']}" in troth("deal", "list", "--offline").stdout
 

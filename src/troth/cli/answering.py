@@ -83,7 +83,7 @@ def give(file: File, question: Asked, model: Annotated[Path, typer.Argument(help
     row = None if record is None else read_input(record, program)
     with workspace(home) as party:
         party.receive()
-        claim = given(party, offered, claim_id(question), program, row)
+        claim = given(party, offered, claim_id(party, question), program, row)
         show({"answer": claim.hex()}, as_json, claim.hex)
 
 
@@ -96,7 +96,7 @@ def show_answer(question: Asked, home: Where = None, as_json: Json = False) -> N
 
     with workspace(home) as party:
         party.receive()
-        numbers, answer, output = told(party, claim_id(question))
+        numbers, answer, output = told(party, claim_id(party, question))
         show({"answer": answer.hex(), "numbers": list(numbers), "output": output}, as_json, lambda: "\n".join((
             f"{output}: {', '.join(map(str, numbers))}", f"answer {answer.hex()}")))
 
@@ -107,7 +107,7 @@ def take_back(question: Asked, home: Where = None, as_json: Json = False) -> Non
     from troth.flows.answer import take_back as taken
 
     with workspace(home) as party:
-        taken(party, claim_id(question))
+        taken(party, claim_id(party, question))
         show({"question": question, "taken": True}, as_json, lambda: "taken back")
 
 

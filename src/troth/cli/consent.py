@@ -41,7 +41,7 @@ def withdraw(consent: str, home: Where = None, as_json: Json = False) -> None:
     from troth.app import consents  # start-up time
 
     with workspace(home) as party:
-        claim, resting = consents.withdraw(party, claim_id(consent))
+        claim, resting = consents.withdraw(party, claim_id(party, consent))
         show({"claim": claim.hex(), **resting}, as_json)
 
 
@@ -69,6 +69,7 @@ def check(target: Annotated[str, typer.Argument(help="A claim or a deal.")],
     from rich.console import Console  # start-up time, as above
 
     from troth.app import consents  # start-up time
+    from troth.app.short_ids import claim_or_deal_of
     from troth.cli.show import report_table
     from troth.identity.jsondoc import read_json
 
@@ -77,7 +78,7 @@ def check(target: Annotated[str, typer.Argument(help="A claim or a deal.")],
     with workspace(home) as party:
         if data is not None and opening is not None:
             consents.check_opening(party, consents.Opening.of(read_json(read_file(opening))), read_file(data))
-        report = consents.check(party, claim_id(target), purpose)
+        report = consents.check(party, claim_or_deal_of(party, target), purpose)
         if as_json:
             show(report.json(), True)
         else:

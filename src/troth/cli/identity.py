@@ -103,7 +103,7 @@ def log_date(claim: Annotated[str, typer.Argument(help="A claim in this log.")],
     from troth.app.keys import date  # start-up time
 
     with workspace(home) as party:
-        found = date(party, claim_id(claim))
+        found = date(party, claim_id(party, claim))
         write_file(output, found.to_bytes())
         show({"claim": claim, "block": found.last_block, "output": str(output)}, as_json)
 

@@ -78,7 +78,7 @@ def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait
 
     with workspace(home) as party:
         evaluators, verifiers = _believed(trust, believe)
-        order = market.buy(party, claim_id(offer), evaluators, verifiers)
+        order = market.buy(party, claim_id(party, offer), evaluators, verifiers)
         _tend(party, wait, lambda: tending.standing(party, order)["state"] in ENDS)
         now = tending.standing(party, order)
     show(now, as_json)
@@ -153,7 +153,7 @@ def check(offer: Offered, trust: Believed = None, believe: Whom = None, home: Wh
     from troth.cli.show import report_table
 
     with workspace(home) as party:
-        report = market.check(party, claim_id(offer), *_believed(trust, believe))
+        report = market.check(party, claim_id(party, offer), *_believed(trust, believe))
     if as_json:
         show(report.json(), True)
     else:
@@ -177,7 +177,7 @@ def let_in(offer: Offered, to: Annotated[str, typer.Option("--to", help="The eva
     from troth.app import market  # start-up time, as above
 
     with workspace(home) as party:
-        market.let_in(party, claim_id(offer), to)
+        market.let_in(party, claim_id(party, offer), to)
         show({"offer": offer, "to": to}, as_json)
 
 
@@ -197,7 +197,7 @@ def evaluate(offer: Offered, method: Annotated[str, typer.Option("--method", hel
     with workspace(home) as party:
         if party.settings.exchange:
             party.receive()
-        claim = market.evaluate(party, claim_id(offer), method, metrics)
+        claim = market.evaluate(party, claim_id(party, offer), method, metrics)
         show({"claim": claim.hex()}, as_json, claim.hex)
 
 
@@ -208,7 +208,7 @@ def foreseen(listing: Annotated[str, typer.Argument(help="The listing's claim.")
     from troth.app import tending  # start-up time, as above
 
     with workspace(home) as party:
-        found = tending.foreseen(party, claim_id(listing))
+        found = tending.foreseen(party, claim_id(party, listing))
     show({"licences": found}, as_json, lambda: "\n".join(
         f"{one['holder']}  {one['erasure']}  {one['owed']} owed" for one in found) or "none")
 
@@ -222,7 +222,7 @@ def licence(holder: Annotated[str, typer.Argument(help="An account.")],
     from troth.flows.sale_words import Offer
 
     with workspace(home) as party:
-        claim = claim_id(offer)
+        claim = claim_id(party, offer)
         seller = Offer.of(party.statement(claim)).deal.seller
         account = from_hex(holder.removeprefix("0x").lower(), 20)
         stands = market.licences(party).licensed(account, seller, claim)

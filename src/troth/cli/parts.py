@@ -68,11 +68,25 @@ def show(value: dict[str, Any], as_json: bool, text: Callable[[], str] | None = 
         typer.echo(visible(text() if text else "\n".join(f"{key}: {item}" for key, item in value.items())))
 
 
-def claim_id(text: str) -> bytes:
-    """A claim's or a deal's id from hex. Raises BadInput."""
+def whole_id(text: str) -> bytes:
+    """An id from all its hex digits, where no workspace is open. Raises BadInput."""
     from troth.core.encoding import from_hex  # start-up time, as above
 
     return from_hex(text.removeprefix("0x"), 32)
+
+
+def claim_id(party: Troth, text: str) -> bytes:
+    """A claim's id, or the one in this party's log that begins so. Raises BadInput, Undecidable, Misuse."""
+    from troth.app.short_ids import claim_of  # start-up time, as above
+
+    return claim_of(party, text)
+
+
+def deal_id(party: Troth, text: str, *, offline: bool = False) -> bytes:
+    """A deal's id, or the one of the Book that begins so. Raises BadInput, Undecidable, Misuse."""
+    from troth.app.short_ids import deal_of  # start-up time, as above
+
+    return deal_of(party, text, offline=offline)
 
 
 def claim_body(data: bytes) -> dict[str, Any]:
@@ -86,12 +100,12 @@ def claim_body(data: bytes) -> dict[str, Any]:
                        actual=error.actual, do="Write fractions and integers beyond 2^53 as text.") from None
 
 
-def role_and_claim(text: str) -> tuple[str, bytes]:
-    """ROLE=CLAIM. Raises Misuse."""
+def role_and_claim(text: str, party: Troth | None = None) -> tuple[str, bytes]:
+    """ROLE=CLAIM; a claim's first digits do where there is a workspace. Raises Misuse, and what ``claim_id`` raises."""
     role, equals, claim = text.partition("=")
     if not equals:
         raise Misuse("a reference needs a role", expected="ROLE=CLAIM", actual=text)
-    return role, claim_id(claim)
+    return role, whole_id(claim) if party is None else claim_id(party, claim)
 
 
 def read_file(path: Path) -> bytes:

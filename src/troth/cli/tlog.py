@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, claim_id, log_app, passphrase, read_file, show, visible, workspace, write_file
+from troth.cli.parts import (
+    Json,
+    Where,
+    claim_id,
+    log_app,
+    passphrase,
+    read_file,
+    show,
+    visible,
+    whole_id,
+    workspace,
+    write_file,
+)
 from troth.core.errors import Misuse, OutsideFailed, Pending, Refuted, Undecidable
 
 if TYPE_CHECKING:
@@ -56,7 +68,7 @@ def log_prove(claim: str, output: Annotated[Path, typer.Option("-o", "--output")
     from troth.app.tlog import prove  # start-up time, as above
 
     with workspace(home) as party:
-        proof = prove(party.log, claim_id(claim))
+        proof = prove(party.log, claim_id(party, claim))
         write_file(output, proof.to_bytes())
         show({"position": proof.index, "output": str(output)}, as_json)
 
@@ -71,7 +83,7 @@ def log_verify_proof(file: Path, key: Key,
 
     seen_by = _keys(witness)
     proof = LogProof.from_bytes(read_file(file))
-    found, checkpoint = check_proof(proof, _vkey(key), None if claim is None else claim_id(claim), seen_by,
+    found, checkpoint = check_proof(proof, _vkey(key), None if claim is None else whole_id(claim), seen_by,
                                     len(seen_by) if threshold is None else threshold)
     show({"claim": found.hex(), "position": proof.index, "origin": checkpoint.origin, "size": checkpoint.size}, as_json)
 
@@ -114,7 +126,7 @@ def log_submit(url: str, claim: list[str], key: Key,
     from troth.ledger.wire import Site  # start-up time
 
     with workspace(home) as party:
-        claims = [claim_id(item) for item in claim]
+        claims = [claim_id(party, item) for item in claim]
         proofs = submit(party, Site(url, private=private), _vkey(key), claims)
         for one, proof in zip(claims, proofs, strict=True):
             if output is not None:
