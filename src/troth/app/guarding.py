@@ -21,6 +21,7 @@ from troth.core.claims import Envelope
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import Account
+from troth.core.times import moment
 from troth.identity.binding import BINDING
 from troth.identity.documents import IDENTITY, Document, DocumentHistory, Recovery, place_of, rotation_document
 from troth.identity.hybrid import HybridIdentity, Recipient
@@ -184,7 +185,7 @@ def execute(party: Troth, case: Case) -> None:
     guardians = Guardians(party.identities)
     due = guardians.due(case.entry(), proposal)
     if party.chain.now() < due:
-        raise Pending("the holder may still say no", expected=f"from {due} on", actual=party.chain.now(),
+        raise Pending("the holder may still say no", expected=f"from {moment(due, party.chain.now())} on",
                       do="Carry it out then: troth id guardians execute.")
     guardians.execute(party.sender, case.entry(), proposal, case.quorum)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from troth.cli.parts import Json, Where, claim_id, naming, read_file, show, workspace, write_file
+from troth.cli.parts import Json, Where, claim_id, lasting, naming, read_file, show, workspace, write_file
 from troth.cli.prove import answer_app
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def offer(model: Annotated[Path, typer.Argument(help="A program, as troth model 
           stake: Annotated[int, typer.Option("--stake", min=1, help="What you lose by silence or a false answer.")],
           token: Annotated[str | None, typer.Option("--token", help="Its account; the demonstration's by default.")
                            ] = None,
-          period: Annotated[int, typer.Option("--period", min=1, help="Seconds to answer in.")] = 3600,
+          period: Annotated[int, lasting("--period", "How long there is to answer.")] = 3600,
           weights: Annotated[str, typer.Option("--weights", help="fixed or committed.")] = "fixed",
           output: Annotated[str, typer.Option("--output", help="scores, or the label alone.")] = "scores",
           record: Record = None, home: Where = None, as_json: Json = False) -> None:
@@ -53,7 +53,7 @@ def offer(model: Annotated[Path, typer.Argument(help="A program, as troth model 
 @answer_app.command()
 def ask(file: File, given: Annotated[Path | None, typer.Argument(metavar="INPUT", help="JSON or a CSV of one row, if "
                                                                  "the question brings it. Everybody sees it.")] = None,
-        fund: Annotated[int, typer.Option("--fund", min=1, help="Seconds for the provider to take it up.")] = 86_400,
+        fund: Annotated[int, lasting("--fund", "How long the provider has to take it up.")] = 86_400,
         home: Where = None, as_json: Json = False) -> None:
     """As the buyer: deposit the price and send a question. It is paid out against a proof alone; silence or a false
     answer brings it back with the provider's stake. What the model is worth, nobody proves.

@@ -71,12 +71,12 @@ def _lines(said: dict[str, Any]) -> str:
 def decisions_list(home: Where = None, as_json: Json = False) -> None:
     """The decisions in this party's log, oldest first."""
     from troth.app.decisions import listed  # start-up time, as above
-    from troth.identity.jsondoc import time_text
+    from troth.core.times import moment
 
     with workspace(home) as party:
         found = listed(party)
         show({"decisions": found}, as_json, lambda: "\n".join(
-            f"{one['decision']}  {time_text(one['issued_at'])}  program {one['program'][:16]}  "
+            f"{one['decision']}  {moment(one['issued_at'])}  program {one['program'][:16]}  "
             f"{len(one['explanations'])} explanations" for one in found) or "none")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from troth.cli.parts import Json, Where, app, claim_id, read_file, show, workspace, write_file
 from troth.core.errors import BadInput, Misuse, Refuted
+from troth.core.times import moment
 
 if TYPE_CHECKING:
     from troth.compute.runners import Ran
@@ -276,7 +278,8 @@ def _ran(ran: Ran) -> dict[str, Any]:
 def _text(found: Mapping[str, Any]) -> str:
     lines = [f"{found['claim']}  {found['form']}, review {found['review']}: {found['what']}"]
     for part in found["milestones"]:
-        asked = f", waits for {part['asked']}" if part["asked"] else ""
+        until = f" until {moment(part['due'], int(time.time()))}" if part["due"] is not None else ""
+        asked = f", waits for {part['asked'] or 'seats'}{until}" if part["asked"] or until else ""
         missing = f", {len(part['missing'])} seats not taken" if part["missing"] else ""
         ended = f", {part['outcome']}" if part["outcome"] else ""
         lost = f", {len(part['slashed'])} lost their stakes" if part["slashed"] else ""

@@ -14,6 +14,7 @@ from troth.cli.parts import (
     Json,
     Where,
     claim_id,
+    lasting,
     log_app,
     passphrase,
     read_file,
@@ -142,7 +143,7 @@ def log_watch(place: Annotated[str, typer.Argument(help="A directory or a URL.")
               compare: Annotated[list[str] | None, typer.Option("--compare", help="What others were shown: a "
                                                                 "checkpoint's file, a mirror, a URL; or anchor:ACCOUNT "
                                                                 "on this workspace's chain.")] = None,
-              every: Annotated[int | None, typer.Option("--every", min=1, help="Seconds; once by default.")] = None,
+              every: Annotated[int | None, lasting("--every", "Again and again, so long apart; else once.")] = None,
               private: Private = False, as_json: Json = False) -> None:
     """Follow a log: it must only grow, and tell everybody the same. Reports entries that name what you watch for.
 
