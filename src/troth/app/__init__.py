@@ -228,14 +228,18 @@ class Troth(Swapping):
         blocks = {cid: self.blobs.get(cid) for item in evidence for cid in self._cids(item.cid)}
         return Parcel(documents, tuple(ordered), blocks)
 
-    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
-        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one."""
+    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> int:
+        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one.
+
+        Returns the bytes of claims and blocks that each was sent.
+        """
         items = tuple(evidence)
         parcel = self.parcel(claims, items)
         for did in to:
             wrapped = {item.cid: self.keyring.get(item.cid, short(did)) for item in items if item.sealed}
             keys = {cid: key for cid, key in wrapped.items() if key is not None}
             self.exchange.send(did, replace(parcel, keys=keys))
+        return parcel.size
 
     def position(self, envelope: Envelope) -> int:
         """A claim's place in the log; -1 for one that is not there."""

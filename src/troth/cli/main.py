@@ -194,12 +194,21 @@ def log_anchor(home: Where = None, as_json: Json = False) -> None:
 @app.command()
 def push(peer: Annotated[str, typer.Argument(help="The peer's DID.")],
          claim: Annotated[list[str], typer.Argument(help="Claims to hand over, with their evidence.")],
+         only: Annotated[bool, typer.Option("--only", help="The claims alone, without what they rest on.")] = False,
          home: Where = None, as_json: Json = False) -> None:
-    """Hand claims and their evidence to a peer, through the exchange."""
+    """Hand claims to a peer through the exchange, with their evidence and the claims that they rest on, so that the
+    peer can check and bundle them. It sees all of that, whoever made it. What is not here is named, and does not go.
+    """
+    from troth.app.handing import push  # start-up time, as above
+
     with workspace(home) as party:
-        claims = [claim_id(party, item) for item in claim]
-        party.send([peer], claims, party.evidence_here(claims))
-        show({"sent": len(claims), "to": peer}, as_json)
+        went = push(party, peer, [claim_id(party, item) for item in claim], only=only)
+        rests = len(went.claims) - went.named
+        show({"sent": len(went.claims), "rests_on": rests, "bytes": went.size, "to": peer,
+              "missing": [one.hex() for one in went.missing]}, as_json, lambda: "\n".join([
+                  f"{len(went.claims)} claims handed over, {rests} of them because the others rest on them; "
+                  f"{went.size} bytes", *(f"rests on {one.hex()}, which cannot be sent from here"
+                                          for one in went.missing)]))
 
 
 @app.command()
