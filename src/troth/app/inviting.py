@@ -273,7 +273,7 @@ class Joined:
         return holding(self.party.root / "joined.lock", 0.0, "another process acts for this seat")
 
 
-def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str, say: Say,
+def join(invitation: Invitation, data: Path | str | None, home: Path | str, passphrase: str, say: Say,
          private: Private | None = None) -> Joined:
     """Take the seat: list a site's records, sealed to it alone, introduce this party, and let the Book take its stakes.
 
@@ -283,6 +283,8 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
     chain is not the invitation's, Misuse for a workspace that is set up otherwise, an invitation of another's, records
     in another role than a site's, or a budget beyond what was promised for these records before.
     """
+    data = None if data is None else Path(data)
+    home = Path(home)
     role = invitation.ticket.role
     if (data is not None) != (role == SITE):
         raise Misuse(f"this invitation is for a {role}", do="Name your records: --data FILE.csv." if role == SITE
