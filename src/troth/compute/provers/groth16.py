@@ -88,10 +88,16 @@ class Groth16:
                     transcript(tau, 1 << power, alpha, beta, gamma, delta))
 
     def prove(self, keys: Keys, circuit: Circuit, witness: Sequence[int]) -> bytes:
-        """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ."""
+        """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ.
+
+        Whoever made the key learns nothing else from a proof: with both deltas in their groups and none neutral, A and
+        B are uniform, and C follows from them by the equation that is checked at the end (Fuchsbauer: Subversion-
+        Zero-Knowledge SNARKs, PKC 2018). Under a key that is no setup at all it may be that none comes out.
+        """
         key: Proving = keys.proving
         if keys.circuit != circuit.digest or len(key.a) != circuit.wires:
             raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
+        delta1, delta2 = blinds(key)
         left, right = circuit.products(witness)
         publics = 1 + len(circuit.publics)
         rows = [*left, *[0] * publics]
@@ -99,8 +105,8 @@ class Groth16:
             rows[circuit.constraints + wire] = witness[wire] % R
         quotient = _quotient(rows, right, key.power)
         r, s = secrets.randbelow(R), secrets.randbelow(R)
-        a = key.alpha + sum_of_products(key.a, witness, 1) + key.delta1 * r
-        b2 = key.beta2 + sum_of_products(key.b2, witness, 2) + key.delta2 * s
+        a = key.alpha + sum_of_products(key.a, witness, 1) + delta1 * r
+        b2 = key.beta2 + sum_of_products(key.b2, witness, 2) + delta2 * s
         # C = L + H + s A + r B1 - r s delta, where B1 = beta + sum + s delta: the last two cancel, and what is left is
         # one long sum.
         private, left_l = cheap_sum(key.l, witness[publics:], 1)
@@ -127,6 +133,15 @@ class Groth16:
         bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
         if not points.pairings_equal([(a, b)], [(alpha, beta), (bound, gamma), (c, delta)]):
             raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
+
+
+def blinds(key: Proving) -> tuple[Point, Point]:
+    """delta in both groups. Raises BadInput for a key that would not hide the witness: somebody made it so."""
+    found = decoded(encoded([key.delta1], 1), 1), decoded(encoded([key.delta2], 2), 2)
+    if any(point.is_zero() for point in found):
+        raise BadInput("a key whose proofs would show what they are to hide", expected="delta in both groups",
+                       actual="none", do="Prove nothing under it. Whoever made this key made it to look.")
+    return found
 
 
 @lru_cache(maxsize=32)
