@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from troth.core.errors import BadInput
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+Numbers: TypeAlias = IntArray | FloatArray
+Vector = TypeVar("Vector", IntArray, FloatArray)
 
 FRACTION_BITS = 16
 ONE = 1 << FRACTION_BITS
@@ -92,11 +94,13 @@ def shift_round(values: IntArray, bits: int = FRACTION_BITS) -> IntArray:
     if not 1 <= bits <= 62:
         raise BadInput("shift out of range", expected="1 to 62", actual=bits)
     as_ints(values)
-    floor = values >> bits  # arithmetic: towards minus infinity, so the rest below is never negative
-    rest = values & ((1 << bits) - 1)
-    half = 1 << (bits - 1)
-    up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
-    return np.asarray(floor + up.astype(np.int64))
+    floor = np.asarray(values >> bits)  # arithmetic: towards minus infinity, so the rest below is never negative
+    rest = np.asarray(values & ((1 << bits) - 1))
+    rest += floor & 1  # half of a unit goes up from an odd floor only
+    rest += (1 << (bits - 1)) - 1
+    rest >>= bits
+    floor += rest
+    return floor
 
 
 def divide_round(values: IntArray, divisor: int | IntArray) -> IntArray:
@@ -240,21 +244,24 @@ def root_above(square: int) -> int:
     return root if root * root == square else root + 1
 
 
-def sum_of_squares(flat: IntArray, bound: int | None = None) -> int:
+def sum_of_squares(flat: Numbers, bound: int | None = None) -> int:
     """The squares of a vector's elements together, exact for any magnitude: in parts that cannot overflow.
 
-    bound: what no element's magnitude passes; looked for where it is not given.
+    flat: of doubles only where they are integers. bound: what no element's magnitude passes; looked for block by block
+    where it is not given.
     """
-    size = magnitude(flat) if bound is None else bound
-    chunk = EXACT_DOUBLE // max(1, size ** 2)
+    if bound is None:
+        blocks = (flat[at:at + _BLOCK] for at in range(0, len(flat), _BLOCK))
+        return sum(sum_of_squares(block, max(int(block.max()), -int(block.min()))) for block in blocks)
+    chunk = EXACT_DOUBLE // max(1, bound ** 2)
     if chunk >= 64:  # as many squares as a double surely holds, and few enough to stay in the cache
         step = min(chunk, _BLOCK)
-        parts = (flat[at:at + step].astype(np.float64) for at in range(0, len(flat), step))
+        parts = (flat[at:at + step].astype(np.float64, copy=False) for at in range(0, len(flat), step))
         return sum(int(part @ part) for part in parts)
-    chunk = INT64_MAX // size ** 2
+    whole, chunk = flat.astype(np.int64, copy=False), INT64_MAX // bound ** 2
     if chunk < 64:
-        return sum(v * v for v in flat.tolist())
-    return sum(dot(flat[at:at + chunk], flat[at:at + chunk]) for at in range(0, len(flat), chunk))
+        return sum(v * v for v in whole.tolist())
+    return sum(dot(whole[at:at + chunk], whole[at:at + chunk]) for at in range(0, len(whole), chunk))
 
 
 def clip_norm(values: IntArray, bound: int) -> IntArray:

@@ -26,7 +26,7 @@ from troth.core.errors import BadInput
 from troth.fixed.numbers import ONE, IntArray, add, divide_int, divide_round, norm, stack, total
 from troth.learn import alike, trusted
 from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, NAMES, Update, aggregate
-from troth.learn.arrays import Layout, State, digest, flatten, layout, unflatten
+from troth.learn.arrays import Layout, State, digest, flatten, layout
 from troth.learn.data import Inputs, Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.tasks import Task
@@ -176,8 +176,9 @@ def combine(given: RoundInput) -> Combined:
     counted, rejected = _sort_out(given)
     params: State = given.base
     if counted:
-        moved = add(flatten(given.base), flatten(aggregate(given.rule, counted, _reference(given))))
-        params = unflatten(np.clip(moved, -given.task.limit, given.task.limit), given.task.layout)
+        moves = aggregate(given.rule, counted, _reference(given))
+        params = {name: np.clip(add(given.base[name], moves[name]), -given.task.limit, given.task.limit)
+                  for name, _ in given.task.layout}
     return Combined(params, tuple(counted), tuple(rejected))
 
 
