@@ -20,7 +20,18 @@ from typing import cast
 import numpy as np
 
 from troth.core.errors import BadInput
-from troth.fixed.numbers import EXACT_DOUBLE, ONE, FloatArray, Numbers, as_ints, magnitude, matmul, shift_round
+from troth.fixed.numbers import (
+    EXACT_DOUBLE,
+    ONE,
+    SURELY_EXACT,
+    FloatArray,
+    Numbers,
+    as_ints,
+    magnitude,
+    matmul,
+    shift_round,
+    sum_of_squares,
+)
 
 QUOTIENT_LIMIT = 1 << 51
 """Largest magnitude of a dividend."""
@@ -51,6 +62,13 @@ def truncate_quotient(values: FloatArray, divisor: int) -> FloatArray:
     """``values / divisor`` towards zero, in place. Limits as for `round_quotient`."""
     np.divide(values, divisor, out=values)
     return np.trunc(values, out=values)
+
+
+def row_squares(rows: FloatArray) -> list[int]:
+    """Each row's squares together, exact."""
+    found = np.einsum("ij,ij->i", rows, rows)
+    return [int(squares) if squares < SURELY_EXACT else sum_of_squares(row.astype(np.int64))
+            for row, squares in zip(rows, found.tolist(), strict=True)]
 
 
 def rounded_product(left: FloatArray, right: FloatArray) -> FloatArray:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from troth.core.errors import BadInput
-from troth.fixed.exact import QUOTIENT_LIMIT, round_quotient, truncate_quotient
+from troth.fixed.exact import QUOTIENT_LIMIT, round_quotient, row_squares, truncate_quotient
 from troth.fixed.numbers import (
     INT64_MAX,
     IntArray,
@@ -39,7 +39,7 @@ from troth.fixed.numbers import (
 )
 from troth.fixed.order import median, sort_rows
 from troth.learn import trusted
-from troth.learn.arrays import Rows, State, layout, unflatten
+from troth.learn.arrays import Rows, State, form, unflatten
 from troth.learn.dense import Dense
 
 MAX_EXAMPLES = (1 << 31) - 1
@@ -120,57 +120,49 @@ def _centered_clipping(rows: Rows, _: tuple[int, ...]) -> IntArray:
     count, bound = len(rows), 2 * rows.bound  # of any gap: the centre stays between the least and the greatest
     if bound > INT64_MAX:
         raise BadInput("integer overflow in a difference", expected=f"at most {INT64_MAX}", actual=bound)
-    centre, far = np.empty(rows.size, dtype=np.int64), _Far(count, bound)
+    centre, squares = np.empty(rows.size, dtype=np.int64), [0] * count
     for at, block in rows.blocks():
         centre[at] = median(block)
-        far.measure(block, centre[at])
+        _measure(squares, block - centre[at])
     for _step in range(CLIPPING_STEPS):
-        radius, lengths = far.radius()
-        far = _Far(count, bound)
-        kind = np.float64 if bound * max(radius, count) <= QUOTIENT_LIMIT else np.int64
-        for at, block in rows.blocks(kind):
-            here = centre[at].astype(kind)
-            moved: Any = np.zeros_like(here)
-            gap = np.empty_like(here)
-            for row, length in zip(block, lengths, strict=True):
-                np.subtract(row, here, out=gap)
-                moved += gap if length <= radius else _shorten(gap, radius, length)
-            here += _divide(moved, count)
-            far.measure(block, here)
+        radius, lengths = _radius(squares)
+        squares = [0] * count
+        for at, block in rows.blocks(np.float64 if bound * max(radius, count) <= QUOTIENT_LIMIT else np.int64):
+            here: Any = centre[at].astype(block.dtype)
+            gaps = block - here
+            for gap, length in zip(gaps, lengths, strict=True):
+                if length > radius:
+                    _shorten(gap, radius, length)
+            here += _divide(gaps.sum(axis=0), count)
+            _measure(squares, np.subtract(block, here, out=gaps))
             centre[at] = here
     return centre
 
 
-class _Far:
-    """How far each row is from the centre, block by block. bound: of any gap's coordinates."""
-
-    def __init__(self, count: int, bound: int) -> None:
-        self._squares, self._bound = [0] * count, bound
-
-    def measure(self, rows: Any, centre: Any) -> None:
-        """Add a block, of integers or of doubles."""
-        gaps = rows - centre
-        for index, gap in enumerate(gaps):
-            self._squares[index] += sum_of_squares(gap, self._bound)
-
-    def radius(self) -> tuple[int, list[int]]:
-        """The lower median of the norms, and the norms. Raises BadInput where clipping to it could overflow."""
-        lengths = [root_above(squares) for squares in self._squares]
-        radius = sorted(lengths)[(len(lengths) - 1) // 2]
-        bound = max(lengths) * max(radius, len(lengths))  # no coordinate is longer than its row
-        if bound > INT64_MAX:
-            raise BadInput("integer overflow in clipping", expected=f"at most {INT64_MAX}", actual=bound)
-        return radius, lengths
+def _measure(squares: list[int], gaps: Any) -> None:
+    """Add each row's squares, of integers or of doubles."""
+    found = row_squares(gaps) if gaps.dtype == np.float64 else map(sum_of_squares, gaps)
+    squares[:] = map(sum, zip(squares, found, strict=True))
 
 
-def _shorten(gap: Any, radius: int, length: int) -> Any:
+def _radius(squares: list[int]) -> tuple[int, list[int]]:
+    """The lower median of the norms, and the norms. Raises BadInput where clipping to it could overflow."""
+    lengths = [root_above(square) for square in squares]
+    radius = sorted(lengths)[(len(lengths) - 1) // 2]
+    bound = max(lengths) * max(radius, len(lengths))  # no coordinate is longer than its row
+    if bound > INT64_MAX:
+        raise BadInput("integer overflow in clipping", expected=f"at most {INT64_MAX}", actual=bound)
+    return radius, lengths
+
+
+def _shorten(gap: Any, radius: int, length: int) -> None:
     """`clip_norm` where the norm is known, in place: each coordinate times radius / length, towards zero."""
     gap *= radius
     if gap.dtype == np.float64:
-        return truncate_quotient(gap, length)
+        truncate_quotient(gap, length)
+        return
     gap += (gap >> 63) & (length - 1)  # below zero the floor of this is what the ceiling was
     gap //= np.int64(length)
-    return gap
 
 
 def _divide(values: Any, divisor: int) -> Any:
@@ -211,9 +203,9 @@ def aggregate(rule: str, updates: Sequence[Update], reference: IntArray | None =
     ordered = sorted(updates, key=lambda update: update.site)
     if not ordered or len({update.site for update in ordered}) != len(ordered):
         raise BadInput("aggregation takes one update per site and at least one", actual=[u.site for u in ordered])
-    shapes = layout(ordered[0].delta)
+    shapes = form(ordered[0].delta)
     for update in ordered:
-        if (found := layout(update.delta)) != shapes:
+        if (found := form(update.delta)) != shapes:
             raise BadInput(f"the update of {update.site} has other names or shapes", expected=shapes, actual=found)
         if not 1 <= update.examples <= MAX_EXAMPLES:
             raise BadInput(f"{update.site} claims an impossible number of examples", expected=f"1 to {MAX_EXAMPLES}",

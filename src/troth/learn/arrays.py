@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from troth.core.errors import BadInput
-from troth.fixed.numbers import IntArray, Vector, as_ints, magnitude
+from troth.fixed.numbers import IntArray, Vector, as_ints, magnitude, of_ints
 
 State: TypeAlias = Mapping[str, IntArray]
 Layout: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
@@ -38,9 +38,17 @@ _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}", re.ASCII)
 
 def layout(state: State) -> Layout:
     """Names and shapes, in canonical order. Raises BadInput for anything that has no byte form."""
+    found = form(state)
+    for name, _ in found:
+        as_ints(state[name], name)
+    return found
+
+
+def form(state: State) -> Layout:
+    """`layout` for who looks at the elements anyhow: this does not."""
     if len(state) > MAX_ARRAYS:
         raise BadInput("too many arrays", expected=f"at most {MAX_ARRAYS}", actual=len(state))
-    found = tuple((name, as_ints(state[name], name).shape) for name in sorted(state))
+    found = tuple((name, of_ints(state[name], name).shape) for name in sorted(state))
     _check_layout(found)
     return found
 
@@ -83,14 +91,18 @@ class _Reader:
         self._at = 0
 
     def take(self, count: int) -> memoryview:
-        if count > len(self._data) - self._at:
-            raise BadInput("model bytes end too early", expected=f"{count} more bytes at {self._at}",
-                           actual=len(self._data) - self._at, do="Fetch the artefact again.")
-        self._at += count
-        return self._data[self._at - count:self._at]
+        start = self._at
+        if count > len(self._data) - start:
+            raise BadInput("model bytes end too early", expected=f"{count} more bytes at {start}",
+                           actual=len(self._data) - start, do="Fetch the artefact again.")
+        self._at = start + count
+        return self._data[start:self._at]
 
-    def number(self, code: str) -> int:
-        return int(struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))[0])
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def numbers(self, count: int) -> tuple[int, ...]:
+        return struct.unpack(f"<{count}I", self.take(4 * count))
 
     def rest(self) -> int:
         return len(self._data) - self._at
@@ -107,14 +119,14 @@ def decode(data: bytes | memoryview) -> dict[str, IntArray]:
     reader = _Reader(data)
     if reader.take(len(MAGIC)) != MAGIC:
         raise BadInput("not a model state", expected=MAGIC, actual=bytes(data[:len(MAGIC)]))
-    count = reader.number("I")
+    count, = reader.numbers(1)
     if count > MAX_ARRAYS:
         raise BadInput("too many arrays", expected=f"at most {MAX_ARRAYS}", actual=count)
     state: dict[str, IntArray] = {}
     last, elements = "", 0
     for _ in range(count):
-        name = str(reader.take(reader.number("B")), "ascii", "replace")
-        shape = tuple(reader.number("I") for _ in range(min(reader.number("B"), 5)))
+        name = str(reader.take(reader.byte()), "ascii", "replace")
+        shape = reader.numbers(min(reader.byte(), 5))
         _check(name, shape)
         elements += math.prod(shape)
         if name <= last or elements > MAX_ELEMENTS:
@@ -139,7 +151,7 @@ def digest(state: State) -> bytes:
 
 def flatten(state: State) -> IntArray:
     """All elements as one vector, arrays in canonical order."""
-    return np.concatenate([state[name].reshape(-1) for name, _ in layout(state)]) if state else np.zeros(0, np.int64)
+    return np.concatenate([state[name].reshape(-1) for name, _ in form(state)]) if state else np.zeros(0, np.int64)
 
 
 class Rows:
@@ -148,7 +160,7 @@ class Rows:
     The matrix itself is not built: rules work on some columns at a time, which stay in the processor's cache.
     """
 
-    CELLS = 1 << 16
+    CELLS = 1 << 17
     """Elements of a block of columns."""
 
     def __init__(self, states: Sequence[State], shapes: Layout) -> None:

@@ -33,7 +33,7 @@ from troth.fixed.numbers import (
     shift_round,
     subtract,
 )
-from troth.learn.arrays import Layout, State, flatten, layout, unflatten
+from troth.learn.arrays import Layout, State, flatten, form, unflatten
 from troth.learn.data import Inputs, Schema
 from troth.learn.draws import uniform
 
@@ -119,8 +119,8 @@ class Dense:
 
     def check(self, state: State) -> None:
         """Raises BadInput unless ``state`` is of this network: names, shapes, and magnitudes up to PARAMETER_LIMIT."""
-        if layout(state) != self.layout:
-            raise BadInput("not a state of this model", expected=self.layout, actual=layout(state))
+        if form(state) != self.layout:
+            raise BadInput("not a state of this model", expected=self.layout, actual=form(state))
         worst = max(magnitude(array) for array in state.values())
         if worst > self.limit:
             raise BadInput("a parameter is out of range", expected=f"magnitude at most {self.limit}", actual=worst)

@@ -13,16 +13,18 @@ The reference: STEPS times the gradient of the mean loss, each as long as lowers
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from troth.core.errors import BadInput
-from troth.fixed.exact import QUOTIENT_LIMIT, doubles, peak, round_quotient, rounded_product
+from troth.fixed.exact import QUOTIENT_LIMIT, doubles, peak, round_quotient, rounded_product, row_squares
 from troth.fixed.functions import sigmoid, softplus
 from troth.fixed.numbers import (
     EXACT_DOUBLE,
     ONE,
+    SURELY_EXACT,
     FloatArray,
     IntArray,
     add,
@@ -63,11 +65,10 @@ def weigh(rows: Rows, reference: IntArray) -> IntArray:
     """
     size, count = norm(reference), len(rows)
     squares, inner = [0] * count, [0] * count
-    for at, block in rows.blocks():
-        products = matmul(block, reference[at]).tolist()
-        for index, row in enumerate(block):
-            squares[index] += sum_of_squares(row)
-            inner[index] += products[index]
+    for at, block in rows.blocks(np.float64 if rows.bound <= EXACT_DOUBLE else np.int64):
+        for index, (square, along) in enumerate(_squares_and_products(block, reference[at])):
+            squares[index] += square
+            inner[index] += along
     lengths = [root_above(square) for square in squares]
     weights = [_weight(along, size * length) for along, length in zip(inner, lengths, strict=True)]
     counted = [index for index in range(count) if weights[index]]
@@ -89,6 +90,16 @@ def weigh(rows: Rows, reference: IntArray) -> IntArray:
                 whole[at] = add(whole[at], multiply(part, weights[index]))
             whole[at] = divide_round(whole[at], sum(weights))
     return whole
+
+
+def _squares_and_products(block: Any, reference: IntArray) -> Iterator[tuple[int, int]]:
+    """Of each row: its squares together, and its inner product with the reference. A block of integers or doubles."""
+    if block.dtype == np.float64:
+        squares = row_squares(block)
+        if max(*squares, sum_of_squares(reference)) < SURELY_EXACT:  # and so are the products', by Cauchy and Schwarz
+            return zip(squares, map(int, (block @ reference.astype(np.float64)).tolist()), strict=True)
+    whole = block.astype(np.int64, copy=False)
+    return zip(map(sum_of_squares, whole), matmul(whole, reference).tolist(), strict=True)
 
 
 def _weight(along: int, lengths: int) -> int:
