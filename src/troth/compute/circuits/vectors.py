@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from troth.compute.circuits.builder import Builder, Lin
@@ -20,7 +20,7 @@ class Vector:
     lins: Sequence[Lin]
     low: Sequence[int]
     high: Sequence[int]
-    bits: dict[int, Sequence[Lin]] = field(default_factory=dict)
+    bits: Mapping[int, Sequence[Lin]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lins)
