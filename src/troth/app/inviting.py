@@ -372,8 +372,7 @@ def _set_up(party: Troth, invitation: Invitation) -> None:
     if invitation.sponsor[1] not in party.accounts_of(invitation.sponsor[0]):
         raise Refuted("the sponsor is not bound to the account it names", expected="0x"
                       + invitation.sponsor[1].hex())
-    if party.account not in party.accounts_of(party.did):
-        party.bind_account()
+    party.bound_account()
 
 
 def _take_seat(party: Troth, invitation: Invitation, part: Part | None, private: Private | None) -> Holding | None:
