@@ -296,7 +296,7 @@ class Joined:
         return holding(self.party.root / "joined.lock", 0.0, "another process acts for this seat")
 
 
-def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str, say: Say,
+def join(invitation: Invitation, data: Path | str | None, home: Path | str, passphrase: str, say: Say,
          private: Private | None = None) -> Joined:
     """Take the seat: list a site's records, sealed to it alone, introduce this party, and let the Book take its stakes.
 
@@ -306,6 +306,8 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
     chain is not the invitation's, Misuse for a workspace that is set up otherwise, an invitation of another's, records
     in another role than a site's, or a budget beyond what was promised for these records before.
     """
+    data = None if data is None else Path(data)
+    home = Path(home)
     role = invitation.ticket.role
     if invitation.agreed.periods.answer < LEAST_ANSWER:
         raise Misuse("this leaves no time to answer when the verifiers are called: the stake would be lost",
@@ -370,8 +372,7 @@ def _set_up(party: Troth, invitation: Invitation) -> None:
     if invitation.sponsor[1] not in party.accounts_of(invitation.sponsor[0]):
         raise Refuted("the sponsor is not bound to the account it names", expected="0x"
                       + invitation.sponsor[1].hex())
-    if party.account not in party.accounts_of(party.did):
-        party.bind_account()
+    party.bound_account()
 
 
 def _take_seat(party: Troth, invitation: Invitation, part: Part | None, private: Private | None) -> Holding | None:

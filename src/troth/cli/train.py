@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Coded, Json, app, passphrase, read_file, show, visible, write_file
+from troth.cli.parts import Coded, Json, app, lasting, passphrase, read_file, show, visible, write_file
 
 if TYPE_CHECKING:
     from troth.app.conducting import Row
@@ -21,7 +21,7 @@ File = Annotated[Path, typer.Argument(help="What to train, by whom and for how m
 
 @app.command()
 def train(file: File, out: Out = Path("training"),
-          wait: Annotated[int, typer.Option("--wait", min=1, help="Seconds to wait for invited sites.")] = 3600,
+          wait: Annotated[int, lasting("--wait", "How long to wait for invited sites.")] = 3600,
           flower: Annotated[Path | None, typer.Option("--flower", help="Call invited sites over this prepared "
                                                       "SuperLink: troth flower link.")] = None,
           cost: Annotated[bool, typer.Option("--cost", help="Only say what the file's privacy would cost a site in a "
