@@ -419,6 +419,21 @@ def test_a_flood_of_garbage_and_replays_is_only_work(alice: Troth, bob: Troth) -
     assert bob.receive() == ()
 
 
+def test_who_floods_a_mailbox_faster_than_it_is_emptied_keeps_nobody_in_it(
+        bob: Troth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever is kept reading garbage answers nothing else, and misses what a deal asks."""
+    waiting, count = FolderExchange.waiting, iter(range(10**9))
+
+    def flooded(self: FolderExchange, address: str, patience: float = 0.0) -> tuple[Path, ...]:
+        drop(bob, b"garbage", f"{next(count):020d}-evil.parcel")
+        return waiting(self, address, patience)
+
+    monkeypatch.setattr(FolderExchange, "waiting", flooded)
+    monkeypatch.setattr("troth.app.LONGEST_RECEIVE", 0.1)
+    assert bob.receive() == ()
+    assert len(bob.refused) > 1
+
+
 def test_a_parcel_that_another_process_took_is_passed_over(alice: Troth, bob: Troth) -> None:
     assert bob.exchange.open(drop(bob, b"").with_name("gone.parcel")) is None
 
