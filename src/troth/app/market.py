@@ -390,7 +390,7 @@ def buy(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iterab
         raise refused(f"this offer is not to be bought: {bad.name}", actual=bad.detail,
                       do="See troth market check; name verifiers that you believe with --believe.")
     for claim, statement in party.claims(ORDER):
-        if statement.issuer == party.did and offer in statement.all_refs("offer") and _open(party, claim):
+        if statement.issuer == party.did and offer in statement.all_refs("offer") and still_open(party, claim):
             return claim
     deal = Offer.of(party.statement(offer)).deal
     complaint = deal.money.bond + deal.money.fee  # from the party's own account, whoever pays the price
@@ -411,7 +411,7 @@ def _holds(party: Troth, token: Account, holder: Account) -> int:
     return Erc20(party.chain.web3, token).balance(holder)
 
 
-def _open(party: Troth, order: bytes) -> bool:
+def still_open(party: Troth, order: bytes) -> bool:
     """Whether an order still waits, or its sale goes on."""
     for handover in handovers_of(party, order):
         sale, _ = read(party, handover)
