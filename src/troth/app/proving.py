@@ -26,6 +26,7 @@ from troth.core.terms import Account
 from troth.core.verdicts import Report
 from troth.fixed.program import Program
 from troth.flows.answer import Proven
+from troth.identity.binding import BINDING, accounts_of
 from troth.verify import groth16
 from troth.verify.answers import (
     ANSWER,
@@ -213,11 +214,9 @@ def check(party: Troth, claim: bytes) -> Report:
         except Undecidable:
             return None
 
-    def holder(did: str) -> Account | None:
-        try:
-            return party.account if did == party.did else party.account_of(did)
-        except Undecidable:   # it never said which account is its own
-            return None
+    def holder(did: str, chain: int) -> tuple[Account, ...]:
+        mine = (party.account,) if did == party.did else ()
+        return mine + accounts_of((one for _, one in party.claims(BINDING)), did, chain)
 
     return report(party.statement(claim), read, holder)
 

@@ -156,8 +156,7 @@ class Coordinator:
     def fund(self, name: str) -> None:
         """A local party's play money, or its stake where the sponsor pays it; the Book may take deposits. Once."""
         sponsor, party = self[SPONSOR], self[name]
-        if party.account not in party.accounts_of(party.did):
-            party.bind_account()
+        party.bound_account()
         if party is not sponsor and not self.agreed.token:
             self.pay_in(party.account)
         elif party is not sponsor and self.file.sponsor_stakes:
