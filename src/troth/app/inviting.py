@@ -109,8 +109,8 @@ class Invitation:
             f"this invitation is {use}",
             *(self._site(judges) if self.ticket.role == SITE else self._verifier(judges)),
             f"time: each round may take {span(agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict)}, "
-            f"and {span(agreed.periods.window)} in which it can be challenged. Keep this process running: what is asked "
-            f"on chain must be answered in {span(agreed.periods.answer)}, or the stake is lost",
+            f"and {span(agreed.periods.window)} in which it can be challenged. Keep this process running: what is "
+            f"asked on chain must be answered in {span(agreed.periods.answer)}, or the stake is lost",
             f"token 0x{(self.agreed.token or self.contracts['token'].address).hex()} on chain "
             f"{self.contracts.chain_id} at {self.chain}{'; bring what you stake' if self.agreed.token else ''}; "
             f"mail at {self.post}. This process only reaches outward",
