@@ -83,7 +83,8 @@ def forest(node, source, step, constant, inputs):
             match[at, place] = side
     left = step("Cast", step("LessOrEqual", step("MatMul", source, constant(choose)), constant([bounds])), to=1)
     score = step("MatMul", left, constant(match))
-    hit = step("Cast", step("Equal", score, constant([wanted])), to=1)
+    # As large as it can be only where every side is the path's. With `Equal` ezkl's outputs are wrong for many trees.
+    hit = step("Cast", step("LessOrEqual", constant([[value - 0.5 for value in wanted]]), score), to=1)
     return step("Add", step("MatMul", hit, constant(leaves)), constant([node["bias"]]))
 
 
