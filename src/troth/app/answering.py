@@ -121,7 +121,7 @@ class Offered:
 
 
 def offer(party: Troth, program: Program, modes: Modes, price: Price, row: Sequence[int] | None = None) -> Offered:
-    """What this party will answer for, with its verifying key published on the chain.
+    """What this party will answer for, with its verifying key published on the chain and its account bound.
 
     row: the record that an offer with a committed input is about. Raises Misuse without one, or with one that the
     question is to bring; BadInput for a model that no circuit holds.
@@ -135,7 +135,7 @@ def offer(party: Troth, program: Program, modes: Modes, price: Price, row: Seque
     low, high = program.low.tolist(), program.high.tolist()
     bound = proving.bound(low if row is None else row)
     models = sum(1 for name in proving.says if name == "model")
-    return Offered(party.did, party.account, modes, key_name(proving.key), proving.key.digest,
+    return Offered(party.did, party.bound_account(), modes, key_name(proving.key), proving.key.digest,
                    bound[:models] if row is None else bound, proving.says, proving.ranges, tuple(low), tuple(high),
                    program.input_scale, program.features, price)
 

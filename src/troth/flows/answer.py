@@ -21,6 +21,7 @@ from troth.core.encoding import from_hex, keccak256
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
 from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, Ask, DealState, Pot, Rung, Split, Terms, deal_id
 from troth.flows.parts import Party, Pin
+from troth.identity.binding import BINDING, accounts_of
 from troth.verify import groth16
 from troth.verify.answers import (
     ANSWER,
@@ -191,6 +192,8 @@ def accept(party: Party, claim: bytes, offer: Offer) -> Question:
 def answer(party: Party, claim: bytes, key: groth16.VerifyingKey, prove: Callable[[int], Proven]) -> bytes:
     """The provider proves, submits and is paid, in one act; the answer's claim, which the buyer is sent.
 
+    It refers to the binding of the account that was asked, where there is one: by that, others know whose answer it is.
+
     prove: from the context, which must be the proof's first public. The proof is verified here first: one that does not
     hold is not submitted, and nothing is lost yet. Raises Refuted then; Misuse for an answer that is to be read
     otherwise than the question says; ActRefused where the Book refuses.
@@ -207,10 +210,13 @@ def answer(party: Party, claim: bytes, key: groth16.VerifyingKey, prove: Callabl
     proof = groth16.Proof(found.proof)
     groth16.verify(key, proof, said.publics)
     evidence = [party.add(PROOF, found.proof), party.add(KEY, key.data)]
-    mine = party.attest(ANSWER, said.subjects(), said.body(), refs=[Ref("question", claim)], evidence=evidence)
+    bindings = [one for one, found_ in party.claims(BINDING)
+                if question.provider in accounts_of([found_], party.did, question.chain_id)][-1:]
+    refs = [Ref("question", claim), *(Ref("account", one) for one in bindings)]
+    mine = party.attest(ANSWER, said.subjects(), said.body(), refs=refs, evidence=evidence)
     data = answer_data(question.key, proof, question.bound, packed(found.scores, found.ranges))
     party.book.submit_and_close(party.account, question.deal(), 0, 0, mine, data)
-    party.send([statement.issuer], [mine], evidence)
+    party.send([statement.issuer], [*bindings, mine], evidence)
     return mine
 
 

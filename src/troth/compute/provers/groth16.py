@@ -111,10 +111,16 @@ class Groth16:
                     transcript(tau, 1 << power, alpha, beta, gamma, delta))
 
     def prove(self, keys: Keys, circuit: Circuit, witness: Sequence[int]) -> bytes:
-        """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ."""
+        """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ.
+
+        Whoever made the key learns nothing else from a proof: with both deltas in their groups and none neutral, A and
+        B are uniform, and C follows from them by the equation that is checked at the end (Fuchsbauer: Subversion-
+        Zero-Knowledge SNARKs, PKC 2018). Under a key that is no setup at all it may be that none comes out.
+        """
         key: Proving = keys.proving
         if keys.circuit != circuit.digest or len(key.a) != circuit.wires:
             raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
+        delta1, delta2 = blinds(key)
         left, right = circuit.products(witness)
         publics = 1 + len(circuit.publics)
         rows = [*left, *[0] * publics]
@@ -124,8 +130,8 @@ class Groth16:
         r, s = secrets.randbelow(R), secrets.randbelow(R)
         held, private = Scalars.of(witness), Scalars.of(witness[publics:])
         side_a, side_b1, side_b2 = key.known
-        a = key.alpha + held.light(side_a, 1) + full_sum([*held.heavy(side_a), (key.delta1, r)], 1)
-        b2 = key.beta2 + held.light(side_b2, 2) + full_sum([*held.heavy(side_b2), (key.delta2, s)], 2)
+        a = key.alpha + held.light(side_a, 1) + full_sum([*held.heavy(side_a), (delta1, r)], 1)
+        b2 = key.beta2 + held.light(side_b2, 2) + full_sum([*held.heavy(side_b2), (delta2, s)], 2)
         # C = L + H + s A + r B1 - r s delta, where B1 = beta + sum + s delta: the last two cancel, and what is left is
         # one long sum.
         c = private.light(key.folded, 1) + full_sum([
@@ -153,6 +159,15 @@ class Groth16:
         bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
         if points.pairing([(a, b), (-bound, gamma), (-c, delta)]) != target:
             raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
+
+
+def blinds(key: Proving) -> tuple[Point, Point]:
+    """delta in both groups. Raises BadInput for a key that would not hide the witness: somebody made it so."""
+    found = decoded(encoded([key.delta1], 1), 1), decoded(encoded([key.delta2], 2), 2)
+    if any(point.is_zero() for point in found):
+        raise BadInput("a key whose proofs would show what they are to hide", expected="delta in both groups",
+                       actual="none", do="Prove nothing under it. Whoever made this key made it to look.")
+    return found
 
 
 @lru_cache(maxsize=32)
