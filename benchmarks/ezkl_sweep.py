@@ -68,7 +68,7 @@ PLANS = {
     "logistic regression": Plan(200, range(9), 2, BASES, (2, 3, 4), (1, 2, 4), 4, 5, 2),
     "mlp 30-64-32-2": Plan(300, (2, 3, 4, 5, 7), 1, FEWER_BASES, (2, 3), (1, 2, 4), 3, 2, 1),
     "tree depth 4": Plan(200, (1, 2, 3, 4, 5, 6, 7), 1, FEWER_BASES, (2, 3), (1, 2, 4), 4, 2, 1),
-    "boosted trees 20 x 3": Plan(300, (5, 6, 8), 1, (64, 256, 1024), (2, 3), (1, 2), 2, 0, 1),
+    "boosted trees 20 x 3": Plan(300, (4, 5, 6), 1, (256, 1024), (2, 3), (1, 2), 1, 0, 1),
     "cnn on digits": Plan(480, (3, 4, 5), 1, (64, 1024), (2, 3), (1, 2), 1, 0, 1)}
 """25 minutes together."""
 

@@ -63,6 +63,16 @@ class Proving:
         return found
 
     @cached_property
+    def blinds(self) -> tuple[Point, Point]:
+        """delta in both groups, checked once. Raises BadInput for a key that would not hide the witness: somebody made
+        it so."""
+        found = decoded(encoded([self.delta1], 1), 1), decoded(encoded([self.delta2], 2), 2)
+        if any(point.is_zero() for point in found):
+            raise BadInput("a key whose proofs would show what they are to hide", expected="delta in both groups",
+                           actual="none", do="Prove nothing under it. Whoever made this key made it to look.")
+        return found
+
+    @cached_property
     def known(self) -> tuple[list[Point | None], list[Point | None], list[Point | None]]:
         """a, b1 and b2 without the points of wires that a side does not read: sums pass them over."""
         return points.known(self.a), points.known(self.b1), points.known(self.b2)
@@ -120,7 +130,7 @@ class Groth16:
         key: Proving = keys.proving
         if keys.circuit != circuit.digest or len(key.a) != circuit.wires:
             raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
-        delta1, delta2 = blinds(key)
+        delta1, delta2 = key.blinds
         left, right = circuit.products(witness)
         publics = 1 + len(circuit.publics)
         rows = [*left, *[0] * publics]
@@ -159,15 +169,6 @@ class Groth16:
         bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
         if points.pairing([(a, b), (-bound, gamma), (-c, delta)]) != target:
             raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
-
-
-def blinds(key: Proving) -> tuple[Point, Point]:
-    """delta in both groups. Raises BadInput for a key that would not hide the witness: somebody made it so."""
-    found = decoded(encoded([key.delta1], 1), 1), decoded(encoded([key.delta2], 2), 2)
-    if any(point.is_zero() for point in found):
-        raise BadInput("a key whose proofs would show what they are to hide", expected="delta in both groups",
-                       actual="none", do="Prove nothing under it. Whoever made this key made it to look.")
-    return found
 
 
 @lru_cache(maxsize=32)
