@@ -85,7 +85,8 @@ def main(folder: Path) -> None:
                                     number.to_bytes(32, "big"))
                 claim = flow.ask(buyer, question, clinic.did)
                 clinic.receive()
-                flow.accept(clinic, claim, Offer(proving.key, policy, token.address, PRICE, STAKE))
+                flow.accept(clinic, claim, Offer(proving.key, policy, token.address, PRICE, STAKE, HOUR, proving.says,
+                                                 proving.ranges, HIDDEN.output))
                 return claim
 
             first = asked(1)

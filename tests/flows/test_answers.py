@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from groth16_setups import Setup
 from ports.anvil import advance, anvil, mine
 from troth.app import Settings, Troth
+from troth.app.checking import verify_bundle
 from troth.app.proving import check
+from troth.core.claims import Ref
 from troth.core.errors import ActRefused, Misuse, Pending, Refuted
 from troth.core.verdicts import Outcome
 from troth.flows import answer as flow
 from troth.flows.answer import Offer, Proven, Question
 from troth.flows.parts import Pin
+from troth.identity.binding import binding_statement, consent_digest
+from troth.identity.did import ChainAccount
+from troth.identity.keys import Secp256k1KeyPair
 from troth.identity.keystore import MIN_COST
 from troth.ledger.chains.anvil import AnvilChain
 from troth.ledger.erc20 import Erc20
 from troth.ledger.kept import publish
-from troth.verify.answers import packed, unpacked
+from troth.verify.answers import Answer, packed, unpacked
 from troth.verify.groth16 import Proof
 from troth.verify.policies.proof import answer_data, key_name
 
@@ -51,7 +57,8 @@ class Place:
 
     def offer(self) -> Offer:
         found = self.provider.contracts["proof"]
-        return Offer(SETUP.key, Pin(found.address, found.codehash), self.token.address, PRICE, STAKE)
+        return Offer(SETUP.key, Pin(found.address, found.codehash), self.token.address, PRICE, STAKE, HOUR,
+                     ("input",), RANGES, "scores")
 
     def ask(self, **changes: object) -> bytes:
         claim = flow.ask(self.buyer, self.question(**changes), self.provider.did)
@@ -88,6 +95,89 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def forge(context: int, scores: tuple[int, ...] = SCORES, setup: Setup = SETUP, bound: int = INPUT) -> Proven:
     proof = setup.forge((context, bound, *packed(scores, RANGES)))
     return Proven(proof.data, scores, RANGES, "scores", "dev")
+
+
+@dataclass
+class Signed:
+    """A provider's answer in the log of a buyer, and what others make of it."""
+
+    buyer: Troth
+    answer: bytes
+    folder: Path
+    anchored: int = 0
+
+    def again(self, *refs: Ref) -> bytes:
+        """The buyer signs it as its own, with these references more."""
+        said = self.buyer.statement(self.answer)
+        question = Ref("question", said.ref("question"))
+        return self.buyer.attest(said.kind, said.subjects, said.body, refs=[question, *refs], evidence=said.evidence)
+
+    def judged(self, claim: bytes, **roles: list[str]) -> tuple[Outcome, str]:
+        """What a bundle of the buyer's log is worth to who believes these roles: its outcome, and why."""
+        if self.anchored < self.buyer.log.size:
+            self.buyer.anchor()
+            self.anchored = self.buyer.log.size
+        self.buyer.bundle(claim, self.folder / "answer.troth")
+        reading = Answer.of(self.buyer.statement(self.answer)).reading.hex()
+        trust = self.buyer.trust(roles, self.buyer.log_pin(), {"name": "proven-answer", "keys": [reading]})
+        report = verify_bundle(self.folder / "answer.troth", trust)
+        return report.outcome, next(step.detail for step in report.steps if step.n == 11)
+
+
+@pytest.fixture
+def signed(place: Place, tmp_path: Path) -> Signed:
+    if not any(place.provider.claims("binding")):
+        place.provider.bind_account()
+        place.buyer.bind_account()
+    claim = place.ask()
+    flow.accept(place.provider, claim, place.offer())
+    found = flow.answer(place.provider, claim, SETUP.key, forge)
+    place.buyer.receive()
+    return Signed(place.buyer, found, tmp_path)
+
+
+def test_an_answer_signed_again_by_who_is_no_provider_is_refuted(place: Place, signed: Signed) -> None:
+    buyer, provider = place.buyer.did, place.provider.did
+    paid = place.balances()
+    assert signed.judged(signed.answer, buyer=[buyer], provider=[provider])[0] is Outcome.UPHELD
+    outcome, why = signed.judged(signed.again(), buyer=[buyer], provider=[provider])
+    assert outcome is Outcome.REFUTED
+    assert "who is no provider" in why
+    # One executed again names no account and no proof: only the role says whose answers count.
+    rerun = Answer("rerun", bytes(32), (3,), ((0, 9),), "scores")
+    lie = place.buyer.attest("answer", rerun.subjects(), rerun.body())
+    assert "who is no provider" in signed.judged(lie, buyer=[buyer], provider=[provider])[1]
+    assert place.balances() == paid   # a claim moves nothing: the deal paid the account that it asked
+
+
+def test_an_answer_signed_again_by_another_provider_is_refuted(place: Place, signed: Signed) -> None:
+    """Both are believed as providers; the deal asked one account, and a binding says whose it is."""
+    both = [place.buyer.did, place.provider.did]
+    bound = {said.issuer: Ref("account", claim) for claim, said in place.buyer.claims("binding")}
+    mine, theirs = (bound[did] for did in both)
+    assert signed.judged(signed.answer, provider=both)[0] is Outcome.UPHELD
+    told, hidden, borrowed = signed.again(mine), signed.again(), signed.again(theirs)
+    for roles in ({"provider": both}, {"anybody": both}):
+        outcome, why = signed.judged(told, **roles)
+        assert outcome is Outcome.REFUTED
+        assert "signed again by somebody else" in why
+        for claim in (hidden, borrowed):   # it does not say which account is its own
+            outcome, why = signed.judged(claim, **roles)
+            assert outcome is Outcome.UNDECIDABLE
+            assert "holds the account" in why
+
+
+def test_an_account_that_was_changed_leaves_earlier_answers_as_they_were(place: Place, signed: Signed) -> None:
+    later = Secp256k1KeyPair(bytes([7]) * 32)
+    named = ChainAccount(place.chain.chain_id, later.public.account)
+    said = binding_statement(place.provider.did, named, later.sign_digest(consent_digest(place.provider.did, named)), 1)
+    claim = place.provider.attest(said.kind, said.subjects, said.body)
+    place.provider.send([place.buyer.did], [claim])
+    place.buyer.receive()
+    assert place.buyer.account_of(place.provider.did) == later.public.account
+    for party in (place.buyer, place.provider):
+        assert check(party, signed.answer).outcome is Outcome.UPHELD
+    assert check(place.buyer, signed.again()).outcome is Outcome.REFUTED
 
 
 def test_an_answer_is_asked_proven_and_paid(place: Place) -> None:
@@ -173,10 +263,15 @@ def test_what_the_provider_did_not_offer_it_does_not_take(place: Place) -> None:
     for name, changes in {
         "key": {"key": key_name(OTHER.key)}, "provider": {"provider": b"\5" * 20},
         "price or the stake": {"price": PRICE - 1}, "price or": {"stake": STAKE + 1},
-        "nothing to answer": {"bound": (INPUT, 5), "says": ("input", "scores 0")},
+        "the time that you take": {"period": 1},
+        "otherwise than you answer": {"ranges": ((0, 1), *RANGES[1:])}, "to be read otherwise": {"output": "label"},
+        "read otherwise": {"says": ("somebody else's model",)},
     }.items():
         with pytest.raises(Misuse, match=name):
             flow.accept(place.provider, place.ask(**changes), place.offer())
+    with pytest.raises(Misuse, match="nothing to answer"):
+        flow.accept(place.provider, place.ask(bound=(INPUT, 5), says=("input", "scores 0")),
+                    replace(place.offer(), says=("input", "scores 0")))
     with pytest.raises(Misuse, match="policy"):
         flow.accept(place.provider, place.ask(), replace(place.offer(), proof=Pin(pinned.address, pinned.codehash)))
     with pytest.raises(Misuse, match="moves nothing"):

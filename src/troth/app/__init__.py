@@ -23,6 +23,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from troth.ledger.chains import Chain
 
 _DOCUMENT = re.compile(r"[0-9a-f]{32}")
+LONGEST_RECEIVE = 60.0
 MAX_PUBLIC = 1 << 20  # a bundle embeds public evidence of one block
 
 
@@ -84,7 +86,7 @@ class Troth(Swapping):
     # Life
 
     @classmethod
-    def init(cls, directory: Path, passphrase: str, settings: Settings | None = None, *,
+    def init(cls, directory: Path | str, passphrase: str, settings: Settings | None = None, *,
              cost: int = keystore.DEFAULT_COST, clock: Clock | None = None, chain: Chain | None = None,
              make: Callable[[Recipient], HybridIdentity] = HybridIdentity.create,
              before: Sequence[Envelope] = ()) -> Self:
@@ -95,6 +97,7 @@ class Troth(Swapping):
         The workspace appears whole or not at all. Raises Misuse if there is one already, OutsideFailed if the disk
         refuses.
         """
+        directory = Path(directory)
         directory = directory.resolve()  # the settings below must not depend on where one stands
         root = directory / FOLDER
         settings = settings or Settings(directory.name or "me", f"embedded:{root / 'chain.sqlite'}",
@@ -117,12 +120,13 @@ class Troth(Swapping):
         return cls(root, settings, identity, seed, clock or SystemClock(), chain)
 
     @classmethod
-    def open(cls, directory: Path, passphrase: str, *, clock: Clock | None = None,
+    def open(cls, directory: Path | str, passphrase: str, *, clock: Clock | None = None,
              chain: Chain | None = None) -> Self:
         """Open the workspace at or above ``directory``.
 
         Raises Undecidable if there is none, Misuse for a wrong passphrase, BadInput for damaged files.
         """
+        directory = Path(directory)
         root = find(directory)
         settings = Settings.load(root / SETTINGS, os.environ)
         identity, seed = take(decode_object(keystore.load(root / "keys.json", passphrase)), identity=dict, log=str)
@@ -226,14 +230,18 @@ class Troth(Swapping):
         blocks = {cid: self.blobs.get(cid) for item in evidence for cid in self._cids(item.cid)}
         return Parcel(documents, tuple(ordered), blocks)
 
-    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
-        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one."""
+    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> int:
+        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one.
+
+        Returns the bytes of claims and blocks that each was sent.
+        """
         items = tuple(evidence)
         parcel = self.parcel(claims, items)
         for did in to:
             wrapped = {item.cid: self.keyring.get(item.cid, short(did)) for item in items if item.sealed}
             keys = {cid: key for cid, key in wrapped.items() if key is not None}
             self.exchange.send(did, replace(parcel, keys=keys))
+        return parcel.size
 
     def position(self, envelope: Envelope) -> int:
         """A claim's place in the log; -1 for one that is not there."""
@@ -244,12 +252,15 @@ class Troth(Swapping):
         """Take in every waiting parcel after checking it; ids of new claims. patience: seconds to wait for a first one.
 
         ``refused`` then lists the parcels that were not: bad ones are set aside, unreadable ones stay. Raises
-        OutsideFailed where this workspace's disk fails; what was not taken in waits.
+        OutsideFailed where this workspace's disk fails; what was not taken in waits. Whoever floods the mailbox keeps
+        nobody in here: after LONGEST_RECEIVE seconds what still comes waits too.
         """
         new: list[bytes] = []
         self.refused = []
-        exchange, before = self.exchange, set[PurePath]()
+        exchange, before, end = self.exchange, set[PurePath](), time.monotonic() + patience + LONGEST_RECEIVE
         while found := [path for path in exchange.waiting(self.did, patience) if path not in before]:
+            if before and time.monotonic() > end:
+                break
             before.update(found)
             patience = 0.0
             new.extend(self._receive(exchange, found))
@@ -311,12 +322,13 @@ class Troth(Swapping):
             out.write(self._anchored)
         return self._anchored
 
-    def bundle(self, target: bytes, path: Path, *, block: int | None = None, plain: bool = False) -> int:
+    def bundle(self, target: bytes, path: Path | str, *, block: int | None = None, plain: bool = False) -> int:
         """Write the bundle of a claim to ``path``, with public evidence and the last anchor; how many claims it holds.
 
         block: the block that trust files pin; the newest by default. plain: without the witnesses' cosignatures.
         Raises Undecidable where something the target rests on is not here.
         """
+        path = Path(path)
         receipt = None
         anchored = self.root / "anchor"
         if anchored.exists():

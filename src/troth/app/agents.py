@@ -17,8 +17,7 @@ def register(party: Troth, registry: Account, description: str, services: Mappin
 
     Its account is bound to its identity first, if it is not yet. Each call makes another agent.
     """
-    if party.account not in party.accounts_of(party.did):
-        party.bind_account()
+    party.bound_account()
     found = AgentRegistry(party.chain.web3, registry)
     number = found.register(party.sender, party.did)
     file = registration_file(party.name, description, party.did, services, agent=(number, found.name))

@@ -121,7 +121,7 @@ class Offered:
 
 
 def offer(party: Troth, program: Program, modes: Modes, price: Price, row: Sequence[int] | None = None) -> Offered:
-    """What this party will answer for, with its verifying key published on the chain.
+    """What this party will answer for, with its verifying key published on the chain and its account bound.
 
     row: the record that an offer with a committed input is about. Raises Misuse without one, or with one that the
     question is to bring; BadInput for a model that no circuit holds.
@@ -135,7 +135,7 @@ def offer(party: Troth, program: Program, modes: Modes, price: Price, row: Seque
     low, high = program.low.tolist(), program.high.tolist()
     bound = proving.bound(low if row is None else row)
     models = sum(1 for name in proving.says if name == "model")
-    return Offered(party.did, party.account, modes, key_name(proving.key), proving.key.digest,
+    return Offered(party.did, party.bound_account(), modes, key_name(proving.key), proving.key.digest,
                    bound[:models] if row is None else bound, proving.says, proving.ranges, tuple(low), tuple(high),
                    program.input_scale, program.features, price)
 
@@ -181,8 +181,9 @@ def give(party: Troth, offered: Offered, claim: bytes, program: Program, row: Se
     state = party.book.state(question.deal())
     if state is None or STAKE not in state.joined:
         _allow(party, price.token, price.stake)
-        flow.accept(party, claim, Offer(proving.key, Pin(found["proof"].address, found["proof"].codehash), price.token,
-                                        price.price, price.stake))
+        flow.accept(party, claim, Offer(
+            proving.key, Pin(found["proof"].address, found["proof"].codehash), price.token, price.price, price.stake,
+            price.period, offered.says, proving.ranges, offered.modes.output))
     return flow.answer(party, claim, proving.key, lambda context: proving.prove(held, context)[0])
 
 

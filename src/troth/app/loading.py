@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.app import market
 from troth.app.market import handovers_of
-from troth.core.encoding import from_hex
+from troth.app.short_ids import claim_of
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
 from troth.core.terms import UPHELD
 from troth.flows.sale_checks import table
@@ -72,7 +72,7 @@ def opened(party: Troth, claim: bytes, offer: Offer) -> bytes:
     statement = party.statement(claim)
     if statement.issuer != party.did:
         licensed(party, claim, offer)
-    return party.read(party.statement(statement.ref(LISTING)).evidence[0])
+    return party.read(party.statement(statement.ref(LISTING)).evidence[0], None)
 
 
 def licensed(party: Troth, claim: bytes, offer: Offer) -> Sale:
@@ -121,7 +121,7 @@ def _named(party: Troth, url: str) -> Iterator[tuple[bytes, Offer]]:
     if name == url or not name:
         raise BadInput("not a name to load", expected=f"{SCHEME} and an offer's claim or a CID", actual=url)
     try:
-        wanted: bytes | str = from_hex(name, 32)
+        wanted: bytes | str = claim_of(party, name)
     except BadInput:
         wanted = str(Cid.parse(name))
     for claim, statement in party.claims(OFFER):

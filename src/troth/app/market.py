@@ -96,12 +96,7 @@ def root(party: Troth) -> bytes:
 def join(party: Troth, contracts: Contracts, others: Iterable[str]) -> None:
     """Use these contracts, bind this party's account where it is not, and introduce it. Raises OutsideFailed."""
     party.use_contracts(contracts)
-    try:
-        bound = party.account_of(party.did) == party.account
-    except Undecidable:
-        bound = False
-    if not bound:
-        party.bind_account()
+    party.bound_account()
     for did in others:
         party.introduce(did)
 

@@ -26,6 +26,7 @@ from troth.core.terms import Account
 from troth.core.verdicts import Report
 from troth.fixed.program import Program
 from troth.flows.answer import Proven
+from troth.identity.binding import BINDING, accounts_of
 from troth.verify import groth16
 from troth.verify.answers import (
     ANSWER,
@@ -213,11 +214,9 @@ def check(party: Troth, claim: bytes) -> Report:
         except Undecidable:
             return None
 
-    def holder(did: str) -> Account | None:
-        try:
-            return party.account if did == party.did else party.account_of(did)
-        except Undecidable:   # it never said which account is its own
-            return None
+    def holder(did: str, chain: int) -> tuple[Account, ...]:
+        mine = (party.account,) if did == party.did else ()
+        return mine + accounts_of((one for _, one in party.claims(BINDING)), did, chain)
 
     return report(party.statement(claim), read, holder)
 
@@ -259,11 +258,12 @@ def check_key(data: bytes, program: Program, modes: Modes) -> KeyOf:
     return KeyOf(keys.digest, key_name(groth16.VerifyingKey(keys.verifying)), said.reading, keys.origin)
 
 
-def read_input(path: Path, program: Program) -> list[int]:
+def read_input(path: Path | str, program: Program) -> list[int]:
     """One input, in real numbers: a JSON list of the features in order, an object by their names, or a CSV of one row.
 
     Raises BadInput for anything else, a name that the program does not know or lacks, NaN, or a number out of range.
     """
+    path = Path(path)
     if path.suffix == ".csv":
         rows = ints(program, read_inputs(path, program)).tolist()
         if len(rows) != 1:

@@ -11,7 +11,7 @@ from troth.app.onchain import OnChain
 from troth.core.encoding import from_hex
 from troth.core.errors import Refuted, Undecidable
 from troth.core.terms import Account
-from troth.identity.binding import BINDING, bind, read_binding
+from troth.identity.binding import BINDING, accounts_of, bind
 from troth.identity.documents import refuse_recovery
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ class Registered(Keeping, OnChain):
     def bind_account(self) -> bytes:
         """Attest that this identity and its chain account belong together, both ways; the claim's id."""
         return self._say(bind(self._signer, self.identity.account, self.contracts.chain_id, self.clock.now()))
+
+    def bound_account(self) -> Account:
+        """This party's account, bound to its identity now if its newest binding here is not that."""
+        if self.accounts_of(self.did)[-1:] != (self.account,):
+            self.bind_account()
+        return self.account
 
     @cached_property
     def identities(self) -> IdentityRegistry:
@@ -58,8 +64,7 @@ class Registered(Keeping, OnChain):
         # Imported here for the same reason.
         from troth.ledger.registries import publish
 
-        if self.account not in self.accounts_of(self.did):
-            self.bind_account()
+        self.bound_account()
         return publish(self.identities, self.sender, self.identity, self._began(), self._guarding())
 
     def has_registry(self) -> bool:
@@ -163,8 +168,7 @@ class Registered(Keeping, OnChain):
 
         Whoever steals the keys in use can bind the party to one more account: what was known before comes first.
         """
-        bound = [read_binding(statement) for _, statement in self.claims(BINDING) if statement.issuer == did]
-        return tuple(one.account for one in bound if one.chain == self.contracts.chain_id)
+        return accounts_of((statement for _, statement in self.claims(BINDING)), did, self.contracts.chain_id)
 
     @property
     def registered(self) -> RegisteredKeys:

@@ -156,8 +156,7 @@ class Coordinator:
     def fund(self, name: str) -> None:
         """A local party's play money, or its stake where the sponsor pays it; the Book may take deposits. Once."""
         sponsor, party = self[SPONSOR], self[name]
-        if party.account not in party.accounts_of(party.did):
-            party.bind_account()
+        party.bound_account()
         if party is not sponsor and not self.agreed.token:
             self.pay_in(party.account)
         elif party is not sponsor and self.file.sponsor_stakes:
@@ -333,13 +332,14 @@ class Coordinator:
                 "sites": {did: names.get(did, did[-12:]) for did in said.keys}, "trust": str(trust)}
 
 
-def train(file: RoundFile, out: Path, passphrase: str, *, say: Say = print, patience: float = 3600.0,
+def train(file: RoundFile, out: Path | str, passphrase: str, *, say: Say = print, patience: float = 3600.0,
           progress: Callable[[Row], None] | None = None, link: Link | None = None) -> dict[str, Any]:
     """All of it: prepare, wait for every seat, train every round, publish; the result, as ``result.json`` holds it.
 
     Goes on where an earlier run was cut off. Raises what reading the file and the data raises before anything is made,
     Pending where seats stay empty or somebody does not deposit, OutsideFailed.
     """
+    out = Path(out)
     with Coordinator(file, out, passphrase, say=say, link=link) as home:
         home.prepare()
         plan = home.gather(patience)
@@ -360,7 +360,7 @@ def list_own(party: Troth, part: Part, sponsor: str) -> bytes:
         data = part.to_bytes()
         sealing = party.seal_records(data, data.splitlines()[1:])
         found = list_records(party, part, sealing.commitment, sealing.evidence)
-    elif party.read(the_evidence(party.statement(found), "records")) != part.to_bytes():
+    elif party.read(the_evidence(party.statement(found), "records"), None) != part.to_bytes():
         # Whatever is trained on is said, and charged to a budget, by this listing.
         raise Misuse("this workspace has listed other records", expected=Listing.of(party.statement(found)).rows,
                      actual=len(part), do="Use another workspace for another data set.")

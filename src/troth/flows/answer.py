@@ -21,6 +21,7 @@ from troth.core.encoding import from_hex, keccak256
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
 from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, Ask, DealState, Pot, Rung, Split, Terms, deal_id
 from troth.flows.parts import Party, Pin
+from troth.identity.binding import BINDING, accounts_of
 from troth.verify import groth16
 from troth.verify.answers import (
     ANSWER,
@@ -151,13 +152,20 @@ def ask(party: Party, question: Question, provider: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a provider answers for. proof: the policy it trusts. price: the least it takes. stake: the most it risks."""
+    """What a provider answers for. proof: the policy it trusts. price: the least it takes. stake: the most it risks.
+
+    period: the least seconds it needs. says, ranges, output: as it will answer, and as `Question` has them.
+    """
 
     key: groth16.VerifyingKey
     proof: Pin
     token: Account
     price: int
     stake: int
+    period: int
+    says: tuple[str, ...]
+    ranges: tuple[tuple[int, int], ...]
+    output: str
 
 
 def accept(party: Party, claim: bytes, offer: Offer) -> Question:
@@ -177,6 +185,12 @@ def accept(party: Party, claim: bytes, offer: Offer) -> Question:
     if question.price < offer.price or question.stake > offer.stake:
         raise Misuse("not the price or the stake that you take", actual=f"{question.price}, {question.stake}",
                      expected=f"at least {offer.price}, at most {offer.stake}")
+    if question.period < offer.period:
+        raise Misuse("not the time that you take to answer: the stake would be lost", actual=f"{question.period} s",
+                     expected=f"at least {offer.period} s")
+    if (question.says, question.ranges, question.output) != (offer.says, offer.ranges, offer.output):
+        raise Misuse("a question to be read otherwise than you answer: the stake would be lost",
+                     expected=f"{offer.output}, {offer.ranges}", actual=f"{question.output}, {question.ranges}")
     if len(question.bound) >= offer.key.publics - 1:
         raise Misuse("a question that leaves nothing to answer", actual=len(question.bound),
                      expected=f"below {offer.key.publics - 1} publics fixed")
@@ -190,6 +204,8 @@ def accept(party: Party, claim: bytes, offer: Offer) -> Question:
 
 def answer(party: Party, claim: bytes, key: groth16.VerifyingKey, prove: Callable[[int], Proven]) -> bytes:
     """The provider proves, submits and is paid, in one act; the answer's claim, which the buyer is sent.
+
+    It refers to the binding of the account that was asked, where there is one: by that, others know whose answer it is.
 
     prove: from the context, which must be the proof's first public. The proof is verified here first: one that does not
     hold is not submitted, and nothing is lost yet. Raises Refuted then; Misuse for an answer that is to be read
@@ -207,10 +223,13 @@ def answer(party: Party, claim: bytes, key: groth16.VerifyingKey, prove: Callabl
     proof = groth16.Proof(found.proof)
     groth16.verify(key, proof, said.publics)
     evidence = [party.add(PROOF, found.proof), party.add(KEY, key.data)]
-    mine = party.attest(ANSWER, said.subjects(), said.body(), refs=[Ref("question", claim)], evidence=evidence)
+    bindings = [one for one, found_ in party.claims(BINDING)
+                if question.provider in accounts_of([found_], party.did, question.chain_id)][-1:]
+    refs = [Ref("question", claim), *(Ref("account", one) for one in bindings)]
+    mine = party.attest(ANSWER, said.subjects(), said.body(), refs=refs, evidence=evidence)
     data = answer_data(question.key, proof, question.bound, packed(found.scores, found.ranges))
     party.book.submit_and_close(party.account, question.deal(), 0, 0, mine, data)
-    party.send([statement.issuer], [mine], evidence)
+    party.send([statement.issuer], [*bindings, mine], evidence)
     return mine
 
 

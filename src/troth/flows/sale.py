@@ -24,6 +24,7 @@ from troth.core.encoding import sha256
 from troth.core.errors import ActRefused, Misuse, Pending, Refuted
 from troth.core.ports import Consent
 from troth.core.terms import CHALLENGE, UPHELD, VERDICT, Account, Result
+from troth.core.times import moment
 from troth.flows.parts import Party
 from troth.flows.sale_bench import tell_judges
 from troth.flows.sale_checks import PREVIEW, Finding, check_listed, check_standing, goods_of, inspect
@@ -128,7 +129,7 @@ def payable(party: Party, handover: bytes, root: bytes, now: int, account: Accou
     fits(handed(party, handover), one_time_key(root, sale.order.nonce), sale.order_id)
     check_sealed(party, sale.offer)
     if now >= sale.fund_by:
-        raise Misuse("the time to fund this sale is over", expected=f"before {sale.fund_by}", actual=now,
+        raise Misuse("the time to fund this sale is over", expected=f"before {moment(sale.fund_by, now)}",
                      do="Order again.")
     return sale, Consent(STAKE, sale.fund_by, said.consent)
 

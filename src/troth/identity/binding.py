@@ -10,6 +10,7 @@ hybrid signature protects the evidence, not the money.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from troth.core.claims import Envelope, Statement, Subject
@@ -83,6 +84,16 @@ def verify_binding(envelope: Envelope, history: KeyHistory, version: int | None 
     statement = envelope.statement()
     history.verify(statement.issuer, envelope.signed_bytes(), signature_pairs(envelope), version)
     return read_binding(statement)
+
+
+def accounts_of(statements: Iterable[Statement], did: str, chain: int) -> tuple[bytes, ...]:
+    """Every account (20 bytes) that an identifier bound itself to on this chain, in the order of these statements.
+
+    Their claims' signatures were verified already. Which one was in use when, they do not say. Raises as
+    `read_binding`.
+    """
+    bound = [read_binding(one) for one in statements if one.kind == BINDING and one.issuer == did]
+    return tuple(one.account for one in bound if one.chain == chain)
 
 
 def _subject(account: ChainAccount) -> Subject:

@@ -22,6 +22,7 @@ from troth.core.errors import BadInput, Refuted, Undecidable
 from troth.core.ports import ClaimView, Finding
 from troth.core.terms import Account
 from troth.core.verdicts import Outcome, Report, Step
+from troth.identity.binding import BINDING, accounts_of
 from troth.verify import groth16
 from troth.verify.policies.proof import answer_context
 
@@ -38,8 +39,8 @@ Read = Callable[[Evidence], bytes | None]
 """Evidence -> its bytes, or None where it is not here or sealed to others."""
 
 
-Holder = Callable[[str], Account | None]
-"""An issuer -> its account, or None where that is not known here."""
+Holder = Callable[[str, int], tuple[Account, ...]]
+"""An issuer and a chain's id -> every account that it bound itself to there; none where that is not known here."""
 
 
 def claim_context(issuer: str, question: bytes) -> int:
@@ -197,7 +198,7 @@ def integer_of(text: object) -> int:
 def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None = None,
                  holder: Holder | None = None) -> Iterator[Finding]:
     """What is found about an answer, thing by thing. keys: readings that are believed
-    (`Answer.reading`), or None for any. holder: whose account is whose, where that is known.
+    (`Answer.reading`), or None for any. holder: whose accounts are whose, where that is known.
 
     Raises BadInput for a claim that is none, Undecidable for what is not here, Refuted for what does not fit, such as
     an answer given in a deal that somebody else than the account asked there has signed again.
@@ -214,10 +215,10 @@ def check_answer(statement: Statement, read: Read, keys: frozenset[bytes] | None
                       expected=f"context {expected:062x}", actual=f"{answer.context:062x}")
     asked = "no question" if not any(answer.question) else f"question {answer.question.hex()}"
     # A deal knows accounts: whether this issuer holds the one that was asked there, the proof does not say.
-    account = None if place is None or holder is None else holder(statement.issuer)
-    if place is not None and account is not None and account != place.account:
+    held = () if place is None or holder is None else holder(statement.issuer, place.chain_id)
+    if place is not None and held and place.account not in held:
         raise Refuted("an answer given in a deal, signed again by somebody else", expected=f"0x{place.account.hex()}",
-                      actual=f"{statement.issuer}, whose account is 0x{account.hex()}")
+                      actual=f"{statement.issuer}, of {', '.join(f'0x{one.hex()}' for one in held)}")
     where = f"{statement.issuer}, {asked}" if place is None else (
         f"deal {place.deal.hex()}, rung {place.rung}, account 0x{place.account.hex()}")
     yield Finding("what it is for", Outcome.UPHELD, where)
@@ -285,7 +286,8 @@ def _evidence(statement: Statement, name: str, read: Read) -> bytes:
 
 class Answered:
     """Policy of a bundle: the target is an answer, by a key that you believe, and its proof holds. Where the trust file
-    names who has the role ``provider``, an answer of anybody else is refuted: one given in a deal can be signed again.
+    names who has the role ``provider``, an answer of anybody else is refuted. One given in a deal can be signed again,
+    by another provider too: a binding in the bundle must say that its issuer holds the account that was asked.
 
     Settings: ``keys``, in hexadecimal: `Answer.reading` of what is believed, so a key with what its publics mean, or a
     program's digest.
@@ -295,17 +297,27 @@ class Answered:
 
     def judge(self, view: ClaimView, roles: Mapping[str, tuple[str, ...]],
               settings: Mapping[str, Any]) -> tuple[Finding, ...]:
-        """What `check_answer` finds. Raises BadInput for other settings, and as that does."""
+        """What `check_answer` finds. Raises BadInput for other settings, Undecidable where nothing in the bundle says
+        that its issuer holds the account asked in the deal, and as that does."""
         keys = settings.get("keys")
         if type(keys) is not list or settings.keys() - {"name", "keys"}:
             raise BadInput(f"not a policy {POLICY}", expected="keys, a list of digests", actual=sorted(settings))
         believed = frozenset(from_hex(key, 32) for key in keys)
         statement, providers = view.statement(view.target), roles.get("provider")
+        place = Answer.of(statement).place
         if providers is not None and statement.issuer not in providers:
             raise Refuted("an answer of somebody who is no provider", expected=", ".join(providers) or "nobody",
                           actual=statement.issuer)
-        return tuple(check_answer(statement,
-                                  lambda one: None if one.sealed else view.blob(one.cid), believed))
+
+        def holder(did: str, chain: int) -> tuple[Account, ...]:
+            return accounts_of((one for _, one in view.statements(BINDING)), did, chain)
+
+        found = tuple(check_answer(statement, lambda one: None if one.sealed else view.blob(one.cid), believed, holder))
+        if place is not None and not holder(statement.issuer, place.chain_id):
+            raise Undecidable("nothing in the bundle says that the issuer holds the account that was asked",
+                              expected=f"a binding of {statement.issuer} to 0x{place.account.hex()}",
+                              do="Ask the provider to bind its account, and to sign its answer with that binding.")
+        return found
 
 
 def report(statement: Statement, read: Read, holder: Holder | None = None) -> Report:
