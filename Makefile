@@ -160,7 +160,7 @@ privacy: $(VENV)/dev          ## the ledger of spent epsilon, killed hundreds of
 mutants: $(VENV)/dev contracts/node_modules    ## mutate the kernel and the contract; the tests must notice
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-INTEROP := $(patsubst tests/interop/requirements/%.txt,build/%-venv,$(wildcard tests/interop/requirements/*.txt))
+INTEROP := $(filter-out $(patsubst %,build/%-venv,agentdojo art llm),$(patsubst tests/interop/requirements/%.txt,build/%-venv,$(wildcard tests/interop/requirements/*.txt)))
 masking: $(VENV)/dev build/ckks-venv   ## masked sums, deep: hundreds of dropouts, 10,000 views of the same sum (half an hour), and CKKS
 	TROTH_MASKING=300 $(BIN)/pytest tests/learn/test_masking.py tests/learn/test_masking_attacks.py -s $(ARGS)
 	$(MAKE) ckks
@@ -185,7 +185,7 @@ x402: $(VENV)/dev tests/tools/node_modules   ## payments over HTTP under load: r
 attacks: $(VENV)/dev        ## hostile sites against each rule, on three skews: docs/data/attacks.json and its page; half an hour and more
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attacks $(ARGS)
 
-payouts: $(VENV)/dev        ## who earns what over 500 random consortia: docs/data/payouts.json and its page; half an hour and more
+payouts: $(VENV)/dev        ## who earns what over 500 random consortia: docs/data/payouts.json and its page; five minutes on two quiet cores
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.payouts $(ARGS)
 
 bench: $(VENV)/dev          ## every headline figure, as a ratio measured in the same run

@@ -1,8 +1,9 @@
 """Run in an environment of its own, for the measurement alone: a model and ezkl's settings in, a line of figures a
 setting out.
 
-``look`` compiles each setting and counts the unseen records whose label is the model's own, without proving; ``prove``
-makes keys and a proof of the first setting, verifies it, and has ezkl write its verifier's Solidity.
+``look`` compiles each setting and counts the unseen records whose label is the model's own (the first ``count`` of
+them; 0 for none), without proving; ``prove`` makes keys and a proof, verifies it, and has ezkl write its verifier's
+Solidity. ezkl's witness, proof and verification are three commands, and are timed apart.
 """
 
 import asyncio
@@ -121,10 +122,11 @@ def prepare(settings, modes):
             "multiplier": run["scale_rebase_multiplier"]}
 
 
-async def agreement(given, most_missed):
-    """(agreed, of, refused) on the unseen records, given up once more are missed than may be."""
-    agreed = refused = 0
-    for number, (row, wanted) in enumerate(zip(given["unseen"], given["wanted"], strict=True)):
+async def agreement(given, count):
+    """(agreed, of, refused) on the first unseen records, given up once more are missed than may be of all."""
+    agreed, refused, most_missed = 0, 0, given["most_missed"]
+    records = list(zip(given["unseen"], given["wanted"], strict=True))[:count]
+    for number, (row, wanted) in enumerate(records):
         try:
             write("one.json", {"input_data": [row]})
             await settled(ezkl.gen_witness("one.json", "model.ezkl", "one.witness"))
@@ -137,7 +139,7 @@ async def agreement(given, most_missed):
             agreed += label == wanted
         if number + 1 - agreed > most_missed:
             return {"agreed": agreed, "of": number + 1, "refused": refused, "eligible": False}
-    return {"agreed": agreed, "of": len(given["unseen"]), "refused": refused, "eligible": True}
+    return {"agreed": agreed, "of": len(records), "refused": refused, "eligible": True}
 
 
 async def prove(given):
@@ -146,6 +148,7 @@ async def prove(given):
         k = json.load(read)["run_args"]["logrows"]
     ezkl.gen_srs("kzg.srs", k)
     write("input.json", {"input_data": given["unseen"][:1]})
+    before = time.process_time()
     await settled(ezkl.gen_witness("input.json", "model.ezkl", "witness.json"))
     start = time.process_time()
     assert ezkl.setup("model.ezkl", "vk.key", "pk.key", "kzg.srs")
@@ -153,7 +156,7 @@ async def prove(given):
     ezkl.prove("witness.json", "model.ezkl", "pk.key", "proof.json", "kzg.srs")
     proved = time.process_time()
     assert ezkl.verify("proof.json", "settings.json", "vk.key", "kzg.srs")
-    found = {"setup_seconds": ready - start, "prove_seconds": proved - ready,
+    found = {"witness_seconds": start - before, "setup_seconds": ready - start, "prove_seconds": proved - ready,
              "verify_seconds": time.process_time() - proved, "key_mb": os.path.getsize("pk.key") / 1e6,
              "peak_mb": peak()}
     with open("proof.json") as read:
@@ -180,8 +183,8 @@ async def main(folder, verb):
             found = prepare(settings, given["modes"])
             if verb == "prove":
                 found |= await prove(given)
-            elif settings.get("count", True):
-                found |= await agreement(given, given["most_missed"])
+            elif given["count"] > 0:
+                found |= await agreement(given, given["count"])
         except BaseException as error:  # a panic of its Rust is no Exception
             if isinstance(error, KeyboardInterrupt):
                 raise

@@ -15,7 +15,7 @@ from rounds_parts import PASSPHRASE, table, write
 
 from troth.app import Settings, Troth
 from troth.app.conducting import SPONSOR
-from troth.app.inviting import Invitation, Private, invite, join, open_invitation
+from troth.app.inviting import Invitation, Private, by_own_node, invite, join, open_invitation
 from troth.app.rounds import load
 from troth.app.seating import Ticket, agreed_digest, given, seat
 from troth.app.training import Coordinator, train
@@ -160,6 +160,19 @@ def test_another_chain_at_its_address_is_refused(invited: Invited, tmp_path: Pat
         elsewhere: Invitation = replace(said, chain=node.url)
         with pytest.raises(Refuted, match="not the invitation's chain"):
             join(elsewhere, invited.file.parent / "north.csv", tmp_path / "site", PASSPHRASE, quiet)
+
+
+def test_a_site_may_believe_a_node_of_its_own_alone(elsewhere: Invited, tmp_path: Path) -> None:
+    """The sponsor's could show a Book that is none, and deposits where they are not."""
+    said, records = open_invitation(elsewhere.data, elsewhere.sponsor), elsewhere.file.parent / "north.csv"
+    with (EmbeddedChain(tmp_path / "chain.sqlite", genesis_time=1) as other, RpcServer(other, 0) as node,
+          pytest.raises(Refuted, match="not the invitation's chain")):
+        join(by_own_node(said, node.url), records, tmp_path / "site", PASSPHRASE, quiet)
+    with pytest.raises(BadInput, match="node's address"):
+        by_own_node(said, str(tmp_path / "chain.sqlite"))
+    own = said.chain.replace("127.0.0.1", "localhost")
+    with join(by_own_node(said, own), records, tmp_path / "other", PASSPHRASE, quiet).party as party:
+        assert party.settings.chain == own != said.chain
 
 
 def test_an_invitation_names_no_place_here_and_changes_no_workspace(elsewhere: Invited, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_what_it_refuses(run: Run, deal: str) -> None:
         (("deal", "request", "open", deal, "-o", "x"), 2, "no act that can be requested"),
         (("deal", "request", "join", deal, "-o", "x"), 2, "takes 2 values"),
         (("deal", "request", "join", deal, "one", "-o", "x"), 2, "not a number"),
-        (("deal", "request", "join", "12", "1", "-o", "x"), 2, "canonical hex"),
+        (("deal", "request", "join", "12", "1", "-o", "x"), 2, "no id of a deal"),
         (("deal", "request", "judge", deal, "-o", "x"), 1, "NotRunning"),
         (("deal", "relay", "missing"), 2, "cannot read"),
         (("deal", "keep", "--once", "--worth", "much"), 2, "not a price"),

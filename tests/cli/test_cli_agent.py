@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from troth.app import Settings, Troth
 from troth.app.accounts import account
-from troth.app.agent import board, gate_of, past_of
+from troth.app.agent import board, gate_of, past_of, run_status
 from troth.cli.main import app
 from troth.cli.watching import draw
 from troth.core.errors import Misuse
@@ -98,6 +98,7 @@ def test_it_pays_within_its_limits_and_is_stopped(run: Run, world: World) -> Non
     assert isinstance(taken, list)
     assert [(one["tool"], one["done"]) for one in taken] == [
         ("pay", True), ("pay", False), ("say", True), ("claims", True), ("claim", True)], "not the brain's word alone"
+    assert ended["acts"] == {"done": 2, "refused": 1, "failed": 0, "unknown": 0}
     assert world.balances() == (40, 0)
     assert outcomes(run("agent", "agent", "journal", "--account", world.account)) == [
         ("done", ""), ("refused", "OverAct"), ("done", "")]
@@ -123,14 +124,18 @@ def test_it_pays_within_its_limits_and_is_stopped(run: Run, world: World) -> Non
     run("agent", "attest", "note", "--subject", ".troth/troth.toml", "--body", own)
     steps = world.script({"tool": "claim", "arguments": {"claim": note.hex()}},
                          pay({"read": "(0x[0-9a-f]{40})"}, "40"))
-    run("agent", "agent", "run", words, "--brain", steps, "--account", world.account, "--owner", world.owner)
+    nothing = run("agent", "agent", "run", words, "--brain", steps, "--account", world.account, "--owner", world.owner,
+                  found=1)
+    assert nothing["acts"] == {"done": 0, "refused": 1, "failed": 0, "unknown": 0}
     assert outcomes(run("agent", "agent", "journal"))[3:] == [("refused", "NotOwners")]
 
     # Only the owner stops it; then nothing moves, and that is in the journal too.
     assert "NotOwner" in str(run("agent", "agent", "stop", "--account", world.account, status=1)["said"])
     run("owner", "agent", "stop", "--account", world.account)
     steps = world.script(pay(f"0x{SHOP.hex()}", "40"))
-    run("agent", "agent", "run", words, "--brain", steps, "--account", world.account)
+    run("agent", "agent", "run", words, "--brain", steps, "--account", world.account, found=1)
+    assert run("agent", "agent", "run", words, "--brain", steps, found=1)["acts"] == {
+        "done": 0, "refused": 0, "failed": 1, "unknown": 0}, "there is no pay without an account"
     found = run("owner", "agent", "watch", "--account", world.account)
     alone = CliRunner().invoke(app, ["agent", "watch", "--account", world.account])
     assert "takes a terminal" in str(alone.exception)
@@ -185,6 +190,17 @@ def test_what_it_refuses(run: Run, plain: Path) -> None:
     assert "nothing is asked" in str(run("agent", "agent", "run", *brain, status=2)["said"])
     assert run("agent", "agent", "run", "do it", *brain)["text"] == "x"
     assert run("agent", "agent", "journal")["journal"] == []
+
+
+def test_a_run_says_how_it_ended() -> None:
+    """Not finished, then not known, then nothing done: the worst of it is the status."""
+    def acts(**counts: int) -> dict[str, int]:
+        return dict.fromkeys(("done", "refused", "failed", "unknown"), 0) | counts
+
+    for finished, found, status in ((True, acts(), 0), (True, acts(done=1, refused=3), 0), (True, acts(refused=1), 1),
+                                    (True, acts(failed=2), 1), (True, acts(done=1, unknown=1), 3),
+                                    (False, acts(done=1), 4), (False, acts(unknown=1), 4)):
+        assert run_status(finished, found) == status
 
 
 def test_a_card_is_written_and_checked(run: Run, plain: Path) -> None:

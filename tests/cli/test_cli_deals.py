@@ -18,6 +18,7 @@ from troth.cli.main import main
 from troth.core.claims import Subject
 from troth.core.errors import Misuse, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Ask, Pot, Result, Rung, Split, Terms
+from troth.core.times import moment
 from troth.identity.keystore import MIN_COST
 from troth.ledger.erc20 import Erc20
 
@@ -90,7 +91,14 @@ def test_deals_are_listed_and_shown(party: Troth, troth: Run) -> None:
     assert shown["history"][1]["result"]["outcome"] == UPHELD
     page = troth("deal", "show", running["id"]).stdout
     assert shown["history"][0]["claim"] in page
+    for seconds in (shown["closes_by"], shown["history"][0]["at"]):
+        assert type(seconds) is int
+        assert moment(seconds) in page
     assert f"as of block {shown['as_of']['block']} ({shown['as_of']['hash']}), finalized up to" in page
+    for digits in (8, 13, 63):
+        assert json.loads(troth("deal", "show", running["id"][:digits], "--json").stdout) == shown
+    assert "no deal here begins" in troth("deal", "show", "00" * 5, status=3).stderr
+    assert "no id of a deal" in troth("deal", "show", running["id"][:7], status=2).stderr
     assert "no such deal" in troth("deal", "show", "00" * 32, status=3).stderr
     assert f"2 deals as of block {shown['as_of']['block']}" in troth("deal", "list", "--offline").stdout
 

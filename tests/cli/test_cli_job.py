@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from ports.wat_modules import stepped, summed
 from troth.app import Settings, Troth
+from troth.cli.main import app
 from troth.identity.keystore import MIN_COST
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.erc20 import Erc20
@@ -103,13 +106,15 @@ review = 600
     for name in ("maker", "anna", "ben"):
         run(name, "pull")
         run(name, "job", "take", order)
+    told = CliRunner().invoke(app, ["job", "show", order]).stdout
+    assert re.search(r"waits for \w+ until \d{4}-\d\d-\d\d \d\d:\d\d UTC \(in .*\)", told), told
     ran = run("maker", "job", "do", order)
     assert (ran["ending"], ran["same_everywhere"]) == ("done", True)
     run("client", "pull")
     assert run("client", "job", "check", order)["outcome"] == "upheld"
     run("client", "job", "get", order, "-o", "sum")
     assert (tmp_path / "client" / "sum").read_bytes() == summed(b"some bytes")
-    assert run("client", "job", "show", order)["milestones"][0]["status"] == "running"  # type: ignore[index]
+    assert run("client", "job", "show", order[:12])["milestones"][0]["status"] == "running"  # type: ignore[index]
     wait(chain, 600)
     assert run("maker", "job", "settle", order)["outcome"] == "paid"
     assert len(run("client", "job", "show")["orders"]) == 2  # type: ignore[arg-type]

@@ -127,6 +127,7 @@ def told(*values: int) -> Lie:
     return lambda honest: values
 
 
+NINES = (Affine(0, ints([9, 0, 0]), ints(0)), Rescale(1, 2))
 STUMPS = Forest(0, (
     Tree(ints(0, 1, 2, -1, -1, -1, -1), ints(5, -3, 7, 0, 0, 0, 0), ints(1, 3, 5, 0, 0, 0, 0),
          ints(2, 4, 6, 0, 0, 0, 0), ints([0], [0], [0], [-20], [10], [30], [50])),), ints(0))
@@ -162,6 +163,10 @@ CHEATS = {
                               "step 3 clamp", "step 3 clamp", by(0, -1)),
     "a value above its clamp": Cheat(program(Gather(0, ints(0)), Clamp(1, -1000, 20)), "step 2 clamp", "step 2 clamp",
                                      flipped(-1)),
+    "no bit above the clamp": Cheat(program(*NINES, Clamp(2, 0, 63)), "step 3 clamp", "step 3 clamp", by(0, 1)),
+    "none of many bits above the clamp": Cheat(program(*NINES, Clamp(2, 0, 7)), "step 3 clamp", "step 3 clamp",
+                                               told(0)),
+    "less than the clamp": Cheat(program(*NINES, Clamp(2, 0, 63)), "step 3 clamp", "step 3 clamp", by(0, -1), number=1),
     "not the largest": Cheat(program(Maximum(0, ints([0, 1, 2]))), "step 1 maximum", "step 1 maximum", flipped(-1),
                               number=2),
     "more than the largest": Cheat(program(Maximum(0, ints([0, 1, 2]))), "step 1 maximum", "step 1 maximum", by(0, 500),

@@ -81,3 +81,24 @@ def test_a_wrong_public_a_wrong_transcript_and_none() -> None:
         keycheck.check(replace(KEYS, transcript=KEYS.transcript[:-1]), circuit(3))
     with pytest.raises(Misuse, match="snarkjs zkey verify"):
         keycheck.check(replace(KEYS, transcript=b""), circuit(3))
+
+
+SMALL = (0x2966f8180d5e3596e682b3dbe33e8db7a9a459f2e151b0a82d82932852d0beea,
+         0x09b25081631f2bfb87448ceff7c9ea48cef6fc5802458b520e5aa4abd2a97091,
+         0x276e299851a7dcfae16ff69fafea355cde2aa8a022613b816d5d5dd3919213c9,
+         0x27d41ae902452603ab78b1519fdd79e2b30aaa8600a4de7791b357f71c444ea0)
+"""A point of G2's curve of order 10,069, outside the group."""
+
+
+@pytest.mark.parametrize("name", ["b2", "beta2", "delta2"])
+def test_a_point_of_small_order_is_found_whatever_chance_has_drawn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers that this order divides hide it from a sum: one random sum would miss it once in 10,069."""
+    small = points.from_bytes(b"".join((value * (1 << 256) % points.P).to_bytes(32, "little") for value in SMALL), 2)[0]
+    assert (small * 5000 + small * 5069).is_zero()
+    assert not small.is_zero()
+    key: Proving = KEYS.proving
+    held = [*key.b2[:2], key.b2[2] + small, *key.b2[3:]] if name == "b2" else getattr(key, name) + small
+    draw = keycheck._random
+    monkeypatch.setattr(keycheck, "_random", lambda: draw() // 10_069 * 10_069)
+    with pytest.raises(Refuted, match="outside the group"):
+        keycheck.check(replace(KEYS, proving=replace(key, **{name: held})), circuit(3))

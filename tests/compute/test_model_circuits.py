@@ -97,6 +97,22 @@ def two_layers(seed: int, bits: int = 4) -> Program:
         Affine(3, rng.integers(-100, 100, (2, 4)), rng.integers(-99, 99, 2))), "largest")
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 6, 7])
+@pytest.mark.parametrize("steps", [(), (Rescale(0, 2),)], ids=["alone", "after a rescale"])
+def test_a_clamp_at_a_power_of_two_is_read_from_bits(bits, steps):
+    """Every input, on both sides of both bounds, with none, one and many bits above the clamp."""
+    model = Program(np.array([-90]), np.array([121]), (*steps, Clamp(len(steps), 0, (1 << bits) - 1)), "number")
+    made = ModelCircuit(model, Modes(FIXED, PUBLIC, SCORES))
+    upper = max(0, (int(model.ranges[-2][1].max())).bit_length() - bits)
+    assert sum("clamp" in label for label in made.circuit.labels) == (
+        1 + (upper > 0) + min(max(upper - 1, 0), 2) + (0 if steps else 8))
+    for value in range(-90, 122, 1 if upper else 7):
+        witness = made.witness([value], 5)
+        made.circuit.check(witness)
+        said = made.read(made.circuit.public_values(witness))
+        assert said.scores == tuple(model.run(np.array([[value]]))[0].tolist())
+
+
 def test_a_label_that_ties_is_the_lowest():
     model = Program(np.zeros(3, dtype=np.int64), np.full(3, 9), (Gather(0, np.arange(3)),), "largest")
     made = ModelCircuit(model, Modes(FIXED, PUBLIC, LABEL))

@@ -19,6 +19,7 @@ from troth.ledger.deploy import (
     REVOCATIONS,
     SUPPLY,
     Contracts,
+    Spec,
     deploy,
     extend,
     mandated,
@@ -47,12 +48,29 @@ def test_deployment(world: EvmWorld) -> None:
         Contracts.decode(contracts.encode().replace(b'"version":1', b'"version":2'))
     with pytest.raises(BadInput):
         Contracts.decode(contracts.encode().replace(b'"Rerun"', b'"Other"'))
-    moved = dict(contracts.named) | {"anchor": contracts["assumed"]}
-    Contracts(contracts.chain_id, contracts.block, moved).check(world.web3)
     swapped = Contracts.decode(contracts.encode().replace(contracts["anchor"].address.hex().encode(),
                                                           contracts["assumed"].address.hex().encode()))
     with pytest.raises(OutsideFailed, match="not the contract"):
         swapped.check(world.web3)
+
+
+def test_a_contract_of_ours_under_anothers_name_or_made_otherwise_is_refused(world: EvmWorld) -> None:
+    """What a sponsor's invitation may name: a bench that must be of one voice, so that one verifier of its own keeps
+    every wrong aggregate standing; a tick within which no challenger is ever right; a registry, an anchor or a proof
+    that believes its maker; and for the Book, which may take what is approved, something else."""
+    sender = world.sender(DEPLOYER)
+    contracts = deploy(sender, reruns=(2,), signed=(), anchored=())
+    others = extend(sender, contracts, Spec("all", "Rerun", (("uint256", 3), ("uint128", 0))),
+                    Spec("wide", "Rerun", (("uint256", 2), ("uint128", 1 << 100))),
+                    Spec("deaf", "Assumed", (("uint128", 1),)),
+                    *(Spec(name, contract, (("address", RIVAL),)) for name, contract in (
+                        ("speaks", "Identities"), ("writes", "LogOwners"), ("dates", "Anchor"), ("believes", "Proof"))))
+    for name, other in (("rerun:2", "all"), ("rerun:2", "wide"), ("rerun:2", "assumed"), ("assumed", "deaf"),
+                        ("book", "forwarder"), ("anchor", "assumed"), ("identities", "speaks"), ("logs", "writes"),
+                        ("anchor", "dates"), ("proof", "believes")):
+        named = dict(contracts.named) | {name: others[other]}
+        with pytest.raises(OutsideFailed, match=r"is not what it is called|is not Troth's"):
+            Contracts(contracts.chain_id, contracts.block, named).check(world.web3)
 
 
 def test_more_policies(world: EvmWorld) -> None:

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.datasets import load_digits
 
-from troth.core.errors import TrothError
+from troth.core.errors import Refuted, TrothError
 from troth.fixed.numbers import IntArray
 from troth.identity.keybook import KeyBook
 from troth.identity.signers import Ed25519Signer
 from troth.learn.adapters import into, to_state
 from troth.learn.slow.link import Link, Meeting, Patience
 from troth.learn.slow.outer import Session, pack
+from troth.learn.slow.records import MOST, Signed, place
 from troth.learn.slow.worker import Worker
 
 START: dict[str, IntArray] = {"bias": np.zeros(10, np.int64), "weights": np.zeros((64, 10), np.int64)}
@@ -123,6 +125,21 @@ class Sleeps(Worker):
         return work.data
 
 
+class Boasts(Worker):
+    """Says that it is far ahead, and that it brings a terabyte to prove it."""
+
+    def _greet(self, group) -> None:
+        said = Signed.by(self._signer, place(self._session.id, group.attempt, 99) | {"point": bytes(32).hex()})
+        group.exchange(said.to_bytes(), MOST)
+        group.exchange({}, 1)
+        others = [index for index in group.members if index != group.mine]
+        sizes = {index: torch.zeros(1, dtype=torch.int64) for index in others}
+        group._swap({index: torch.tensor([1 << 39]) for index in others}, sizes)
+        group._swap({}, {})
+        time.sleep(0.5)  # the others have taken note before it is gone
+        raise Refuted("unmasked")
+
+
 class Waits(Worker):
     """Goes on after its fourth sync when somebody waits to come in."""
 
@@ -134,7 +151,7 @@ class Waits(Worker):
         return super()._train()
 
 
-KINDS = {kind.__name__: kind for kind in (Worker, Cheat, TwoFaced, Dies, Sealless, Sleeps, Waits)}
+KINDS = {kind.__name__: kind for kind in (Worker, Cheat, TwoFaced, Dies, Sealless, Sleeps, Boasts, Waits)}
 PRELOADED = ["torch", "torch.distributed", "sklearn.datasets", "troth.learn.slow.worker", "troth.learn.adapters.plain",
              "troth.identity.keybook", "troth.identity.signers"]
 class Forged:

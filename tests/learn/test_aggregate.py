@@ -86,7 +86,7 @@ def test_centred_clipping_equals_a_second_implementation(rows: list[list[int]]) 
 @pytest.mark.parametrize("scale", [1, 1 << 12, 1 << 24])
 def test_centred_clipping_of_several_blocks(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small values, whose squares a double sums exactly by the block, and the largest of a round."""
-    monkeypatch.setattr("troth.learn.aggregate.BLOCK", 64)
+    monkeypatch.setattr("troth.learn.arrays.Rows.CELLS", 5 * 64)
     rows = np.random.default_rng(scale).integers(-scale, scale + 1, (5, 300))
     rows[3] *= 2
     found = aggregate("centered_clipping", [Update(f"s{k}", 1, {"x": row}) for k, row in enumerate(rows)])

@@ -105,7 +105,7 @@ def test_a_reference_lowers_the_loss_within_the_bound_and_outvotes_a_majority(fo
     held = aggregate(trusted.NAME, updates, reference)
     assert task.loss(held, data) < start
     assert task.loss(aggregate(DEFAULT_RULE, updates), data) > task.loss(held, data)
-    assert not trusted.weigh(-reference.reshape(1, -1), reference).any()
+    assert not aggregate(trusted.NAME, [Update("0", 1, task.state_of(-reference))], reference)["weights"].any()
 
 
 def test_a_reference_goes_with_its_rule_and_no_other(four: Consortium) -> None:

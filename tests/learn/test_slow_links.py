@@ -233,6 +233,16 @@ def test_a_worker_that_is_suspended_does_not_hang_the_others(tmp_path: Path) -> 
         os.kill(room.processes[2].pid, signal.SIGKILL)
 
 
+def test_who_boasts_of_a_terabyte_to_come_stops_nobody(tmp_path: Path) -> None:
+    """The room for it would have to be made before it is seen to be nonsense."""
+    with Room(session(3, syncs=2), tmp_path) as room:
+        for index in range(3):
+            room.start(index, "Boasts" if index == 1 else "Worker")
+        found = room.finish(3)
+    assert [found[index][0] for index in range(3)] == ["done", "Refuted", "done"], found
+    assert found[0][1] == found[2][1]
+
+
 def test_half_of_the_workers_do_not_go_on(tmp_path: Path) -> None:
     with Room(session(2), tmp_path) as room:
         room.start(0, patience=PATIENCE.__class__(grace=0.2, wait=2.0, meet=0.6))

@@ -191,6 +191,8 @@ def test_a_reader_needs_no_index(log: Log, tmp_path: Path) -> None:
     reader = Log(tmp_path / "log", READER)
     assert reader.find(claim(3).id) == reader.entry(3)
     assert reader.find(claim(9).id) is None
+    assert reader.beginning(claim(3).id.hex()[:8]) == [claim(3).id]
+    assert reader.beginning(claim(9).id.hex()[:8]) == []
 
 
 def test_a_forgotten_body_is_gone_and_every_proof_stays(log: Log, tmp_path: Path) -> None:
@@ -255,6 +257,9 @@ def test_ids_that_share_their_first_bytes_are_all_kept(tmp_path: Path) -> None:
     assert index.count() == 855
     assert sorted(index.candidates(alike[5])) == list(range(600))
     assert index.candidates(bytes([0x78]) * 32) == [600 + 0x77]
+    assert sorted(index.beginning("77777777")) == list(range(600))
+    assert index.beginning("777777778") == []
+    assert index.beginning("787878787") == [600 + 0x77]
     index.close()
 
 

@@ -1,10 +1,13 @@
 """What every prover must do. A backend's test class inherits `ProverSuite` and says how to make one."""
 
+from dataclasses import replace
+
 import pytest
 
 from troth.compute.circuits.builder import Builder, Circuit
 from troth.compute.circuits.gadgets import in_range
 from troth.compute.circuits.poseidon import poseidon, poseidon_lin
+from troth.compute.provers import points
 from troth.compute.provers.port import Keys, Prover
 from troth.core.errors import BadInput, Misuse, Refuted
 from troth.verify import groth16 as verifier
@@ -76,3 +79,13 @@ class ProverSuite:
         with pytest.raises(Refuted):
             prover.verify(swapped.verifying, proof, publics)
         prover.verify(swapped.verifying, prover.prove(swapped, circuit, witness), publics)
+
+    def test_a_key_whose_proofs_would_not_be_blinded_is_refused(self, made):
+        """By whoever makes the keys, to read the witness from proofs: without beta and delta in the prover's own group
+        a proof holds, and its A is alpha and the witness alone. With tau a root of unity that is one wire's value."""
+        prover, circuit, keys, witness, *_ = made
+        none = points.zero(1)
+        looking = replace(keys.proving, beta1=none, delta1=none, b1=[none] * circuit.wires)
+        for key in (looking, replace(keys.proving, delta2=points.zero(2))):
+            with pytest.raises(BadInput, match="would show what they are to hide"):
+                prover.prove(replace(keys, proving=key), circuit, witness)

@@ -84,7 +84,7 @@ class Troth(Swapping):
     # Life
 
     @classmethod
-    def init(cls, directory: Path, passphrase: str, settings: Settings | None = None, *,
+    def init(cls, directory: Path | str, passphrase: str, settings: Settings | None = None, *,
              cost: int = keystore.DEFAULT_COST, clock: Clock | None = None, chain: Chain | None = None,
              make: Callable[[Recipient], HybridIdentity] = HybridIdentity.create,
              before: Sequence[Envelope] = ()) -> Self:
@@ -95,6 +95,7 @@ class Troth(Swapping):
         The workspace appears whole or not at all. Raises Misuse if there is one already, OutsideFailed if the disk
         refuses.
         """
+        directory = Path(directory)
         directory = directory.resolve()  # the settings below must not depend on where one stands
         root = directory / FOLDER
         settings = settings or Settings(directory.name or "me", f"embedded:{root / 'chain.sqlite'}",
@@ -117,12 +118,13 @@ class Troth(Swapping):
         return cls(root, settings, identity, seed, clock or SystemClock(), chain)
 
     @classmethod
-    def open(cls, directory: Path, passphrase: str, *, clock: Clock | None = None,
+    def open(cls, directory: Path | str, passphrase: str, *, clock: Clock | None = None,
              chain: Chain | None = None) -> Self:
         """Open the workspace at or above ``directory``.
 
         Raises Undecidable if there is none, Misuse for a wrong passphrase, BadInput for damaged files.
         """
+        directory = Path(directory)
         root = find(directory)
         settings = Settings.load(root / SETTINGS, os.environ)
         identity, seed = take(decode_object(keystore.load(root / "keys.json", passphrase)), identity=dict, log=str)
@@ -226,14 +228,18 @@ class Troth(Swapping):
         blocks = {cid: self.blobs.get(cid) for item in evidence for cid in self._cids(item.cid)}
         return Parcel(documents, tuple(ordered), blocks)
 
-    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
-        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one."""
+    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> int:
+        """Hand claims and evidence to other parties; sealed evidence with the key wrapped to each, if there is one.
+
+        Returns the bytes of claims and blocks that each was sent.
+        """
         items = tuple(evidence)
         parcel = self.parcel(claims, items)
         for did in to:
             wrapped = {item.cid: self.keyring.get(item.cid, short(did)) for item in items if item.sealed}
             keys = {cid: key for cid, key in wrapped.items() if key is not None}
             self.exchange.send(did, replace(parcel, keys=keys))
+        return parcel.size
 
     def position(self, envelope: Envelope) -> int:
         """A claim's place in the log; -1 for one that is not there."""
@@ -311,12 +317,13 @@ class Troth(Swapping):
             out.write(self._anchored)
         return self._anchored
 
-    def bundle(self, target: bytes, path: Path, *, block: int | None = None, plain: bool = False) -> int:
+    def bundle(self, target: bytes, path: Path | str, *, block: int | None = None, plain: bool = False) -> int:
         """Write the bundle of a claim to ``path``, with public evidence and the last anchor; how many claims it holds.
 
         block: the block that trust files pin; the newest by default. plain: without the witnesses' cosignatures.
         Raises Undecidable where something the target rests on is not here.
         """
+        path = Path(path)
         receipt = None
         anchored = self.root / "anchor"
         if anchored.exists():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from troth.core.encoding import amount, from_hex, take
 from troth.core.errors import BadInput, Misuse, Undecidable
 from troth.core.terms import NO_PARAM, Account
+from troth.core.times import moment
 from troth.identity.jsondoc import time_text, unix_time
 from troth.ledger.limits import TRANSFER, Limits, selector
 from troth.verify.mandates import mandate_document, sign_mandate
@@ -196,4 +197,5 @@ def entry_json(entry: Entry) -> Mapping[str, Any]:
 
 def _in_time(party: Troth, limits: Limits) -> None:
     if limits.expiry < party.chain.now():
-        raise Misuse("limits that are over already", expected=f"after {party.chain.now()}", actual=limits.expiry)
+        raise Misuse("limits that are over already", actual=moment(limits.expiry),
+                     expected=f"after {moment(party.chain.now())}")

@@ -7,7 +7,7 @@ account that somebody else owns. The owner has another workspace, whose account 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from troth.agents.brain import Brain, Script, Seen
 from troth.agents.card import Place, Skill, card, signed_card
 from troth.agents.gate import GateState
-from troth.agents.journal import ACT, DONE, INTENT, RUN_SIZE, Entry, journal
+from troth.agents.journal import ACT, DONE, FAILED, INTENT, OUTCOMES, RUN_SIZE, UNKNOWN, Entry, journal
 from troth.agents.loop import Answered, Loop, Past, Power, Second, never, nobody
 from troth.agents.runs import Runs
-from troth.agents.tools import Tool
+from troth.agents.tools import Reading, Tool
 from troth.app import accounts
 from troth.app.sources import sources_of
 from troth.app.verbs import acting, buying, saying, verbs
@@ -149,6 +149,29 @@ def loop_of(party: Troth, brain: Brain, runs: Runs, given: Given) -> Loop:
 def runs_of(party: Troth) -> Runs:
     """The file of this workspace's runs."""
     return Runs(party.root / RUNS)
+
+
+def acts_of(loop: Loop, run: bytes) -> dict[str, int]:
+    """How many acts of a run were done, refused, failed, or nobody knows: steps that were not to read.
+
+    A step that no tool took, such as one whose tool is not there, failed.
+    """
+    told = {entry.intent.step: entry.outcome.outcome for entry in journal(loop.party, loop.party.did)
+            if entry.intent.run == run and entry.outcome is not None}
+    reading = {tool.name for tool in loop.tools if isinstance(tool.work, Reading)}
+    found = [told.get(taken.n, FAILED) for taken in loop.runs.steps(run) if taken.call.tool not in reading]
+    return {outcome: found.count(outcome) for outcome in OUTCOMES}
+
+
+def run_status(finished: bool, acts: Mapping[str, int]) -> int:
+    """A run's exit status: 4 where it is not finished, 3 where nobody can say whether an act was done, 1 where none of
+    those that it tried was done, 0 otherwise: at least one was, or it only read.
+    """
+    if not finished:
+        return 4
+    if acts[UNKNOWN]:
+        return 3
+    return 1 if any(acts.values()) and not acts[DONE] else 0
 
 
 def run_id(text: str | None) -> bytes:

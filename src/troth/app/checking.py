@@ -30,7 +30,7 @@ class Opener(Protocol):
         ...
 
 
-def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = None,
+def verify_bundle(path: Path | str, trust: Trust | None, as_party: Opener | None = None,
                   registry: InForce | None = None) -> Report:
     """Verify a bundle file under a trust file; with a workspace, what is sealed to its owner is executed again.
 
@@ -38,6 +38,7 @@ def verify_bundle(path: Path, trust: Trust | None, as_party: Opener | None = Non
 
     Raises BadInput where the file cannot be read, OutsideFailed where the disk fails.
     """
+    path = Path(path)
     # Imported here: the policies need numpy, which the command line's start-up should not pay for.
     from troth.learn.lineage import POLICY, FederatedModel
 

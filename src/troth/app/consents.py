@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from troth.core.claims import Statement
 from troth.core.encoding import encode, from_hex, sha256, take
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
+from troth.core.times import moment
 from troth.core.verdicts import Report
 from troth.store.commitments import commit
 from troth.verify.consents import Consent, check_consents, withdrawal_of, withdrawn_at
@@ -47,7 +48,8 @@ def give(party: Troth, data: bytes, purpose: str, to: Sequence[str], until: int)
     key = sha256(b"troth/consent/v1\n" + party.identity.account.reveal_seed() + words)
     consent = Consent(commit(key, [data]).root, purpose, tuple(to), until)
     if until <= party.clock.now():
-        raise Misuse("a consent that is over already", expected=f"after {party.clock.now()}", actual=until)
+        raise Misuse("a consent that is over already", expected=f"after {moment(party.clock.now())}",
+                     actual=moment(until, party.clock.now()))
     claim = party.attest(CONSENT, consent.subjects(), consent.body())
     _tell(party, consent, [claim])
     return Opening(claim, key)

@@ -34,18 +34,22 @@ YEARS = 10
 MOST = 1 << 30
 
 
-def sign_file(party: Troth, path: Path, *, note: str = "", training: str = UNSTATED) -> bytes:
+def sign_file(party: Troth, path: Path | str, *, note: str = "", training: str = UNSTATED) -> bytes:
     """A file's detached signature; its claim is in the party's log. Raises OutsideFailed for an unreadable file."""
+    path = Path(path)
     return _parcel(party, _signed(path, note, training, ""))
 
 
-def signature_of(path: Path) -> Path:
+def signature_of(path: Path | str) -> Path:
     """Where a file's detached signature lies by custom."""
+    path = Path(path)
     return path.with_name(path.name + SUFFIX)
 
 
-def verify_file(path: Path, signature: Path, believed: dict[str, bytes | None]) -> Report:
+def verify_file(path: Path | str, signature: Path | str, believed: dict[str, bytes | None]) -> Report:
     """Check a file against its detached signature. Raises BadInput, OutsideFailed for unreadable ones."""
+    path = Path(path)
+    signature = Path(signature)
     try:
         with path.open("rb") as file, signature.open("rb") as other:
             return verify_detached(file, other.read(MAX_SIGNATURE + 1), believed)
@@ -87,25 +91,29 @@ def certificate(party: Troth, passphrase: str) -> Certificate:
     return Certificate(chain, Ed25519PrivateKey.from_private_bytes(from_hex(seed, 32)).sign)
 
 
-def sign_into(party: Troth, passphrase: str, source: Path, target: Path, *, note: str = "",
+def sign_into(party: Troth, passphrase: str, source: Path | str, target: Path | str, *, note: str = "",
               training: str = UNSTATED) -> None:
     """Write a media file with a manifest that carries this party's claim. Raises as ``verify.media.sign_media``."""
+    source = Path(source)
+    target = Path(target)
     own = certificate(party, passphrase)
     signed = _signed(source, note, training, own.anchor)
     sign_media(source, target, _parcel(party, signed), signed, own)
 
 
-def verify_into(path: Path, whom: dict[str, bytes | None], anchor: str = "") -> Report:
+def verify_into(path: Path | str, whom: dict[str, bytes | None], anchor: str = "") -> Report:
     """Check a media file that carries a manifest."""
+    path = Path(path)
     return verify_media(path, whom, anchor)
 
 
-def forbids_training(path: Path) -> str | None:
+def forbids_training(path: Path | str) -> str | None:
     """Why a file must not be listed for training: who says so; None if nobody does.
 
     Looks at the file's detached signature beside it, and at a manifest inside. A wish is honoured without proof that
     its author may make it. Raises OutsideFailed for an unreadable file.
     """
+    path = Path(path)
     try:
         if path.stat().st_size <= MOST and embedded_wish(path.read_bytes()):
             return "the manifest in it"
@@ -120,7 +128,7 @@ def forbids_training(path: Path) -> str | None:
     return None
 
 
-def refuse_untrainable(paths: Iterable[Path]) -> None:
+def refuse_untrainable(paths: Iterable[Path | str]) -> None:
     """Raises Misuse for a file whose author says that it must not be trained on."""
     for path in paths:
         who = forbids_training(path)

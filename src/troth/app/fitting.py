@@ -24,7 +24,7 @@ def estimate() -> Estimate:
     return Estimate.of_constraints(CONSTRAINTS)
 
 
-def make(folder: Path, ceremonies: Sequence[bytes] = ()) -> Keys:
+def make(folder: Path | str, ceremonies: Sequence[bytes] = ()) -> Keys:
     """The keys, in a folder for sellers and buyers: of a ceremony's .zkey file, or made here, by one party.
 
     That party can forge proofs under them: let it be the buyer, never the seller. Takes what `estimate` says. Raises
@@ -34,13 +34,13 @@ def make(folder: Path, ceremonies: Sequence[bytes] = ()) -> Keys:
     return made
 
 
-def for_buyer(folder: Path) -> Fitting:
+def for_buyer(folder: Path | str) -> Fitting:
     """What checks, by the folder's verifying key. Raises Undecidable where there is none."""
     return Fitting(verifying_keys(folder)(KeyUnderLock()), check_with=checker())
 
 
-def for_seller(folder: Path) -> Fitting:
+def for_seller(folder: Path | str) -> Fitting:
     """What proves too, by the folder's keys. Raises Undecidable without any: a seller makes none of its own."""
     prover = NoSetup()
     found = for_buyer(folder)
-    return replace(found, prover=prover, keys=KeyCache(folder).keys(prover, found.statement.circuit))
+    return replace(found, prover=prover, keys=KeyCache(Path(folder)).keys(prover, found.statement.circuit))

@@ -111,13 +111,14 @@ class Node:
         return self.folder / "node.pub"
 
 
-def prepare_link(folder: Path, sites: Mapping[str, bytes], *, host: str = LOOPBACK, port: int = 9092,
+def prepare_link(folder: Path | str, sites: Mapping[str, bytes], *, host: str = LOOPBACK, port: int = 9092,
                  now: int) -> Link:
     """Make the folder of a SuperLink that serves ``host``:``port`` to these sites, by DID and public node key.
 
     What is there already is kept, so that a site can be added; a new address gets a new certificate of the same
     authority. Raises BadInput for keys or names that are none, OutsideFailed if the disk refuses.
     """
+    folder = Path(folder)
     link = Link(_made(folder))
     checked_path(link.engine)
     _authority(link.folder, host, now)
@@ -155,13 +156,14 @@ root-certificates = {json.dumps(str(link.ca))}
     return link
 
 
-def prepare_node(folder: Path, site: str, *, link: str = f"{LOOPBACK}:9092", ca: bytes | None = None,
+def prepare_node(folder: Path | str, site: str, *, link: str = f"{LOOPBACK}:9092", ca: bytes | None = None,
                  port: int = 9094) -> Node:
     """Make the folder of a site's SuperNode; without ``ca`` only its key, so that the public half can be given away.
 
     link: the SuperLink's address. port: where the node's own processes find it, on loopback. Raises BadInput for a
     certificate that is none, OutsideFailed if the disk refuses.
     """
+    folder = Path(folder)
     node = Node(_made(folder), site)
     _made(node.folder / "doors")
     checked_path(node.door)
@@ -325,16 +327,18 @@ def over_flower(party: Troth, link: Link, tell: Tell | None = None, *, courier: 
         yield CourierEngine(engine, party.exchange, tell) if courier else engine
 
 
-def read_link(folder: Path) -> Link:
+def read_link(folder: Path | str) -> Link:
     """A link that was prepared. Raises Misuse where there is none."""
+    folder = Path(folder)
     link = Link(folder.resolve())
     if not link.ca.exists():
         raise Misuse("no SuperLink was prepared here", actual=folder, do="Prepare one: troth flower link.")
     return link
 
 
-def read_node(folder: Path, site: str) -> Node:
+def read_node(folder: Path | str, site: str) -> Node:
     """A site's node that was prepared. Raises Misuse where there is none."""
+    folder = Path(folder)
     node = Node(folder.resolve(), site)
     if not node.public.exists():
         raise Misuse("no SuperNode was prepared here", actual=folder, do="Prepare one: troth flower node.")

@@ -45,13 +45,14 @@ def export(party: Troth, target: bytes, format_: str) -> bytes:
     return _written(lineage.read(party.trace(target)), format_)
 
 
-def export_bundle(path: Path, format_: str) -> bytes:
+def export_bundle(path: Path | str, format_: str) -> bytes:
     """A bundle's target and what it rests on in one of ``WRITERS``: the same bytes as from the workspace it came from.
 
     The bundle is checked with itself (steps 1 to 7), so what is written is what was signed; whether to believe the
     issuers is ``verify``'s answer. Later erasures and withdrawals are not in a bundle, and not seen.
     Raises as ``export`` does, and Refuted, Undecidable or BadInput for the bundle.
     """
+    path = Path(path)
     if format_ not in WRITERS:
         raise Misuse("a bundle is written as a document", expected=", ".join(WRITERS), actual=format_)
     # Imported here: only this one reads bundles.
@@ -119,7 +120,7 @@ class SignedModel:
     files: int
 
 
-def sign_model(party: Troth, target: bytes, model: Path, signature: Path,
+def sign_model(party: Troth, target: bytes, model: Path | str, signature: Path | str,
                signer: tuple[EllipticCurvePrivateKey, Sequence[Certificate]] | None = None) -> SignedModel:
     """Sign a model's directory (OpenSSF Model Signing) and attest a link from the bundle to ``target``.
 
@@ -127,6 +128,8 @@ def sign_model(party: Troth, target: bytes, model: Path, signature: Path,
     the workspace's own key by default. Nothing is written but the claim and its evidence. Raises Refuted unless every
     digest that the target's subjects name is a file of the directory or its root digest.
     """
+    model = Path(model)
+    signature = Path(signature)
     files, ignored = oms.manifest(model, signature)
     root = oms.root_digest(one.digest for one in files)
     here = {one.digest.hex(): one.name for one in files} | {root.hex(): "the directory"}
@@ -172,12 +175,13 @@ def read_signed(data: bytes) -> tuple[ForeignEnvelope, list[bytes]]:
 
 
 def check_signed(data: bytes, *, key: ForeignKey | None = None, roots: Sequence[Certificate] = (), now: int = 0,
-                 file: Path | None = None) -> tuple[ForeignEnvelope, ForeignKey]:
+                 file: Path | str | None = None) -> tuple[ForeignEnvelope, ForeignKey]:
     """Check who signed a foreign envelope, and with ``file`` that it is about that file; what and who.
 
     key: who must have signed; else roots: whom its certificate must lead to at ``now``. Raises Refuted, Misuse where
     neither is named, BadInput.
     """
+    file = None if file is None else Path(file)
     envelope, chain = read_signed(data)
     if (key is None) == (not roots):
         raise Misuse("say whom you believe", expected="a public key, or roots for its certificate")

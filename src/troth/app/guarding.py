@@ -21,6 +21,7 @@ from troth.core.claims import Envelope
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import Account
+from troth.core.times import moment
 from troth.identity.binding import BINDING
 from troth.identity.documents import IDENTITY, Document, DocumentHistory, Recovery, place_of, rotation_document
 from troth.identity.hybrid import HybridIdentity, Recipient
@@ -123,11 +124,13 @@ def open_case(party: Troth, card: Case) -> Case:
                 Parcel((history.documents[0].to_bytes(),), tuple(sorted(claims, key=party.position))))
 
 
-def recover(case: Case, directory: Path, passphrase: str, settings: Settings, **options: Any) -> tuple[Troth, Case]:
+def recover(case: Case, directory: Path | str, passphrase: str, settings: Settings,
+            **options: Any) -> tuple[Troth, Case]:
     """A workspace with fresh keys for an identity whose keys are lost, and the case for the guardians to approve.
 
     Until they have, and the delay is over, nobody believes what it signs. options: as ``Troth.init``.
     """
+    directory = Path(directory)
     # Imported here: it imports this room's modules.
     from troth.app import Troth
 
@@ -182,7 +185,7 @@ def execute(party: Troth, case: Case) -> None:
     guardians = Guardians(party.identities)
     due = guardians.due(case.entry(), proposal)
     if party.chain.now() < due:
-        raise Pending("the holder may still say no", expected=f"from {due} on", actual=party.chain.now(),
+        raise Pending("the holder may still say no", expected=f"from {moment(due, party.chain.now())} on",
                       do="Carry it out then: troth id guardians execute.")
     guardians.execute(party.sender, case.entry(), proposal, case.quorum)
 

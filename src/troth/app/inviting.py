@@ -10,9 +10,10 @@ first. An open one is for anybody, up to the number of seats (`troth.app.seating
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
 PURPOSE, FORMAT = "troth-invitation-1", "troth-invitation-file-1"
 MAX_INVITATION = 16 << 20
 LOOK = 5.0
-"""Seconds that a site waits for a call before it looks whether everything is over."""
+"""Seconds that a site waits for a call before it looks what is due on chain, and whether everything is over."""
+LEAST_ANSWER = 12 * LOOK
+"""Seconds: less would give nobody the time to deliver evidence, which costs the stake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ class Invitation:
             f"this invitation is {use}",
             *(self._site(judges) if self.ticket.role == SITE else self._verifier(judges)),
             f"time: each round may take {agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict} s and "
-            f"{agreed.periods.window} s in which it can be challenged",
+            f"{agreed.periods.window} s in which it can be challenged. Keep this process running: what is asked on "
+            f"chain must be answered in {agreed.periods.answer} s, or the stake is lost",
             f"token 0x{(self.agreed.token or self.contracts['token'].address).hex()} on chain "
             f"{self.contracts.chain_id} at {self.chain}{'; bring what you stake' if self.agreed.token else ''}; "
             f"mail at {self.post}. This process only reaches outward",
@@ -221,6 +225,16 @@ def open_invitation(data: bytes, expect: str | None = None) -> Invitation:
     return Invitation._of(said.sender, said.body)
 
 
+def by_own_node(invitation: Invitation, url: str) -> Invitation:
+    """The same invitation, its chain reached at this party's own node: the sponsor's could say anything of deposits.
+
+    Raises BadInput for what is no address.
+    """
+    if not is_address(url):
+        raise BadInput("not a node's address", expected="http(s)://…", actual=url)
+    return replace(invitation, chain=url)
+
+
 @dataclass(frozen=True, slots=True)
 class Private:
     """Private training: what may ever be spent on the records, and the norm that each record's gradient is clipped to.
@@ -251,6 +265,7 @@ class Joined:
                 answer_letters(writer, self.member.answer, lambda: [self.invitation.sponsor[0]], LOOK,
                                lambda who, why: self._say(f"a call failed: {why}"))
                 party.receive()
+                self.member.tend()
         self._say(f"every round is settled; this {self.invitation.ticket.role} holds "
                   f"{funding.token(party, self.invitation.agreed).balance(party.account)}")
         return True
@@ -263,17 +278,25 @@ class Joined:
         # Imported here: only a site behind Flower has a door.
         from troth.app.flower import open_door
 
-        over = self.member.finished
+        over, looked = self.member.finished, 0.0
+
+        def ended() -> bool:
+            nonlocal looked
+            if time.monotonic() - looked >= LOOK:
+                looked = time.monotonic()
+                self.member.tend()
+            return stop() or over()
+
         with (self._turn(), closing(self.member),
               open_door(self.party, self.member.answer, node, lambda who, why: self._say(why)) as door):
-            door.serve(lambda: stop() or over())
+            door.serve(ended)
         return over()
 
     def _turn(self) -> AbstractContextManager[None]:
         return holding(self.party.root / "joined.lock", 0.0, "another process acts for this seat")
 
 
-def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str, say: Say,
+def join(invitation: Invitation, data: Path | str | None, home: Path | str, passphrase: str, say: Say,
          private: Private | None = None) -> Joined:
     """Take the seat: list a site's records, sealed to it alone, introduce this party, and let the Book take its stakes.
 
@@ -283,7 +306,13 @@ def join(invitation: Invitation, data: Path | None, home: Path, passphrase: str,
     chain is not the invitation's, Misuse for a workspace that is set up otherwise, an invitation of another's, records
     in another role than a site's, or a budget beyond what was promised for these records before.
     """
+    data = None if data is None else Path(data)
+    home = Path(home)
     role = invitation.ticket.role
+    if invitation.agreed.periods.answer < LEAST_ANSWER:
+        raise Misuse("this leaves no time to answer when the verifiers are called: the stake would be lost",
+                     expected=f"at least {LEAST_ANSWER} s", actual=f"{invitation.agreed.periods.answer} s",
+                     do="Nothing was sent. Ask the sponsor for another invitation.")
     if (data is not None) != (role == SITE):
         raise Misuse(f"this invitation is for a {role}", do="Name your records: --data FILE.csv." if role == SITE
                      else "A verifier brings no records: leave out --data.")

@@ -92,8 +92,9 @@ class JobFile:
     files: Mapping[str, bytes]
 
 
-def load(path: Path) -> JobFile:
+def load(path: Path | str) -> JobFile:
     """Read a JOB.toml strictly; file names in it are relative to its folder. Raises BadInput, OutsideFailed."""
+    path = Path(path)
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -405,17 +406,20 @@ def _milestone_standing(party: Troth, made: Order, milestone: int) -> dict[str, 
     part, state = made.milestones[milestone], flow.standing(party, made, milestone)
     found: dict[str, Any] = {"name": part.name, "price": str(part.price), "stake": str(part.stake),
                              "deal": made.deal(milestone).hex(), "status": "not funded", "missing": [], "asked": "",
-                             "outcome": None, "slashed": []}
+                             "due": None, "outcome": None, "slashed": []}
     if state is None:
         return found
     seats: dict[Account, str] = {one.account: one.did for one in (made.client, made.provider, *made.reviewers)}
     found["status"] = state.status
     if state.status == "funding":
+        found["due"] = state.terms.fund_by
         found["missing"] = sorted({seats[pot.depositor] for index, pot in enumerate(state.terms.pots)
                                    if index not in state.joined and pot.depositor in seats})
     if state.status == "running":
-        asks, ask = state.terms.rungs[state.rung].asks, phase(state, party.chain.now()).ask
-        found["asked"] = asks[ask].kind if ask < len(asks) else "settle"
+        asks, at = state.terms.rungs[state.rung].asks, phase(state, party.chain.now())
+        waits = at.ask < len(asks)
+        found["asked"] = asks[at.ask].kind if waits else "settle"
+        found["due"] = at.ask_start + asks[at.ask].period if waits else None
     if state.final is not None:
         found["outcome"] = {UPHELD: "paid", REFUTED: "refunded"}.get(state.final.outcome, "halved")
         found["slashed"] = sorted(seats[one] for one in state.final.slashed if one in seats)

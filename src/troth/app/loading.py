@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.app import market
 from troth.app.market import handovers_of
-from troth.core.encoding import from_hex
+from troth.app.short_ids import claim_of
 from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
 from troth.core.terms import UPHELD
 from troth.flows.sale_checks import table
@@ -122,7 +122,7 @@ def _named(party: Troth, url: str) -> Iterator[tuple[bytes, Offer]]:
     if name == url or not name:
         raise BadInput("not a name to load", expected=f"{SCHEME} and an offer's claim or a CID", actual=url)
     try:
-        wanted: bytes | str = from_hex(name, 32)
+        wanted: bytes | str = claim_of(party, name)
     except BadInput:
         wanted = str(Cid.parse(name))
     for claim, statement in party.claims(OFFER):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.core.errors import Misuse
 from troth.core.terms import Account
+from troth.core.times import moment
 from troth.verify.mandates import mandate_document, sign_mandate
 from troth.verify.policies.mandated import Mandate
 
@@ -25,7 +26,8 @@ def give_mandate(party: Troth, wallet: Wallet, agent: str, mandate: tuple[Accoun
     """
     account, scope, most, expiry = mandate
     if expiry <= party.clock.now():
-        raise Misuse("a mandate that is over already", expected=f"after {party.clock.now()}", actual=expiry)
+        raise Misuse("a mandate that is over already", actual=moment(expiry),
+                     expected=f"after {moment(party.clock.now())}")
     what = Mandate(party.account, account, scope, most, expiry, secrets.token_bytes(32))
     held = sign_mandate(what, *place, party.identity.account)
     return wallet.issue(mandate_document(held, agent), by=by)

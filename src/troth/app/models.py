@@ -62,13 +62,15 @@ def trained(party: Troth, claim: bytes) -> tuple[Real, FloatArray, FloatArray]:
     return model, np.asarray(part.features * unit, dtype=np.float64), labels
 
 
-def quantised(party: Troth | None, source: str, calibration: Path | None, held_out: Path | None = None, *,
+def quantised(party: Troth | None, source: str, calibration: Path | str | None, held_out: Path | str | None = None, *,
               label: str | None = None, aim: Aim | None = None, unsafe_pickle: bool = False) -> Quantised:
     """The program of a model's file, or of a `model` claim by its id, as `compute.models.quantise` makes it.
 
     calibration: a CSV; of a claim by default its plan's validation records. Raises as the parts do, and BadInput where
     a file comes without calibration rows.
     """
+    calibration = None if calibration is None else Path(calibration)
+    held_out = None if held_out is None else Path(held_out)
     if party is None:
         model, rows, truth = read_model(Path(source), unsafe_pickle=unsafe_pickle), None, None
     else:
@@ -87,8 +89,9 @@ def quantised(party: Troth | None, source: str, calibration: Path | None, held_o
     return quantise(model, rows, truth=truth, held_out=unseen, aim=aim)
 
 
-def read_program(path: Path) -> Program:
+def read_program(path: Path | str) -> Program:
     """A program's file. Raises BadInput, OutsideFailed."""
+    path = Path(path)
     try:
         if path.stat().st_size > MOST_BYTES:
             raise BadInput(f"{path.name} is too large", expected=f"at most {MOST_BYTES} bytes",
@@ -103,9 +106,10 @@ def read_program(path: Path) -> Program:
                        actual=error.message) from None
 
 
-def read_inputs(path: Path, program: Program, label: str | None = None) -> FloatArray:
+def read_inputs(path: Path | str, program: Program, label: str | None = None) -> FloatArray:
     """Rows of a CSV for a program, by its features' names where they are the file's. label: a column to pass over where
     they are not. Raises BadInput."""
+    path = Path(path)
     anything = of_layers([(np.zeros((len(program.low), 1)), np.zeros(1))], "number", features=program.features)
     return read_rows(path, anything, label)[0]
 

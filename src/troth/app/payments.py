@@ -194,11 +194,12 @@ def _for(party: Troth, introduction: Parcel | None, claim: bytes, evidence: list
 
 
 @contextmanager
-def open_shop(party: Troth, file: Path) -> Iterator[Shop]:
+def open_shop(party: Troth, file: Path | str) -> Iterator[Shop]:
     """The shop of a file, open for as long as the block lasts.
 
     Raises BadInput for a file that cannot be read, Misuse for a token without authorizations.
     """
+    file = Path(file)
     said = _toml(file, {"url", "token", "payee", "life", "keep", "until", "unbound", "sell"})
     token = token_of(party, _account(said["token"]) if "token" in said else None)
     try:

@@ -117,8 +117,9 @@ class Box:
         self._rooted = False
 
     @classmethod
-    def create(cls, directory: Path, party: Troth, roster: bytes, scope: str) -> Box:
+    def create(cls, directory: Path | str, party: Troth, roster: bytes, scope: str) -> Box:
         """Make an empty box. Raises Misuse if there is one, BadInput for a claim that is no roster."""
+        directory = Path(directory)
         Roster.of(party.statement(roster))
         if (directory / "box.json").exists():
             raise Misuse("there is a box here already", actual=directory)

@@ -73,11 +73,12 @@ class Settings:
     packages: str = ""
 
     @classmethod
-    def load(cls, path: Path, environment: Mapping[str, str]) -> Self:
+    def load(cls, path: Path | str, environment: Mapping[str, str]) -> Self:
         """Read settings strictly.
 
         Raises BadInput for unreadable or unknown ones, Misuse without a file, OutsideFailed if the disk fails.
         """
+        path = Path(path)
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -131,12 +132,13 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def find(directory: Path) -> Path:
+def find(directory: Path | str) -> Path:
     """The workspace folder at or above ``directory``, or ``TROTH_HOME``.
 
     Raises Misuse where there is none, Undecidable where one has lost its settings, OutsideFailed where one may not be
     read.
     """
+    directory = Path(directory)
     home = os.environ.get("TROTH_HOME")
     try:
         for place in ([Path(home)] if home else [directory, *directory.resolve().parents]):
@@ -153,12 +155,13 @@ def find(directory: Path) -> Path:
 
 
 @contextmanager
-def making(directory: Path) -> Iterator[Path]:
+def making(directory: Path | str) -> Iterator[Path]:
     """An empty folder that becomes ``directory``/.troth when the block ends without an error, whole or not at all.
 
     What an earlier attempt left that was killed is taken away: no claim was ever signed with its keys. Raises Misuse
     if there is a workspace already, OutsideFailed if the disk refuses.
     """
+    directory = Path(directory)
     root = directory / FOLDER
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,10 +77,15 @@ class Privacy:
             raise OutsideFailed(f"the privacy ledger {path} cannot be opened", actual=error.strerror) from None
         self.ledger = PrivacyLedger(path, sha256(b"troth/privacy/mark/v1\n" + seed))
         promised: dict[bytes, tuple[Budget, int]] = {}
-        for _, statement in self._said(party.did):
-            said = SpendingClaim.of(statement)
-            self.ledger.restore(said.entry, said.data, said.spent.mechanism, said.purpose, statement.issued_at)
-            promised[said.data] = Budget(said.budget, said.spent.delta), statement.issued_at
+        told = [(SpendingClaim.of(statement), statement) for _, statement in self._said(party.did)]
+        for _, statement in told:
+            # Else a part of them, listed again, would be other records. Erased ones cannot be told again.
+            with suppress(Undecidable):
+                self.know(statement.ref("listing"))
+        for said, statement in told:
+            at = statement.issued_at
+            self.ledger.restore(said.entry, said.data, said.spent.mechanism, said.purpose, at, said.kin)
+            promised[said.data] = Budget(said.budget, said.spent.delta), at
         for data, (budget, at) in promised.items():
             if self.ledger.data_set(data).budget is None:
                 self.ledger.set_budget(data, budget, at)

@@ -263,11 +263,12 @@ def check_key(data: bytes, program: Program, modes: Modes) -> KeyOf:
     return KeyOf(keys.digest, key_name(groth16.VerifyingKey(keys.verifying)), said.reading, keys.origin)
 
 
-def read_input(path: Path, program: Program) -> list[int]:
+def read_input(path: Path | str, program: Program) -> list[int]:
     """One input, in real numbers: a JSON list of the features in order, an object by their names, or a CSV of one row.
 
     Raises BadInput for anything else, a name that the program does not know or lacks, NaN, or a number out of range.
     """
+    path = Path(path)
     if path.suffix == ".csv":
         rows = ints(program, read_inputs(path, program)).tolist()
         if len(rows) != 1:

@@ -43,8 +43,9 @@ class Published:
     log: bytes
     path: str
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: Path | str) -> Path:
         """Write the log where it belongs, ``folder`` being the server's root; the file."""
+        folder = Path(folder)
         found = folder / self.path
         try:
             found.parent.mkdir(parents=True, exist_ok=True)

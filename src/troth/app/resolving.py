@@ -75,7 +75,7 @@ class _Later:
 
 
 @contextmanager
-def resolvers(settings: Settings, root: Path | None = None, *, peers: Resolver | None = None,
+def resolvers(settings: Settings, root: Path | str | None = None, *, peers: Resolver | None = None,
               allow: Sequence[str] = (), clock: Clock | None = None, fetch: Fetch | None = None) -> Iterator[Resolvers]:
     """Resolvers of every method, and an end to the chains they opened.
 
@@ -83,6 +83,7 @@ def resolvers(settings: Settings, root: Path | None = None, *, peers: Resolver |
     allow: hosts that may be private, beyond the settings'. fetch: what gets files; HTTPS by default. Raises BadInput
     for settings that cannot be read.
     """
+    root = None if root is None else Path(root)
     now = clock or SystemClock()
     networks = read_networks(settings.did_ethr)
     with ExitStack() as opened:
@@ -111,13 +112,14 @@ def resolvers(settings: Settings, root: Path | None = None, *, peers: Resolver |
         })
 
 
-def resolve_did(did: str, when: When = NEWEST, *, settings: Settings | None = None, root: Path | None = None,
+def resolve_did(did: str, when: When = NEWEST, *, settings: Settings | None = None, root: Path | str | None = None,
                 peers: Resolver | None = None, allow: Sequence[str] = ()) -> Resolution:
     """Resolve one identifier, with or without a workspace.
 
     Without settings, the environment's ``TROTH_DID_ALLOW`` and ``TROTH_DID_ETHR`` hold. Raises as
     ``troth.identity.resolution`` says.
     """
+    root = None if root is None else Path(root)
     with resolvers(settings or from_environment(os.environ), root, peers=peers, allow=allow) as found:
         return found.resolve(did, when)
 
@@ -131,12 +133,14 @@ def resolve_for(party: Troth, did: str, when: When = NEWEST, allow: Sequence[str
     return resolve_did(did, when, settings=party.settings, root=party.root, peers=peers, allow=allow)
 
 
-def resolve_at(directory: Path, did: str, when: When, allow: Sequence[str], opened: Callable[[], Troth]) -> Resolution:
+def resolve_at(directory: Path | str, did: str, when: When, allow: Sequence[str],
+               opened: Callable[[], Troth]) -> Resolution:
     """Resolve one identifier, or a DID URL that asks for a version, with the workspace at or above ``directory``.
 
     Without a workspace there the environment's settings hold. opened: the workspace, unlocked; asked for where only
     what it has learned can tell, of a short ``did:peer:4``. Raises Misuse where two versions are asked for.
     """
+    directory = Path(directory)
     did, asked = read_url(did)  # before anything is looked for
     if not asked.newest and not when.newest:
         raise Misuse("a version is asked for twice", actual=f"{asked} and {when}", do="Ask once.")

@@ -166,12 +166,13 @@ class RoundFile:
         return not self.sites
 
 
-def load(path: Path) -> RoundFile:
+def load(path: Path | str) -> RoundFile:
     """Read a ROUND.toml strictly; file names in it are relative to its folder.
 
     Raises BadInput for what cannot be read, is unknown, missing or out of range, each with what was expected; Misuse
     where a stake would not deter; OutsideFailed.
     """
+    path = Path(path)
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -181,8 +182,9 @@ def load(path: Path) -> RoundFile:
     return read(given, path)
 
 
-def read(given: Mapping[str, Any], path: Path) -> RoundFile:
+def read(given: Mapping[str, Any], path: Path | str) -> RoundFile:
     """As ``load``, from the tables themselves; ``path`` is where file names are relative to."""
+    path = Path(path)
     reader = _Reader(given, path.name)
     what = reader.table("round", name=(str, "a round"), rounds=(int, 8), rule=(str, ""), clip=(_real, "2.0"),
                         seed=(int, 1), privacy=(str, OPEN), pay=(str, ""))

@@ -283,13 +283,14 @@ def _known(party: Troth, words: Words) -> None:
 
 # ---- was my work used ----
 
-def check_use(party: Troth, listing: bytes, target: bytes | Path, trust: Trust | None = None,
+def check_use(party: Troth, listing: bytes, target: bytes | Path | str, trust: Trust | None = None,
               records: Sequence[bytes] = ()) -> Report:
     """Whether a thing rests on a listing of anybody's. target: a claim here, or a bundle file.
 
     A bundle is verified first: where it is refuted, so is what it says. trust: what the asker believes; None: the
     bundle's claims are only consistent with themselves, and the first step says so.
     """
+    target = Path(target) if isinstance(target, str) else target
     if isinstance(target, bytes):
         return used(party, listing, target, Own(records), lambda said: _public(party, said))
     # Imported here: reading a bundle loads its parsers.

@@ -132,8 +132,9 @@ def open_workspace(workspace: Path | str | None) -> Troth:
     return Troth.open(Path.cwd() if workspace is None else Path(workspace), passphrase)
 
 
-def artefact(path: Path, name: str | None = None) -> Artefact:
+def artefact(path: Path | str, name: str | None = None) -> Artefact:
     """A file by its SHA-256, or a directory by the root of its manifest. Raises as ``formats.tree`` does."""
+    path = Path(path)
     shown = name or path.resolve().name
     if not path.is_dir():
         found = digest(path)

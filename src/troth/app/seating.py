@@ -77,8 +77,9 @@ class Given:
     records: int = 0
 
 
-def given(folder: Path) -> tuple[Given, ...]:
+def given(folder: Path | str) -> tuple[Given, ...]:
     """The invitations to the plan of this folder that were made. Raises BadInput."""
+    folder = Path(folder)
     try:
         data = (folder / FILE).read_bytes()
     except FileNotFoundError:
@@ -90,8 +91,9 @@ def given(folder: Path) -> tuple[Given, ...]:
         take(one, **{"for": str, "key": str, "records": int, "role": str}) for one in seats))
 
 
-def give(folder: Path, ticket: Ticket) -> None:
+def give(folder: Path | str, ticket: Ticket) -> None:
     """Note that an invitation is made; before it is handed to anybody. One that is noted already stays as it is."""
+    folder = Path(folder)
     key = Ed25519KeyPair(ticket.secret).public.raw if ticket.secret else b""
     found = given(folder)
     one = Given(ticket.role, ticket.named, key, ticket.records)

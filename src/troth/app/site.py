@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from troth.app import privacy
+from troth.app.alone import Staked, due
 from troth.app.following import (
     COMMIT,
     EVIDENCE,
@@ -77,6 +78,9 @@ class Member:
         self.party, self.agreed, self.say, self.holding = party, agreed, say or _nobody, holding
         self._sponsor, self._aggregator = sponsor, aggregator
         self._follower: Follower | None = None
+        self._staked = Staked(party.root)
+        self._done = set[tuple[str, bytes]]()
+        self._told = set[tuple[bytes, str]]()
 
     @property
     def follower(self) -> Follower:
@@ -119,6 +123,33 @@ class Member:
         except TrothError as error:
             return encode({"error": error.message, "status": error.exit_status})
 
+    def tend(self) -> None:
+        """Do what this seat's deals ask of it now, called or not (`troth.app.alone`). Raises nothing that a deal can
+        cause; what it cannot do it says once."""
+        for deal, round_ in self._staked.deals().items():
+            try:
+                self._tend(deal, round_)
+            except Pending:
+                continue
+            except TrothError as error:
+                if (deal, error.message) not in self._told:
+                    self._told.add((deal, error.message))
+                    self.say(f"round {round_}: {error.message}")
+
+    def _tend(self, deal: bytes, round_: int) -> None:
+        follower, state = self.follower, self.party.book.state(deal)
+        if state.final is not None or state.status == "void":
+            self._staked.drop(deal)
+            return
+        if state.status != "running":
+            return
+        stood, acts = follower.advance(), self._acts()
+        for act in due(state, self.party.chain.now(), acts):
+            # An answer to an ask is owed whatever became of the round; an aggregate is looked at in its turn.
+            if (act, deal) not in self._done and (act != TAKE or stood == round_ - 1):
+                self.party.receive()
+                acts[act](Call(act, follower.seat.plan_id, round_, deal), self.party.book.state(deal))
+
     def _do(self, call: Call) -> str:
         follower = self.follower
         if call.plan != follower.seat.plan_id:
@@ -148,10 +179,23 @@ class Member:
                 # Deposits of a deal that is never funded whole lie there until its time to fund is over.
                 raise Refuted("this deal would hold deposits longer than was agreed", actual=state.terms.fund_by,
                               expected=f"fund_by up to {latest}", do="Nothing was deposited. Ask the sponsor.")
+            self._alone_in(call)
+            self._staked.note(call.deal, call.round)
             staked = join_all(self.party, call.deal)
             if staked:
                 self.say(f"round {call.round}: staked {staked}")
         return "joined"
+
+    def _alone_in(self, call: Call) -> None:
+        """Raises Refuted where another deal of this round may still cost this seat's stake."""
+        for deal, round_ in self._staked.deals().items():
+            if round_ != call.round or deal == call.deal:
+                continue
+            other = self.party.book.state(deal)
+            lapsed = other.status == "funding" and self.party.chain.now() >= other.terms.fund_by
+            if other.final is None and other.status != "void" and not lapsed:
+                raise Refuted("this round has another deal that is open", expected=deal.hex(), actual=call.deal.hex(),
+                              do="Nothing was deposited. Ask the sponsor.")
 
     # A site
 
@@ -230,6 +274,7 @@ class Member:
         if any(one.kind == CHALLENGE for one in state.history):
             return "challenged"
         why = site.doubt(entry.claim)
+        self._done.add((TAKE, call.deal))
         if why is None:
             said = AggregateClaim.of(self.party.statement(entry.claim))
             score = said.result.get("score_ppm")
@@ -276,15 +321,18 @@ class Member:
 
     def _share(self, call: Call, state: DealState) -> str:
         self._verifier().share(call.deal, call.round)
+        self._done.add((SHARE, call.deal))
         return "shared"
 
     def _commit(self, call: Call, state: DealState) -> str:
         verifier = self._verifier()
         entry = verifier.submitted(call.deal)
-        if state.rung != 1 or answered(state, 1, 1, self.party.account) or entry is None:
+        if state.rung != 1 or answered(state, 1, 1, self.party.account):
             return "nothing is asked"
-        output, result = verifier.find(entry.claim, call.deal, call.round)
-        verifier.commit(entry.claim, output, result, self._salt(call.deal), deal=call.deal, round_=call.round)
+        # Who called the verifiers over an aggregator's silence must not have their stakes for it.
+        claim = bytes(32) if entry is None else entry.claim
+        output, result = verifier.find(claim, call.deal, call.round)
+        verifier.commit(claim, output, result, self._salt(call.deal), deal=call.deal, round_=call.round)
         self.say(f"round {call.round}: executed again; outcome {result.outcome}, committed")
         return "committed"
 

@@ -147,17 +147,18 @@ class NoSetup(Groth16):
         raise Undecidable("no keys for this statement", do="Get the folder of keys from the verifier who asks.")
 
 
-def make_keys(asked: Asked, folder: Path, ceremonies: Sequence[bytes] = ()) -> list[Keys]:
+def make_keys(asked: Asked, folder: Path | str, ceremonies: Sequence[bytes] = ()) -> list[Keys]:
     """The keys that a request needs, in a folder for prover and verifier. As `keys_of`."""
     return keys_of(asked.circuits, folder, ceremonies)
 
 
-def keys_of(statements: Sequence[Statement], folder: Path, ceremonies: Sequence[bytes] = ()) -> list[Keys]:
+def keys_of(statements: Sequence[Statement], folder: Path | str, ceremonies: Sequence[bytes] = ()) -> list[Keys]:
     """The keys of statements, in a folder for prover and verifier.
 
     ceremonies: .zkey files that snarkjs left. For what they and the folder do not hold, keys are made here, by one
     party: whoever ran that can forge proofs under them. Raises BadInput for a file of another circuit.
     """
+    folder = Path(folder)
     cache, found = KeyCache(folder), []
     circuits = {statement.circuit.digest: statement.circuit for statement in statements}
     for data in ceremonies:
@@ -180,8 +181,9 @@ def _imported(cache: KeyCache, data: bytes, circuit: Circuit) -> bool:
     return True
 
 
-def write_circuits(asked: Asked, folder: Path) -> list[Path]:
+def write_circuits(asked: Asked, folder: Path | str) -> list[Path]:
     """Each circuit of a request as an .r1cs file, for a ceremony."""
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for statement in asked.circuits:
@@ -191,8 +193,9 @@ def write_circuits(asked: Asked, folder: Path) -> list[Path]:
     return sorted(set(paths))
 
 
-def verifying_keys(folder: Path) -> Callable[[Statement], bytes]:
+def verifying_keys(folder: Path | str) -> Callable[[Statement], bytes]:
     """The verifying keys of a folder. Raises Undecidable for a statement that has none there."""
+    folder = Path(folder)
     def of(statement: Statement) -> bytes:
         path = _verifying(folder, statement)
         if not path.is_file():
@@ -224,9 +227,10 @@ class Held:
     members: Members | None = None
 
 
-def answer(asked: Asked, held: Held, folder: Path) -> bytes:
+def answer(asked: Asked, held: Held, folder: Path | str) -> bytes:
     """The proofs that a request asks for. Raises Refuted, before anything is proven, where the statement is false;
     Misuse where something is missing that it is proven from."""
+    folder = Path(folder)
     cache, prover, context, statement = KeyCache(folder), NoSetup(), asked.context, asked.statement
     if isinstance(statement, FairnessPart):
         table = _table(asked, held, statement.layout)
@@ -282,9 +286,10 @@ def _same(asked: Asked, publics: Mapping[str, int]) -> None:
 
 # ---- claims ----
 
-def claim(party: Troth, asked: Asked, proof: bytes, folder: Path) -> bytes:
+def claim(party: Troth, asked: Asked, proof: bytes, folder: Path | str) -> bytes:
     """Attest a statement with its proof as evidence; the claim. Raises as `asking.check` for one that does not hold:
     nothing is attested then."""
+    folder = Path(folder)
     keys = verifying_keys(folder)
     asking.check(asked, proof, keys, checker())
     body = {"asked": decode_object(asked.to_bytes()),
@@ -294,12 +299,13 @@ def claim(party: Troth, asked: Asked, proof: bytes, folder: Path) -> bytes:
                         evidence=[party.add("proof", proof)])
 
 
-def check_claim(party: Troth, claimed: bytes, folder: Path) -> Mapping[str, int]:
+def check_claim(party: Troth, claimed: bytes, folder: Path | str) -> Mapping[str, int]:
     """Check a claim by the keys that this party trusts; what the proof tells.
 
     Raises Misuse for a claim of another kind, BadInput for one that cannot be read, Refuted for what does not hold,
     Undecidable without the keys or the proof.
     """
+    folder = Path(folder)
     said = party.statement(claimed)
     if said.kind != STATEMENT:
         raise Misuse("not a claim of a statement", expected=STATEMENT, actual=said.kind)

@@ -148,9 +148,10 @@ def latest_anchor(party: Troth, owner: Account, origin: str) -> tuple[int, bytes
     return size, found[:32]
 
 
-def new_witness(directory: Path, name: str, suite: str, passphrase: str, *,
+def new_witness(directory: Path | str, name: str, suite: str, passphrase: str, *,
                 cost: int = keystore.DEFAULT_COST) -> Verifier:
     """Make a witness: a new key, encrypted; what to pin. Raises Misuse if there is one, or for an unknown suite."""
+    directory = Path(directory)
     if suite not in SUITES:
         raise Misuse("no such suite", expected=", ".join(SUITES), actual=suite)
     seed = secrets.token_bytes(32)
@@ -166,8 +167,9 @@ def new_witness(directory: Path, name: str, suite: str, passphrase: str, *,
     return key
 
 
-def witness_signer(directory: Path, passphrase: str) -> NoteSigner:
+def witness_signer(directory: Path | str, passphrase: str) -> NoteSigner:
     """The key of the witness in a directory. Raises Undecidable if there is none, Misuse for a wrong passphrase."""
+    directory = Path(directory)
     name, seed, suite = take(decode_object(keystore.load(directory / "keys.json", passphrase)), name=str, seed=str,
                              suite=str)
     return NoteSigner(name, from_hex(seed, 32), SUITES[suite])

@@ -332,13 +332,14 @@ class Coordinator:
                 "sites": {did: names.get(did, did[-12:]) for did in said.keys}, "trust": str(trust)}
 
 
-def train(file: RoundFile, out: Path, passphrase: str, *, say: Say = print, patience: float = 3600.0,
+def train(file: RoundFile, out: Path | str, passphrase: str, *, say: Say = print, patience: float = 3600.0,
           progress: Callable[[Row], None] | None = None, link: Link | None = None) -> dict[str, Any]:
     """All of it: prepare, wait for every seat, train every round, publish; the result, as ``result.json`` holds it.
 
     Goes on where an earlier run was cut off. Raises what reading the file and the data raises before anything is made,
     Pending where seats stay empty or somebody does not deposit, OutsideFailed.
     """
+    out = Path(out)
     with Coordinator(file, out, passphrase, say=say, link=link) as home:
         home.prepare()
         plan = home.gather(patience)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from troth.cli.parts import Json, Where, app, read_file, show, workspace
 from troth.core.errors import BadInput, Misuse
+from troth.core.times import moment
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -148,6 +150,7 @@ def _show(value: dict[str, Any], as_json: bool) -> None:
                  f"holds {value['balance']}; spent today {value['spent_today']} of {limits['per_day']}, at most "
                  f"{limits['per_act']} in one act",
                  f"acts {value['acts']}, strikes {value['strikes']} of {limits['strikes']}"]
+        lines.append(f"until {moment(limits['expiry'], int(time.time()))}")
         lines += [f"block {one['block']}: {one['what']} {one.get('reason') or one.get('amount', '')} "
                   f"{one.get('payee') or one.get('target', '')}".rstrip() for one in value["record"]]
         return "\n".join(lines)

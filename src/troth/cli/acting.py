@@ -6,15 +6,19 @@ import time
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, chain_app, claim_id, deal_app, read_file, show, workspace, write_file
+from troth.cli.parts import Json, Where, chain_app, claim_id, deal_app, deal_id, read_file, show, workspace, write_file
 from troth.core.errors import BadInput, Misuse
+
+if TYPE_CHECKING:
+    from troth.app import Troth
 
 PAUSE = 15.0
 """Seconds between two rounds of a keeper."""
+Reader = Callable[["Troth", str], Any]
 Until = Annotated[str | None, typer.Option("--wait", help="Until all are included, safe or finalized.")]
 Worth = Annotated[list[str] | None, typer.Option("--worth", metavar="TOKEN=WEI", help="Wei that a unit is worth.")]
 Loss = Annotated[bool, typer.Option("--at-a-loss", help="Also what costs more than it earns.")]
@@ -44,8 +48,9 @@ def deal_request(act: Annotated[str, typer.Argument(help="join, submit, judge, c
                  hours: Annotated[int, typer.Option("--hours", min=1, help="How long it is good for.")] = 24,
                  home: Where = None, as_json: Json = False) -> None:
     """Sign an act of this party's for somebody else to carry and pay for. Nothing is sent."""
-    given = _values(act, values)
+    readers = _readers(act, values)
     with workspace(home) as party:
+        given = [read(party, value) for read, value in zip(readers, values, strict=True)]
         one = party.request(act, *given, life=hours * 3600)
         write_file(output, one.encode())
         show({"request": one.digest().hex(), "from": "0x" + one.signer.hex(), "act": act, "nonce": one.nonce,
@@ -98,7 +103,7 @@ def _price(text: str) -> tuple[bytes, Fraction]:
         price = Fraction(wei)
     except (ValueError, ZeroDivisionError):
         raise BadInput("not a price", expected="TOKEN=WEI, such as 0x…=2.5", actual=text) from None
-    return _account(token.lower()), price
+    return _hex(token.lower(), 20), price
 
 
 def _due(one: Mapping[str, Any]) -> str:
@@ -113,21 +118,21 @@ def _place(one: Mapping[str, Any]) -> str:
     return f"{block}  {one['note']}".strip()
 
 
-def _values(act: str, values: list[str]) -> list[Any]:
-    """An act's values from words. Raises Misuse for an act that has no words, BadInput for a word that does not fit."""
+def _readers(act: str, values: list[str]) -> tuple[Reader, ...]:
+    """What reads an act's values from words. Raises Misuse for an act that has no words, or too many or few."""
     readers = ACTS.get(act)
     if readers is None:
         raise Misuse("no act that can be requested from here", expected=", ".join(ACTS), actual=act)
     if len(values) != len(readers):
         raise Misuse(f"{act} takes {len(readers)} values", expected=_WORDS[act], actual=len(values))
-    return [read(value) for read, value in zip(readers, values, strict=True)]
+    return readers
 
 
-def _account(text: str) -> bytes:
+def _token(_: Troth, text: str) -> bytes:
     return _hex(text, 20)
 
 
-def _data(text: str) -> bytes:
+def _data(_: Troth, text: str) -> bytes:
     return _hex(text, None)
 
 
@@ -137,16 +142,16 @@ def _hex(text: str, size: int | None) -> bytes:
     return from_hex(text.removeprefix("0x"), size)
 
 
-def _number(text: str) -> int:
+def _number(_: Troth, text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise BadInput("not a number", expected="digits", actual=text)
     return int(text)
 
 
-ACTS: Mapping[str, tuple[Callable[[str], Any], ...]] = {
-    "join": (claim_id, _number), "submit": (claim_id, _number, _number, claim_id, _data), "judge": (claim_id,),
-    "submit_and_close": (claim_id, _number, _number, claim_id, _data), "judge_and_close": (claim_id,),
-    "challenge": (claim_id,), "close": (claim_id,), "sweep": (claim_id, _number), "withdraw": (_account,),
+ACTS: Mapping[str, tuple[Reader, ...]] = {
+    "join": (deal_id, _number), "submit": (deal_id, _number, _number, claim_id, _data), "judge": (deal_id,),
+    "submit_and_close": (deal_id, _number, _number, claim_id, _data), "judge_and_close": (deal_id,),
+    "challenge": (deal_id,), "close": (deal_id,), "sweep": (deal_id, _number), "withdraw": (_token,),
 }
 _WORDS = {"join": "DEAL POT", "submit": "DEAL ASK SLOT CLAIM DATA", "judge": "DEAL",
           "submit_and_close": "DEAL ASK SLOT CLAIM DATA", "judge_and_close": "DEAL", "challenge": "DEAL",

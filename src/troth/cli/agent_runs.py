@@ -65,12 +65,14 @@ def agent_run(words: Words = None, brain: Deciding = "",
               home: Where = None, as_json: Json = False) -> None:
     """Let this workspace's agent do what you ask. TROTH_MODEL_KEY: an endpoint's key. Killed, it goes on with --run.
 
-    Prints what became of each step that was taken now, and then the brain's own word, which proves nothing.
+    Prints what became of each step that was taken now, how many acts of the run were done, and then the brain's own
+    word, which proves nothing. Exit status: 0 an act was done, or it only read; 1 it tried and none was done; 3 nobody
+    can say whether one was; 4 not finished.
     """
     # Imported here: start-up of --help must not load the application.
     from troth.agents.loop import nobody
     from troth.agents.second import voices
-    from troth.app.agent import Given, Reporter, account_arg, brain_of, loop_of, run_id, runs_of
+    from troth.app.agent import Given, Reporter, account_arg, acts_of, brain_of, loop_of, run_id, run_status, runs_of
     from troth.app.shopping import Purse, shopping
 
     if not brain:
@@ -94,21 +96,24 @@ def agent_run(words: Words = None, brain: Deciding = "",
                       owners=tuple(owner or ()), signers=tuple(signer or ()), evaluators=tuple(evaluator or ()),
                       buys=buys)
         typer.echo(f"run {this.hex()}", err=True)
-        reporter, acts = Reporter(party, given.owners, this), list[dict[str, Any]]()
+        reporter, taken = Reporter(party, given.owners, this), list[dict[str, Any]]()
 
         def watching(n: int, seen: Seen) -> None:
             reporter(n, seen)
-            acts.append({"step": n, "tool": seen.call.tool, "done": seen.done, "said": seen.text})
+            taken.append({"step": n, "tool": seen.call.tool, "done": seen.done, "said": seen.text})
 
-        ended = loop_of(party, deciding, runs, given).run(this, words, most=most, watching=watching)
+        loop = loop_of(party, deciding, runs, given)
+        ended = loop.run(this, words, most=most, watching=watching)
         reporter.send()
+        became = acts_of(loop, this)
         show({"run": this.hex(), "finished": ended.finished, "steps": ended.steps, "text": ended.text,
-              "taken": acts}, as_json, lambda: "\n".join([
-                  *(f"{one['tool']}: {'done' if one['done'] else 'not done, ' + one['said']}" for one in acts),
+              "taken": taken, "acts": became}, as_json, lambda: "\n".join([
+                  *(f"{one['tool']}: {'done' if one['done'] else 'not done, ' + one['said']}" for one in taken),
+                  "acts: " + (", ".join(f"{n} {what}" for what, n in became.items() if n) or "none"),
                   f"{'the brain is done' if ended.finished else 'not finished'}, {ended.steps} steps; its word: "
                   f"{ended.text}"]))
-        if not ended.finished:
-            raise typer.Exit(4)
+        if status := run_status(ended.finished, became):
+            raise typer.Exit(status)
 
 
 def _peer(stack: ExitStack, text: str) -> Peer:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from troth.cli.parts import Json, Where, claim_id, naming, read_file, show, workspace, write_file
+from troth.cli.parts import Json, Where, claim_id, lasting, naming, read_file, show, workspace, write_file
 from troth.cli.prove import answer_app
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def offer(model: Annotated[Path, typer.Argument(help="A program, as troth model 
           stake: Annotated[int, typer.Option("--stake", min=1, help="What you lose by silence or a false answer.")],
           token: Annotated[str | None, typer.Option("--token", help="Its account; the demonstration's by default.")
                            ] = None,
-          period: Annotated[int, typer.Option("--period", min=1, help="Seconds to answer in.")] = 3600,
+          period: Annotated[int, lasting("--period", "How long there is to answer.")] = 3600,
           weights: Annotated[str, typer.Option("--weights", help="fixed or committed.")] = "fixed",
           output: Annotated[str, typer.Option("--output", help="scores, or the label alone.")] = "scores",
           record: Record = None, home: Where = None, as_json: Json = False) -> None:
@@ -53,7 +53,7 @@ def offer(model: Annotated[Path, typer.Argument(help="A program, as troth model 
 @answer_app.command()
 def ask(file: File, given: Annotated[Path | None, typer.Argument(metavar="INPUT", help="JSON or a CSV of one row, if "
                                                                  "the question brings it. Everybody sees it.")] = None,
-        fund: Annotated[int, typer.Option("--fund", min=1, help="Seconds for the provider to take it up.")] = 86_400,
+        fund: Annotated[int, lasting("--fund", "How long the provider has to take it up.")] = 86_400,
         home: Where = None, as_json: Json = False) -> None:
     """As the buyer: deposit the price and send a question. It is paid out against a proof alone; silence or a false
     answer brings it back with the provider's stake. What the model is worth, nobody proves.
@@ -83,7 +83,7 @@ def give(file: File, question: Asked, model: Annotated[Path, typer.Argument(help
     row = None if record is None else read_input(record, program)
     with workspace(home) as party:
         party.receive()
-        claim = given(party, offered, claim_id(question), program, row)
+        claim = given(party, offered, claim_id(party, question), program, row)
         show({"answer": claim.hex()}, as_json, claim.hex)
 
 
@@ -96,7 +96,7 @@ def show_answer(question: Asked, home: Where = None, as_json: Json = False) -> N
 
     with workspace(home) as party:
         party.receive()
-        numbers, answer, output = told(party, claim_id(question))
+        numbers, answer, output = told(party, claim_id(party, question))
         show({"answer": answer.hex(), "numbers": list(numbers), "output": output}, as_json, lambda: "\n".join((
             f"{output}: {', '.join(map(str, numbers))}", f"answer {answer.hex()}")))
 
@@ -107,7 +107,7 @@ def take_back(question: Asked, home: Where = None, as_json: Json = False) -> Non
     from troth.flows.answer import take_back as taken
 
     with workspace(home) as party:
-        taken(party, claim_id(question))
+        taken(party, claim_id(party, question))
         show({"question": question, "taken": True}, as_json, lambda: "taken back")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli.parts import Json, Where, app, claim_id, read_file, show, workspace
+from troth.cli.parts import TIME, Json, Where, app, at_time, claim_id, read_file, show, workspace
 from troth.core.errors import Misuse
 
 consent_app = typer.Typer(no_args_is_help=True, help="Consents to the use of data, and their withdrawal.")
@@ -18,18 +18,17 @@ app.add_typer(consent_app, name="consent")
 def give(data: Annotated[Path, typer.Argument(help="The data: only a keyed commitment to it is said.")],
          purpose: Annotated[str, typer.Option("--purpose", help="What for: plain small letters, no names.")],
          to: Annotated[list[str], typer.Option("--to", help="Whom to: a DID.")],
-         until: Annotated[str, typer.Option("--until", help="Until when: YYYY-MM-DDThh:mm:ssZ.")],
+         until: Annotated[str, typer.Option("--until", help=f"Until when: {TIME} required.")],
          opening: Annotated[Path, typer.Option("--opening", help="Where to write what shows those who hold the data "
                                                                  "that it is this data. Secret.")],
          home: Where = None, as_json: Json = False) -> None:
     """Let somebody use data for a purpose until a time. It is handed to them where an exchange is set."""
     # Imported here and below: start-up of --help must not load stores.
     from troth.app import consents
-    from troth.identity.jsondoc import unix_time
     from troth.store.files import replacing
 
     with workspace(home) as party:
-        made = consents.give(party, read_file(data), purpose, to, unix_time(until))
+        made = consents.give(party, read_file(data), purpose, to, at_time(until, party.clock.now()))
         with replacing(opening, 0o600) as out:
             out.write(made.to_bytes())
         show({"claim": made.consent.hex(), "opening": str(opening)}, as_json, made.consent.hex)
@@ -41,7 +40,7 @@ def withdraw(consent: str, home: Where = None, as_json: Json = False) -> None:
     from troth.app import consents  # start-up time
 
     with workspace(home) as party:
-        claim, resting = consents.withdraw(party, claim_id(consent))
+        claim, resting = consents.withdraw(party, claim_id(party, consent))
         show({"claim": claim.hex(), **resting}, as_json)
 
 
@@ -49,13 +48,14 @@ def withdraw(consent: str, home: Where = None, as_json: Json = False) -> None:
 def list_consents(home: Where = None, as_json: Json = False) -> None:
     """Every consent known here, given and received; whether it was withdrawn, and what rests on it."""
     from troth.app import consents  # start-up time
-    from troth.identity.jsondoc import time_text
+    from troth.core.times import moment
 
     with workspace(home) as party:
         found = consents.known(party)
         show({"consents": found}, as_json, lambda: "\n".join(
-            f"{one['consent'][:16]}  {one['purpose']}, until {time_text(one['until'])}, by {one['issuer'][:40]}"
-            f"{'  withdrawn ' + time_text(one['withdrawn']) if one['withdrawn'] is not None else ''}"
+            f"{one['consent'][:16]}  {one['purpose']}, until {moment(one['until'], party.clock.now())}, "
+            f"by {one['issuer'][:40]}"
+            f"{'  withdrawn ' + moment(one['withdrawn'], party.clock.now()) if one['withdrawn'] is not None else ''}"
             f"  ({one['claims']} claims, {len(one['deals'])} deals rest on it)" for one in found) or "none")
 
 
@@ -69,6 +69,7 @@ def check(target: Annotated[str, typer.Argument(help="A claim or a deal.")],
     from rich.console import Console  # start-up time, as above
 
     from troth.app import consents  # start-up time
+    from troth.app.short_ids import claim_or_deal_of
     from troth.cli.show import report_table
     from troth.identity.jsondoc import read_json
 
@@ -77,7 +78,7 @@ def check(target: Annotated[str, typer.Argument(help="A claim or a deal.")],
     with workspace(home) as party:
         if data is not None and opening is not None:
             consents.check_opening(party, consents.Opening.of(read_json(read_file(opening))), read_file(data))
-        report = consents.check(party, claim_id(target), purpose)
+        report = consents.check(party, claim_or_deal_of(party, target), purpose)
         if as_json:
             show(report.json(), True)
         else:

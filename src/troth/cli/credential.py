@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, app, passphrase, read_file, show, workspace, write_file
+from troth.cli.parts import TIME, Json, Where, app, at_time, lasting, passphrase, read_file, show, workspace, write_file
 from troth.core.errors import Misuse
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Identity = Annotated[str | None, typer.Option("--by", help="Which credential ide
 Issuers = Annotated[list[str] | None, typer.Option("--issuer", help="An issuer you believe, as credentials name it.")]
 Pinned = Annotated[Path | None, typer.Option("--trust", help="A trust file for credentials.")]
 StatusLists = Annotated[list[Path] | None, typer.Option("--list", help="A status list credential, fetched before.")]
-Fresh = Annotated[int | None, typer.Option("--fresh", min=1, help="Seconds that a status list may be old.")]
+Fresh = Annotated[int | None, lasting("--fresh", "How old a status list may be.")]
 Online = Annotated[bool, typer.Option("--online", help="Ask the hosts and chains that identifiers and lists name.")]
 
 
@@ -79,13 +79,13 @@ def verify(file: File, issuer: Issuers = None, trust: Pinned = None, lists: Stat
            online: Online = False,
            domain: Annotated[str | None, typer.Option("--domain", help="Whom a presentation must be for.")] = None,
            challenge: Annotated[str | None, typer.Option("--challenge", help="What it must answer.")] = None,
-           at: Annotated[int | None, typer.Option("--at", help="Unix seconds; now by default.")] = None,
+           at: Annotated[str | None, typer.Option("--at", help=f"{TIME} now by default.")] = None,
            as_json: Json = False) -> None:
     """Check a credential or a presentation: numbered steps, and upheld, refuted, undecidable or pending."""
     from troth.verify.credentials import verify_document  # start-up time
 
     with reaching(online) as reached:
-        known = believed(issuer, trust, lists, fresh, int(time.time()) if at is None else at, reached)
+        known = believed(issuer, trust, lists, fresh, int(time.time()) if at is None else at_time(at), reached)
         report = verify_document(read_file(file), known, domain, challenge)
     print_report(report, as_json)
 
@@ -190,7 +190,7 @@ def status(file: File, revoke: Annotated[bool, typer.Option("--revoke", help="Ta
 @credential_app.command()
 def publish(purpose: Annotated[str, typer.Argument(help="revocation or suspension.")], output: Output,
             by: Identity = None,
-            lasts: Annotated[int, typer.Option("--lasts", min=1, help="Seconds that it is good for.")] = 86_400,
+            lasts: Annotated[int, lasting("--lasts", "How long it is good for.")] = 86_400,
             home: Where = None, as_json: Json = False) -> None:
     """Write this issuer's status list, signed, as of now."""
     with workspace(home) as party:

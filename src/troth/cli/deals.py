@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from troth.core.terms import SUBMISSION, VERDICT, Entry, Result
+from troth.core.times import moment
 from troth.ledger.readings import AsOf, DealLine, DealReading, Payout, Place
 
 _ENTRY = {1: "submission", 2: "verdict", 3: "challenge"}
@@ -72,7 +73,8 @@ def page(as_of: AsOf, found: DealReading) -> str:
     rows = [f"status: {state.status}", f"rung: {state.rung}",
             f"outcome: {said['outcome'] if state.final else 'none yet'}", f"opener: {said['opener']}"]
     rows += [f"pot {pot['name']}: {pot['amount']}{'' if pot['joined'] else ', not joined'}" for pot in said["pots"]]
-    rows += [f"{entry['kind']} at {entry['at']} by {entry['by']}"
+    rows += [f"fund by: {moment(said['fund_by'])}", f"closes by: {moment(said['closes_by'])}"]
+    rows += [f"{entry['kind']} at {moment(entry['at'])} by {entry['by']}"
              + (f": claim {entry['claim']}" if entry["claim"] else "") for entry in said["history"]]
     rows += [f"{one['what']}: {one['amount']}" + (f" by {one['account']}" if one["account"] else "")
              for one in said["payouts"]]

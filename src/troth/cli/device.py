@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from troth.cli.parts import Json, Where, app, claim_body, show, workspace
+from troth.cli.parts import TIME, Json, Where, app, at_time, claim_body, lasting, show, workspace
 
 device_app = typer.Typer(no_args_is_help=True, help="Readings of devices.")
 app.add_typer(device_app, name="device")
@@ -14,20 +14,20 @@ app.add_typer(device_app, name="device")
 
 @device_app.command("read")
 def device_read(values: Annotated[str, typer.Option("--values", help="What was measured: JSON, without fractions.")],
-                at: Annotated[int | None, typer.Option("--at", min=0, help="When, Unix time; now by default.")] = None,
+                at: Annotated[str | None, typer.Option("--at", help=f"When: {TIME} now by default.")] = None,
                 home: Where = None, as_json: Json = False) -> None:
     """Sign a reading as this device, with its next counter."""
     from troth.app.devices import read  # start-up time
 
     said = claim_body(values.encode(errors="replace"))
     with workspace(home) as party:
-        claim, counter = read(party, said, at)
+        claim, counter = read(party, said, None if at is None else at_time(at))
         show({"claim": claim.hex(), "counter": counter}, as_json)
 
 
 @device_app.command("check")
 def device_check(device: Annotated[str, typer.Argument(help="The device's DID.")],
-                 tolerance: Annotated[int, typer.Option(min=0, help="Seconds that its clock may go back.")] = 2,
+                 tolerance: Annotated[int, lasting("--tolerance", "How far its clock may go back.", 0)] = 2,
                  home: Where = None, as_json: Json = False) -> None:
     """Whether the readings of a device in this log are of one piece; what is missing of them is shown."""
     from troth.app.devices import check  # start-up time

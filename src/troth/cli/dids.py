@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from troth.cli.parts import Json, Where, app, passphrase, show, workspace
-from troth.core.errors import BadInput, Misuse, TrothError
+from troth.cli.parts import TIME, Json, Where, app, at_time, passphrase, show, workspace
+from troth.core.errors import Misuse, TrothError
 
 if TYPE_CHECKING:
     from troth.identity.resolution import Resolution, When
@@ -23,7 +23,7 @@ Did = Annotated[str, typer.Argument(help="did:key, did:peer:4, did:pkh, did:ethr
 
 @did_app.command()
 def resolve(did: Did,
-            at: Annotated[str | None, typer.Option("--at", help="In force then: Unix seconds, or RFC 3339.")] = None,
+            at: Annotated[str | None, typer.Option("--at", help=f"In force then: {TIME} now by default.")] = None,
             version: Annotated[str | None, typer.Option("--version-id", help="This version of the document.")] = None,
             allow: Annotated[list[str] | None, typer.Option("--allow", help="A host that may be private.")] = None,
             home: Where = None, as_json: Json = False) -> None:
@@ -85,16 +85,9 @@ def end(did: Own, root: Root, home: Where = None, as_json: Json = False) -> None
 
 
 def _when(at: str | None, version: str | None) -> When:
-    from troth.identity.resolution import When, read_time  # start-up time, as above
+    from troth.identity.resolution import When  # start-up time, as above
 
-    if at is None:
-        return When(version)
-    if at.isascii() and at.isdigit() and len(at) <= 12:
-        return When(version, int(at))
-    try:
-        return When(version, int(read_time(at).timestamp()))
-    except BadInput as error:
-        raise BadInput(error.message, expected=f"Unix seconds, or {error.expected}", actual=error.actual) from None
+    return When(version, None if at is None else at_time(at))
 
 
 def _text(found: Resolution) -> str:

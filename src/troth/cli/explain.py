@@ -49,8 +49,8 @@ def explain(program: Annotated[Path, typer.Argument(help="A program, as troth mo
     if record:
         with workspace(home) as party:
             done = attest(party, found, rows[row - 1], others, method=method, to=to or (),
-                          model=None if model is None else claim_id(model),
-                          answer=None if answer is None else claim_id(answer))
+                          model=None if model is None else claim_id(party, model),
+                          answer=None if answer is None else claim_id(party, answer))
         said |= {"decision": done.decision.hex(), "explanation": done.explanation.hex()}
     show(said, as_json, lambda: _lines(said))
 
@@ -71,12 +71,12 @@ def _lines(said: dict[str, Any]) -> str:
 def decisions_list(home: Where = None, as_json: Json = False) -> None:
     """The decisions in this party's log, oldest first."""
     from troth.app.decisions import listed  # start-up time, as above
-    from troth.identity.jsondoc import time_text
+    from troth.core.times import moment
 
     with workspace(home) as party:
         found = listed(party)
         show({"decisions": found}, as_json, lambda: "\n".join(
-            f"{one['decision']}  {time_text(one['issued_at'])}  program {one['program'][:16]}  "
+            f"{one['decision']}  {moment(one['issued_at'])}  program {one['program'][:16]}  "
             f"{len(one['explanations'])} explanations" for one in found) or "none")
 
 
@@ -86,7 +86,7 @@ def decisions_show(decision: str, home: Where = None, as_json: Json = False) -> 
     from troth.app.decisions import walked  # start-up time, as above
 
     with workspace(home) as party:
-        found = walked(party, claim_id(decision))
+        found = walked(party, claim_id(party, decision))
 
         def lines() -> str:
             text = [f"decision {found['decision']} by {found['issuer']}{'  stale' if found['stale'] else ''}",
@@ -105,6 +105,6 @@ def decisions_check(claim: Annotated[str, typer.Argument(help="A decision or an 
     from troth.app.decisions import check  # start-up time, as above
 
     with workspace(home) as party:
-        steps = check(party, claim_id(claim))
+        steps = check(party, claim_id(party, claim))
         show({"claim": claim, "outcome": "upheld", "steps": steps}, as_json, lambda: "\n".join(
             [*(f"{number}. {one['step']}: {one['finding']}" for number, one in enumerate(steps, 1)), "upheld"]))

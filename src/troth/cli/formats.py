@@ -50,7 +50,7 @@ def export(format_: Format, target: Target,
         show({"output": str(output), "format": format_, "bytes": len(data)}, as_json)
         return
     with workspace(home) as party:
-        claim = claim_id(target)
+        claim = claim_id(party, target)
         if model is not None:
             said, pem = _sign_model(party, claim, model, output, signer)
             text: Callable[[], str] | None = None
@@ -98,7 +98,7 @@ def compare(format_: Format, target: Target, document: Annotated[Path, typer.Arg
         formats.check_document(read_file(document), formats.export_bundle(Path(target), format_))
     else:
         with workspace(home) as party:
-            formats.check_export(party, claim_id(target), format_, read_file(document))
+            formats.check_export(party, claim_id(party, target), format_, read_file(document))
     show({"document": str(document), "format": format_, "unchanged": True}, as_json)
 
 
@@ -144,7 +144,7 @@ def import_signed(file: Annotated[Path, typer.Argument(help="A DSSE envelope or 
     signer = (oms.verify(data, model, key=believed, roots=roots, now=now, signature=file).key if model is not None
               else formats.check_signed(data, key=believed, roots=roots, now=now)[1])
     with workspace(home) as party:
-        claim = formats.import_signed(party, data, signer, [Ref(*role_and_claim(item)) for item in ref or ()])
+        claim = formats.import_signed(party, data, signer, [Ref(*role_and_claim(item, party)) for item in ref or ()])
         show({"claim": claim.hex(), "issuer": signer.name}, as_json, claim.hex)
 
 

@@ -10,6 +10,7 @@ import typer
 from troth.cli.identity import opened
 from troth.cli.parts import Json, Where, id_app, passphrase, read_file, show, workspace, write_file
 from troth.core.errors import BadInput
+from troth.core.times import moment
 
 if TYPE_CHECKING:
     from troth.app.guarding import Case
@@ -129,9 +130,11 @@ def guardians_show(home: Where = None, as_json: Json = False) -> None:
     from troth.app.guarding import proposals  # start-up time
 
     with workspace(home) as party:
-        found = [{"version": one.version, "document": one.document.hex(), "due": one.due} for one in proposals(party)]
-        show({"proposals": found}, as_json, lambda: "\n".join(
-            f"version {one['version']}  {one['document']}  due {one['due']}" for one in found) or "nothing is proposed")
+        found = proposals(party)
+        said = [{"version": one.version, "document": one.document.hex(), "due": one.due} for one in found]
+        show({"proposals": said}, as_json, lambda: "\n".join(
+            f"version {one.version}  {one.document.hex()}  due {moment(one.due, party.chain.now())}" for one in found)
+            or "nothing is proposed")
 
 
 @guardians_app.command("cancel")

@@ -9,8 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, claim_id, id_app, log_app, passphrase, read_file, show, workspace, write_file
+from troth.cli.parts import (
+    TIME,
+    Json,
+    Where,
+    at_time,
+    claim_id,
+    id_app,
+    log_app,
+    passphrase,
+    read_file,
+    show,
+    workspace,
+    write_file,
+)
 from troth.core.errors import Misuse
+from troth.core.times import moment
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -80,18 +94,21 @@ def id_register(home: Where = None, as_json: Json = False) -> None:
 
 @id_app.command("history")
 def id_history(did: Annotated[str | None, typer.Argument(help="Whose: a DID; this party's own by default.")] = None,
-               at: Annotated[int | None, typer.Option("--at", min=0, help="Only what was in force: Unix time.")] = None,
+               at: Annotated[str | None, typer.Option("--at", help=f"What was in force then: {TIME} all by default.")
+                             ] = None,
                home: Where = None, as_json: Json = False) -> None:
     """Which documents an identity had since when, by the chain's registry: their SHA-256, and zeros once revoked."""
     with workspace(home) as party:
         if at is not None:
-            version = party.registered.version_at(did or party.did, at)
-            show({"did": did or party.did, "at": at, "version": version}, as_json)
+            then = at_time(at, party.chain.now())
+            version = party.registered.version_at(did or party.did, then)
+            show({"did": did or party.did, "at": then, "version": version}, as_json)
             return
-        records = [{"version": version, "document": record.value.hex(), "time": record.time, "block": record.block}
-                   for version, record in enumerate(party.records_of(did or party.did))]
+        found = party.records_of(did or party.did)
+        records = [{"version": version, "document": one.value.hex(), "time": one.time, "block": one.block}
+                   for version, one in enumerate(found)]
         show({"did": did or party.did, "documents": records}, as_json, lambda: "\n".join(
-            f"{one['version']}  {one['document']}  block {one['block']}, time {one['time']}" for one in records)
+            f"{version}  {one.value.hex()}  block {one.block}, {moment(one.time)}" for version, one in enumerate(found))
             or "not registered")
 
 
@@ -103,7 +120,7 @@ def log_date(claim: Annotated[str, typer.Argument(help="A claim in this log.")],
     from troth.app.keys import date  # start-up time
 
     with workspace(home) as party:
-        found = date(party, claim_id(claim))
+        found = date(party, claim_id(party, claim))
         write_file(output, found.to_bytes())
         show({"claim": claim, "block": found.last_block, "output": str(output)}, as_json)
 

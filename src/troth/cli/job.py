@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from troth.cli.parts import Json, Where, app, claim_id, read_file, show, workspace, write_file
 from troth.core.errors import BadInput, Misuse, Refuted
+from troth.core.times import moment
 
 if TYPE_CHECKING:
     from troth.compute.runners import Ran
@@ -91,7 +93,7 @@ def fund(claim: Claim, milestone: Part, home: Where = None, as_json: Json = Fals
     from troth.app import jobs  # start-up time
 
     with workspace(home) as party:
-        show({"deal": jobs.fund(party, claim_id(claim), milestone).hex()}, as_json)
+        show({"deal": jobs.fund(party, claim_id(party, claim), milestone).hex()}, as_json)
 
 
 @job_app.command()
@@ -100,7 +102,7 @@ def take(claim: Claim, milestone: Part = 0, home: Where = None, as_json: Json = 
     from troth.app import jobs  # start-up time
 
     with workspace(home) as party:
-        show({"deposited": str(jobs.take(party, claim_id(claim), milestone))}, as_json)
+        show({"deposited": str(jobs.take(party, claim_id(party, claim), milestone))}, as_json)
 
 
 @job_app.command()
@@ -110,7 +112,7 @@ def do(claim: Claim, milestone: Part = 0, by: By = "", home: Where = None, as_js
     from troth.compute.runners import runner
 
     with workspace(home) as party:
-        mine, ran = jobs.do(party, claim_id(claim), milestone, runner(by) if by else None)
+        mine, ran = jobs.do(party, claim_id(party, claim), milestone, runner(by) if by else None)
         show({"result": mine.hex()} | _ran(ran), as_json)
 
 
@@ -122,7 +124,7 @@ def deliver(claim: Claim, file: Annotated[Path, typer.Argument(help="What was ma
     from troth.app import jobs  # start-up time
 
     with workspace(home) as party:
-        show({"result": jobs.deliver(party, claim_id(claim), read_file(file), milestone, note).hex()}, as_json)
+        show({"result": jobs.deliver(party, claim_id(party, claim), read_file(file), milestone, note).hex()}, as_json)
 
 
 @job_app.command()
@@ -132,7 +134,7 @@ def get(claim: Claim, output: Annotated[Path, typer.Option("-o", "--output")], m
     from troth.flows import job as flow  # start-up time
 
     with workspace(home) as party:
-        data = flow.output_of(party, flow.order_of(party, claim_id(claim)), milestone)
+        data = flow.output_of(party, flow.order_of(party, claim_id(party, claim)), milestone)
         write_file(output, data)
         show({"bytes": len(data), "output": str(output)}, as_json)
 
@@ -145,7 +147,7 @@ def check(claim: Claim, milestone: Part = 0, by: By = "", home: Where = None, as
     from troth.core.terms import UPHELD
 
     with workspace(home) as party:
-        found = jobs.check(party, claim_id(claim), milestone, runner(by) if by else None)
+        found = jobs.check(party, claim_id(party, claim), milestone, runner(by) if by else None)
     if found.outcome != UPHELD:
         raise Refuted(found.why, do="Refuse it within the window (troth job refuse).")
     show({"outcome": "upheld", "why": found.why}, as_json)
@@ -158,7 +160,7 @@ def refuse(claim: Claim, why: Annotated[str, typer.Option("--why", help="For the
     from troth.app import jobs  # start-up time
 
     with workspace(home) as party:
-        show({"review": jobs.refuse(party, claim_id(claim), milestone, why).hex()}, as_json)
+        show({"review": jobs.refuse(party, claim_id(party, claim), milestone, why).hex()}, as_json)
 
 
 @job_app.command()
@@ -172,7 +174,7 @@ def review(claim: Claim, accept: Annotated[bool | None, typer.Option("--accept/-
 
     with workspace(home) as party:
         opinion = None if accept is None else _opinion(accept, why, confidence)
-        did = jobs.review(party, claim_id(claim), milestone, opinion, runner(by) if by else None)
+        did = jobs.review(party, claim_id(party, claim), milestone, opinion, runner(by) if by else None)
         show({"did": did}, as_json)
 
 
@@ -183,8 +185,8 @@ def settle(claim: Claim, milestone: Part = 0, home: Where = None, as_json: Json 
     from troth.flows import job as flow
 
     with workspace(home) as party:
-        flow.settle(party, claim_id(claim), milestone)
-        show(jobs.standing(party, claim_id(claim))["milestones"][milestone], as_json)
+        flow.settle(party, claim_id(party, claim), milestone)
+        show(jobs.standing(party, claim_id(party, claim))["milestones"][milestone], as_json)
 
 
 @job_app.command("show")
@@ -194,7 +196,7 @@ def show_job(claim: Annotated[str, typer.Argument(help="The order's claim; all o
     from troth.app import jobs  # start-up time
 
     with workspace(home) as party:
-        found = [jobs.standing(party, one) for one in ([claim_id(claim)] if claim else jobs.orders(party))]
+        found = [jobs.standing(party, one) for one in ([claim_id(party, claim)] if claim else jobs.orders(party))]
         show(found[0] if claim else {"orders": found}, as_json, lambda: "\n".join(map(_text, found)) or "no orders")
 
 
@@ -276,7 +278,8 @@ def _ran(ran: Ran) -> dict[str, Any]:
 def _text(found: Mapping[str, Any]) -> str:
     lines = [f"{found['claim']}  {found['form']}, review {found['review']}: {found['what']}"]
     for part in found["milestones"]:
-        asked = f", waits for {part['asked']}" if part["asked"] else ""
+        until = f" until {moment(part['due'], int(time.time()))}" if part["due"] is not None else ""
+        asked = f", waits for {part['asked'] or 'seats'}{until}" if part["asked"] or until else ""
         missing = f", {len(part['missing'])} seats not taken" if part["missing"] else ""
         ended = f", {part['outcome']}" if part["outcome"] else ""
         lost = f", {len(part['slashed'])} lost their stakes" if part["slashed"] else ""

@@ -64,6 +64,7 @@ from troth.cli.parts import (
     claim_body,
     claim_id,
     deal_app,
+    deal_id,
     log_app,
     passphrase,
     read_file,
@@ -150,7 +151,7 @@ def get(cid: str, output: Annotated[Path, typer.Option("-o", "--output")], home:
 def erase(listing: str, home: Where = None, as_json: Json = False) -> None:
     """Destroy the data of a listing of this party, and attest that."""
     with workspace(home) as party:
-        show({"claim": party.erase(claim_id(listing)).hex()}, as_json)
+        show({"claim": party.erase(claim_id(party, listing)).hex()}, as_json)
 
 
 @app.command()
@@ -168,8 +169,8 @@ def attest(kind: str, subject: Annotated[list[Path], typer.Option("--subject", h
 
         refuse_untrainable(subject)
     said = claim_body(read_file(Path(body[1:])) if body.startswith("@") else body.encode(errors="replace"))
-    refs = [Ref(*role_and_claim(item)) for item in ref or ()]
     with workspace(home) as party:
+        refs = [Ref(*role_and_claim(item, party)) for item in ref or ()]
         claim = party.attest(kind, [file_subject(path.name, read_file(path)) for path in subject], said, refs=refs,
                              evidence=[party.stored(cid) for cid in evidence or ()])
         show({"claim": claim.hex()}, as_json, claim.hex)
@@ -193,12 +194,21 @@ def log_anchor(home: Where = None, as_json: Json = False) -> None:
 @app.command()
 def push(peer: Annotated[str, typer.Argument(help="The peer's DID.")],
          claim: Annotated[list[str], typer.Argument(help="Claims to hand over, with their evidence.")],
+         only: Annotated[bool, typer.Option("--only", help="The claims alone, without what they rest on.")] = False,
          home: Where = None, as_json: Json = False) -> None:
-    """Hand claims and their evidence to a peer, through the exchange."""
+    """Hand claims to a peer through the exchange, with their evidence and the claims that they rest on, so that the
+    peer can check and bundle them. It sees all of that, whoever made it. What is not here is named, and does not go.
+    """
+    from troth.app.handing import push  # start-up time, as above
+
     with workspace(home) as party:
-        claims = [claim_id(item) for item in claim]
-        party.send([peer], claims, party.evidence_here(claims))
-        show({"sent": len(claims), "to": peer}, as_json)
+        went = push(party, peer, [claim_id(party, item) for item in claim], only=only)
+        rests = len(went.claims) - went.named
+        show({"sent": len(went.claims), "rests_on": rests, "bytes": went.size, "to": peer,
+              "missing": [one.hex() for one in went.missing]}, as_json, lambda: "\n".join([
+                  f"{len(went.claims)} claims handed over, {rests} of them because the others rest on them; "
+                  f"{went.size} bytes", *(f"rests on {one.hex()}, which cannot be sent from here"
+                                          for one in went.missing)]))
 
 
 @app.command()
@@ -218,7 +228,7 @@ def bundle(target: str, output: Annotated[Path, typer.Option("-o", "--output")],
            home: Where = None, as_json: Json = False) -> None:
     """Write a claim, what it rests on and the proofs into one file."""
     with workspace(home) as party:
-        show({"claims": party.bundle(claim_id(target), output, plain=plain), "output": str(output)}, as_json)
+        show({"claims": party.bundle(claim_id(party, target), output, plain=plain), "output": str(output)}, as_json)
 
 
 @app.command()
@@ -287,7 +297,7 @@ def trace(target: str, html: Annotated[Path | None, typer.Option("--html", help=
     from troth.web.graph import trace_page  # start-up time, as above
 
     with workspace(home) as party:
-        graph = party.trace(claim_id(target))
+        graph = party.trace(claim_id(party, target))
         if html is not None:
             write_file(html, trace_page(graph.json()).encode())
         show(graph.json(), as_json, lambda: "\n".join(
@@ -318,7 +328,7 @@ def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: 
     from troth.cli.deals import Catching, page, whole  # start-up time
 
     with workspace(home) as party:
-        as_of, found = party.deal(claim_id(deal), offline=offline, progress=Catching())
+        as_of, found = party.deal(deal_id(party, deal, offline=offline), offline=offline, progress=Catching())
         gone = withdrawn_under(party, found.id, [entry.claim for entry in found.state.history if entry.claim])
         show(whole(as_of, found) | {"withdrawn_consents": gone}, as_json,
              lambda: "\n".join([page(as_of, found), *(f"consent withdrawn: {one}" for one in gone)]))

@@ -23,7 +23,7 @@ from troth.cli.credential import (
     wallet_of,
     write_json,
 )
-from troth.cli.parts import Json, Where, read_file, show, workspace
+from troth.cli.parts import TIME, Json, Where, at_time, read_file, show, workspace
 
 
 @credential_app.command()
@@ -32,15 +32,14 @@ def mandate(agent: Annotated[str, typer.Argument(help="The agent's credential id
             scope: Annotated[str, typer.Option("--scope", help="The kind of act: small letters and dashes.")],
             most: Annotated[int, typer.Option("--most", min=0, help="At most so much each time, in the token's "
                                                                     "smallest unit.")],
-            until: Annotated[str, typer.Option("--until", help="YYYY-MM-DDThh:mm:ssZ.")], output: Output,
+            until: Annotated[str, typer.Option("--until", help=f"Until when: {TIME} required.")], output: Output,
             by: Identity = None, home: Where = None, as_json: Json = False) -> None:
     """Let an agent act for this workspace's account, in deals of the Book this workspace uses."""
     # Imported here: start-up of --help must not load signing libraries.
     from troth.app.mandates import give_mandate
     from troth.core.encoding import from_hex
-    from troth.identity.jsondoc import unix_time
 
-    terms = (from_hex(account.removeprefix("0x").lower(), 20), scope, most, unix_time(until))
+    terms = (from_hex(account.removeprefix("0x").lower(), 20), scope, most, at_time(until))
     with workspace(home) as party:
         place = party.contracts.chain_id, party.contracts["book"].address
         write_json(output, give_mandate(party, wallet_of(party), agent, terms, place, by))

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from troth.cli.parts import Believed, Json, Where, app, claim_id, read_file, show, visible, workspace, write_file
+from troth.cli.parts import (
+    Believed,
+    Json,
+    Where,
+    app,
+    claim_id,
+    lasting,
+    read_file,
+    show,
+    visible,
+    workspace,
+    write_file,
+)
 from troth.core.errors import Misuse, Pending
 
 if TYPE_CHECKING:
@@ -20,7 +32,7 @@ market_app = typer.Typer(no_args_is_help=True, help="Offers: find, check, evalua
 app.add_typer(market_app, name="market")
 Offered = Annotated[str, typer.Argument(help="The offer's claim.")]
 Whom = Annotated[list[str] | None, typer.Option("--believe", help="A DID whose word counts, as evaluator or verifier.")]
-Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to go on for.")]
+Wait = Annotated[int, lasting("--wait", "How long to go on for.", 0)]
 
 
 @app.command()
@@ -53,11 +65,11 @@ def sell(path: Annotated[Path, typer.Argument(help="The data, annotations or mod
     licence = Licence(purpose, days * DAY, (), derivatives, royalty, transferable, "stays" if ends is None else "ends",
                       ends or 0)
     text = read_file(Path(card[1:])).decode() if card.startswith("@") else card
-    wish = market.Wish(name or path.name, price, licence, tuple(verifier), text, tuple(tag or ()),
-                       form or {"onnx": "model"}.get(suffix, suffix if suffix in FORMS else "bytes"),
-                       preview=b"" if preview is None else read_file(preview), persons=persons,
-                       consents=tuple(map(claim_id, consent or ())), stake=stake)
     with workspace(home) as party:
+        wish = market.Wish(name or path.name, price, licence, tuple(verifier), text, tuple(tag or ()),
+                           form or {"onnx": "model"}.get(suffix, suffix if suffix in FORMS else "bytes"),
+                           preview=b"" if preview is None else read_file(preview), persons=persons,
+                           consents=tuple(claim_id(party, one) for one in consent or ()), stake=stake)
         offer = market.put_up(party, read_file(path), wish)
         if to:
             market.announce(party, offer, to)
@@ -67,7 +79,7 @@ def sell(path: Annotated[Path, typer.Argument(help="The data, annotations or mod
 
 
 @app.command()
-def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait = 0.0, home: Where = None,
+def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait = 0, home: Where = None,
         as_json: Json = False) -> None:
     """Order, pay, open and compare; exit status 4 while the seller or the chain must be waited for.
 
@@ -78,7 +90,7 @@ def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait
 
     with workspace(home) as party:
         evaluators, verifiers = _believed(trust, believe)
-        order = market.buy(party, claim_id(offer), evaluators, verifiers)
+        order = market.buy(party, claim_id(party, offer), evaluators, verifiers)
         _tend(party, wait, lambda: tending.standing(party, order)["state"] in ENDS)
         now = tending.standing(party, order)
     show(now, as_json)
@@ -153,7 +165,7 @@ def check(offer: Offered, trust: Believed = None, believe: Whom = None, home: Wh
     from troth.cli.show import report_table
 
     with workspace(home) as party:
-        report = market.check(party, claim_id(offer), *_believed(trust, believe))
+        report = market.check(party, claim_id(party, offer), *_believed(trust, believe))
     if as_json:
         show(report.json(), True)
     else:
@@ -162,7 +174,7 @@ def check(offer: Offered, trust: Believed = None, believe: Whom = None, home: Wh
 
 
 @market_app.command()
-def tend(wait: Wait = 0.0, home: Where = None, as_json: Json = False) -> None:
+def tend(wait: Wait = 0, home: Where = None, as_json: Json = False) -> None:
     """Do what is due in this party's sales, as seller, buyer and verifier: hand over, pay, deliver, inspect, close."""
     with workspace(home) as party:
         done = _tend(party, wait, lambda: False, err=as_json)
@@ -177,7 +189,7 @@ def let_in(offer: Offered, to: Annotated[str, typer.Option("--to", help="The eva
     from troth.app import market  # start-up time, as above
 
     with workspace(home) as party:
-        market.let_in(party, claim_id(offer), to)
+        market.let_in(party, claim_id(party, offer), to)
         show({"offer": offer, "to": to}, as_json)
 
 
@@ -197,7 +209,7 @@ def evaluate(offer: Offered, method: Annotated[str, typer.Option("--method", hel
     with workspace(home) as party:
         if party.settings.exchange:
             party.receive()
-        claim = market.evaluate(party, claim_id(offer), method, metrics)
+        claim = market.evaluate(party, claim_id(party, offer), method, metrics)
         show({"claim": claim.hex()}, as_json, claim.hex)
 
 
@@ -208,7 +220,7 @@ def foreseen(listing: Annotated[str, typer.Argument(help="The listing's claim.")
     from troth.app import tending  # start-up time, as above
 
     with workspace(home) as party:
-        found = tending.foreseen(party, claim_id(listing))
+        found = tending.foreseen(party, claim_id(party, listing))
     show({"licences": found}, as_json, lambda: "\n".join(
         f"{one['holder']}  {one['erasure']}  {one['owed']} owed" for one in found) or "none")
 
@@ -222,7 +234,7 @@ def licence(holder: Annotated[str, typer.Argument(help="An account.")],
     from troth.flows.sale_words import Offer
 
     with workspace(home) as party:
-        claim = claim_id(offer)
+        claim = claim_id(party, offer)
         seller = Offer.of(party.statement(claim)).deal.seller
         account = from_hex(holder.removeprefix("0x").lower(), 20)
         stands = market.licences(party).licensed(account, seller, claim)

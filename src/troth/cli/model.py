@@ -50,7 +50,7 @@ def model_quantise(
         if unsafe_pickle:
             raise Misuse("a claim is no pickle", expected="a file", actual=model)
         with workspace(home) as party:
-            found = quantised(party, claim_id(model).hex(), calibration, held_out, label=label, aim=aim)
+            found = quantised(party, claim_id(party, model).hex(), calibration, held_out, label=label, aim=aim)
     write_file(output, found.program.to_bytes())
     said = {"digest": found.program.digest.hex(), "output": str(output), **found.report.json()}
     report = found.report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from troth.core.errors import BadInput, Misuse, unreadable
+from troth.core.times import moment, read_moment, read_span, span
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -34,6 +36,29 @@ Asked = Annotated[Path | None, typer.Option("--registry", help="A workspace whos
 Coded = Annotated[Path | None, typer.Option("--code", help="A plan's own file of code, which you have read: it runs "
                                             "with your rights.")]
 Opener = Annotated[Path | None, typer.Option("--as", help="A workspace whose keys open evidence.")]
+
+
+TIME = "2026-11-28T14:15:00Z, or from now such as 2h, 3d;"
+"""What an option that is a time says of it."""
+
+
+def lasting(flag: str, text: str, least: int = 1, most: int | None = None) -> Any:
+    """An option that is a duration: seconds, or such as 15min, 2h, 3d. least, most: seconds."""
+    def read(given: str) -> int:
+        seconds = read_span(given)
+        if seconds < least or (most is not None and seconds > most):
+            raise BadInput(f"{flag} {'is too short' if seconds < least else 'is too long'}", actual=span(seconds),
+                           expected=f"at least {span(least)}" if seconds < least else f"at most {span(most or 0)}")
+        return seconds
+
+    return typer.Option(flag, help=f"{text} Seconds, or such as 15min, 2h, 3d.", parser=read, metavar="DURATION")
+
+
+def at_time(text: str, now: int | None = None) -> int:
+    """Unix seconds of a time as a person writes it: ISO 8601, or from now on such as 2h, 3d. now: this machine's by
+    default. Raises BadInput.
+    """
+    return read_moment(text, int(time.time()) if now is None else now)
 
 
 def passphrase() -> str:
@@ -65,14 +90,36 @@ def show(value: dict[str, Any], as_json: bool, text: Callable[[], str] | None = 
     if as_json:
         typer.echo(json.dumps(value, ensure_ascii=False, sort_keys=True))
     else:
-        typer.echo(visible(text() if text else "\n".join(f"{key}: {item}" for key, item in value.items())))
+        typer.echo(visible(text() if text else "\n".join(f"{key}: {_line(key, item)}" for key, item in value.items())))
 
 
-def claim_id(text: str) -> bytes:
-    """A claim's or a deal's id from hex. Raises BadInput."""
+_TIMES = frozenset(("at", "closes_by", "deadline", "due", "expires", "expiry", "fund_by", "time", "until"))
+"""Members of results that are Unix seconds, where they are numbers."""
+
+
+def _line(key: str, item: object) -> object:
+    return moment(item, int(time.time())) if key in _TIMES and type(item) is int else item
+
+
+def whole_id(text: str) -> bytes:
+    """An id from all its hex digits, where no workspace is open. Raises BadInput."""
     from troth.core.encoding import from_hex  # start-up time, as above
 
     return from_hex(text.removeprefix("0x"), 32)
+
+
+def claim_id(party: Troth, text: str) -> bytes:
+    """A claim's id, or the one in this party's log that begins so. Raises BadInput, Undecidable, Misuse."""
+    from troth.app.short_ids import claim_of  # start-up time, as above
+
+    return claim_of(party, text)
+
+
+def deal_id(party: Troth, text: str, *, offline: bool = False) -> bytes:
+    """A deal's id, or the one of the Book that begins so. Raises BadInput, Undecidable, Misuse."""
+    from troth.app.short_ids import deal_of  # start-up time, as above
+
+    return deal_of(party, text, offline=offline)
 
 
 def claim_body(data: bytes) -> dict[str, Any]:
@@ -86,12 +133,12 @@ def claim_body(data: bytes) -> dict[str, Any]:
                        actual=error.actual, do="Write fractions and integers beyond 2^53 as text.") from None
 
 
-def role_and_claim(text: str) -> tuple[str, bytes]:
-    """ROLE=CLAIM. Raises Misuse."""
+def role_and_claim(text: str, party: Troth | None = None) -> tuple[str, bytes]:
+    """ROLE=CLAIM; a claim's first digits do where there is a workspace. Raises Misuse, and what ``claim_id`` raises."""
     role, equals, claim = text.partition("=")
     if not equals:
         raise Misuse("a reference needs a role", expected="ROLE=CLAIM", actual=text)
-    return role, claim_id(claim)
+    return role, whole_id(claim) if party is None else claim_id(party, claim)
 
 
 def read_file(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, claim_id, deal_app, read_file, show, workspace
+from troth.cli.parts import Json, Where, deal_app, deal_id, read_file, show, workspace
 from troth.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def publish(deal: str, pot: Annotated[int, typer.Argument(min=0, help="Which pot
 
     payees = payees_of(read_file(file))
     with workspace(home) as party:
-        found = publish_payouts(party, claim_id(deal), pot, payees)
+        found = publish_payouts(party, deal_id(party, deal), pot, payees)
         payouts = found.payouts
         answer = Result(UPHELD, root=payouts.tree.root, total=payouts.total).to_bytes()
         show(_said(found) | {"result": answer.hex()}, as_json)
@@ -47,7 +47,7 @@ def check(deal: str, cid: List = None, expect: Due = None,
 
     due = None if expect is None else payees_of(read_file(expect))
     with workspace(home) as party:
-        show({"outcome": "upheld"} | _said(check_payouts(party, claim_id(deal), cid=cid, expect=due)), as_json)
+        show({"outcome": "upheld"} | _said(check_payouts(party, deal_id(party, deal), cid=cid, expect=due)), as_json)
 
 
 @payouts_app.command()
@@ -58,7 +58,7 @@ def collect(deal: str, cid: List = None,
     from troth.app.paying import collect_payouts  # start-up time
 
     with workspace(home) as party:
-        found, amount = collect_payouts(party, claim_id(deal), cid=cid, everybody=everybody)
+        found, amount = collect_payouts(party, deal_id(party, deal), cid=cid, everybody=everybody)
         show({"list": found.cid, "amount": str(amount)}, as_json)
 
 

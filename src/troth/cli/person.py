@@ -56,7 +56,7 @@ def person_act(roster: str, scope: Scope, message: Annotated[str, typer.Option("
     from troth.app.persons import act_once  # start-up time, as above
 
     with workspace(home) as party:
-        found = act_once(party, passphrase(), claim_id(roster), scope, message)
+        found = act_once(party, passphrase(), claim_id(party, roster), scope, message)
         write_file(output, found.to_bytes())
         show({"nullifier": str(found.proof.nullifier), "output": str(output)}, as_json)
 
@@ -67,7 +67,7 @@ def person_open(roster: str, scope: Scope, box: Place, home: Where = None, as_js
     from troth.app.persons import Box  # start-up time, as above
 
     with workspace(home) as party:
-        found = Box.create(box, party, claim_id(roster), scope)
+        found = Box.create(box, party, claim_id(party, roster), scope)
         show({"box": str(box), "scope": found.scope}, as_json)
 
 

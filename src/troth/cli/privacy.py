@@ -34,8 +34,8 @@ def budget(listing: Annotated[str, typer.Argument(help="A listing of this party.
 
     allowed = Budget(micro(epsilon), delta_text(delta))
     with workspace(home) as party, opened(party) as privacy:
-        found = privacy.set_budget(claim_id(listing), allowed, raising=raising,
-                                   same_as=[claim_id(one) for one in same_as or ()])
+        found = privacy.set_budget(claim_id(party, listing), allowed, raising=raising,
+                                   same_as=[claim_id(party, one) for one in same_as or ()])
         show(_account(found), as_json, lambda: _line(found))
 
 
@@ -46,7 +46,7 @@ def show_privacy(listing: Annotated[str | None, typer.Argument(help="A listing o
     from troth.app.privacy import opened  # start-up time
 
     with workspace(home) as party, opened(party) as privacy:
-        found = privacy.accounts() if listing is None else (privacy.of_listing(claim_id(listing)),)
+        found = privacy.accounts() if listing is None else (privacy.of_listing(claim_id(party, listing)),)
         show({"data": [_account(one) for one in found]}, as_json,
              lambda: "\n".join(_whole(one) for one in found) or "no listing has a budget")
 
@@ -77,7 +77,7 @@ def estimate(steps: Annotated[int, typer.Option("--steps", help="Noisy steps in 
         from troth.app.privacy import opened  # start-up time
 
         with workspace(home) as party, opened(party) as privacy:
-            account = privacy.of_listing(claim_id(listing))
+            account = privacy.of_listing(claim_id(party, listing))
             before = [one.mechanism for one in account.spendings]
             delta = account.data.budget.delta if account.data.budget else delta
     # micro is exact, so a multiple of the clip norm to six places is as well.
@@ -102,7 +102,7 @@ def check(claim: Annotated[str, typer.Argument(help="A spending, or an update th
     from troth.cli.show import report_table
 
     with workspace(home) as party:
-        report = check_spending(party, claim_id(claim))
+        report = check_spending(party, claim_id(party, claim))
         if as_json:
             show(report.json(), True)
         else:

@@ -42,7 +42,8 @@ def prove(
     program = read_program(model)
     row = read_input(given, program)
     with workspace(home) as party:
-        made = answer(party, program, row, modes, question=NO_QUESTION if question is None else claim_id(question),
+        asked = NO_QUESTION if question is None else claim_id(party, question)
+        made = answer(party, program, row, modes, question=asked,
                       seconds=seconds, memory=memory << 20, seal_to=to or ())
         said = made.answer
         label = said.scores[0] if said.output == "label" else None
@@ -111,5 +112,5 @@ def check(claim: Annotated[str, typer.Argument(help="An answer in this log.")], 
     from troth.cli.show import print_report
 
     with workspace(home) as party:
-        report = checked(party, claim_id(claim))
+        report = checked(party, claim_id(party, claim))
     raise typer.Exit(print_report(report, as_json))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Believed, Json, Where, app, claim_id, read_file, show, workspace
+from troth.cli.parts import Believed, Json, Where, app, claim_id, deal_id, read_file, show, workspace
 from troth.core.errors import Misuse
 
 if TYPE_CHECKING:
+    from troth.app import Troth
     from troth.flows.royalty_words import Part
 
 royalty_app = typer.Typer(no_args_is_help=True, help="Royalties by measured contribution.")
@@ -34,10 +35,10 @@ def contribute(target: Target, passes: Annotated[int, typer.Option("--passes", m
     """
     from troth.app.royalties import Measure, contribute  # start-up time
 
-    declared = dict(map(_weight, weight or ()))
-    measure = Measure(declared or None, claim_id(validation) if validation else None, neighbours)
     with workspace(home) as party:
-        claim, said = contribute(party, claim_id(target), passes, measure)
+        declared = dict(_weight(party, one) for one in weight or ())
+        measure = Measure(declared or None, claim_id(party, validation) if validation else None, neighbours)
+        claim, said = contribute(party, claim_id(party, target), passes, measure)
         show({"claim": claim.hex(), "method": said.method, "passes_ppm": said.passes,
               "weights": {row.claim.hex(): str(row.weight) for row in said.rows}}, as_json, lambda: "\n".join([
                   f"claim: {claim.hex()}", f"method: {said.method}, passes on {said.passes} of 1000000",
@@ -51,7 +52,7 @@ def due(target: Target, amount: Annotated[int, typer.Argument(min=1, help="What 
     from troth.app.royalties import due  # start-up time
 
     with workspace(home) as party:
-        found = due(party, claim_id(target), amount)
+        found = due(party, claim_id(party, target), amount)
         show({"parts": _parts(found.parts), "notes": list(found.notes)}, as_json, lambda: "\n".join(
             [*(f"{part.amount:>16}  0x{part.account.hex()}  for {part.claim.hex()[:16]}" for part in found.parts),
              *(f"wrong: {note}" for note in found.notes)]))
@@ -78,7 +79,7 @@ def pay(target: Target, amount: Annotated[int, typer.Argument(min=1, help="What 
     money = Money(stake, bond, fee, verifier_stake, keeper)
     with workspace(home) as party:
         coin = party.contracts["token"].address if token is None else from_hex(token.lower().removeprefix("0x"), 20)
-        run = pay(party, Paying(claim_id(target), amount, coin, tuple(verifier), money, sale=_sale(sale)))
+        run = pay(party, Paying(claim_id(party, target), amount, coin, tuple(verifier), money, sale=_sale(party, sale)))
         show({"deal": run.deal.hex(), "claim": run.claim.hex(), "payouts": run.payouts.hex()}, as_json)
 
 
@@ -88,7 +89,7 @@ def join(deal: Deal, home: Where = None, as_json: Json = False) -> None:
     from troth.app.royalties import join  # start-up time
 
     with workspace(home) as party:
-        show({"deposited": str(join(party, claim_id(deal)))}, as_json)
+        show({"deposited": str(join(party, deal_id(party, deal)))}, as_json)
 
 
 @royalty_app.command()
@@ -97,7 +98,7 @@ def answer(deal: Deal, home: Where = None, as_json: Json = False) -> None:
     from troth.app.royalties import answer  # start-up time
 
     with workspace(home) as party:
-        found = answer(party, claim_id(deal))
+        found = answer(party, deal_id(party, deal))
         show({"root": found.root.hex(), "total": str(found.total)}, as_json)
 
 
@@ -108,7 +109,7 @@ def check(deal: Deal, home: Where = None, as_json: Json = False) -> None:
     from troth.cli.show import print_report
 
     with workspace(home) as party:
-        raise typer.Exit(print_report(check(party, claim_id(deal)), as_json))
+        raise typer.Exit(print_report(check(party, deal_id(party, deal)), as_json))
 
 
 @royalty_app.command()
@@ -117,7 +118,7 @@ def challenge(deal: Deal, home: Where = None, as_json: Json = False) -> None:
     from troth.app.royalties import challenge  # start-up time
 
     with workspace(home) as party:
-        show({"deposited": str(challenge(party, claim_id(deal)))}, as_json)
+        show({"deposited": str(challenge(party, deal_id(party, deal)))}, as_json)
 
 
 @royalty_app.command()
@@ -126,7 +127,7 @@ def judge(deal: Deal, home: Where = None, as_json: Json = False) -> None:
     from troth.app.royalties import judge  # start-up time
 
     with workspace(home) as party:
-        what, found = judge(party, claim_id(deal))
+        what, found = judge(party, deal_id(party, deal))
         show({"done": what, "outcome": found.right.outcome, "root": found.right.root.hex(),
               "faults": list(found.faults)}, as_json)
 
@@ -139,7 +140,7 @@ def collect(deal: Deal, everybody: Annotated[bool, typer.Option("--everybody", h
     from troth.app.royalties import collect  # start-up time
 
     with workspace(home) as party:
-        show({"amount": str(collect(party, claim_id(deal), everybody=everybody))}, as_json)
+        show({"amount": str(collect(party, deal_id(party, deal), everybody=everybody))}, as_json)
 
 
 @royalty_app.command("list")
@@ -169,8 +170,8 @@ def used(listing: Annotated[str, typer.Argument(help="The listing of the work.")
     own = read_file(records).splitlines()[1:] if records else ()
     path = Path(target)
     with workspace(home) as party:
-        what = path if path.is_file() else claim_id(target)
-        raise typer.Exit(print_report(check_use(party, claim_id(listing), what, believed, own), as_json))
+        what = path if path.is_file() else claim_id(party, target)
+        raise typer.Exit(print_report(check_use(party, claim_id(party, listing), what, believed, own), as_json))
 
 
 @royalty_app.command()
@@ -180,7 +181,7 @@ def erased(listing: Annotated[str, typer.Argument(help="The listing.")], home: W
     from troth.app.royalties import touched_by  # start-up time
 
     with workspace(home) as party:
-        found = touched_by(party, claim_id(listing))
+        found = touched_by(party, claim_id(party, listing))
         licences = [{"offer": one.offer.hex(), "seller": one.issuer, "erasure": one.erasure, "refund_bp": one.refund,
                      "claim": None if one.claim is None else str(one.claim), "holders": list(one.holders),
                      "deals": [deal.hex() for deal in one.deals]} for one in found.licences]
@@ -203,7 +204,7 @@ def face(target: Target, rate: Annotated[int, typer.Option("--rate", min=0, max=
     from troth.app import royalties  # start-up time
 
     with workspace(home) as party:
-        made = royalties.shares(party, claim_id(target), rate)
+        made = royalties.shares(party, claim_id(party, target), rate)
         if publish and "royalties" not in party.contracts.named:
             royalties.deploy_face(party)
         contract = royalties.face(party)
@@ -224,7 +225,7 @@ def release(target: Target, rate: Annotated[int, typer.Option("--rate", min=0, m
 
     with workspace(home) as party:
         coin = party.contracts["token"].address if token is None else from_hex(token.lower().removeprefix("0x"), 20)
-        made, contract = royalties.shares(party, claim_id(target), rate), royalties.face(party)
+        made, contract = royalties.shares(party, claim_id(party, target), rate), royalties.face(party)
         number = contract.id_of(royalties.account_of(party, maker), made)
         amount = contract.due(number, coin, party.account, made)
         if amount:
@@ -237,17 +238,17 @@ def _parts(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
             for part in parts]
 
 
-def _weight(text: str) -> tuple[bytes, int]:
+def _weight(party: Troth, text: str) -> tuple[bytes, int]:
     claim, equals, number = text.partition("=")
     if not equals or not (number.isascii() and number.isdigit()):
         raise Misuse("a weight is a whole number", expected="CLAIM=N", actual=text)
-    return claim_id(claim), int(number)
+    return claim_id(party, claim), int(number)
 
 
-def _sale(text: str | None) -> tuple[bytes, int] | None:
+def _sale(party: Troth, text: str | None) -> tuple[bytes, int] | None:
     if text is None:
         return None
     deal, colon, pot = text.partition(":")
     if not colon or not (pot.isascii() and pot.isdigit()):
         raise Misuse("a sale is a deal and its pot", expected="DEAL:POT", actual=text)
-    return claim_id(deal), int(pot)
+    return deal_id(party, deal), int(pot)

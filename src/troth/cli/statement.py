@@ -205,7 +205,7 @@ def check(claimed: Annotated[str, typer.Argument(metavar="CLAIM", help="A claim 
     from troth.app import stating
 
     with workspace(home) as party:
-        told = stating.check_claim(party, claim_id(claimed), keys)
+        told = stating.check_claim(party, claim_id(party, claimed), keys)
         show({"outcome": "upheld", **{name: str(value) for name, value in told.items()}}, as_json)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from troth.cli.parts import Json, Where, app, read_file, show, workspace, write_file
 from troth.core.errors import BadInput, Pending
+from troth.core.times import moment
 
 if TYPE_CHECKING:
     from troth.app import Troth
@@ -91,7 +92,7 @@ def _text(swap: Swap, standing: dict[str, Any]) -> str:
     for name, leg in (("first", swap.first), ("second", swap.second)):
         now = standing[name]
         secret = ", secret revealed" if now["revealed"] else ""
-        deadline = f", secret due before {now['deadline']}" if now["deadline"] and not now["revealed"] else ""
+        deadline = f", secret due before {moment(now['deadline'])}" if now["deadline"] and not now["revealed"] else ""
         final = ", final" if now["final"] else ""
         lines.append(f"{name}: chain {leg.chain_id}, {leg.amount} of 0x{leg.token.hex()}\n"
                      f"  from 0x{leg.giver.hex()} to 0x{leg.getter.hex()}\n  {now['status']}{final}{deadline}{secret}")

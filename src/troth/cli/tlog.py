@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, claim_id, log_app, passphrase, read_file, show, visible, workspace, write_file
+from troth.cli.parts import (
+    Json,
+    Where,
+    claim_id,
+    lasting,
+    log_app,
+    passphrase,
+    read_file,
+    show,
+    visible,
+    whole_id,
+    workspace,
+    write_file,
+)
 from troth.core.errors import Misuse, OutsideFailed, Pending, Refuted, Undecidable
 
 if TYPE_CHECKING:
@@ -56,7 +69,7 @@ def log_prove(claim: str, output: Annotated[Path, typer.Option("-o", "--output")
     from troth.app.tlog import prove  # start-up time, as above
 
     with workspace(home) as party:
-        proof = prove(party.log, claim_id(claim))
+        proof = prove(party.log, claim_id(party, claim))
         write_file(output, proof.to_bytes())
         show({"position": proof.index, "output": str(output)}, as_json)
 
@@ -71,7 +84,7 @@ def log_verify_proof(file: Path, key: Key,
 
     seen_by = _keys(witness)
     proof = LogProof.from_bytes(read_file(file))
-    found, checkpoint = check_proof(proof, _vkey(key), None if claim is None else claim_id(claim), seen_by,
+    found, checkpoint = check_proof(proof, _vkey(key), None if claim is None else whole_id(claim), seen_by,
                                     len(seen_by) if threshold is None else threshold)
     show({"claim": found.hex(), "position": proof.index, "origin": checkpoint.origin, "size": checkpoint.size}, as_json)
 
@@ -114,7 +127,7 @@ def log_submit(url: str, claim: list[str], key: Key,
     from troth.ledger.wire import Site  # start-up time
 
     with workspace(home) as party:
-        claims = [claim_id(item) for item in claim]
+        claims = [claim_id(party, item) for item in claim]
         proofs = submit(party, Site(url, private=private), _vkey(key), claims)
         for one, proof in zip(claims, proofs, strict=True):
             if output is not None:
@@ -130,7 +143,7 @@ def log_watch(place: Annotated[str, typer.Argument(help="A directory or a URL.")
               compare: Annotated[list[str] | None, typer.Option("--compare", help="What others were shown: a "
                                                                 "checkpoint's file, a mirror, a URL; or anchor:ACCOUNT "
                                                                 "on this workspace's chain.")] = None,
-              every: Annotated[int | None, typer.Option("--every", min=1, help="Seconds; once by default.")] = None,
+              every: Annotated[int | None, lasting("--every", "Again and again, so long apart; else once.")] = None,
               private: Private = False, as_json: Json = False) -> None:
     """Follow a log: it must only grow, and tell everybody the same. Reports entries that name what you watch for.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Coded, Json, app, passphrase, read_file, show, visible, write_file
+from troth.cli.parts import Coded, Json, app, lasting, passphrase, read_file, show, visible, write_file
 
 if TYPE_CHECKING:
     from troth.app.conducting import Row
@@ -21,7 +21,7 @@ File = Annotated[Path, typer.Argument(help="What to train, by whom and for how m
 
 @app.command()
 def train(file: File, out: Out = Path("training"),
-          wait: Annotated[int, typer.Option("--wait", min=1, help="Seconds to wait for invited sites.")] = 3600,
+          wait: Annotated[int, lasting("--wait", "How long to wait for invited sites.")] = 3600,
           flower: Annotated[Path | None, typer.Option("--flower", help="Call invited sites over this prepared "
                                                       "SuperLink: troth flower link.")] = None,
           cost: Annotated[bool, typer.Option("--cost", help="Only say what the file's privacy would cost a site in a "
@@ -98,6 +98,8 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
          flower: Annotated[Path | None, typer.Option("--flower", help="Answer calls that come over this prepared "
                                                      "SuperNode: troth flower node.")] = None,
          sponsor: Annotated[str | None, typer.Option("--from", help="The DID that the sponsor must have.")] = None,
+         chain: Annotated[str | None, typer.Option("--chain", help="A node of one's own for the invitation's chain, "
+                                                   "where the token has value.")] = None,
          check_only: Annotated[bool, typer.Option("--check-only", help="Show the terms, check the records, and stop; "
                                                   "nothing is written or sent.")] = False,
          epsilon: Annotated[str | None, typer.Option("--epsilon", help="Train with differential privacy; the most that "
@@ -112,7 +114,7 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
     and can be stopped and started again at any time.
     """
     # Imported here: start-up of --help must not load the application.
-    from troth.app.inviting import Private, open_invitation
+    from troth.app.inviting import Private, by_own_node, open_invitation
     from troth.app.inviting import join as join_
     from troth.core.errors import Misuse
     from troth.learn.acceptance import SITE
@@ -125,6 +127,7 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
         give(code)
     private = Private(Budget(micro(epsilon), delta_text(delta)), norm) if epsilon is not None else None
     said = open_invitation(read_file(invitation), sponsor)
+    said = said if chain is None else by_own_node(said, chain)
     for line in said.terms():
         typer.echo(visible(line), err=as_json)
     site = said.ticket.role == SITE

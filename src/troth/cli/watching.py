@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from troth.cli.parts import visible
+from troth.core.times import moment
 
 if TYPE_CHECKING:
     from troth.agents.gate import GateState
@@ -54,7 +55,7 @@ def _account(state: GateState) -> Panel:
     table.add_row("holds", str(state.balance))
     table.add_row("today", _bar(state.spent_today, limits.per_day))
     table.add_row("one act", f"at most {limits.per_act}")
-    table.add_row("until", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(min(limits.expiry, 2**35))))
+    table.add_row("until", moment(limits.expiry, state.now))
     sure = f"{limits.agree} of {len(limits.verifiers)} verifiers sure by {limits.confidence / 100:g} %" \
         if limits.confidence else "nobody is asked"
     table.add_row("confidence", sure)

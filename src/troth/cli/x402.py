@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Json, Where, app, claim_id, read_file, show, workspace, write_file
+from troth.cli.parts import Json, Where, app, claim_id, lasting, read_file, show, whole_id, workspace, write_file
 from troth.core.errors import BadInput, Misuse, Refuted
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def x402_again(nonce: Annotated[str, typer.Argument(help="The payment's nonce, a
 
     with workspace(home) as party:
         with budget(party) as spends, payer(party, spends, plaintext=plaintext) as paying:
-            found = paying.again(claim_id(nonce))
+            found = paying.again(whole_id(nonce))
         _tell(party, found, output, as_json, checked=False)
 
 
@@ -103,8 +103,7 @@ def x402_allow(
                                                  "--day by default.")] = None,
     payee: Annotated[list[str] | None, typer.Option("--payee", help="Only this account may be paid.")] = None,
     host: Annotated[list[str] | None, typer.Option("--host", help="Only this host may be asked.")] = None,
-    life: Annotated[int, typer.Option("--life", min=1, max=3_600, help="The most seconds that a payment is good for.")
-                    ] = 300,
+    life: Annotated[int, lasting("--life", "How long a payment is good for, at most.", 1, 3_600)] = 300,
     token: Token = "", home: Where = None, as_json: Json = False) -> None:
     """Say what may be spent of a token from now on. What was spent counts."""
     from troth.agents.x402.budget import Limits  # start-up time, as above
@@ -165,7 +164,7 @@ def x402_check(claim: Annotated[str, typer.Argument(help="A claim of kind paymen
     from troth.cli.show import print_report
 
     with workspace(home) as party:
-        found = check_receipt(party, claim_id(claim), None if answer is None else read_file(answer))
+        found = check_receipt(party, claim_id(party, claim), None if answer is None else read_file(answer))
     raise typer.Exit(print_report(found, as_json))
 
 

@@ -51,6 +51,7 @@ from troth.core.terms import (
     history_hash,
     payout_leaf,
 )
+from troth.core.times import moment
 
 Status = Literal["funding", "running", "closed", "void"]
 
@@ -151,7 +152,7 @@ def check_join(deal: Deal, by: Account, pot: int, now: int, *, consented: bool =
     if deal.status != "funding":
         raise ActRefused("NotFunding", "the deal takes no more deposits", expected="funding", actual=deal.status)
     if now >= terms.fund_by:
-        raise ActRefused("TooLate", "the time to fund is over", expected=f"before {terms.fund_by}", actual=now,
+        raise ActRefused("TooLate", "the time to fund is over", expected=f"before {moment(terms.fund_by, now)}",
                          do="Close the deal: what was deposited goes back.")
     depositor = terms.pots[pot].depositor
     if fee_rung(terms.pots[pot], len(terms.rungs)) is not None or (by != depositor and not consented):
@@ -315,8 +316,8 @@ def close(deal: Deal, by: Account, now: int, tick: Callable[[int], int]) -> tupl
         raise ActRefused("Closed", "the deal is closed", actual=deal.status)
     if deal.status == "funding":
         if now < deal.terms.fund_by:
-            raise ActRefused("NotYet", "the deal can still be joined", expected=f"{deal.terms.fund_by} or later",
-                             actual=now)
+            raise ActRefused("NotYet", "the deal can still be joined", 
+                             expected=f"{moment(deal.terms.fund_by, now)} or later")
         refunds: dict[Account, int] = {}
         for index in sorted(deal.joined):
             pot = deal.terms.pots[index]

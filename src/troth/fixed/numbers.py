@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from troth.core.errors import BadInput
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+Numbers: TypeAlias = IntArray | FloatArray
+Vector = TypeVar("Vector", IntArray, FloatArray)
 
 FRACTION_BITS = 16
 ONE = 1 << FRACTION_BITS
@@ -31,6 +33,10 @@ INT64_MAX = (1 << 63) - 1
 EXACT_DOUBLE = 1 << 53
 """Up to here every partial sum is an integer that a double holds exactly, in any order and with fused multiply-add: the
 processor's fast products give the same as integers."""
+_INT64 = np.dtype(np.int64)
+SURELY_EXACT = float(1 << 52)
+"""A sum of squares that comes out below this was exact: rounding takes far less than half of it away, so all its terms
+and partial sums were integers below EXACT_DOUBLE."""
 _BLOCK = 1 << 15
 """Elements worked on at a time, so that what lies between two steps stays in the processor's cache."""
 
@@ -40,20 +46,36 @@ def _overflow(what: str, bound: int) -> BadInput:
                     do="Clip the values or split the sum; nothing was computed.")
 
 
+def of_ints(values: object, what: str = "values") -> IntArray:
+    """``values`` as an int64 array; its elements are not looked at. Raises BadInput for any other dtype."""
+    if not isinstance(values, np.ndarray) or values.dtype != _INT64:
+        found = f"{values.dtype} array" if isinstance(values, np.ndarray) else type(values).__name__
+        raise BadInput(f"{what} must be an int64 array", expected="int64", actual=found, do="Use quantise for floats.")
+    return values
+
+
 def as_ints(values: object, what: str = "values") -> IntArray:
     """``values`` as an int64 array, without any conversion. Raises BadInput for any other dtype, or for -2**63
     (whose magnitude int64 cannot hold)."""
-    if not isinstance(values, np.ndarray) or values.dtype != np.dtype(np.int64):
-        found = f"{values.dtype} array" if isinstance(values, np.ndarray) else type(values).__name__
-        raise BadInput(f"{what} must be an int64 array", expected="int64", actual=found, do="Use quantise for floats.")
-    if values.size and int(values.min()) < -INT64_MAX:
+    found = of_ints(values, what)
+    if found.size and int(np.minimum.reduce(found, axis=None)) < -INT64_MAX:
         raise BadInput(f"{what} holds -2**63, which has no magnitude in int64", expected=f"at least {-INT64_MAX}")
-    return values
+    return found
 
 
 def magnitude(values: IntArray) -> int:
     """Largest absolute value, 0 for an empty array. Exact, also at the ends of int64."""
-    return max(int(values.max()), -int(values.min())) if values.size else 0
+    if not values.size:
+        return 0
+    return max(int(np.maximum.reduce(values, axis=None)), -int(np.minimum.reduce(values, axis=None)))
+
+
+def _size(values: IntArray) -> int:
+    """`magnitude` of what `as_ints` lets pass, in one look."""
+    size = magnitude(of_ints(values))
+    if size > INT64_MAX:
+        as_ints(values)
+    return size
 
 
 def quantise(values: npt.ArrayLike) -> IntArray:
@@ -82,8 +104,9 @@ def quantise(values: npt.ArrayLike) -> IntArray:
 
 def dequantise(values: IntArray) -> FloatArray:
     """Fixed point -> real numbers, exact. Raises BadInput above LIMIT."""
-    if magnitude(as_ints(values)) > LIMIT:
-        raise BadInput("a fixed-point value is out of range", expected=f"at most {LIMIT}", actual=magnitude(values))
+    size = _size(values)
+    if size > LIMIT:
+        raise BadInput("a fixed-point value is out of range", expected=f"at most {LIMIT}", actual=size)
     return np.asarray(values * (1.0 / ONE))  # each step exact: an integer below 2**31, times a power of two
 
 
@@ -92,11 +115,13 @@ def shift_round(values: IntArray, bits: int = FRACTION_BITS) -> IntArray:
     if not 1 <= bits <= 62:
         raise BadInput("shift out of range", expected="1 to 62", actual=bits)
     as_ints(values)
-    floor = values >> bits  # arithmetic: towards minus infinity, so the rest below is never negative
-    rest = values & ((1 << bits) - 1)
-    half = 1 << (bits - 1)
-    up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
-    return np.asarray(floor + up.astype(np.int64))
+    floor = np.asarray(values >> bits)  # arithmetic: towards minus infinity, so the rest below is never negative
+    rest = np.asarray(values & ((1 << bits) - 1))
+    rest += floor & 1  # half of a unit goes up from an odd floor only
+    rest += (1 << (bits - 1)) - 1
+    rest >>= bits
+    floor += rest
+    return floor
 
 
 def divide_round(values: IntArray, divisor: int | IntArray) -> IntArray:
@@ -134,7 +159,7 @@ def divide_int(value: int, divisor: int) -> int:
 
 def add(left: IntArray, right: IntArray) -> IntArray:
     """Element by element sum (shapes as NumPy broadcasts them). Raises BadInput if it could overflow."""
-    bound = magnitude(as_ints(left)) + magnitude(as_ints(right))
+    bound = _size(left) + _size(right)
     if bound > INT64_MAX:
         raise _overflow("a sum", bound)
     return left + right
@@ -142,7 +167,7 @@ def add(left: IntArray, right: IntArray) -> IntArray:
 
 def subtract(left: IntArray, right: IntArray) -> IntArray:
     """Element by element difference. Raises BadInput if it could overflow."""
-    bound = magnitude(as_ints(left)) + magnitude(as_ints(right))
+    bound = _size(left) + _size(right)
     if bound > INT64_MAX:
         raise _overflow("a difference", bound)
     return left - right
@@ -152,7 +177,7 @@ def multiply(left: IntArray, right: IntArray | int) -> IntArray:
     """Element by element product at the sum of both scales. Raises BadInput if it could overflow."""
     factor = np.asarray(right, dtype=np.int64) if not isinstance(right, int) or abs(right) <= INT64_MAX else None
     size = abs(right) if factor is None and isinstance(right, int) else magnitude(np.atleast_1d(np.asarray(factor)))
-    bound = magnitude(as_ints(left)) * size
+    bound = _size(left) * size
     if bound > INT64_MAX or factor is None:
         raise _overflow("a product", bound)
     return np.asarray(left * factor, dtype=np.int64)
@@ -160,9 +185,7 @@ def multiply(left: IntArray, right: IntArray | int) -> IntArray:
 
 def total(values: IntArray, axis: int | None = None) -> Any:
     """Sum over one axis (int64 array), or over everything (Python int). Raises BadInput if it could overflow."""
-    as_ints(values)
-    terms = values.size if axis is None else values.shape[axis]
-    bound = magnitude(values) * terms
+    bound = _size(values) * (values.size if axis is None else values.shape[axis])
     if bound > INT64_MAX:
         raise _overflow("a sum", bound)
     return int(values.sum()) if axis is None else values.sum(axis=axis)
@@ -174,11 +197,10 @@ def matmul(left: IntArray, right: IntArray) -> IntArray:
     The bound ``terms * max|left| * max|right|`` covers every partial sum in every order of accumulation, so no order
     can overflow and all orders agree. Raises BadInput for shapes that do not fit and when the bound passes int64.
     """
-    as_ints(left)
-    as_ints(right)
+    sizes = _size(left) * _size(right)
     if not 1 <= left.ndim <= 2 or not 1 <= right.ndim <= 2 or left.shape[-1] != right.shape[0]:
         raise BadInput("shapes do not multiply", expected="(…, n) and (n, …)", actual=f"{left.shape} and {right.shape}")
-    bound = left.shape[-1] * magnitude(left) * magnitude(right)
+    bound = left.shape[-1] * sizes
     if bound > INT64_MAX:
         raise _overflow("a matrix product", bound)
     if bound <= EXACT_DOUBLE:
@@ -240,16 +262,21 @@ def root_above(square: int) -> int:
     return root if root * root == square else root + 1
 
 
-def sum_of_squares(flat: IntArray, bound: int | None = None) -> int:
-    """The squares of a vector's elements together, exact for any magnitude: in parts that cannot overflow.
+def sum_of_squares(flat: IntArray) -> int:
+    """The squares of a vector's elements together, exact for any magnitude: in parts that cannot overflow."""
+    found = 0
+    for at in range(0, len(flat), _BLOCK):
+        part = flat[at:at + _BLOCK].astype(np.float64)
+        squares = float(part @ part)
+        found += int(squares) if squares < SURELY_EXACT else _large_squares(flat[at:at + _BLOCK])
+    return found
 
-    bound: what no element's magnitude passes; looked for where it is not given.
-    """
-    size = magnitude(flat) if bound is None else bound
-    chunk = EXACT_DOUBLE // max(1, size ** 2)
-    if chunk >= 64:  # as many squares as a double surely holds, and few enough to stay in the cache
-        step = min(chunk, _BLOCK)
-        parts = (flat[at:at + step].astype(np.float64) for at in range(0, len(flat), step))
+
+def _large_squares(flat: IntArray) -> int:
+    size = magnitude(flat)
+    chunk = EXACT_DOUBLE // size ** 2
+    if chunk >= 64:  # as many squares as a double surely holds
+        parts = (flat[at:at + chunk].astype(np.float64) for at in range(0, len(flat), chunk))
         return sum(int(part @ part) for part in parts)
     chunk = INT64_MAX // size ** 2
     if chunk < 64:

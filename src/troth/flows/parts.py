@@ -116,7 +116,7 @@ class Party(Protocol):
         """
         ...
 
-    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> None:
+    def send(self, to: Iterable[str], claims: Iterable[bytes], evidence: Iterable[Evidence] = ()) -> int:
         """Hand claims and evidence to other parties."""
         ...
 

@@ -24,6 +24,7 @@ from troth.core.encoding import sha256
 from troth.core.errors import ActRefused, Misuse, Pending, Refuted
 from troth.core.ports import Consent
 from troth.core.terms import CHALLENGE, UPHELD, VERDICT, Account, Result
+from troth.core.times import moment
 from troth.flows.parts import Party
 from troth.flows.sale_bench import tell_judges
 from troth.flows.sale_checks import PREVIEW, Finding, check_listed, check_standing, compare, goods_of, inspect
@@ -134,7 +135,7 @@ def payable(party: Party, handover: bytes, root: bytes, now: int, account: Accou
     if fitting is not None:
         fitting.check(sale, header, proof_with(party, handover))
     if now >= sale.fund_by:
-        raise Misuse("the time to fund this sale is over", expected=f"before {sale.fund_by}", actual=now,
+        raise Misuse("the time to fund this sale is over", expected=f"before {moment(sale.fund_by, now)}",
                      do="Order again.")
     return sale, Consent(STAKE, sale.fund_by, said.consent)
 

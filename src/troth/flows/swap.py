@@ -43,6 +43,7 @@ from troth.core.terms import (
     Terms,
     deal_id,
 )
+from troth.core.times import moment
 from troth.flows.parts import Pin
 from troth.ledger.outbox import Expired
 from troth.verify.policies.preimage import SECRET, hash_lock
@@ -269,8 +270,8 @@ class Place:
             return "done"
         due = state.terms.fund_by if state.status == "funding" else self._silent_from(state)
         if self.side.now() < due:
-            raise Pending("the deposit is locked", expected=f"chain {self.leg.chain_id} at {due} or later",
-                          actual=self.side.now(), do="Step again then.")
+            raise Pending("the deposit is locked", do="Step again then.",
+                          expected=f"chain {self.leg.chain_id}, {moment(due, self.side.now())} or later")
         self.side.book.close(by, self.deal)
         return "refunded"
 
@@ -306,7 +307,8 @@ class Maker:
             return "deposited"
         if theirs is None or theirs.status == "funding":
             if self.second.side.now() < self.swap.second.fund_by:
-                raise Pending("the taker has not deposited", expected=f"by {self.swap.second.fund_by}")
+                raise Pending("the taker has not deposited", 
+                              expected=f"by {moment(self.swap.second.fund_by, self.second.side.now())}")
             return self.first.back(self.swap.first.giver)
         if theirs.status == "running" and self.second.shown(theirs) is None:
             return self._reveal(mine, theirs)
@@ -364,8 +366,8 @@ class Taker:
 
     def _deposit(self, theirs: DealState | None) -> str:
         if self.second.side.now() >= self.swap.second.fund_by:
-            raise Refuted("the offer lapsed; nothing of yours was deposited", actual=self.second.side.now(),
-                          expected=f"before {self.swap.second.fund_by}")
+            raise Refuted("the offer lapsed; nothing of yours was deposited",
+                          expected=f"before {moment(self.swap.second.fund_by, self.second.side.now())}")
         if theirs is None or theirs.status == "funding" or not self.first.side.final(self.first.deal):
             raise Pending("the maker's deposit is not there, or not final", do="Step again when it is.")
         if theirs.status != "running" or self.first.shown(theirs) is not None:

@@ -1,6 +1,6 @@
 """Robust aggregation in integers: the same bits from the same updates, in whatever order they arrive.
 
-Rules by name, each from the matrix of updates, rows sorted by site, to one vector:
+Rules by name, each from the updates as rows of a matrix, sorted by site, to one vector:
 
 - ``mean``: federated averaging weighted by claimed examples (McMahan et al., 2017). No protection; for comparison.
 - ``centered_clipping`` (default elsewhere): from the coordinate median, five times add the mean of the differences
@@ -20,15 +20,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from troth.core.errors import BadInput
+from troth.fixed.exact import QUOTIENT_LIMIT, round_quotient, row_squares, truncate_quotient
 from troth.fixed.numbers import (
     INT64_MAX,
     IntArray,
     divide_round,
-    magnitude,
     matmul,
     multiply,
     root_above,
@@ -36,9 +37,9 @@ from troth.fixed.numbers import (
     sum_of_squares,
     total,
 )
-from troth.fixed.order import median
+from troth.fixed.order import median, sort_rows
 from troth.learn import trusted
-from troth.learn.arrays import State, layout, matrix, unflatten
+from troth.learn.arrays import Rows, State, form, unflatten
 from troth.learn.dense import Dense
 
 MAX_EXAMPLES = (1 << 31) - 1
@@ -64,13 +65,18 @@ def tolerated(count: int) -> int:
     return max((count - 1) // 3, 1 if count >= 3 else 0)
 
 
-def _mean(rows: IntArray, examples: tuple[int, ...]) -> IntArray:
-    weights = np.array(examples, dtype=np.int64).reshape(-1, 1)
-    return divide_round(total(multiply(rows, weights), axis=0), sum(examples))
+def _mean(rows: Rows, examples: tuple[int, ...]) -> IntArray:
+    weights, whole = np.array(examples, dtype=np.int64), sum(examples)
+    found = np.empty(rows.size, dtype=np.int64)
+    if rows.bound * whole <= QUOTIENT_LIMIT:
+        for at, block in rows.blocks(np.float64):
+            found[at] = round_quotient(weights.astype(np.float64) @ block, whole)
+        return found
+    for at, block in rows.blocks():
+        found[at] = divide_round(total(multiply(block, weights[:, None]), axis=0), whole)
+    return found
 
 
-BLOCK = 1 << 14
-"""Coordinates worked on at a time: memory beyond the updates themselves stays small."""
 _MANY = 64
 """Rows from which mixing is one matrix product."""
 
@@ -93,78 +99,85 @@ def _sums_of_nearest(block: IntArray, farthest: IntArray) -> IntArray:
     return found
 
 
-def _nnm_trimmed_mean(rows: IntArray, _: tuple[int, ...]) -> IntArray:
+def _nnm_trimmed_mean(rows: Rows, _: tuple[int, ...]) -> IntArray:
     count, trim = len(rows), tolerated(len(rows))
-    farthest, found = _farthest(rows, trim), np.empty(rows.shape[1], dtype=np.int64)
-    for at in range(0, rows.shape[1], BLOCK):
+    farthest, found = _farthest(rows.matrix(), trim), np.empty(rows.size, dtype=np.int64)
+    for at, block in rows.blocks():
         # Rounding keeps the order, so the sums are sorted and only those kept are divided.
-        sums = np.sort(_sums_of_nearest(rows[:, at:at + BLOCK], farthest), axis=0)[trim:count - trim]
-        found[at:at + BLOCK] = divide_round(total(divide_round(sums, count - trim), axis=0), count - 2 * trim)
+        sums = sort_rows(_sums_of_nearest(block, farthest))[trim:count - trim]
+        found[at] = divide_round(total(divide_round(sums, count - trim), axis=0), count - 2 * trim)
     return found
 
 
 CLIPPING_STEPS = 5
 
 
-def _centered_clipping(rows: IntArray, _: tuple[int, ...]) -> IntArray:
-    """Block by block, so that a step reads the updates once: it moves the centre and measures from where that is."""
-    count, size = rows.shape
-    bound = 2 * magnitude(rows)  # of any gap: the centre stays between the least and the greatest
+def _centered_clipping(rows: Rows, _: tuple[int, ...]) -> IntArray:
+    """Block by block, so that a step reads the updates once: it moves the centre and measures from where that is.
+
+    In doubles, exactly, where all of it is small enough: always within a round's norm bound.
+    """
+    count, bound = len(rows), 2 * rows.bound  # of any gap: the centre stays between the least and the greatest
     if bound > INT64_MAX:
         raise BadInput("integer overflow in a difference", expected=f"at most {INT64_MAX}", actual=bound)
-    blocks = [slice(at, at + BLOCK) for at in range(0, size, BLOCK)]
-    centre, gap = np.empty(size, dtype=np.int64), np.empty(min(BLOCK, size), dtype=np.int64)
-    far = _Far(count, bound)
-    for block in blocks:
-        centre[block] = median(rows[:, block])
-        far.measure(rows[:, block], centre[block], gap)
+    centre, squares = np.empty(rows.size, dtype=np.int64), [0] * count
+    for at, block in rows.blocks():
+        centre[at] = median(block)
+        _measure(squares, block - centre[at])
     for _step in range(CLIPPING_STEPS):
-        radius, lengths = far.radius()
-        far = _Far(count, bound)
-        for block in blocks:
-            moved = np.zeros_like(centre[block])
-            for row, length in zip(rows[:, block], lengths, strict=True):
-                found = np.subtract(row, centre[block], out=gap[:len(row)])
-                moved += found if length <= radius else _shorten(found, radius, length)
-            centre[block] += divide_round(moved, count)
-            far.measure(rows[:, block], centre[block], gap)
+        radius, lengths = _radius(squares)
+        squares = [0] * count
+        for at, block in rows.blocks(np.float64 if bound * max(radius, count) <= QUOTIENT_LIMIT else np.int64):
+            here: Any = centre[at].astype(block.dtype)
+            gaps = block - here
+            for gap, length in zip(gaps, lengths, strict=True):
+                if length > radius:
+                    _shorten(gap, radius, length)
+            here += _divide(gaps.sum(axis=0), count)
+            _measure(squares, np.subtract(block, here, out=gaps))
+            centre[at] = here
     return centre
 
 
-class _Far:
-    """How far each row is from the centre, block by block. bound: of any gap's coordinates."""
-
-    def __init__(self, count: int, bound: int) -> None:
-        self._squares, self._bound = [0] * count, bound
-
-    def measure(self, rows: IntArray, centre: IntArray, gap: IntArray) -> None:
-        """Add a block. gap: what may be overwritten."""
-        for index, row in enumerate(rows):
-            self._squares[index] += sum_of_squares(np.subtract(row, centre, out=gap[:len(row)]), self._bound)
-
-    def radius(self) -> tuple[int, list[int]]:
-        """The lower median of the norms, and the norms. Raises BadInput where clipping to it could overflow."""
-        lengths = [root_above(squares) for squares in self._squares]
-        radius = sorted(lengths)[(len(lengths) - 1) // 2]
-        bound = max(lengths) * max(radius, len(lengths))  # no coordinate is longer than its row
-        if bound > INT64_MAX:
-            raise BadInput("integer overflow in clipping", expected=f"at most {INT64_MAX}", actual=bound)
-        return radius, lengths
+def _measure(squares: list[int], gaps: Any) -> None:
+    """Add each row's squares, of integers or of doubles."""
+    found = row_squares(gaps) if gaps.dtype == np.float64 else map(sum_of_squares, gaps)
+    squares[:] = map(sum, zip(squares, found, strict=True))
 
 
-def _shorten(gap: IntArray, radius: int, length: int) -> IntArray:
+def _radius(squares: list[int]) -> tuple[int, list[int]]:
+    """The lower median of the norms, and the norms. Raises BadInput where clipping to it could overflow."""
+    lengths = [root_above(square) for square in squares]
+    radius = sorted(lengths)[(len(lengths) - 1) // 2]
+    bound = max(lengths) * max(radius, len(lengths))  # no coordinate is longer than its row
+    if bound > INT64_MAX:
+        raise BadInput("integer overflow in clipping", expected=f"at most {INT64_MAX}", actual=bound)
+    return radius, lengths
+
+
+def _shorten(gap: Any, radius: int, length: int) -> None:
     """`clip_norm` where the norm is known, in place: each coordinate times radius / length, towards zero."""
     gap *= radius
+    if gap.dtype == np.float64:
+        truncate_quotient(gap, length)
+        return
     gap += (gap >> 63) & (length - 1)  # below zero the floor of this is what the ceiling was
     gap //= np.int64(length)
-    return gap
 
 
-def _median(rows: IntArray, _: tuple[int, ...]) -> IntArray:
-    return median(rows)
+def _divide(values: Any, divisor: int) -> Any:
+    """Rounded half to even."""
+    return round_quotient(values, divisor) if values.dtype == np.float64 else divide_round(values, divisor)
 
 
-RULES: Mapping[str, Callable[[IntArray, tuple[int, ...]], IntArray]] = MappingProxyType({
+def _median(rows: Rows, _: tuple[int, ...]) -> IntArray:
+    found = np.empty(rows.size, dtype=np.int64)
+    for at, block in rows.blocks():
+        found[at] = median(block)
+    return found
+
+
+RULES: Mapping[str, Callable[[Rows, tuple[int, ...]], IntArray]] = MappingProxyType({
     "mean": _mean, "nnm+trimmed_mean": _nnm_trimmed_mean, "centered_clipping": _centered_clipping, "median": _median,
 })
 NAMES = (*RULES, trusted.NAME)
@@ -190,17 +203,16 @@ def aggregate(rule: str, updates: Sequence[Update], reference: IntArray | None =
     ordered = sorted(updates, key=lambda update: update.site)
     if not ordered or len({update.site for update in ordered}) != len(ordered):
         raise BadInput("aggregation takes one update per site and at least one", actual=[u.site for u in ordered])
-    shapes = layout(ordered[0].delta)
+    shapes = form(ordered[0].delta)
     for update in ordered:
-        if layout(update.delta) != shapes:
-            raise BadInput(f"the update of {update.site} has other names or shapes", expected=shapes,
-                           actual=layout(update.delta))
+        if (found := form(update.delta)) != shapes:
+            raise BadInput(f"the update of {update.site} has other names or shapes", expected=shapes, actual=found)
         if not 1 <= update.examples <= MAX_EXAMPLES:
             raise BadInput(f"{update.site} claims an impossible number of examples", expected=f"1 to {MAX_EXAMPLES}",
                            actual=update.examples)
-    rows = matrix([update.delta for update in ordered], shapes)
+    rows = Rows([update.delta for update in ordered], shapes)
     if reference is not None:
-        if reference.shape != rows.shape[1:]:
-            raise BadInput("a reference of another size", expected=rows.shape[1:], actual=reference.shape)
+        if reference.shape != (rows.size,):
+            raise BadInput("a reference of another size", expected=(rows.size,), actual=reference.shape)
         return unflatten(trusted.weigh(rows, reference), shapes)
     return unflatten(RULES[rule](rows, tuple(update.examples for update in ordered)), shapes)

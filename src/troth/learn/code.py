@@ -59,8 +59,9 @@ _given: dict[bytes, Path] = {}
 """What a person gave this process to run, by digest. Nothing else adds to it: no claim, no plan, no message."""
 
 
-def give(path: Path) -> bytes:
+def give(path: Path | str) -> bytes:
     """Let plans that name this very file run it in this process; its digest. Nothing is run yet."""
+    path = Path(path)
     try:
         digest = hashlib.sha256(path.read_bytes()).digest()
     except OSError as error:
@@ -126,8 +127,9 @@ class Code:
     FAMILY: ClassVar[str] = "code"
 
     @classmethod
-    def propose(cls, path: Path, classes: int, seed: bytes) -> Self:
+    def propose(cls, path: Path | str, classes: int, seed: bytes) -> Self:
         """A sponsor's task for its own file, on this runtime. seed: the plan's. Runs the file."""
+        path = Path(path)
         digest = give(path)
         module = _load(digest)
         start = NamedArrays({name: np.asarray(array) for name, array in dict(module.start(seed)).items()})

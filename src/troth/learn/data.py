@@ -15,7 +15,17 @@ import numpy as np
 
 from troth.core.encoding import take
 from troth.core.errors import BadInput
-from troth.fixed.numbers import ONE, IntArray, as_ints, divide_int, divide_round, magnitude, multiply, subtract
+from troth.fixed.numbers import (
+    INT64_MAX,
+    ONE,
+    IntArray,
+    as_ints,
+    divide_int,
+    divide_round,
+    magnitude,
+    multiply,
+    subtract,
+)
 
 MAX_COLUMNS = 4096
 MAX_CLASSES = 256
@@ -186,9 +196,14 @@ class Scaling:
         return Inputs(self.apply(part.features), labels)
 
 
-def _centre_and_spread(values: list[int]) -> tuple[int, int]:
-    count, whole = len(values), sum(values)
-    return divide_int(whole, count), math.isqrt(count * sum(v * v for v in values) - whole ** 2) // count
+def _centre_and_spread(values: IntArray) -> tuple[int, int]:
+    count, largest = len(values), magnitude(values)
+    if count * largest ** 2 <= INT64_MAX:
+        whole, squares = int(values.sum()), int(values @ values)
+    else:
+        numbers = values.tolist()
+        whole, squares = sum(numbers), sum(v * v for v in numbers)
+    return divide_int(whole, count), math.isqrt(count * squares - whole ** 2) // count
 
 
 def scaling(part: Part) -> Scaling:
@@ -199,8 +214,8 @@ def scaling(part: Part) -> Scaling:
     """
     if not len(part):
         raise BadInput("scaling needs records", expected="at least one", actual=0)
-    found = [_centre_and_spread(column) for column in part.features.T.tolist()]
+    found = [_centre_and_spread(column) for column in part.features.T]
     varies = (part.features != part.features[0]).any(axis=0)
     spread = np.where(varies, np.maximum([spread for _, spread in found], 1), 0)
-    label = (0, 1) if part.schema.classes else _centre_and_spread(part.labels.tolist())
+    label = (0, 1) if part.schema.classes else _centre_and_spread(part.labels)
     return Scaling(np.array([centre for centre, _ in found], dtype=np.int64), spread.astype(np.int64), *label)

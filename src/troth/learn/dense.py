@@ -18,9 +18,22 @@ import numpy as np
 
 from troth.core.encoding import take
 from troth.core.errors import BadInput
+from troth.fixed.exact import affine, doubles
 from troth.fixed.functions import log_loss, sigmoid, softplus
-from troth.fixed.numbers import ONE, IntArray, add, divide_int, magnitude, matmul, shift_round, subtract
-from troth.learn.arrays import Layout, State, flatten, layout, unflatten
+from troth.fixed.numbers import (
+    ONE,
+    FloatArray,
+    IntArray,
+    Numbers,
+    Vector,
+    add,
+    divide_int,
+    magnitude,
+    matmul,
+    shift_round,
+    subtract,
+)
+from troth.learn.arrays import Layout, State, flatten, form, unflatten
 from troth.learn.data import Inputs, Schema
 from troth.learn.draws import uniform
 
@@ -85,7 +98,7 @@ class Dense:
             shapes[f"{prefix}weights"] = (before,) if not prefix and after == 1 else (before, after)
         return tuple(sorted(shapes.items()))
 
-    def state_of(self, vector: IntArray) -> dict[str, IntArray]:
+    def state_of(self, vector: Vector) -> dict[str, Vector]:
         """The state of one flat parameter vector."""
         return unflatten(vector, self.layout)
 
@@ -106,8 +119,8 @@ class Dense:
 
     def check(self, state: State) -> None:
         """Raises BadInput unless ``state`` is of this network: names, shapes, and magnitudes up to PARAMETER_LIMIT."""
-        if layout(state) != self.layout:
-            raise BadInput("not a state of this model", expected=self.layout, actual=layout(state))
+        if form(state) != self.layout:
+            raise BadInput("not a state of this model", expected=self.layout, actual=form(state))
         worst = max(magnitude(array) for array in state.values())
         if worst > self.limit:
             raise BadInput("a parameter is out of range", expected=f"magnitude at most {self.limit}", actual=worst)
@@ -119,16 +132,21 @@ class Dense:
             flat = np.ascontiguousarray(heads.transpose(1, 0, 2)).reshape(self.inputs, -1)
             products = shift_round(matmul(features, flat)).reshape(len(features), len(vectors), self.outputs)
             return np.ascontiguousarray(add(products, vectors[:, :self.outputs]).transpose(1, 0, 2))
-        return np.stack([self._forward(self.state_of(vector), features) for vector in vectors])
+        given = doubles(features)
+        return np.stack([self.forward(self.state_of(vector), given)[-1] for vector in vectors]).astype(np.int64)
 
-    def _forward(self, state: State, features: IntArray) -> IntArray:
-        here = features
+    def forward(self, state: Mapping[str, Numbers], features: FloatArray) -> list[FloatArray]:
+        """What each layer puts out on ``features`` (n, inputs), first to last; the last is the outputs (n, outputs).
+
+        In doubles that hold integers at 2**16 (`fixed.exact`), and so are the features; parameters are integers or
+        such doubles.
+        """
+        found = [features]
         for prefix, before, after in self.layers():
-            weights = state[f"{prefix}weights"].reshape(before, after)
-            here = add(shift_round(matmul(here, np.ascontiguousarray(weights))), state[f"{prefix}bias"])
-            if prefix:
-                here = np.clip(here, 0, ACTIVATION_LIMIT)
-        return here
+            here = affine(found[-1], doubles(state[f"{prefix}weights"]).reshape(before, after),
+                          doubles(state[f"{prefix}bias"]))
+            found.append(np.clip(here, 0, ACTIVATION_LIMIT, out=here) if prefix else here)
+        return found[1:]
 
     def row_losses(self, vectors: IntArray, data: Inputs) -> IntArray:
         """(m, D) on n records -> (m, n) at 2**16: log-loss in nats, or for numbers the Huber loss of one deviation."""

@@ -26,7 +26,7 @@ from troth.core.errors import BadInput
 from troth.fixed.numbers import ONE, IntArray, add, divide_int, divide_round, norm, stack, total
 from troth.learn import alike, trusted
 from troth.learn.aggregate import DEFAULT_RULE, MAX_EXAMPLES, NAMES, Update, aggregate
-from troth.learn.arrays import Layout, State, digest, flatten, layout, unflatten
+from troth.learn.arrays import Layout, State, digest, flatten, form, layout
 from troth.learn.data import Inputs, Part, scaling
 from troth.learn.dense import Dense
 from troth.learn.tasks import Task
@@ -117,15 +117,15 @@ class RoundOutput:
 def fault(update: Update, base: Layout, clip: int) -> str | None:
     """Why one update cannot be counted, or None. base: the layout that it must have."""
     try:
-        fits = layout(update.delta) == base
+        fits, length = form(update.delta) == base, norm(*update.delta.values())
     except BadInput:  # an array that has no byte form: named like any other wrong layout
-        fits = False
+        fits, length = False, 0
     if not fits:
         return "layout"
     if not 1 <= update.examples <= MAX_EXAMPLES:
         return "examples"
     bound = clip if update.bound is None else min(clip, update.bound)
-    return "norm" if norm(*update.delta.values()) > bound else None
+    return "norm" if length > bound else None
 
 
 def _sort_out(given: RoundInput) -> tuple[list[Update], list[tuple[str, str]]]:
@@ -176,8 +176,9 @@ def combine(given: RoundInput) -> Combined:
     counted, rejected = _sort_out(given)
     params: State = given.base
     if counted:
-        moved = add(flatten(given.base), flatten(aggregate(given.rule, counted, _reference(given))))
-        params = unflatten(np.clip(moved, -given.task.limit, given.task.limit), given.task.layout)
+        moves = aggregate(given.rule, counted, _reference(given))
+        params = {name: np.clip(add(given.base[name], moves[name]), -given.task.limit, given.task.limit)
+                  for name, _ in given.task.layout}
     return Combined(params, tuple(counted), tuple(rejected))
 
 

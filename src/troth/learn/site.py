@@ -192,7 +192,8 @@ def train_privately(task: Dense, base: State, part: Part, by: Scaling, how: Priv
 
 
 def _update(task: Dense, start: FloatArray, after: FloatArray, clip: int) -> dict[str, IntArray]:
-    return task.state_of(clip_norm(quantise(after - start), clip))
+    """after: overwritten."""
+    return task.state_of(clip_norm(quantise(np.subtract(after, start, out=after)), clip))
 
 
 def poison(part: Part) -> Part:

@@ -13,32 +13,35 @@ The reference: STEPS times the gradient of the mean loss, each as long as lowers
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from troth.core.errors import BadInput
+from troth.fixed.exact import QUOTIENT_LIMIT, doubles, peak, round_quotient, rounded_product, row_squares
 from troth.fixed.functions import sigmoid, softplus
 from troth.fixed.numbers import (
-    INT64_MAX,
+    EXACT_DOUBLE,
     ONE,
+    SURELY_EXACT,
+    FloatArray,
     IntArray,
     add,
     clip_norm,
     divide_int,
     divide_round,
-    dot,
-    magnitude,
     matmul,
     multiply,
     norm,
-    shift_round,
+    root_above,
     subtract,
+    sum_of_squares,
     total,
 )
-from troth.learn.arrays import State, flatten
+from troth.learn.arrays import Rows, State, flatten
 from troth.learn.data import Inputs
-from troth.learn.dense import ACTIVATION_LIMIT, Dense
+from troth.learn.dense import Dense
 
 NAME = "trusted_reference"
 STEPS = 5
@@ -51,7 +54,7 @@ _SLOPE_LIMIT = 4 * ONE
 """Errors carried back through hidden layers are clamped to 4.0, by definition: no layer can overflow."""
 
 
-def weigh(rows: IntArray, reference: IntArray) -> IntArray:
+def weigh(rows: Rows, reference: IntArray) -> IntArray:
     """The mean of ``rows`` (n, d), each brought to one length and weighted by its squared cosine with the reference.
 
     Cosines are integers at 2**16, half to even; those below zero count as zero. The length is the lower median of the
@@ -60,89 +63,134 @@ def weigh(rows: IntArray, reference: IntArray) -> IntArray:
     reference's way: zeros, and the model stays. Raises BadInput where an inner product could overflow: never within a
     round's bound.
     """
-    size, counted = norm(reference), list[tuple[IntArray, int, int]]()
-    for row in rows:
-        length = norm(row)
-        cosine = divide_int(max(0, dot(row, reference)) * ONE, size * length) if size and length else 0
-        if weight := divide_int(cosine * cosine, ONE):
-            counted.append((row, length, weight))
-    whole = np.zeros(rows.shape[1], dtype=np.int64)
+    size, count = norm(reference), len(rows)
+    squares, inner = [0] * count, [0] * count
+    for at, block in rows.blocks(np.float64 if rows.bound <= EXACT_DOUBLE else np.int64):
+        for index, (square, along) in enumerate(_squares_and_products(block, reference[at])):
+            squares[index] += square
+            inner[index] += along
+    lengths = [root_above(square) for square in squares]
+    weights = [_weight(along, size * length) for along, length in zip(inner, lengths, strict=True)]
+    counted = [index for index in range(count) if weights[index]]
+    whole = np.zeros(rows.size, dtype=np.int64)
     if not counted:
         return whole
-    middle = sorted(length for _, length, _ in counted)[(len(counted) - 1) // 2]
-    for row, length, weight in counted:
-        whole = add(whole, multiply(divide_round(multiply(row, middle), length), weight))
-    return divide_round(whole, sum(weight for _, _, weight in counted))
+    middle = sorted(lengths[index] for index in counted)[(len(counted) - 1) // 2]
+    small = rows.bound * middle <= QUOTIENT_LIMIT and middle * sum(weights) <= QUOTIENT_LIMIT
+    for at, block in rows.blocks(np.float64 if small else np.int64):
+        if small:
+            for index in counted:
+                block[index] *= middle
+                round_quotient(block[index], lengths[index])
+            scaled = np.array([float(weight) for weight in weights]) @ block
+            whole[at] = round_quotient(scaled, sum(weights))
+        else:
+            for index in counted:
+                part = divide_round(multiply(block[index], middle), lengths[index])
+                whole[at] = add(whole[at], multiply(part, weights[index]))
+            whole[at] = divide_round(whole[at], sum(weights))
+    return whole
+
+
+def _squares_and_products(block: Any, reference: IntArray) -> Iterator[tuple[int, int]]:
+    """Of each row: its squares together, and its inner product with the reference. A block of integers or doubles."""
+    if block.dtype == np.float64:
+        squares = row_squares(block)
+        if max(*squares, sum_of_squares(reference)) < SURELY_EXACT:  # and so are the products', by Cauchy and Schwarz
+            return zip(squares, map(int, (block @ reference.astype(np.float64)).tolist()), strict=True)
+    whole = block.astype(np.int64, copy=False)
+    return zip(map(sum_of_squares, whole), matmul(whole, reference).tolist(), strict=True)
+
+
+def _weight(along: int, lengths: int) -> int:
+    """The squared cosine of two vectors at 2**16, by their inner product and their lengths' product; 0 below zero."""
+    cosine = divide_int(max(0, along) * ONE, lengths) if lengths else 0
+    return divide_int(cosine * cosine, ONE)
 
 
 def reference(task: Dense, base: State, data: Inputs, clip: int) -> IntArray:
     """The reference update (d,) from model ``base`` on validation records. Raises BadInput for no records."""
-    start = flatten(base)
-    here, best = start, _losses(task, [start], data)[0]
-    for _ in range(STEPS):
-        slope = gradient(task, here, data)
+    start = doubles(flatten(base))
+    here, best, features = start, 0, doubles(data.features)
+    for step in range(STEPS):
+        if not step:
+            best = _losses(task, [start], features, data)[0]
+        slope = _gradient(task, here, features, data.labels)
         room = _Tries(here, slope, task.limit)
-        losses = _losses(task, (room.at(number) for number in range(len(room))), data)
+        losses = _losses(task, (room.at(number) for number in range(len(room))), features, data)
         if min(losses) >= best:
             break
         best = min(losses)
         here = room.at(losses.index(best))
-    return clip_norm(subtract(here, start), clip)
+    return clip_norm((here - start).astype(np.int64), clip)
 
 
 class _Tries:
     """Where a step of each length leads from ``here``: one at a time, in one place, block by block."""
 
-    def __init__(self, here: IntArray, slope: IntArray, limit: int) -> None:
-        bound = magnitude(here) + max(LENGTHS) * magnitude(slope)
-        if bound > INT64_MAX:
-            raise BadInput("integer overflow in a step", expected=f"at most {INT64_MAX}", actual=bound)
+    def __init__(self, here: FloatArray, slope: FloatArray, limit: int) -> None:
+        bound = peak(here) + max(LENGTHS) * peak(slope)
+        if bound > EXACT_DOUBLE:
+            raise BadInput("integer overflow in a step", expected=f"at most {EXACT_DOUBLE}", actual=bound)
         self._here, self._slope, self._limit, self._found = here, slope, limit, np.empty_like(here)
 
     def __len__(self) -> int:
         return len(LENGTHS) + HALVES
 
-    def at(self, number: int) -> IntArray:
+    def at(self, number: int) -> FloatArray:
         """A try; it is overwritten by the next."""
-        found = self._found
+        found, long = self._found, number < len(LENGTHS)
+        factor = LENGTHS[number] if long else 2.0 ** (len(LENGTHS) - number - 1)
         for start in range(0, len(found), BLOCK):
-            block = slice(start, start + BLOCK)
-            if number < len(LENGTHS):
-                np.subtract(self._here[block], self._slope[block] * LENGTHS[number], out=found[block])
-                np.clip(found[block], -self._limit, self._limit, out=found[block])
+            here, into = self._here[start:start + BLOCK], found[start:start + BLOCK]
+            np.multiply(self._slope[start:start + BLOCK], factor, out=into)
+            if long:
+                np.subtract(here, into, out=into)
+                np.clip(into, -self._limit, self._limit, out=into)
             else:
-                part = divide_round(self._slope[block], 2 ** (number - len(LENGTHS) + 1))
-                np.subtract(self._here[block], part, out=found[block])
+                np.rint(into, out=into)
+                np.subtract(here, into, out=into)
         return found
 
 
-def _losses(task: Dense, vectors: Iterable[IntArray], data: Inputs) -> list[int]:
+def _losses(task: Dense, vectors: Iterable[FloatArray], features: FloatArray, data: Inputs) -> list[int]:
     """Each vector's loss over all records. One vector at a time, however large; what they put out together."""
-    found = np.concatenate([task.outputs_of(vector.reshape(1, -1), data.features) for vector in vectors])
-    return [int(total(row)) for row in task.losses_of(found, data)]
+    found = np.stack([task.forward(state, features)[-1] for state in map(task.state_of, vectors)])
+    return [int(total(row)) for row in task.losses_of(found.astype(np.int64), data)]
 
 
 def gradient(task: Dense, vector: IntArray, data: Inputs) -> IntArray:
     """Gradient of the mean loss at parameters ``vector`` (d,), at 2**16, every step rounded half to even."""
-    count = len(data.labels)
+    return _gradient(task, doubles(vector), doubles(data.features), data.labels).astype(np.int64)
+
+
+def _gradient(task: Dense, vector: FloatArray, features: FloatArray, labels: IntArray) -> FloatArray:
+    count = len(labels)
     if not count:
         raise BadInput("a reference needs validation records", expected="at least one", actual=0)
     state = task.state_of(vector)
-    layers, given = list(task.layers()), [data.features]
-    for prefix, before, after in layers:
-        weights = np.ascontiguousarray(state[f"{prefix}weights"].reshape(before, after))
-        out = add(shift_round(matmul(given[-1], weights)), state[f"{prefix}bias"])
-        given.append(np.clip(out, 0, ACTIVATION_LIMIT) if prefix else out)
-    error = _error(task, given.pop(), data.labels)
-    found: dict[str, IntArray] = {}
-    for (prefix, before, after), inputs in zip(layers[::-1], given[::-1], strict=True):
-        name = f"{prefix}weights"
-        slope = matmul(np.ascontiguousarray(inputs.T), error)
-        found[name] = divide_round(slope, count * ONE).reshape(state[name].shape)
-        found[f"{prefix}bias"] = divide_round(np.asarray(total(error, axis=0)), count)
-        back = shift_round(matmul(error, np.ascontiguousarray(state[name].reshape(before, after).T)))
-        error = np.clip(back, -_SLOPE_LIMIT, _SLOPE_LIMIT) * (inputs > 0)
-    return flatten(found)
+    *given, out = features, *task.forward(state, features)
+    error = doubles(_error(task, out.astype(np.int64), labels))
+    found = np.empty_like(vector)
+    into = task.state_of(found)
+    layers = list(zip(task.layers(), given, strict=True))
+    for (prefix, before, after), inputs in layers[::-1]:
+        weights = f"{prefix}weights"
+        into[weights][...] = _mean_slope(inputs, error).reshape(into[weights].shape)
+        into[f"{prefix}bias"][...] = round_quotient(error.sum(axis=0), count)
+        if inputs is not features:
+            error = rounded_product(error, state[weights].reshape(before, after).T)
+            np.clip(error, -_SLOPE_LIMIT, _SLOPE_LIMIT, out=error)
+            error *= inputs > 0
+    return found
+
+
+def _mean_slope(inputs: FloatArray, error: FloatArray) -> FloatArray:
+    """The mean over records of inputs times errors, at 2**16. Raises BadInput where a sum could pass int64."""
+    parts = len(inputs) * ONE
+    if len(inputs) * peak(inputs) * peak(error) <= QUOTIENT_LIMIT:
+        return round_quotient(inputs.T @ error, parts)
+    return divide_round(matmul(inputs.T.astype(np.int64), error.astype(np.int64)), parts).astype(np.float64)
 
 
 def _error(task: Dense, out: IntArray, labels: IntArray) -> IntArray:

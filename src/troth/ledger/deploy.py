@@ -24,6 +24,16 @@ SUPPLY = 10**15
 """Of the demonstration token, in its smallest unit (six decimals: a thousand million)."""
 
 
+CALLED = {
+    "accounts": "PolicyAccounts", "anchor": "Anchor", "anchored": "Anchored", "assumed": "Assumed",
+    "ballots": "Ballots", "book": "Book", "court": "Court", "forwarder": "Forwarder", "identities": "Identities",
+    "jobs": "Jobs", "jury": "Jury", "keys": "Keys", "licences": "Licences", "logs": "LogOwners", "mandated": "Mandated",
+    "median": "Median", "preimage": "Preimage", "programs": "Programs", "proof": "Proof", "quorum": "Quorum",
+    "quote": "Quote", "rerun": "Rerun", "revocations": "Revocations", "royalties": "Royalties", "signed": "Signed",
+    "token": "Credits", "vote": "Vote"}
+"""Which contract each name (before its colon) is. Other names may be any contract of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployed:
     """One contract on the chain: which of ours it is, where, and the hash of its code (what deals pin policies by)."""
@@ -75,14 +85,25 @@ class Contracts:
         return cls(chain_id, block, named)
 
     def check(self, web3: Web3) -> None:
-        """Refuse a chain that holds other code at these addresses, or a Book that trusts other code.
+        """Refuse a chain that holds other code at these addresses, contracts that trust other code, and what a name
+        promises and the contract was not made with: another contract, other voices than ``:k``, a tick.
 
         Raises OutsideFailed.
         """
         for name, one in self.named.items():
+            kind, _, number = name.partition(":")
+            _equal(name, CALLED.get(kind, one.contract), one.contract)
             _same(web3, one.contract, one.address, one.codehash, f"{name} is not the contract it should be")
+            if kind in ("rerun", "signed", "anchored"):
+                _equal(name, number, str(number_of(web3, one.address, "k()")))
+            if kind in ("assumed", "rerun", "signed"):
+                _equal(name, 0, number_of(web3, one.address, "tick()"))
             if one.contract == "Book":
                 check_book(web3, one.address, {})
+            if one.contract in ("Anchor", "Identities", "LogOwners"):  # a forwarder can speak for anybody
+                _same(web3, "Forwarder", _answer(web3, one.address, "trustedForwarder()")[12:], None)
+            if one.contract == "Proof":
+                _same(web3, "Keys", _answer(web3, one.address, "keys()")[12:], None)
 
 
 def check_book(web3: Web3, book: Account, policies: Mapping[str, tuple[Account, bytes]]) -> None:
@@ -107,6 +128,12 @@ def check_book(web3: Web3, book: Account, policies: Mapping[str, tuple[Account, 
         raise OutsideFailed(f"0x{book.hex()} was made to take other signatures than Troth's Book",
                             expected=sorted(word.hex() for word in expected), do="Check the chain and the addresses.",
                             actual=sorted(word.hex() for word in found))
+
+
+def _equal(name: str, promised: object, made: object) -> None:
+    if promised != made:
+        raise OutsideFailed(f"{name} is not what it is called", expected=promised, actual=made,
+                            do="Somebody named it so to be trusted for another. Do not use these contracts.")
 
 
 def _answer(web3: Web3, to: Account, getter: str) -> bytes:

@@ -46,6 +46,11 @@ class Parcel:
     blocks: Mapping[str, bytes] = field(default_factory=dict)
     keys: Mapping[str, bytes] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its documents, claims and blocks, before they are written as JSON."""
+        return sum(map(len, (*self.documents, *(claim.to_bytes() for claim in self.claims), *self.blocks.values())))
+
     def to_bytes(self) -> bytes:
         """Canonical JSON, bytes in base64."""
         return encode({

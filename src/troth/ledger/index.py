@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import combinations, takewhile
 from pathlib import Path
@@ -77,19 +77,31 @@ class Index:
     def candidates(self, claim: bytes) -> list[int]:
         """Positions whose claim id may be this one: the caller compares."""
         key, found = claim[:_KEY], []
-        last = key + b"\xff" * (_ROW - _KEY)
+        for rows in self._between(key, key):
+            at = rows.find(key)
+            while at >= 0:
+                if at % _ROW == 0:
+                    found.append(int.from_bytes(rows[at + _KEY:at + _ROW], "big"))
+                at = rows.find(key, at + 1)
+        return found
+
+    def beginning(self, prefix: str) -> list[int]:
+        """Positions whose claim id may begin with these hex digits: the caller compares."""
+        low, high = (bytes.fromhex(prefix[:2 * _KEY].ljust(2 * _KEY, fill)) for fill in "0f")
+        return [int.from_bytes(rows[at + _KEY:at + _ROW], "big")
+                for rows in self._between(low, high) for at in range(0, len(rows), _ROW)
+                if low <= rows[at:at + _KEY] <= high]
+
+    def _between(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """The chunks that may have keys of [low, high]."""
+        last = high + b"\xff" * (_ROW - _KEY)
         for first, _ in self._runs():
-            # Equal keys may reach over several chunks: the last of them, and so on back.
+            # The keys may reach over several chunks: the last of them, and so on back.
             for (rows,) in self._db.execute(
                     "SELECT rows FROM chunks WHERE first = ? AND low <= ? ORDER BY low DESC", (first, last)):
-                at = rows.find(key)
-                while at >= 0:
-                    if at % _ROW == 0:
-                        found.append(int.from_bytes(rows[at + _KEY:at + _ROW], "big"))
-                    at = rows.find(key, at + 1)
-                if rows[:_KEY] < key:
+                yield rows
+                if rows[:_KEY] < low:
                     break
-        return found
 
     def perhaps(self, ids: Sequence[bytes]) -> list[bytes]:
         """Those of many ids that may be here: all that are, and a few in a thousand of the others."""

@@ -159,6 +159,20 @@ class Log:
         position = self._find(claim, self.size)
         return None if position is None else self.entry(position)
 
+    def beginning(self, prefix: str) -> list[bytes]:
+        """Ids of the claims that begin with these hex digits (8 to 64), in the log's order."""
+        size, index, seen = self.size, self._table(), 0
+        places: set[int] = set()
+        if index is not None:
+            try:
+                seen = min(index.count(), size)
+                places.update(index.beginning(prefix))
+            except sqlite3.Error:
+                seen = 0
+        places.update(range(seen, size))  # what the index has not seen yet
+        found = {at: self._files.leaf(at, size)[:32] for at in places if at < size}
+        return [found[at] for at in sorted(found) if found[at].hex().startswith(prefix)]
+
     def membership(self, position: int) -> Membership:
         """A batch member's place in its batch, with its path. Raises Misuse for a claim that is not a member."""
         found = self.entry(position)

@@ -162,6 +162,12 @@ class Snapshot:
                      outcome if found == "closed" else None, _place(*place))
             for deal, opener, token, fund_by, found, rung, entries, outcome, *place in reversed(rows))
 
+    def beginning(self, prefix: str) -> tuple[bytes, ...]:
+        """Ids of the deals that begin with these hex digits (64 at most), in their order."""
+        low, high = (bytes.fromhex(prefix.ljust(64, fill)) for fill in "0f")
+        rows = self._store.all("SELECT deal FROM opened WHERE deal >= ? AND deal <= ? ORDER BY deal", (low, high))
+        return tuple(bytes(deal) for (deal,) in rows)
+
     def deal(self, deal: bytes) -> DealReading:
         """Where a deal stands. Raises Undecidable for one that is not there as of this block, BadInput for one whose
         names are no text, OutsideFailed if its events are no deal's.

@@ -20,6 +20,7 @@ import coincurve
 from troth.core.encoding import decode_object, encode, from_hex, keccak256, take
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted
 from troth.core.terms import Account
+from troth.core.times import moment
 from troth.core.typed_data import forward_digest
 from troth.ledger.artefacts import artefact
 from troth.ledger.chains.transactions import CURVE_ORDER, account_of
@@ -188,7 +189,7 @@ class Relayer:
                           do="Ask for it again: it was altered, or signed by another key.")
         # 3
         if one.deadline < self._now():
-            raise Refuted("the request is late", expected=f"before {one.deadline}", actual=self._now(),
+            raise Refuted("the request is late", expected=f"before {moment(one.deadline, self._now())}",
                           do="Ask its signer for a new one.")
         # 4
         following = nonce_of(self.sender.web3, self.forwarder, one.signer) if nonce is None else nonce

@@ -23,6 +23,8 @@ from troth.ledger.chains.rpc import Event, RpcError, event_of, request
 from troth.ledger.chains.transactions import account_of
 from troth.ledger.fees import Sending
 from troth.ledger.outbox import EXPIRED, FAILED, FINALIZED, INCLUDED, LEVELS, PENDING, Act, Expired, Mined, Outbox, Slot
+from troth.ledger.refusals import errors as known_errors
+from troth.ledger.refusals import why
 from troth.ledger.tending import Tender
 
 if TYPE_CHECKING:
@@ -382,8 +384,13 @@ def refusal(error: RpcError, errors: Sequence[Mapping[str, Any]]) -> TrothError:
     name, values = decode_revert(error.data, errors)
     if name == "Panic":
         return OutsideFailed(f"the contract failed: panic {int(values['code']):#x}")
-    told = ", ".join(f"{key} = {_shown(value)}" for key, value in values.items())
-    return ActRefused(name, told or "the contract refuses")
+    shown = {key: _shown(value) for key, value in values.items()}
+    said = why(error.data[:4])
+    if said is None:
+        told = ", ".join(f"{key} = {value}" for key, value in shown.items())
+        return ActRefused(name, told or "the contract refuses")
+    return ActRefused(name, said.what.format_map(shown), expected=said.expected.format_map(shown) or None,
+                      actual=said.actual.format_map(shown) or None, do=said.do)
 
 
 def decode_revert(data: bytes, errors: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
@@ -391,7 +398,7 @@ def decode_revert(data: bytes, errors: Sequence[Mapping[str, Any]]) -> tuple[str
     from eth_abi.abi import decode  # slow to import, needed on refusal only
     from eth_abi.exceptions import DecodingError
 
-    for entry in (*errors, ERROR_STRING, PANIC):
+    for entry in (*errors, *known_errors(), ERROR_STRING, PANIC):
         if entry.get("type") != "error":
             continue
         types = [abi_type(argument) for argument in entry["inputs"]]

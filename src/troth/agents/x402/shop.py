@@ -32,6 +32,7 @@ from troth.agents.x402.wire import Payment, Settled
 from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted, TrothError
 from troth.core.terms import Account
+from troth.core.times import moment
 from troth.identity.keys import Secp256k1KeyPair
 
 LIFE = 60
@@ -241,7 +242,7 @@ class Shop:
         if sale is None:  # 8
             now = self._now()
             if now >= payment.offer.expires:
-                raise Refuted("this offer is over", expected=f"before {payment.offer.expires}", actual=now)
+                raise Refuted("this offer is over", expected=f"before {moment(payment.offer.expires, now)}")
             self._settler.check(payment, lambda: self.till.under_way(payment))
         with self.till.at_work(key, AT_WORK):
             sale = self.till.take(payment, self._now())  # 7, 9

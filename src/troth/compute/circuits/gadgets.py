@@ -87,9 +87,15 @@ def in_range(builder: Builder, value: Lin, low: int, high: int) -> None:
     at_most(builder, value - low, high - low)
 
 
+def signed_bits(builder: Builder, value: Lin, size: int) -> list[Lin]:
+    """The bits of ``value`` + 2**size, lowest first, for a value proven so in -2**size..2**size - 1: the last is 1
+    where it is 0 or more, and the others are its own then. size + 1 constraints."""
+    return bits(builder, value + (1 << size), size + 1)
+
+
 def at_least_zero(builder: Builder, value: Lin, size: int) -> Lin:
     """1 where ``value`` is 0 or more, else 0, for a value known in -2**size..2**size - 1. size + 1 constraints."""
-    return bits(builder, value + (1 << size), size + 1)[-1]
+    return signed_bits(builder, value, size)[-1]
 
 
 def less_or_equal(builder: Builder, left: Lin, right: Lin, size: int) -> Lin:
@@ -103,6 +109,17 @@ def is_zero(builder: Builder, value: Lin) -> Lin:
     found = ONE - builder.product(value, inverted)
     builder.require(value, found, ZERO)
     return found
+
+
+def any_of(builder: Builder, found: Sequence[Lin]) -> Lin:
+    """1 where one of these is 1, else 0; each is known to be one of them. A constraint for each but the first, and
+    never more than two."""
+    if len(found) > 3:
+        return ONE - is_zero(builder, total(found))
+    none = ONE
+    for bit in found:
+        none = builder.product(none, ONE - bit)
+    return ONE - none
 
 
 def _inverted(value: int) -> tuple[int]:

@@ -8,7 +8,17 @@ import numpy as np
 
 from troth.compute.circuits.builder import Builder, Lin, combine, total
 from troth.compute.circuits.field import SAFE_BITS
-from troth.compute.circuits.gadgets import at_least_zero, bit_size, bits, joined, less_or_equal, maximum, select
+from troth.compute.circuits.gadgets import (
+    any_of,
+    at_least_zero,
+    bit_size,
+    bits,
+    joined,
+    less_or_equal,
+    maximum,
+    select,
+    signed_bits,
+)
 from troth.compute.circuits.vectors import Learned, Vector
 from troth.fixed.program import Clamp, Conv, Gather, Maximum, Rescale, windows
 
@@ -46,7 +56,7 @@ def convolution(builder: Builder, step: Conv, source: Vector, weights: Learned, 
 def rescale(builder: Builder, step: Rescale, source: Vector) -> Vector:
     """Rounded division by a power of two: the value's bits, the lower ones dropped. Where a result may have either
     sign, its highest bit is its sign."""
-    half, lins, signs = 1 << step.bits - 1, [], {}
+    half, lins, kept = 1 << step.bits - 1, [], {}
     low, high = ([value + half >> step.bits for value in bound] for bound in (source.low, source.high))
     for place, lin in enumerate(source.lins):
         if low[place] < 0 <= high[place]:
@@ -57,23 +67,28 @@ def rescale(builder: Builder, step: Rescale, source: Vector) -> Vector:
         found = bits(builder, lin + (half - (start << step.bits)), count)
         lins.append(joined(found[step.bits:]) + start)
         if low[place] < 0 <= high[place]:
-            signs[place] = found[-1]
-    return Vector(lins, low, high, signs)
+            kept[place] = found[step.bits:]
+    return Vector(lins, low, high, kept)
 
 
 def clamp(builder: Builder, step: Clamp, source: Vector) -> Vector:
-    """Each bound costs nothing where the range shows that no value passes it."""
+    """Each bound costs nothing where the range shows that no value passes it. Between 0 and a power of two less one,
+    the value's bits say all: its sign, and whether one of those above the bound is set."""
     lins = []
     for place, lin in enumerate(source.lins):
         low, high = source.low[place], source.high[place]
         if low >= step.high or high <= step.low:
-            lin = Lin.of(min(max(low, step.low), step.high))
-            lins.append(lin)
+            lins.append(Lin.of(min(max(low, step.low), step.high)))
             continue
-        if low < step.low:
-            above = source.signs.get(place) if step.low == 0 else None
-            if above is None:
-                above = at_least_zero(builder, lin - step.low, bit_size(low - step.low, high - step.low))
+        if low < 0 and step.low == 0:
+            found = source.bits.get(place) or signed_bits(builder, lin, bit_size(low, high))
+            size = step.high.bit_length()
+            if high > step.high == (1 << size) - 1:
+                lin = select(builder, any_of(builder, found[size:-1]), Lin.of(step.high), joined(found[:size]))
+                high = step.high
+            lin, low = builder.product(found[-1], lin), 0
+        elif low < step.low:
+            above = at_least_zero(builder, lin - step.low, bit_size(low - step.low, high - step.low))
             lin, low = select(builder, above, lin, Lin.of(step.low)), step.low
         if high > step.high:
             below = less_or_equal(builder, lin, Lin.of(step.high), bit_size(step.high - high, step.high - low))
@@ -100,7 +115,7 @@ def gather(step: Gather, source: Vector) -> Vector:
     places = step.places.tolist()
     return Vector([source.lins[at] for at in places], [source.low[at] for at in places],
                   [source.high[at] for at in places],
-                  {new: source.signs[at] for new, at in enumerate(places) if at in source.signs})
+                  {new: source.bits[at] for new, at in enumerate(places) if at in source.bits})
 
 
 def added(source: Vector, other: Vector) -> Vector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from troth.compute.circuits.builder import Builder, Lin
@@ -13,13 +13,14 @@ LONG = 8
 
 @dataclass(frozen=True, eq=False)
 class Vector:
-    """low, high: what each element is proven to be within. signs: 1 where an element is 0 or more, else 0, where that
-    came for nothing."""
+    """low, high: what each element is proven to be within. bits: proven ones of an element and 2**(len(bits) - 1)
+    together, lowest first, where they came for nothing: the last is 1 where the element is 0 or more, and then the
+    others are the element's own."""
 
     lins: Sequence[Lin]
     low: Sequence[int]
     high: Sequence[int]
-    signs: dict[int, Lin] = field(default_factory=dict)
+    bits: Mapping[int, Sequence[Lin]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lins)
@@ -27,7 +28,7 @@ class Vector:
     def short(self, builder: Builder, most: int = LONG) -> Vector:
         """The same with every combination of more than ``most`` wires made one wire."""
         return Vector([builder.wire(lin) if len(lin.terms) > most else lin for lin in self.lins], self.low, self.high,
-                      self.signs)
+                      self.bits)
 
 
 @dataclass(frozen=True, eq=False)

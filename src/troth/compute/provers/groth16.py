@@ -13,14 +13,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from operator import mul
 from typing import Any
 
 from troth.compute.circuits.builder import Circuit
 from troth.compute.circuits.field import R, centred
 from troth.compute.provers import points
-from troth.compute.provers.points import Point, cheap_sum, full_sum, sum_of_products
+from troth.compute.provers.points import Point, Scalars, full_sum, sum_of_products
 from troth.compute.provers.port import DEV, Keys
 from troth.core.errors import BadInput, Misuse, Refuted
 
@@ -46,6 +46,11 @@ class Proving:
     b2: Sequence[Point]
     l: Sequence[Point]  # noqa: E741 - its name in the paper's successors
     h: Sequence[Point]
+
+    @cached_property
+    def known(self) -> tuple[list[Point | None], list[Point | None], list[Point | None]]:
+        """a, b1 and b2 without the points of wires that a side does not read: sums pass them over."""
+        return points.known(self.a), points.known(self.b1), points.known(self.b2)
 
 
 def power_of(circuit: Circuit) -> int:
@@ -88,10 +93,16 @@ class Groth16:
                     transcript(tau, 1 << power, alpha, beta, gamma, delta))
 
     def prove(self, keys: Keys, circuit: Circuit, witness: Sequence[int]) -> bytes:
-        """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ."""
+        """See `Prover.prove`. Blinded by r and s from the system's randomness: two proofs of one thing differ.
+
+        Whoever made the key learns nothing else from a proof: with both deltas in their groups and none neutral, A and
+        B are uniform, and C follows from them by the equation that is checked at the end (Fuchsbauer: Subversion-
+        Zero-Knowledge SNARKs, PKC 2018). Under a key that is no setup at all it may be that none comes out.
+        """
         key: Proving = keys.proving
         if keys.circuit != circuit.digest or len(key.a) != circuit.wires:
             raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
+        delta1, delta2 = blinds(key)
         left, right = circuit.products(witness)
         publics = 1 + len(circuit.publics)
         rows = [*left, *[0] * publics]
@@ -99,14 +110,15 @@ class Groth16:
             rows[circuit.constraints + wire] = witness[wire] % R
         quotient = _quotient(rows, right, key.power)
         r, s = secrets.randbelow(R), secrets.randbelow(R)
-        a = key.alpha + sum_of_products(key.a, witness, 1) + key.delta1 * r
-        b2 = key.beta2 + sum_of_products(key.b2, witness, 2) + key.delta2 * s
+        held, private = Scalars.of(witness), Scalars.of(witness[publics:])
+        side_a, side_b1, side_b2 = key.known
+        a = key.alpha + held.light(side_a, 1) + full_sum([*held.heavy(side_a), (delta1, r)], 1)
+        b2 = key.beta2 + held.light(side_b2, 2) + full_sum([*held.heavy(side_b2), (delta2, s)], 2)
         # C = L + H + s A + r B1 - r s delta, where B1 = beta + sum + s delta: the last two cancel, and what is left is
         # one long sum.
-        private, left_l = cheap_sum(key.l, witness[publics:], 1)
-        shared, left_b = cheap_sum(key.b1, witness, 1)
-        c = (private + (shared + key.beta1) * r + a * s + full_sum(
-            [*left_l, *zip(key.h, quotient, strict=True), *((point, value * r % R) for point, value in left_b)], 1))
+        c = private.light(key.l, 1) + full_sum([
+            *private.heavy(key.l), *zip(key.h, quotient, strict=True), (a, s), (key.beta1 + held.light(side_b1, 1), r),
+            *((point, value * r % R) for point, value in held.heavy(side_b1))], 1)
         proof = encoded([a], 1) + encoded([b2], 2) + encoded([c], 1)
         self.verify(keys.verifying, proof, circuit.public_values(witness))
         return proof
@@ -122,19 +134,29 @@ class Groth16:
         for value in publics:
             if not 0 <= value < R:
                 raise BadInput("a public input that is not below the field's prime", actual=value)
-        (alpha, beta, gamma, delta), ic = _key_points(verifying)
+        target, gamma, delta, ic = _key_points(verifying)
         a, b, c = decoded(proof[:64], 1), decoded(proof[64:192], 2), decoded(proof[192:], 1)
         bound = sum_of_products(ic, [1, *(centred(value) for value in publics)], 1)
-        if not points.pairings_equal([(a, b)], [(alpha, beta), (bound, gamma), (c, delta)]):
+        if points.pairing([(a, b), (-bound, gamma), (-c, delta)]) != target:
             raise Refuted("the proof does not hold", expected="e(A, B) = e(alpha, beta) e(publics, gamma) e(C, delta)")
 
 
+def blinds(key: Proving) -> tuple[Point, Point]:
+    """delta in both groups. Raises BadInput for a key that would not hide the witness: somebody made it so."""
+    found = decoded(encoded([key.delta1], 1), 1), decoded(encoded([key.delta2], 2), 2)
+    if any(point.is_zero() for point in found):
+        raise BadInput("a key whose proofs would show what they are to hide", expected="delta in both groups",
+                       actual="none", do="Prove nothing under it. Whoever made this key made it to look.")
+    return found
+
+
 @lru_cache(maxsize=32)
-def _key_points(verifying: bytes) -> tuple[Sequence[Point], Sequence[Point]]:
-    """(alpha, beta, gamma, delta) and the publics' points of a key, checked. Kept: a prover verifies each proof."""
-    named = [decoded(verifying[at:at + size], size // 64)
-             for at, size in ((0, 64), (64, 128), (192, 128), (320, 128))]
-    return named, [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+def _key_points(verifying: bytes) -> tuple[Any, Point, Point, Sequence[Point]]:
+    """(e(alpha, beta), gamma, delta, the publics' points) of a key, checked. Kept: a prover verifies each proof."""
+    alpha, beta, gamma, delta = (decoded(verifying[at:at + size], size // 64)
+                                 for at, size in ((0, 64), (64, 128), (192, 128), (320, 128)))
+    ic = [decoded(verifying[at:at + 64], 1) for at in range(448, len(verifying), 64)]
+    return points.pairing([(alpha, beta)]), gamma, delta, ic
 
 
 def transcript(tau: int, size: int, alpha: int, beta: int, gamma: int, delta: int) -> bytes:

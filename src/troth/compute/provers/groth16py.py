@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from troth.compute.circuits.builder import Circuit
 from troth.compute.circuits.iden3 import wtns
 from troth.compute.provers import zkey
-from troth.compute.provers.groth16 import Groth16
+from troth.compute.provers.groth16 import Groth16, blinds
 from troth.compute.provers.port import Keys
 from troth.core.errors import Misuse, OutsideFailed
 
@@ -51,6 +51,7 @@ class Groth16Py:
         """See `Prover.prove`. The witness passes through a file that only this user can read, removed at once."""
         if keys.circuit != circuit.digest:
             raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
+        blinds(keys.proving)
         circuit.check(witness)
         with tempfile.TemporaryDirectory(prefix="troth-prove-") as folder:   # mode 0700
             if keys not in self._imported:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -184,54 +185,66 @@ def normal(given: Sequence[Point], group: int) -> list[Point]:
 
 # ---- sums and products ----
 
+@dataclass(frozen=True, eq=False)
+class Scalars:
+    """Scalars sorted once for sums over many points: zeros cost nothing, ones an addition each, the rest is left to the
+    library, which is quick for small ones.
+
+    ones: places of 1. small: (place, scalar) below 2**32 in magnitude. large: the rest, 0..R-1.
+    """
+
+    ones: Sequence[int]
+    small: Sequence[tuple[int, int]]
+    large: Sequence[tuple[int, int]]
+
+    @classmethod
+    def of(cls, scalars: Sequence[int]) -> Scalars:
+        """Of centred scalars, or of any below R."""
+        ones, small, large = [], [], []
+        for place, scalar in enumerate(scalars):
+            if scalar == 0:
+                continue
+            if scalar == 1:
+                ones.append(place)
+            elif -_SMALL < scalar < _SMALL:
+                small.append((place, scalar))
+            else:
+                large.append((place, scalar % R))
+        return cls(ones, small, large)
+
+    def light(self, points: Sequence[Point | None], group: int) -> Point:
+        """The sum over all but the large ones. points: None for the neutral element, which is passed over."""
+        found = zero(group)
+        for place in self.ones:
+            point = points[place]
+            if point is not None:
+                found = found + point
+        held = [(points[place], scalar) for place, scalar in self.small]
+        return found + full_sum([(point, scalar) if scalar > 0 else (-point, -scalar)
+                                 for point, scalar in held if point is not None], group)
+
+    def heavy(self, points: Sequence[Point | None]) -> list[tuple[Point, int]]:
+        """(point, scalar 0..R-1) of the large ones, for one sum with others."""
+        return [(points[place], scalar) for place, scalar in self.large if points[place] is not None]
+
+
 def sum_of_products(points: Sequence[Point], scalars: Sequence[int], group: int) -> Point:
     """The sum of scalar * point for centred scalars."""
-    found, left = cheap_sum(points, scalars, group)
-    return found + full_sum(left, group)
+    held = Scalars.of(scalars)
+    return held.light(points, group) + full_sum(held.heavy(points), group)
 
 
 def full_sum(pairs: Sequence[tuple[Point, int]], group: int) -> Point:
-    """The sum of scalar * point for scalars 0..R-1. Cheaper a point the more there are."""
+    """The sum of scalar * point for scalars 0..R-1. Cheaper a point the more there are, and the smaller they are."""
     if not pairs:
         return zero(group)
     native = arithmetic().multiscalar_mul_g1 if group == 1 else arithmetic().multiscalar_mul_g2
     return native([point for point, _ in pairs], [scalar for _, scalar in pairs])
 
 
-def cheap_sum(points: Sequence[Point], scalars: Sequence[int], group: int) -> tuple[Point, list[tuple[Point, int]]]:
-    """(sum over the small ones of the centred scalars, the rest as (point, scalar 0..R-1)). Zeros are skipped, ones
-    added, small ones sorted into buckets; only the rest takes long."""
-    found, small, full = zero(group), [], []
-    for point, scalar in zip(points, scalars, strict=True):
-        if scalar == 1:
-            found = found + point
-        elif scalar == 0:
-            continue
-        elif -_SMALL < scalar < _SMALL:
-            small.append((point, scalar) if scalar > 0 else (-point, -scalar))
-        else:
-            full.append((point, scalar % R))
-    if small:
-        found = found + _bucketed(small, group)
-    return found, full
-
-
-def _bucketed(pairs: Sequence[tuple[Point, int]], group: int) -> Point:
-    """Pippenger's sum for scalars up to 32 bits, a byte at a time."""
-    found = zero(group)
-    for shift in reversed(range(0, max(scalar for _, scalar in pairs).bit_length(), 8)):
-        buckets: dict[int, Point] = {}
-        for point, scalar in pairs:
-            digit = scalar >> shift & 255
-            if digit:
-                buckets[digit] = buckets[digit] + point if digit in buckets else point
-        for _ in range(8):
-            found = found + found
-        running = zero(group)
-        for digit in range(max(buckets, default=0), 0, -1):
-            running = running + buckets[digit] if digit in buckets else running
-            found = found + running
-    return found
+def known(points: Sequence[Point]) -> list[Point | None]:
+    """The points, None for each that is the neutral element."""
+    return [None if point.is_zero() else point for point in points]
 
 
 def products(base: Point, scalars: Sequence[int], group: int) -> Iterator[Point]:
@@ -254,7 +267,11 @@ def products(base: Point, scalars: Sequence[int], group: int) -> Iterator[Point]
         yield found
 
 
+def pairing(pairs: Sequence[tuple[Point, Point]]) -> Any:
+    """The product of the pairings of (G1, G2), to be compared with another one."""
+    return arithmetic().multi_pairing([a for a, _ in pairs], [b for _, b in pairs])
+
+
 def pairings_equal(left: Sequence[tuple[Point, Point]], right: Sequence[tuple[Point, Point]]) -> bool:
     """Whether two products of pairings of (G1, G2) are the same."""
-    pair = arithmetic().multi_pairing
-    return bool(pair([a for a, _ in left], [b for _, b in left]) == pair([a for a, _ in right], [b for _, b in right]))
+    return bool(pairing(left) == pairing(right))

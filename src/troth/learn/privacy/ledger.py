@@ -206,6 +206,11 @@ class PrivacyLedger:
                 self._unite(number, self._number(other))
         return self.data_set(data)
 
+    def _put(self, data: bytes) -> int:
+        """The number of a data set, which has no records yet if it is made here."""
+        known = self._rows("SELECT number FROM sets WHERE id = ?", data)
+        return int(known[0][0]) if known else self._new(data)
+
     def _new(self, data: bytes) -> int:
         return int(self._db.execute("INSERT INTO sets (id, records) VALUES (?, 0)", (data,)).lastrowid or 0)
 
@@ -379,13 +384,20 @@ class PrivacyLedger:
             raise Misuse("not this process's reservation", actual=reservation.number)
         return str(found[0][0])
 
-    def restore(self, entry: bytes, data: bytes, mechanism: Mechanism, purpose: str, at: int) -> bool:
-        """Put back what a claim tells of and this file has lost; whether it was missing."""
+    def restore(self, entry: bytes, data: bytes, mechanism: Mechanism, purpose: str, at: int,
+                kin: Iterable[bytes] = ()) -> bool:
+        """Put back what a claim tells of and this file has lost; whether it was missing.
+
+        kin: those that share no record known here were it by their owner's word (``same_as``), and are again.
+        """
         with self.writing():
             if self._rows("SELECT 1 FROM spendings WHERE entry = ?", entry):
                 return False
-            known = self._rows("SELECT number FROM sets WHERE id = ?", data)
-            number = known[0][0] if known else self._new(data)
+            number, *others = (self._put(one) for one in (data, *kin))
+            for other in others:
+                apart = not self._rows("SELECT 1 FROM records WHERE number = ? AND fingerprint IN "
+                                       "(SELECT fingerprint FROM records WHERE number = ?) LIMIT 1", number, other)
+                (self._unite if apart else self._pair)(number, other)
             self._db.execute("INSERT INTO spendings (number, mechanism, purpose, state, entry, at) "
                              "VALUES (?, ?, ?, ?, ?, ?)", (number, encode(mechanism.body()), purpose, SPENT, entry, at))
             return True

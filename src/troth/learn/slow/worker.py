@@ -136,9 +136,13 @@ class Worker:
         asks = givers[0] if self._point.sync < newest else None
         asked = group.exchange({} if asks is None else {asks: b"1"}, 1)
         out = {index: self._package() for index, word in asked.items() if word and self._point.sync}
-        found = group.exchange(out, 1 << 40)
+        found = group.exchange(out, self._most())
         if asks is not None:
             self._take(asks, found[asks])
+
+    def _most(self) -> int:
+        """Bytes of a package at most: records and numbers. Who says that it brings more would have room made for it."""
+        return (2 * len(self._session.workers) + 1) * MOST + 16 * self._session.size
 
     def _package(self) -> bytes:
         said = self._folder.committed(self._point.sync).to_bytes()
