@@ -12,6 +12,7 @@ import pytest
 from places import Place, meet
 
 import troth
+from small_fit import small
 from troth.app import Troth, loading, market, tending
 from troth.app.market import Wish
 from troth.app.shelf import OVERALL, Filters
@@ -102,6 +103,24 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     meet(*parties.values())
     yield Town(place, parties)
     place.close()
+
+
+def test_tending_pays_for_a_key_that_is_proven_to_fit(town: Town) -> None:
+    pytest.importorskip("zksnake")
+    seller = small()
+    buyer = replace(seller, prover=None, keys=None)
+    order, before = town.buys(town.put_up()), town.holds("buyer")
+    town.tends("seller")
+    assert any("no proof came" in one.refused for one in tending.tend(town["buyer"], buyer))
+    assert (tending.standing(town["buyer"], order)["state"], town.holds("buyer")) == ("handed over", before)
+    proven = town.buys(town.put_up())
+    assert [one.what for one in tending.tend(town["seller"], seller)] == ["handed over"]
+    paid = [(one.order, one.what) for one in tending.tend(town["buyer"], buyer) if not one.refused]
+    assert paid == [(proven, "paid")]
+    town.tends(*VERIFIERS, "seller")
+    assert [one.what for one in tending.tend(town["buyer"], buyer) if not one.refused] == ["opened"]
+    town.place.clock.advance(3 * 7_200)
+    town.tends("seller")
 
 
 def test_found_checked_bought_opened_and_licensed(town: Town) -> None:
@@ -213,7 +232,7 @@ def test_a_bench_of_other_accounts_is_not_believed(town: Town) -> None:
     seller = town["seller"]
     more = extend(seller.sender, seller.contracts, Spec("all", "Rerun", (("uint256", 3), ("uint128", 0))),
                   Spec("court", "Court", (("uint128", 0),)))
-    code, court = (Pin(more[name].address, more[name].codehash) for name in ("all", "court"))
+    code, court = (Pin.of(more[name]) for name in ("all", "court"))
     sly = altered(town, offer, rerun=code)
     with pytest.raises(Undecidable, match="the verifiers"):
         market.buy(town["buyer"], sly, [], town.believed()[:2])

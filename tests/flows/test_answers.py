@@ -48,7 +48,7 @@ class Place:
     def question(self, **changes: object) -> Question:
         self.asked += 1
         found = self.buyer.contracts
-        policy = Pin(found["proof"].address, found["proof"].codehash)
+        policy = Pin.of(found["proof"])
         made = Question(self.chain.chain_id, found["book"].address, policy, found["token"].address,
                         self.buyer.account, self.provider.account, PRICE, STAKE,
                         self.chain.now() + HOUR, HOUR, key_name(SETUP.key), (INPUT,), ("input",), RANGES, "scores",
@@ -56,8 +56,7 @@ class Place:
         return replace(made, **changes)  # type: ignore[arg-type]
 
     def offer(self) -> Offer:
-        found = self.provider.contracts["proof"]
-        return Offer(SETUP.key, Pin(found.address, found.codehash), self.token.address, PRICE, STAKE, HOUR,
+        return Offer(SETUP.key, Pin.of(self.provider.contracts["proof"]), self.token.address, PRICE, STAKE, HOUR,
                      ("input",), RANGES, "scores")
 
     def ask(self, **changes: object) -> bytes:
@@ -273,7 +272,7 @@ def test_what_the_provider_did_not_offer_it_does_not_take(place: Place) -> None:
         flow.accept(place.provider, place.ask(bound=(INPUT, 5), says=("input", "scores 0")),
                     replace(place.offer(), says=("input", "scores 0")))
     with pytest.raises(Misuse, match="policy"):
-        flow.accept(place.provider, place.ask(), replace(place.offer(), proof=Pin(pinned.address, pinned.codehash)))
+        flow.accept(place.provider, place.ask(), replace(place.offer(), proof=Pin.of(pinned)))
     with pytest.raises(Misuse, match="moves nothing"):
         place.ask(price=0)
     with pytest.raises(Misuse, match="somebody else's question"):

@@ -10,6 +10,7 @@ import importlib.util
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,9 +184,7 @@ def _value(text: str) -> int | float | str:
 
 
 def _npz(data: bytes) -> dict[str, Any]:
-    import zipfile  # only this form needs them
-
-    import numpy as np
+    import numpy as np  # only this form needs it
 
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as found:

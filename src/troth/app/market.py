@@ -118,7 +118,7 @@ def put_up(party: Troth, data: bytes, wish: Wish) -> bytes:
     if not QUORUM <= len(wish.verifiers) < 2 * QUORUM:
         raise Misuse("not a bench of which two decide", expected="2 or 3 verifiers", actual=len(wish.verifiers))
     bench = tuple(Judge(did, party.account_of(did)) for did in wish.verifiers)
-    pins = [Pin(contracts[name].address, contracts[name].codehash) for name in ("preimage", f"rerun:{QUORUM}")]
+    pins = [Pin.of(contracts[name]) for name in ("preimage", f"rerun:{QUORUM}")]
     token = wish.token or contracts["token"].address
     deal = Deal(contracts.chain_id, contracts["book"].address, token, party.account, pins[0], pins[1], bench, money,
                 wish.periods, wish.payees)
