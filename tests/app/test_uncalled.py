@@ -155,3 +155,34 @@ def test_verifiers_called_over_an_aggregators_silence_do_not_lose_their_stakes_f
     final = uncalled.close().final
     assert final is not None
     assert (final.outcome, final.slashed) == (REFUTED, frozenset({uncalled.home[AGGREGATOR].account}))
+
+
+@pytest.mark.parametrize("challenged", [False, True], ids=["unchallenged", "challenged"])
+def test_a_sponsor_that_leaves_keeps_nobodys_stake_in_a_deal_that_is_over(uncalled: Uncalled, challenged: bool) -> None:
+    uncalled.train()
+    sponsor, periods = uncalled.home[SPONSOR], uncalled.home.agreed.periods
+    if challenged:
+        sponsor.book.challenge(sponsor.account, uncalled.deal)
+        uncalled.dispute()
+        uncalled.everybody()
+    patience = periods.answer + periods.verdict + 1
+    for _ in range(2):  # the verdict, where one is to be had, and the close
+        uncalled.advance(periods.window)
+        uncalled.everybody()
+        if uncalled.state.final is None:
+            uncalled.advance(patience)
+            uncalled.everybody()
+    final = uncalled.state.final
+    assert final is not None
+    assert (final.outcome, final.slashed) == (UPHELD, frozenset())
+    for name, before in uncalled.before.items():
+        assert uncalled.held(name) >= before, name
+
+
+def test_what_is_due_is_left_to_the_sponsor_for_a_while(uncalled: Uncalled) -> None:
+    uncalled.train()
+    uncalled.advance(uncalled.home.agreed.periods.window)
+    for _ in range(2):
+        uncalled.everybody()
+    assert uncalled.state.final is None
+    assert uncalled.close().final is not None

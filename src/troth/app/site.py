@@ -81,6 +81,7 @@ class Member:
         self._staked = Staked(party.root)
         self._done = set[tuple[str, bytes]]()
         self._told = set[tuple[bytes, str]]()
+        self._waiting = dict[bytes, int]()
 
     @property
     def follower(self) -> Follower:
@@ -141,6 +142,7 @@ class Member:
         if state.final is not None or state.status == "void":
             self._staked.drop(deal)
             return
+        self._settle(deal, state)
         if state.status != "running":
             return
         stood, acts = follower.advance(), self._acts()
@@ -149,6 +151,18 @@ class Member:
             if (act, deal) not in self._done and (act != TAKE or stood == round_ - 1):
                 self.party.receive()
                 acts[act](Call(act, follower.seat.plan_id, round_, deal), self.party.book.state(deal))
+
+    def _settle(self, deal: bytes, state: DealState) -> None:
+        """Judge or close what has been due for long and nobody did: this seat's stake lies there."""
+        from troth.ledger.keeper import Keeper  # it brings web3, which takes half a second to load
+
+        now = self.party.chain.now()
+        keeper = Keeper(self.party.book, self.party.account, now=self.party.chain.now)
+        due = keeper.look([(deal, state)])
+        if not due:
+            self._waiting.pop(deal, None)
+        elif now - self._waiting.setdefault(deal, now) > self.agreed.periods.answer + self.agreed.periods.verdict:
+            keeper.keep(due, at_a_loss=True)
 
     def _do(self, call: Call) -> str:
         follower = self.follower
