@@ -206,8 +206,8 @@ royalties: $(VENV)/dev      ## every story of royalties, purses in any order, an
 	TROTH_ROYALTY_EXAMPLES=60 $(BIN)/pytest tests/flows/test_royalties.py tests/ledger/test_royalty_purses.py \
 		tests/cli/test_cli_royalty.py tests/app/test_fresh_keys.py -m "slow or not slow" $(ARGS)
 
-sales: $(VENV)/dev          ## sales: 300 random schedules, one by hand from the command line, the example
-	$(BIN)/pytest tests/flows/test_sale.py tests/app/test_market.py tests/cli/test_cli_market.py \
+sales: $(VENV)/dev          ## sales: 300 random schedules, a key proven to fit, one by hand from the command line, the example
+	$(BIN)/pytest tests/flows/test_sale.py tests/flows/test_sale_fit.py tests/app/test_market.py tests/cli/test_cli_market.py \
 		tests/docs/test_examples.py -k "sale or sell or market or licence" -m "slow or not slow" $(ARGS)
 
 slow-links: $(VENV)/dev     ## four processes train over loopback, with and without local steps: bytes on the wire, accuracy

@@ -12,11 +12,12 @@ import pytest
 from places import Place, meet
 
 import troth
+from small_fit import small
 from troth.app import Troth, loading, market, tending
 from troth.app.market import Wish
 from troth.app.shelf import OVERALL, Filters
 from troth.core.claims import Evidence, Ref, Subject
-from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
+from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Ask, DealState, Pot, Result, Rung, Split, Terms
 from troth.core.verdicts import Outcome
 from troth.flows.parts import Above, Pin
@@ -104,6 +105,24 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     place.close()
 
 
+def test_tending_pays_for_a_key_that_is_proven_to_fit(town: Town) -> None:
+    pytest.importorskip("zksnake")
+    seller = small()
+    buyer = replace(seller, prover=None, keys=None)
+    order, before = town.buys(town.put_up()), town.holds("buyer")
+    town.tends("seller")
+    assert any("no proof came" in one.refused for one in tending.tend(town["buyer"], buyer))
+    assert (tending.standing(town["buyer"], order)["state"], town.holds("buyer")) == ("handed over", before)
+    proven = town.buys(town.put_up())
+    assert [one.what for one in tending.tend(town["seller"], seller)] == ["handed over"]
+    paid = [(one.order, one.what) for one in tending.tend(town["buyer"], buyer) if not one.refused]
+    assert paid == [(proven, "paid")]
+    town.tends(*VERIFIERS, "seller")
+    assert [one.what for one in tending.tend(town["buyer"], buyer) if not one.refused] == ["opened"]
+    town.place.clock.advance(3 * 7_200)
+    town.tends("seller")
+
+
 def test_found_checked_bought_opened_and_licensed(town: Town) -> None:
     seller, buyer = town["seller"], town["buyer"]
     offer = town.put_up()
@@ -118,7 +137,18 @@ def test_found_checked_bought_opened_and_licensed(town: Town) -> None:
     with pytest.raises(Undecidable, match="not bought here"):
         troth.load(f"troth://{offer.hex()}", buyer)
     before = town.holds("seller"), town.holds("buyer")
-    order = town.bought(offer)
+    order = town.buys(offer)
+    with pytest.raises(Pending, match="has not answered"):
+        troth.load(f"troth://{offer.hex()}", buyer)
+    town.tends("seller")
+    buyer.receive()
+    with pytest.raises(Pending, match="ordered and not paid"):
+        troth.load(f"troth://{offer.hex()}", buyer)
+    town.tends("buyer", *VERIFIERS)
+    with pytest.raises(Pending, match="its key is not here yet"):
+        troth.load(f"troth://{offer.hex()}"[:8 + 12], buyer)
+    town.tends("seller", "buyer")
+    assert tending.standing(buyer, order)["state"] == "opened"
     assert town.buys(offer) == order, "what goes on is not ordered twice"
     frame = troth.load(f"troth://{offer.hex()}", buyer)
     assert list(frame["tag"]) == ["NOUN", "VERB", "ADJ"]
@@ -202,7 +232,7 @@ def test_a_bench_of_other_accounts_is_not_believed(town: Town) -> None:
     seller = town["seller"]
     more = extend(seller.sender, seller.contracts, Spec("all", "Rerun", (("uint256", 3), ("uint128", 0))),
                   Spec("court", "Court", (("uint128", 0),)))
-    code, court = (Pin(more[name].address, more[name].codehash) for name in ("all", "court"))
+    code, court = (Pin.of(more[name]) for name in ("all", "court"))
     sly = altered(town, offer, rerun=code)
     with pytest.raises(Undecidable, match="the verifiers"):
         market.buy(town["buyer"], sly, [], town.believed()[:2])

@@ -12,9 +12,19 @@ from test_statement_attacks import without
 from troth.compute.circuits.builder import Builder
 from troth.compute.circuits.sha256 import ROUND, START, compress, constant_word, joined_words
 from troth.compute.provers.groth16 import Groth16
-from troth.compute.statements.keyfit import KeyFit, _words, after_block, header_publics, opened, pad_of
+from troth.compute.statements.keyfit import (
+    KeyFit,
+    KeyUnderLock,
+    _words,
+    after_block,
+    header_publics,
+    lock_publics,
+    opened,
+    pad_of,
+    unlocked,
+)
 from troth.compute.statements.statement import prove, verify
-from troth.core.errors import Refuted
+from troth.core.errors import BadInput, Misuse, Refuted
 from troth.store import sealing, unixfs
 from troth.store.cid import Cid
 from troth.store.memory import MemoryBlobs
@@ -88,6 +98,45 @@ def test_another_key_has_no_witness(fit) -> None:
         without(fit.circuit, label).check(witness)
     with pytest.raises(Refuted, match="does not open"):
         opened(instance.publics, PAD + 1)
+
+
+def test_a_secret_opens_what_it_hides() -> None:
+    header, secret = sealed_header(), bytes(range(100, 132))
+    made = KeyUnderLock().instance(header, KEY, secret)
+    assert {**header_publics(header), **lock_publics(hashlib.sha256(secret).digest())}.items() <= made.publics.items()
+    assert unlocked(made.publics, secret) == KEY
+    with pytest.raises(Refuted, match="does not open"):
+        unlocked(made.publics, bytes(32))
+    with pytest.raises(Refuted, match="does not fit"):
+        KeyUnderLock().instance(header, OTHER, secret)
+    with pytest.raises(BadInput, match="nothing was handed over"):
+        unlocked({}, secret)
+    for length in (31, 33):
+        with pytest.raises(Misuse, match="another length"):
+            KeyUnderLock().instance(header, KEY, bytes(length))
+
+
+@pytest.mark.slow
+def test_another_key_or_secret_has_no_witness_under_a_lock() -> None:
+    lock, header, secret = KeyUnderLock(), sealed_header(), bytes(range(100, 132))
+    made, theirs = lock.instance(header, KEY, secret), lock.instance(sealed_header(OTHER), OTHER, secret)
+    another = lock.instance(header, KEY, bytes(32))
+    given = {"context": 1, **made.publics, **made.secrets}
+    lock.circuit.check(lock.circuit.witness(given))
+    hidden = ("handed0", "handed1")
+    for label, changed in (("fits", {"key": theirs.secrets["key"], **{one: theirs.publics[one] for one in hidden}}),
+                           ("lock", {"secret": another.secrets["secret"],
+                                     **{one: another.publics[one] for one in hidden}}),
+                           ("handed", {"handed1": 5})):
+        witness = lock.circuit.witness(given | changed)
+        with pytest.raises(Refuted, match="breaks constraint") as told:
+            lock.circuit.check(witness)
+        assert label in (told.value.expected or "").split("/")
+        without(lock.circuit, label).check(witness)
+    # A half beyond its 128 bits would be another key of the same bits: both are proven to be in range.
+    beyond = lock.circuit.witness(given | {"key": [made.secrets["key"][0] + (1 << 128), made.secrets["key"][1]]})
+    with pytest.raises(Refuted, match="breaks constraint"):
+        lock.circuit.check(beyond)
 
 
 @pytest.mark.slow

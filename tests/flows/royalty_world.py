@@ -105,7 +105,7 @@ class World:
 
     def owed(self, target: bytes, contributions: tuple[bytes, ...], amount: int = PRICE) -> Owed:
         self.count += 1
-        pins = (Pin(self.contracts[name].address, self.contracts[name].codehash) for name in ("assumed", "rerun:2"))
+        pins = (Pin.of(self.contracts[name]) for name in ("assumed", "rerun:2"))
         bench = tuple((self[one].did, self[one].account) for one in VERIFIERS)
         words = Words(self.token.address, COMMONS, *pins, bench, MONEY, Periods(HOUR, HOUR, HOUR))
         return Owed(self.contracts.chain_id, self.contracts["book"].address, self["maker"].account, target, amount,

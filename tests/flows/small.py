@@ -92,8 +92,7 @@ class Small:
         everybody = [party.did for party in self.parties.values() if party is not sponsor]
         sponsor.send(everybody, [*listings.values(), validation, self.plan_id], [public])
         self.receive()
-        assumed, rerun = (Pin(contracts[name].address, contracts[name].codehash)
-                          for name in ("assumed", "rerun:2"))
+        assumed, rerun = (Pin.of(contracts[name]) for name in ("assumed", "rerun:2"))
         self.words = Words(self.token.address, sponsor.account, COMMONS, assumed, rerun, MONEY)
         self.listings = listings
         self.sites = {name: flow.Site(self[name], self.plan_id, listing=listings[name]) for name in names}

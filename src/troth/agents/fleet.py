@@ -241,6 +241,11 @@ def charging(party: Party, token: Account, stations: Mapping[str, Station]) -> T
     money. A reading is paid once.
     """
     def prepare(arguments: Arguments) -> Act:
+        """The act for one reading: what it delivered at the fleet's price, to the station's account.
+
+        Raises Misuse for what no station of this fleet delivered, or was paid before; Undecidable for a reading that is
+        not here.
+        """
         claim = arguments["reading"]
         reading = read_reading(party.statement(claim))
         station, used = stations.get(reading.device), reading.values.get(WATT_HOURS)

@@ -268,6 +268,10 @@ class MemoryGate:
         return self._judge(act, confidence)[0]
 
     def do(self, act: Act, confidence: Confidence = NOBODY) -> Done | Refused:
+        """Judge an act and, if it may be done, do it and record it; what became of it.
+
+        A refusal that counts is recorded and takes a nonce, others leave everything as it was.
+        """
         refused, money = self._judge(act, confidence)
         before, now = self._standing, self._clock.now()
         if refused is not None and not refused.recorded:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -100,8 +101,6 @@ def serve_http(made: Server[Any], port: int, ready: Callable[[str], None] = lamb
 
     ready: told the address once it is listening. Raises OutsideFailed if the port is taken.
     """
-    import socket
-
     import uvicorn  # part of the extra
     from mcp.server.transport_security import TransportSecuritySettings
 
@@ -151,7 +150,7 @@ class Peer:
 
     @classmethod
     def _connected(cls, name: str, where: Any) -> Self:
-        try:
+        try:  # imported here: part of the extra
             from anyio.from_thread import start_blocking_portal
             from mcp import Client, MCPError
         except ModuleNotFoundError as error:

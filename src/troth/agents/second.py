@@ -94,6 +94,7 @@ def plain(shown: Shown) -> int:
 def asking(brain: Brain) -> Judge:
     """What a brain says when it is asked. Nothing that is a number from 0 to 10,000 is 0."""
     def judge(shown: Shown) -> int:
+        """How sure the brain is of what it was shown, 0 to 10,000."""
         seen = [Seen(Call(tool, {}), text) for tool, text in shown.read]
         question = (f"An agent's owner said: {shown.words}\n\nThe agent wants to call {shown.tool} with "
                     f"{encode(dict(shown.arguments)).decode()}. It would pay {shown.units} to 0x{shown.payee.hex()}. "

@@ -155,7 +155,7 @@ def ask(party: Troth, offered: Offered, row: Sequence[int] | None = None, fund: 
         raise Refuted("the offer names another account than its provider has", expected=f"0x{account.hex()}",
                       actual=f"0x{offered.account.hex()}", do="Ask the provider for its offer again.")
     question = Question(
-        party.chain.chain_id, found["book"].address, Pin(found["proof"].address, found["proof"].codehash), price.token,
+        party.chain.chain_id, found["book"].address, Pin.of(found["proof"]), price.token,
         party.account, account, price.price, price.stake, party.chain.now() + fund,
         price.period, offered.key, bound, offered.says, offered.ranges, offered.modes.output,
         secrets.token_bytes(32))
@@ -181,8 +181,9 @@ def give(party: Troth, offered: Offered, claim: bytes, program: Program, row: Se
     state = party.book.state(question.deal())
     if state is None or STAKE not in state.joined:
         _allow(party, price.token, price.stake)
-        flow.accept(party, claim, Offer(proving.key, Pin(found["proof"].address, found["proof"].codehash), price.token,
-                                        price.price, price.stake))
+        flow.accept(party, claim, Offer(
+            proving.key, Pin.of(found["proof"]), price.token, price.price, price.stake, price.period, offered.says,
+            proving.ranges, offered.modes.output))
     return flow.answer(party, claim, proving.key, lambda context: proving.prove(held, context)[0])
 
 

@@ -173,8 +173,8 @@ def _order(party: Troth, file: JobFile, provider: str) -> Order:
     return Order(contracts.chain_id, contracts["book"].address, contracts["token"].address,
                  Seat(party.did, party.account), _seat(party, provider),
                  tuple(_seat(party, did, file.models.get(did, "")) for did in file.reviewers), file.what,
-                 file.milestones, file.money, file.review, Pin(first.address, first.codehash),
-                 Pin(judge.address, judge.codehash), party.chain.now() + file.periods.fund, secrets.token_bytes(32),
+                 file.milestones, file.money, file.review, Pin.of(first), Pin.of(judge),
+                 party.chain.now() + file.periods.fund, secrets.token_bytes(32),
                  file.form, file.limits, file.periods, _court(party, file.court))
 
 
@@ -182,8 +182,7 @@ def _court(party: Troth, said: Mapping[str, Any]) -> Above | None:
     if not said:
         return None
     period, seat = encoding.take(said, period=int, seat=str)
-    policy = party.contracts["court"]
-    return Above(Pin(policy.address, policy.codehash), from_hex(seat.removeprefix("0x").lower(), 20), period)
+    return Above(Pin.of(party.contracts["court"]), from_hex(seat.removeprefix("0x").lower(), 20), period)
 
 
 def _best(party: Troth, file: JobFile) -> str:
@@ -376,7 +375,7 @@ def _trusted(party: Troth) -> Trusted:
     names = [name for name in contracts.named
              if name in ("assumed", "court") or name.startswith(("rerun:", "signed:"))]
     return Trusted(contracts["token"].address,
-                   tuple(Pin(contracts[name].address, contracts[name].codehash) for name in names),
+                   tuple(Pin.of(contracts[name]) for name in names),
                    lambda did: _seat(party, did).account)
 
 

@@ -74,6 +74,11 @@ class Estimate:
         if modes.weights == COMMITTED:
             sizes = zip(declared_bits(program), learned_parts(program), strict=True)
             constraints += round(1.3 * sum(bits * len(part[2]) for bits, part in sizes))
+        return cls.of_constraints(constraints)
+
+    @classmethod
+    def of_constraints(cls, constraints: int) -> Estimate:
+        """Of a circuit of so many constraints."""
         return cls(constraints, math.ceil(_SETUP * constraints), math.ceil(_PROVE * constraints),
                    _KEY_BYTES * constraints, _START + _MEMORY * constraints)
 

@@ -132,8 +132,7 @@ class Agreed:
         """The words of every round's deal. Raises BadInput where the contracts lack what it needs."""
         assumed, rerun = contracts["assumed"], contracts[f"rerun:{self.quorum}"]
         coin = self.token or contracts["token"].address
-        return Words(coin, sponsor, COMMONS, Pin(assumed.address, assumed.codehash),
-                     Pin(rerun.address, rerun.codehash), self.money, self.periods)
+        return Words(coin, sponsor, COMMONS, Pin.of(assumed), Pin.of(rerun), self.money, self.periods)
 
     @property
     def quorum(self) -> int:

@@ -144,8 +144,7 @@ def pay(party: Troth, what: Paying) -> flow.Run:
     if not fits:
         raise Misuse("no policy here fits so many verifiers", expected=f"rerun:{quorum} or more of them",
                      actual=len(what.verifiers))
-    assumed, rerun = (Pin(contracts[name].address, contracts[name].codehash)
-                      for name in ("assumed", f"rerun:{fits[0]}"))
+    assumed, rerun = (Pin.of(contracts[name]) for name in ("assumed", f"rerun:{fits[0]}"))
     bench = tuple((did, account_of(party, did)) for did in what.verifiers)
     words = Words(what.token, COMMONS, assumed, rerun, bench, what.money, what.periods)
     owed = Owed(contracts.chain_id, contracts["book"].address, party.account, what.target, what.amount,
@@ -276,9 +275,9 @@ def runs(party: Troth) -> list[tuple[RoyaltyClaim, str, int]]:
 
 def _known(party: Troth, words: Words) -> None:
     """Refuse policies that are not among the contracts of this workspace. Raises Misuse."""
-    ours = {(one.address, one.codehash) for one in party.contracts.named.values()}
+    ours = {Pin.of(one) for one in party.contracts.named.values()}
     for pin in (words.assumed, words.rerun):
-        if (pin.address, pin.codehash) not in ours:
+        if pin not in ours:
             raise Misuse("this run is judged by code that is not known here", actual="0x" + pin.address.hex())
 
 

@@ -36,6 +36,10 @@ def sources_of(party: Troth, signers: Collection[str], evaluators: Collection[st
     trusted, vouching = frozenset(signers) - {party.did}, frozenset(evaluators) - {party.did}
 
     def sources(words: str, tool: Tool, arguments: Arguments) -> tuple[Origin, ...]:
+        """Where each value of a call that moves money comes from.
+
+        Raises Refuted for one that neither the words nor anything signed names.
+        """
         assert isinstance(tool.work, Acting | Saying)
         # A claim's or deal's id is written without 0x.
         bare = {value.hex(): value for value in arguments.values() if type(value) is bytes and len(value) == 32}

@@ -140,7 +140,7 @@ def read_members(data: bytes) -> Members:
 
 # ---- keys ----
 
-class _NoSetup(Groth16):
+class NoSetup(Groth16):
     """A prover that makes no keys: a proof under keys of its own making would convince nobody."""
 
     def setup(self, circuit: Circuit) -> Keys:
@@ -148,19 +148,24 @@ class _NoSetup(Groth16):
 
 
 def make_keys(asked: Asked, folder: Path | str, ceremonies: Sequence[bytes] = ()) -> list[Keys]:
-    """The keys that a request needs, in a folder for prover and verifier.
+    """The keys that a request needs, in a folder for prover and verifier. As `keys_of`."""
+    return keys_of(asked.circuits, folder, ceremonies)
+
+
+def keys_of(statements: Sequence[Statement], folder: Path | str, ceremonies: Sequence[bytes] = ()) -> list[Keys]:
+    """The keys of statements, in a folder for prover and verifier.
 
     ceremonies: .zkey files that snarkjs left. For what they and the folder do not hold, keys are made here, by one
     party: whoever ran that can forge proofs under them. Raises BadInput for a file of another circuit.
     """
     folder = Path(folder)
     cache, found = KeyCache(folder), []
-    circuits = {statement.circuit.digest: statement.circuit for statement in asked.circuits}
+    circuits = {statement.circuit.digest: statement.circuit for statement in statements}
     for data in ceremonies:
         if not any(_imported(cache, data, circuit) for circuit in circuits.values()):
-            raise BadInput("a ceremony's key that is of none of the request's circuits, or none at all",
+            raise BadInput("a ceremony's key that is of none of these circuits, or none at all",
                            expected=", ".join(circuits))
-    for statement in asked.circuits:
+    for statement in statements:
         keys = cache.keys(Groth16(), statement.circuit)
         with replacing(_verifying(folder, statement)) as out:
             out.write(keys.verifying)
@@ -226,7 +231,7 @@ def answer(asked: Asked, held: Held, folder: Path | str) -> bytes:
     """The proofs that a request asks for. Raises Refuted, before anything is proven, where the statement is false;
     Misuse where something is missing that it is proven from."""
     folder = Path(folder)
-    cache, prover, context, statement = KeyCache(folder), _NoSetup(), asked.context, asked.statement
+    cache, prover, context, statement = KeyCache(folder), NoSetup(), asked.context, asked.statement
     if isinstance(statement, FairnessPart):
         table = _table(asked, held, statement.layout)
         limit, least = (_named(asked, name) for name in ("limit", "least"))

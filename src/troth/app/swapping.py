@@ -139,7 +139,7 @@ class Swapping(Registered):
         second_period = 3 * waits[1] + 2 * wish.margin
         # The first deadline counts from the deposit, which may come at once.
         first_period = max(now, there) - now + second_by - there + second_period + sum(waits) + wish.margin
-        pins = [Pin(found["preimage"].address, found["preimage"].codehash) for found in (self.contracts, other)]
+        pins = [Pin.of(found["preimage"]) for found in (self.contracts, other)]
         me, gives, gets = self.account, wish.gives, wish.gets
         first = Leg(chains[0].chain_id, chains[0].genesis_hash, self.contracts["book"].address, pins[0], gives.token,
                     me, gives.other_party, gives.amount, now + wish.fund, first_period, waits[0], self.contracts.block)

@@ -19,6 +19,7 @@ from troth.flows import sale_bench as bench
 from troth.flows.sale_bench import tell_judges
 from troth.flows.sale_checks import Finding
 from troth.flows.sale_deal import INSPECTED, Sale, read, state_of
+from troth.flows.sale_fit import Fitting
 from troth.flows.sale_words import COMPLAINT, HANDOVER, INSPECTION, ORDER, WHOLE, Offer
 from troth.learn.claims import LISTING
 from troth.store.cid import Cid
@@ -45,12 +46,15 @@ class Did:
         return {"did": self.what, "order": self.order.hex(), "refused": self.refused}
 
 
-def tend(party: Troth) -> tuple[Did, ...]:
+def tend(party: Troth, fitting: Fitting | None = None) -> tuple[Did, ...]:
     """Take in what waits, then do everything that is due now and safe; what was done.
 
     As seller: orders are answered, secrets shown once the deposits are final, closed deals closed and licences minted.
     As buyer: what was ordered is paid, opened, compared and, where it is rubbish, complained of. As verifier: seats are
     taken, evidence shared, findings committed and revealed. What one sale refuses holds up no other.
+
+    fitting: as seller, keys are proven to fit (``app.fitting.for_seller``); as buyer, nothing is paid without such a
+    proof (``app.fitting.for_buyer``).
     """
     if party.settings.exchange:
         party.receive()
@@ -58,14 +62,14 @@ def tend(party: Troth) -> tuple[Did, ...]:
     for order, statement in list(party.claims(ORDER)):
         old = party.clock.now() - statement.issued_at > market.ORDER_LIFE
         if not old and _mine(party, statement) and not any(market.handovers_of(party, order)):
-            _try(done, "handed over", order, partial(_hand, party, order))
+            _try(done, "handed over", order, partial(_hand, party, order, fitting))
     for handover, _ in list(party.claims(HANDOVER)):
         try:
             sale, _ = read(party, handover)
         except TrothError:
             continue  # of a sale that is not known here
         try:
-            _advance(party, handover, sale, done)
+            _advance(party, handover, sale, done, fitting)
         except Pending:
             continue
         except (Refuted, Undecidable, Misuse) as error:
@@ -92,28 +96,29 @@ def _mine(party: Troth, order: Statement) -> bool:
         return False
 
 
-def _hand(party: Troth, order: bytes) -> None:
+def _hand(party: Troth, order: bytes, fitting: Fitting | None) -> None:
     offer = Offer.of(party.statement(party.statement(order).ref("offer")))
     flow.hand(party, order, market.root(party), market.data_key(party, offer.cid),
-              party.identity.account.sign_digest, party.chain.now())
+              party.identity.account.sign_digest, party.chain.now(), fitting)
 
 
-def _advance(party: Troth, handover: bytes, sale: Sale, done: list[Did]) -> None:
+def _advance(party: Troth, handover: bytes, sale: Sale, done: list[Did], fitting: Fitting | None) -> None:
     state = state_of(party, sale)
     if party.statement(sale.order_id).issuer == party.did:
-        _as_buyer(party, handover, sale, state, done)
+        _as_buyer(party, handover, sale, state, done, fitting)
     elif party.account == sale.offer.deal.seller:
         _as_seller(party, handover, sale, state, done)
     elif state is not None and party.account in [judge.account for judge in sale.offer.deal.verifiers]:
         _as_verifier(party, handover, sale, state, done)
 
 
-def _as_buyer(party: Troth, handover: bytes, sale: Sale, state: DealState | None, done: list[Did]) -> None:
+def _as_buyer(party: Troth, handover: bytes, sale: Sale, state: DealState | None, done: list[Did],
+              fitting: Fitting | None) -> None:
     order = sale.order_id
     own = party.account == sale.order.account  # an order for a policy account is paid through it (shopping.py)
     if state is None:
         if own and party.chain.now() < sale.fund_by and not _funded_otherwise(party, handover, order):
-            _try(done, "paid", order, lambda: _pay(party, handover, sale))
+            _try(done, "paid", order, lambda: _pay(party, handover, sale, fitting))
         return
     if not own and state.status == "funding":
         tell_judges(party, sale, handover)
@@ -150,10 +155,10 @@ def _funded_otherwise(party: Troth, handover: bytes, order: bytes) -> bool:
     return any(state_of(party, other) is not None for other in others)
 
 
-def _pay(party: Troth, handover: bytes, sale: Sale) -> None:
+def _pay(party: Troth, handover: bytes, sale: Sale, fitting: Fitting | None) -> None:
     market.allow(party, sale.offer.deal.token, sale.offer.deal.money.price)
     _held(party, sale)
-    flow.fund(party, handover, market.root(party), party.chain.now())
+    flow.fund(party, handover, market.root(party), party.chain.now(), fitting)
 
 
 def _held(party: Troth, sale: Sale) -> None:

@@ -142,6 +142,7 @@ def _text(path: Path) -> str:
 
 def _show(value: dict[str, Any], as_json: bool) -> None:
     def text() -> str:
+        """The account as lines for a person."""
         limits = value["limits"]
         state = "stopped" if value["stopped"] else "tripped" if value["tripped"] else \
             "expired" if value["expired"] else "acts"

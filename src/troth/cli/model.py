@@ -56,6 +56,7 @@ def model_quantise(
     report = found.report
 
     def lines() -> str:
+        """The report as lines for a person."""
         held, parts = report.held_out, found.report.bits.json()
         score = "" if report.score_after is None else (
             f"\nscore: {report.score_before / 1e6:.4f} before, {report.score_after / 1e6:.4f} after"

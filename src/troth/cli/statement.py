@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,8 +53,6 @@ def identity(output: Annotated[Path, typer.Option("-o", "--output", help="The se
                                                          "set says of you.")] = None,
              as_json: Json = False) -> None:
     """Make or read a secret for one act a scope; its entry is for the keeper of a set."""
-    import secrets
-
     from troth.app.stating import read_public
     from troth.compute.circuits.field import R
     from troth.compute.statements.records import identity_of, member_of
@@ -251,8 +251,6 @@ def _value(text: str) -> tuple[str, str]:
 
 def _number(name: str, text: str) -> int:
     """A number; 5% and 0.5% as parts per million; a scope's text as its number; a date as its day."""
-    from decimal import Decimal, InvalidOperation
-
     from troth.compute.statements.records import day, scope_of  # start-up time, as above
 
     if name == "scope":

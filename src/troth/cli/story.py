@@ -207,8 +207,7 @@ class Story:
         self.aggregator = flow.Aggregator(self["aggregator"], self.plan_id)
         self.verifiers = {name: flow.Verifier(self[name], self.plan_id) for name in self.names("verifier")}
         self.sponsor = Role(sponsor, self.plan_id)
-        assumed, rerun = (Pin(found.address, found.codehash) for found in (
-            sponsor.contracts["assumed"], sponsor.contracts[f"rerun:{QUORUM}"]))
+        assumed, rerun = (Pin.of(sponsor.contracts[name]) for name in ("assumed", f"rerun:{QUORUM}"))
         self.words = Words(self.token.address, sponsor.account, commons(), assumed, rerun, MONEY)
         self.before = self.balances()
 

@@ -200,6 +200,10 @@ class _Writer:
         code.add(self.p, size)
 
     def affine(self, step: Affine, table: tuple[int, ...], source: int, target: int) -> None:
+        """Code for weights times input plus bias: ``target`` gets one i64 an output.
+
+        table: where weights, their width and the bias lie. All addresses are bytes.
+        """
         code, (weights, size, bias) = self.code, table
         outs, ins = step.weights.shape
         code.i32(0)
@@ -216,6 +220,10 @@ class _Writer:
         self.fuel += 8 + outs * (24 + 24 * ins)
 
     def convolve(self, step: Conv, table: tuple[int, ...], source: int, target: int, pad: int) -> None:
+        """Code for a convolution: one i64 a channel and place at ``target``.
+
+        pad: where an image with its border is put together first, or -1 for none.
+        """
         code, (weights, size, bias, kernel) = self.code, table
         (channels, height, width), (top, left, _, _) = step.shape, step.pad
         wide = _wide(step)
@@ -293,6 +301,7 @@ class _Writer:
         code.add(self.to_place, 8)
 
     def largest(self, step: Maximum, table: int, source: int, target: int) -> None:
+        """Code for the greatest value of each group of places; ``table`` holds the places as i32."""
         code, (outs, count) = self.code, step.groups.shape
         code.i32(0)
         code.set(self.p)
@@ -353,6 +362,10 @@ class _Writer:
         self.fuel += 8 + 40 * count
 
     def forest(self, step: Forest, table: tuple[int, ...], source: int, target: int) -> None:
+        """Code that adds up the leaves that each tree leads to, on top of the bias.
+
+        table: where roots, their count and bias lie.
+        """
         code, (roots, size, bias) = self.code, table
         outs = len(step.bias)
         code.i32(target)

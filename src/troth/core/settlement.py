@@ -201,6 +201,7 @@ class _Payer:
         return pot.pays.get(self.final.outcome)
 
     def parts(self, pot: Pot, rule: Split) -> list[tuple[Account, int]]:
+        """What each payee of a split gets: declared amounts, shares by weight rounded down, or the verdict's values."""
         if rule.amounts is not None:
             return list(zip(rule.payees, rule.amounts, strict=True))
         if rule.weights is not None:

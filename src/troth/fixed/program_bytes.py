@@ -26,6 +26,7 @@ from troth.fixed.steps import (
 
 
 def said_of(step: Step) -> dict[str, object]:
+    """A step as JSON says it: its kind, its source, and what belongs to that kind, in integers and lists."""
     said: dict[str, object] = {"kind": step.KIND, "source": step.source}
     if isinstance(step, Affine):
         return said | {"bias": step.bias.tolist(), "weights": step.weights.tolist()}
@@ -48,6 +49,10 @@ def said_of(step: Step) -> dict[str, object]:
 
 
 def read_step(said: Any) -> Step:
+    """A step again, read strictly.
+
+    Raises BadInput for an unknown kind, a field missing or surplus, or another shape.
+    """
     kind = said.get("kind") if isinstance(said, Mapping) else None
     if kind == Affine.KIND:
         bias, _, source, weights = take(said, bias=list, kind=str, source=int, weights=list)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from troth.core import encoding
 from troth.core.claims import Evidence, Ref, Statement, Subject
 from troth.core.encoding import from_hex
 from troth.core.ports import Blobs, Book, KeyHistory
 from troth.core.terms import Account
+
+if TYPE_CHECKING:
+    from troth.ledger.deploy import Deployed
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,11 @@ class Pin:
     def json(self) -> dict[str, str]:
         """As a claim says it."""
         return {"address": self.address.hex(), "codehash": self.codehash.hex()}
+
+    @classmethod
+    def of(cls, contract: Deployed) -> Self:
+        """Of a contract as a workspace knows it: ``Pin.of(party.contracts["assumed"])``."""
+        return cls(contract.address, contract.codehash)
 
     @classmethod
     def read(cls, value: Any) -> Self:

@@ -10,8 +10,8 @@ price and stake are the buyer's. An observer has E, s and the sealed file, and c
 What keeps each side whole, whatever the other does: nothing is deposited before both have; the buyer holds E and the
 whole sealed file before it pays; a secret that is not shown in time pays the buyer its price and the stake; a complaint
 without a key that opens is found unfounded. What it does not give: payment is atomic with the secret, not with a right
-key: for that, the verifiers or the court must be honest by majority, or a circuit proves it (``troth prove``). Nobody
-can keep a buyer from copying what it bought.
+key: for that, the verifiers or the court must be honest by majority, or a proof that the key fits comes with the
+handover (`sale_fit`). Nobody can keep a buyer from copying what it bought.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from troth.core.terms import CHALLENGE, UPHELD, VERDICT, Account, Result
 from troth.core.times import moment
 from troth.flows.parts import Party
 from troth.flows.sale_bench import tell_judges
-from troth.flows.sale_checks import PREVIEW, Finding, check_listed, check_standing, goods_of, inspect
+from troth.flows.sale_checks import PREVIEW, Finding, check_listed, check_standing, compare, goods_of, inspect
 from troth.flows.sale_deal import (
+    FIT,
     PRICE,
     STAKE,
     Sale,
@@ -41,6 +42,7 @@ from troth.flows.sale_deal import (
     shown,
     state_of,
 )
+from troth.flows.sale_fit import Fitting, key_with, proof_with
 from troth.flows.sale_words import COMPLAINT, HANDOVER, OFFER, ORDER, Handover, Offer, Order
 from troth.store import unixfs
 from troth.store.cid import Cid
@@ -100,23 +102,25 @@ def _may_buy(offer: Offer, did: str, account: Account) -> None:
         raise Misuse("who sells or judges a sale cannot be its buyer", actual=account.hex())
 
 
-def fund(party: Party, handover: bytes, root: bytes, now: int) -> Sale:
+def fund(party: Party, handover: bytes, root: bytes, now: int, fitting: Fitting | None = None) -> Sale:
     """Deposit price and stake together, or nothing, after ``payable``. Raises as that, ActRefused where the Book
     refuses: all before anything moves.
     """
-    sale, consent = payable(party, handover, root, now, party.account)
+    sale, consent = payable(party, handover, root, now, party.account, fitting)
     party.book.open_and_join(party.account, sale.terms(), sale.salt(), PRICE, [consent])
     tell_judges(party, sale, handover)
     return sale
 
 
-def payable(party: Party, handover: bytes, root: bytes, now: int, account: Account) -> tuple[Sale, Consent]:
+def payable(party: Party, handover: bytes, root: bytes, now: int, account: Account,
+            fitting: Fitting | None = None) -> tuple[Sale, Consent]:
     """What ``account`` may pay for now, with the seller's consent to its stake: all that can be checked without the
     secret is checked.
 
     1. The handover is the seller's answer to this account's order, and its deal is the one that follows from the words.
     2. What is offered may be sold now (``check_standing``).
     3. E opens with the one-time key; the sealed file is here, whole, and commits to the key that the offer says.
+    4. With ``fitting``: a proof came along that the secret opens a key which fits that file.
 
     Raises Refuted, Undecidable or Misuse.
     """
@@ -127,15 +131,17 @@ def payable(party: Party, handover: bytes, root: bytes, now: int, account: Accou
     goods_of(party, sale.offer_id)
     check_standing(party, sale.offer_id, sale.until)
     fits(handed(party, handover), one_time_key(root, sale.order.nonce), sale.order_id)
-    check_sealed(party, sale.offer)
+    header = check_sealed(party, sale.offer)
+    if fitting is not None:
+        fitting.check(sale, header, proof_with(party, handover))
     if now >= sale.fund_by:
         raise Misuse("the time to fund this sale is over", expected=f"before {moment(sale.fund_by, now)}",
                      do="Order again.")
     return sale, Consent(STAKE, sale.fund_by, said.consent)
 
 
-def check_sealed(party: Party, offer: Offer) -> None:
-    """Refuse unless every block of the sealed file is here and its header commits to the key that the offer says.
+def check_sealed(party: Party, offer: Offer) -> Header:
+    """The sealed file's header; refused unless every block is here and it commits to the key that the offer says.
 
     Raises Undecidable for a missing block, Refuted for another commitment.
     """
@@ -146,20 +152,29 @@ def check_sealed(party: Party, offer: Offer) -> None:
     if header.key_commitment != offer.commitment:
         raise Refuted("the sealed file commits to another key than the offer says", expected=offer.commitment.hex(),
                       actual=header.key_commitment.hex(), do="Do not buy it.")
+    return header
 
 
 def receive_goods(party: Party, handover: bytes, root: bytes) -> Finding:
-    """What the buyer got, once the secret is shown. Raises Pending before, Refuted where it will not come."""
+    """What the buyer got, once the secret is shown. Raises Pending before, Refuted where it will not come.
+
+    Where E holds another key than the file's, the one that a proof came with is tried.
+    """
     sale, _ = read(party, handover)
-    secret = shown(party, sale)
-    return inspect(party, goods_of(party, sale.offer_id), handed(party, handover),
-                   one_time_key(root, sale.order.nonce), secret, sale.order_id)
+    secret, goods = shown(party, sale), goods_of(party, sale.offer_id)
+    found = inspect(party, goods, handed(party, handover), one_time_key(root, sale.order.nonce), secret, sale.order_id)
+    if found.outcome != UPHELD and (proven := key_with(party, handover, sale, secret)) is not None:
+        return compare(party, goods, proven)
+    return found
 
 
 def key_of(party: Party, handover: bytes, root: bytes) -> bytes:
     """The key in what was handed over, once the secret is shown. Raises Pending before, Refuted where none is in it."""
     sale, _ = read(party, handover)
-    return take(handed(party, handover), shown(party, sale), one_time_key(root, sale.order.nonce), sale.order_id)
+    secret = shown(party, sale)
+    if (proven := key_with(party, handover, sale, secret)) is not None:
+        return proven
+    return take(handed(party, handover), secret, one_time_key(root, sale.order.nonce), sale.order_id)
 
 
 def complain(party: Party, handover: bytes, root: bytes) -> bytes:
@@ -185,12 +200,14 @@ def complain(party: Party, handover: bytes, root: bytes) -> bytes:
 # The seller
 
 
-def hand(party: Party, order_id: bytes, root: bytes, data_key: bytes, sign: Sign, now: int) -> bytes:
+def hand(party: Party, order_id: bytes, root: bytes, data_key: bytes, sign: Sign, now: int,
+         fitting: Fitting | None = None) -> bytes:
     """Answer an order: E and the sealed file for the buyer, and consent to the stake; the handover's claim.
 
     Nothing is deposited; the consent is good until the time to fund is over, for this deal alone. The Book must be
-    allowed to take the stake. Doing it again gives the same claim. Raises Misuse for an order that is none for this
-    seller or buyer, and what ``check_standing`` raises.
+    allowed to take the stake. Doing it again gives the same claim. fitting: proves to the buyer that the key fits; it
+    takes what ``sale_fit`` says. Raises Misuse for an order that is none for this seller or buyer, what
+    ``check_standing`` raises, and Refuted for a key that does not fit, where that is to be proven.
     """
     statement = party.statement(order_id)
     said = Order.of(statement)
@@ -208,11 +225,15 @@ def hand(party: Party, order_id: bytes, root: bytes, data_key: bytes, sign: Sign
     secret = secret_for(root, order_id)
     handed = party.add("handed", hand_over(data_key, secret, said.key, order_id))
     sale = Sale(offer_id, offer, order_id, said, handed.cid, hash_lock(secret), now + offer.deal.periods.fund)
+    evidence = [handed]
+    if fitting is not None:
+        proof = fitting.prove(sale, check_sealed(party, offer), data_key, secret)
+        evidence.append(party.add(FIT, proof, [statement.issuer]))
     answer = Handover(sale.deal(), handed.cid, sale.lock, sale.fund_by, sign(sale.consent_digest()))
-    claim = party.attest(HANDOVER, deal_subject(sale), answer.body(), evidence=[handed],
+    claim = party.attest(HANDOVER, deal_subject(sale), answer.body(), evidence=evidence,
                          refs=[Ref("order", order_id), Ref("offer", offer_id)])
     # The sealed file without its key: the wraps that are here are the seller's own.
-    party.send([statement.issuer], [claim], [handed, *party.statement(offering.ref("listing")).evidence])
+    party.send([statement.issuer], [claim], [*evidence, *party.statement(offering.ref("listing")).evidence])
     return claim
 
 

@@ -149,9 +149,16 @@ def inspect(party: Party, goods: Goods, handed: bytes, key: RecipientKey, secret
 
     Raises Undecidable where the sealed file is not here.
     """
+    try:
+        return compare(party, goods, take(handed, secret, key, order))
+    except (Refuted, BadInput) as error:
+        return Finding(REFUTED, error.message)
+
+
+def compare(party: Party, goods: Goods, data_key: bytes) -> Finding:
+    """Steps 2 to 4 of `inspect`, with this data key. Raises as that."""
     cid, opened = Cid.parse(goods.offer.cid), io.BytesIO()
     try:
-        data_key = take(handed, secret, key, order)
         if check_key(cid, data_key, party.blobs) != goods.offer.commitment:
             return Finding(REFUTED, "the sealed file commits to another key than the offer says")
         unseal(cid, data_key, party.blobs, opened)

@@ -31,6 +31,8 @@ from troth.flows.sale_words import Handover, Offer, Order
 from troth.store.wrapping import RecipientKey
 from troth.verify.policies.preimage import SECRET, hash_lock
 
+FIT = "fit"
+"""The name of the evidence that proves a key to fit."""
 PRICE, STAKE = 0, 1
 """Pots."""
 NO_BONDS = keccak256(b"troth sale: the bonds of wrong challengers are nobody's")[12:]
@@ -130,7 +132,9 @@ def read(party: Party, handover: bytes) -> tuple[Sale, Handover]:
     sale = Sale(offer_id, Offer.of(offering), order_id, Order.of(ordering), said.cid, said.lock, said.fund_by)
     if statement.issuer != offering.issuer or statement.ref("offer") != offer_id:
         raise Refuted("this handover is not the seller's", expected=offering.issuer, actual=statement.issuer)
-    if [(item.cid, item.sealed) for item in statement.evidence] != [(said.cid, False)]:
+    # A proof that the key fits may come too, sealed to the buyer (`sale_fit`).
+    came = [(item.cid, item.sealed) for item in statement.evidence if (item.name, item.sealed) != (FIT, True)]
+    if came != [(said.cid, False)] or statement.evidence[0].cid != said.cid or len(statement.evidence) > 2:
         raise Refuted("what came with the handover is not what its deal commits to", expected=said.cid)
     if sale.deal() != said.deal:
         raise Refuted("the handover is for another deal than offer and order make", expected=sale.deal().hex(),

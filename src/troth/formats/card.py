@@ -30,6 +30,7 @@ class _Card:
         self._numbers: dict[bytes, int] = {}
 
     def lines(self) -> Iterator[str]:
+        """The card, line by line: metadata, what the claims say, what no claim says, the claims themselves."""
         facts = self._facts
         body = list(self._body())
         yield from ("---", *self._metadata(), "---", "", f"# {_plain(facts.name)}", "")

@@ -29,6 +29,7 @@ class _Document:
         self._cited: dict[bytes, list[str]] = {}
 
     def json(self) -> dict[str, Any]:
+        """The bill of materials as CycloneDX 1.7 has it; nothing that no claim says."""
         facts = self._facts
         statements = dict(facts.statements())
         issuers = sorted({one.issuer for one in statements.values()})

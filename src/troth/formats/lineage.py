@@ -122,6 +122,7 @@ class _Reader:
         self._unreadable: list[tuple[bytes, str]] = []
 
     def facts(self) -> Facts:
+        """What the claims say of the target, by its kind; what no claim says is listed as missing."""
         kind, claim = self._target.kind, self._graph.target
         if kind == MODEL:
             self._model(claim, self._target)

@@ -33,6 +33,7 @@ class _Document:
         self._count = 0
 
     def json(self) -> dict[str, Any]:
+        """The records as PROV-JSON has them: entities, activities, agents and the relations between them."""
         for claim, statement in self._here.items():
             self._claim(claim, statement)
         for claim, statement in self._here.items():

@@ -34,6 +34,7 @@ class _Document:
         self._annotations: list[dict[str, Any]] = []
 
     def json(self) -> dict[str, Any]:
+        """The document as SPDX 3.0.1's JSON-LD has it; nothing that no claim says."""
         facts = self._facts
         issuers = {one.issuer: f"{self._base}agent-{number}" for number, one in enumerate(
             {one.issuer: one for one in self._here.values()}.values())}

@@ -53,6 +53,10 @@ class Semaphore(Personhood):
         return _value(self._run({"act": "root", "members": _members(members)}))
 
     def prove(self, secret: bytes, members: Sequence[int], scope: int, message: int) -> PersonProof:
+        """By Semaphore's program.
+
+        Raises Misuse for who is not in the group, OutsideFailed where it proves something else.
+        """
         found = self._run({"act": "prove", "secret": _secret(secret), "members": _members(members),
                            "scope": str(scope), "message": str(message)})
         if found is None:
@@ -64,6 +68,7 @@ class Semaphore(Personhood):
         return proof
 
     def holds(self, proofs: Sequence[PersonProof]) -> tuple[bool, ...]:
+        """Which proofs hold, by Semaphore's program; one that is spelled otherwise than it would be is none."""
         # Numbers beyond their field would be other spellings of the same proof or nullifier: a second act.
         spelled = [max(proof.root, proof.nullifier) < PRIME and all(one < _BASE for one in proof.points)
                    and len(proof.points) == 8 and 1 <= proof.depth <= 32 for proof in proofs]

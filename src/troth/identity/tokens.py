@@ -262,6 +262,7 @@ def _p256(jwk: Mapping[str, Any]) -> Verifier:
         raise BadInput("not a point on P-256") from None
 
     def verify(message: bytes, signature: bytes) -> bool:
+        """Whether this key signed the message, by ECDSA with SHA-256 as JWS has it."""
         if len(signature) != 64:  # RFC 7518 section 3.4: r and s, 32 bytes each
             return False
         whole = encode_dss_signature(int.from_bytes(signature[:32]), int.from_bytes(signature[32:]))

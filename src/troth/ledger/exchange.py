@@ -151,6 +151,10 @@ class FolderExchange(Exchange):
         return self.path / box_of(address)
 
     def put(self, to: str, data: bytes) -> Path:
+        """A file in the addressee's folder, whole or not there.
+
+        Raises BadInput beyond `MAX_PARCEL`, OutsideFailed where the folder cannot be written.
+        """
         check_size(len(data))
         box = self._box(to)
         try:
@@ -164,6 +168,7 @@ class FolderExchange(Exchange):
         return path
 
     def waiting(self, address: str, patience: float = 0.0) -> tuple[Path, ...]:
+        """The mailbox's files, oldest first, after at most ``patience`` seconds. Raises OutsideFailed."""
         box, until = self._box(address), time.monotonic() + patience
         while True:
             try:

@@ -405,6 +405,9 @@ class PostExchange(Exchange):
         return PurePosixPath(box) / hashlib.sha256(data).hexdigest()[:16]
 
     def waiting(self, address: str, patience: float = 0.0) -> tuple[PurePath, ...]:
+        """The names that the post office lists, oldest first; it is asked to wait, in turns of at most `MAX_WAIT`
+        seconds. Raises OutsideFailed.
+        """
         until = time.monotonic() + patience
         while True:
             left = max(0, min(MAX_WAIT, round(until - time.monotonic())))

@@ -47,6 +47,7 @@ class KeptTiles(Tiles):
         return found or self._source.fetch(path)
 
     def keep(self, level: int | str, index: int, width: int, data: bytes) -> None:
+        """Keep a tile of so many hashes as a file, whole or not there. Raises OutsideFailed."""
         path = self._directory / tile_path(level, index, width)
         if path.exists() and path.stat().st_size == len(data):
             return

@@ -47,6 +47,7 @@ class FileBlobs(Blobs):
             _sweep(self._tmp)
 
     def put(self, name: str, data: bytes) -> None:
+        """As the port says; the file and its folders are on the disk when it returns. Raises OutsideFailed."""
         target = self._path(name)
         with _outside(f"storing {name}"):
             if target.exists():
@@ -59,6 +60,10 @@ class FileBlobs(Blobs):
                 _commit(file, temporary, target)
 
     def get(self, name: str) -> bytes:
+        """As the port says.
+
+        Raises Refuted for a file that was changed on disk, OutsideFailed where it cannot be read.
+        """
         path = self._path(name)
         with _outside(f"reading {name}"):
             try:
@@ -78,6 +83,7 @@ class FileBlobs(Blobs):
             return path.is_file()
 
     def delete(self, name: str) -> bool:
+        """As the port says. Raises OutsideFailed."""
         path = self._path(name)
         with _outside(f"deleting {name}"):
             try:

@@ -81,6 +81,7 @@ class _Verification:
         self._inside = Inside(self._reader, trust.documents if trust else {})
 
     def run(self) -> Report:
+        """All steps, in order; the report."""
         if self._run_inside():
             self._run(8, self._checkpoint)
             self._run(9, self._anchor)

@@ -186,6 +186,7 @@ def verify_presentation(document: Mapping[str, Any], believed: Believed, domain:
     signed: list[str] = []
 
     def proofs() -> str:
+        """The holder's proofs over the presentation, for this domain and challenge."""
         if shown.holder is None:
             raise Undecidable("without a holder there is nobody whose proof to check")
         found = integrity.verify_proofs(document, shown.holder, integrity.Wanted(

@@ -178,6 +178,7 @@ def _is_one(pairs: Sequence[tuple[Point, Point]]) -> bool:
 def _native() -> Any:
     """The prover's arithmetic (extra ``prove``), which pairs in milliseconds; None where it is not installed."""
     try:
+        # Imported here: an extra, and only who checks a proof needs it.
         from zksnake._algebra import ec_bn254
     except ImportError:
         return None
@@ -185,7 +186,8 @@ def _native() -> Any:
 
 
 def _bn254() -> Any:
-    """The arithmetic that the embedded chain brings. Imported late: 0.1 s, and most commands check no proof."""
+    """The arithmetic that the embedded chain brings."""
+    # Imported here: it takes 0.1 s, and most commands check no proof.
     from py_ecc import optimized_bn128
 
     return optimized_bn128

@@ -45,6 +45,7 @@ class _Frame:
         return _TOP + (self.high - value) / (self.high - self.low) * (HEIGHT - _TOP - _BOTTOM)
 
     def axes(self) -> str:
+        """Lines and numbers of both axes, as SVG."""
         lines = []
         for mark in self.marks:
             y = self.y(mark)

@@ -128,6 +128,10 @@ class _Search:
         return build(self._model, bits, limits_of(self._rows, self._aim.margin, bits.inputs), self._peaks)
 
     def agreement(self, program: Program, rows: FloatArray, wanted: FloatArray) -> Agreement:
+        """How many of these rows the program labels as wanted.
+
+        rows: (count, features) in real numbers; wanted: (count,). A row out of the program's range counts as refused.
+        """
         inputs = ints(program, rows)
         inside = ((inputs >= program.low) & (inputs <= program.high)).all(axis=1)
         same = np.zeros(0, dtype=bool)
@@ -141,6 +145,7 @@ class _Search:
         return Agreement(int(same.sum()), int(inside.sum()), int((~inside).sum()))
 
     def reaches(self, bits: Bits) -> bool:
+        """Whether a program of so many bits agrees as often as is wanted on the calibration rows; tried once each."""
         if min(bits.inputs, bits.activations - 1, bits.weights - 2, bits.head - 2) < 0:
             return False
         if bits not in self._seen:

@@ -101,6 +101,7 @@ class Ratio(Statement):
         return ("commitment", "low", "high")
 
     def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        """The sums of both columns: under is at least 1, and over is low to high parts per million of it."""
         commitment, low, high = publics
         rows = open_table(builder, self.layout, commitment)
         over, under = (builder.wire(_sum(rows, self.layout.place(name))) for name in (self.over, self.under))
@@ -187,6 +188,7 @@ class Fairness(Statement):
         return ("commitment", "limit", "least")
 
     def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        """Counts of both groups over all rows, each row once: enough in each, and shares at most limit apart."""
         commitment, limit, least = publics
         rows = open_table(builder, self.layout, commitment)
         if self.ids:

@@ -90,6 +90,7 @@ class FairnessPart(Statement):
         return ("commitment", "part", "before", "after")
 
     def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        """The leaves of one part of the committed table, and hidden running counts before and after it."""
         commitment, part, before, after = publics
         which = parts(self.layout, self.span) - 1 if self.last else 0
         rows, leaves = open_leaves(builder, self.layout, self.leaves(which))

@@ -173,6 +173,7 @@ class Member(Statement):
         return ("root", "scope", "nullifier", *(() if self.layout is None else ("low", "high")))
 
     def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        """An entry of the set with this root, its nullifier in this scope, and its record in range, if it has one."""
         root, scope, nullifier, *limits = publics
         secret, place = builder.private("secret", 1)[0], builder.private("member place", 1)[0]
         path = builder.private("member siblings", self.depth)

@@ -74,6 +74,7 @@ class Step(Statement):
         return ("data", "before", "after")
 
     def build(self, builder: Builder, publics: Sequence[Lin]) -> None:
+        """The committed weights after a step are those before it moved by the rows' gradient, rounded as in `fixed`."""
         data, before, after = publics
         rows = open_table(builder, self.layout, data)
         weights = open_row(builder, self.weights, before)

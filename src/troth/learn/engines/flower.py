@@ -195,8 +195,9 @@ def server_app() -> ServerApp:
 
 def _canonical(key: bytes) -> bytes:
     """A public key as DER. Raises BadInput."""
+    # Imported here: what does not use Flower does not load it.
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization as form  # what does not use Flower does not load it
+    from cryptography.hazmat.primitives import serialization as form
 
     try:
         load = form.load_pem_public_key if key.startswith(b"-----") else form.load_ssh_public_key

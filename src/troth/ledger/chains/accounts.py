@@ -276,6 +276,7 @@ class FlatAccounts(AccountDatabaseAPI):
     # -- roots -----------------------------------------------------------------------------------------------------
 
     def make_state_root(self) -> Hash32:
+        """Take what was written into the tries; the root of the state (32 bytes)."""
         key, update = self._backing.key, self._backing.tries.update
         for address, slots in self._written.items():
             entry = self.entry(address)

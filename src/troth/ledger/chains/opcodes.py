@@ -61,6 +61,7 @@ def quick(table: Mapping[int, Any]) -> dict[int, Any]:
 
 def _two(usual: Step, gas: int, work: Callable[[int, int], int]) -> Step:
     def run(computation: Any) -> Any:
+        """The step, in place of the usual one wherever nothing special happens."""
         values, meter = computation._stack.values, computation._gas_meter
         if len(values) < 2 or meter.gas_remaining < gas:
             return usual(computation)
@@ -89,6 +90,7 @@ def _one(usual: Step, gas: int, work: Callable[[int], int]) -> Step:
 
 def _push(usual: Step, gas: int, size: int) -> Step:
     def run(computation: Any) -> Any:
+        """The step, in place of the usual one wherever nothing special happens."""
         values, meter, code = computation._stack.values, computation._gas_meter, computation.code
         at = code.program_counter
         if len(values) > _FULL or meter.gas_remaining < gas or at + size > len(code):
@@ -137,6 +139,7 @@ def _pop(usual: Step, gas: int) -> Step:
 
 def _mload(usual: Step, gas: int) -> Step:
     def run(computation: Any) -> Any:
+        """The step, in place of the usual one wherever the memory need not grow."""
         values, meter, memory = computation._stack.values, computation._gas_meter, computation._memory._bytes
         if not values or meter.gas_remaining < gas:
             return usual(computation)
@@ -153,6 +156,7 @@ def _mload(usual: Step, gas: int) -> Step:
 
 def _mstore(usual: Step, gas: int) -> Step:
     def run(computation: Any) -> Any:
+        """The step, in place of the usual one wherever the memory need not grow."""
         values, meter, memory = computation._stack.values, computation._gas_meter, computation._memory._bytes
         if len(values) < 2 or meter.gas_remaining < gas:
             return usual(computation)
@@ -182,6 +186,7 @@ def _destinations(code: bytes) -> frozenset[int]:
 
 def _jump(usual: Step, gas: int) -> Step:
     def run(computation: Any) -> Any:
+        """The step, in place of the usual one wherever the jump leads somewhere."""
         values, meter, code = computation._stack.values, computation._gas_meter, computation.code
         if not values or meter.gas_remaining < gas:
             return usual(computation)
@@ -199,6 +204,7 @@ def _jump(usual: Step, gas: int) -> Step:
 
 def _jumpi(usual: Step, gas: int) -> Step:
     def run(computation: Any) -> Any:
+        """The step, in place of the usual one wherever the jump leads somewhere."""
         values, meter, code = computation._stack.values, computation._gas_meter, computation.code
         if len(values) < 2 or meter.gas_remaining < gas:
             return usual(computation)
