@@ -16,9 +16,10 @@ multiplier are its calibration's choice. The rule, a model:
    next best one where the plan says so.
 
 Each model has so many seconds; what they do not suffice for is left out, and the data file says ``stopped``. What was
-looked at is kept in build/ezkl-sweep.jsonl, so that a sweep that was stopped, or is given more time, goes on. One
-proof a setting: its processor seconds scatter by a tenth. `benchmarks.proofs` measures the best ones again, in turn
-with ours.
+looked at is kept in build/ezkl-sweep.jsonl, so that a sweep that was stopped, or is given more time, goes on: remove it
+to measure anew. One proof a setting: its processor seconds scatter by a tenth. Ours are measured once after each
+model, and both ratios printed, of the proof alone and from witness to verified proof; `benchmarks.proofs` measures the
+best settings again, in turn with ours.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from itertools import product
 from typing import Any
 
 from benchmarks.__main__ import machine
-from benchmarks.proofs import FOUND, HASHED_MOST, PEER_MODES, ROOT, Case, models, peer
+from benchmarks.proofs import FOUND, HASHED_MOST, MODES, PEER_MODES, ROOT, Case, compared, models, ours, peer
+from troth.compute.circuits.model import COMMITTED
+from troth.compute.models import ints
 
 BASES, FEWER_BASES = (16, 32, 64, 128, 256, 512, 1024, 4096), (16, 64, 256, 1024)
 START = {"decomp_base": 1024, "decomp_legs": 4, "num_inner_cols": 2}
@@ -95,7 +98,8 @@ class Sweep:
             self._steps()
         except Spent:
             self.found["stopped"] = True
-        return self.found | {"seconds": round(time.monotonic() - start), "best": self._best()}
+        self.found |= {"seconds": round(time.monotonic() - start), "best": self._best()}
+        return self.found
 
     def _steps(self) -> None:
         plan = self.plan
@@ -192,6 +196,17 @@ class Sweep:
 
     # ---- what was found ----
 
+    def ours(self) -> dict[str, Any]:
+        """Our figures by mode; prints both ratios for each way of ezkl's that was proven."""
+        found: dict[str, Any] = {}
+        for mode, ways in PEER_MODES.items():
+            program = self.case.ours(MODES[mode].weights == COMMITTED).program
+            found[mode] = ours(program, ints(program, self.case.unseen[:1])[0].tolist(), mode, 1.0)
+            for way in ways:
+                if way in self.found["best"].get(mode, {}):
+                    print(compared(self.name, mode, way, found[mode], self._proven(mode, way)[0]), flush=True)
+        return found
+
     def _proven(self, mode: str, way: str) -> list[dict[str, Any]]:
         """The quickest first. Raises Spent where there is none."""
         held = [one for one in self.found["proven"] if (one["mode"], one["visibility"]) == (mode, way)
@@ -234,7 +249,9 @@ def main() -> None:
     for name, case in models(False):
         if name not in asked.models:
             continue
-        made = Sweep(name, case, asked.seconds or PLANS[name].seconds).run()
+        sweep = Sweep(name, case, asked.seconds or PLANS[name].seconds)
+        made = sweep.run()
+        made["ours"] = sweep.ours()
         found = json.loads(FOUND.read_text("utf-8")) if FOUND.exists() else {"models": {}, "best": {}}
         found["best"][name] = made.pop("best")
         found["models"][name] = made

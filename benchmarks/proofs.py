@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -264,12 +264,20 @@ def run(quick: bool = False, names: Sequence[str] = (), repeats: int = 3) -> dic
             entry[mode] |= {"parameters": quantised.program.weights, "unseen": kept.of, "labels_kept": kept.agreed}
             for way, figures in theirs.items():
                 entry[f"ezkl, {mode}, {way}"] = figures
+                print(compared(name, mode, way, entry[mode], figures), file=sys.stderr)
             for part, figure in (("", "prove_seconds"), ("_whole", "whole_seconds")):
                 if theirs:
                     found[ratio + part][name] = min(one[figure] for one in theirs.values()) / entry[mode][figure]
         found["models"][name] = entry
         print(f"    {json.dumps(entry)}", file=sys.stderr)
     return found
+
+
+def compared(name: str, mode: str, way: str, mine: Mapping[str, float], theirs: Mapping[str, float]) -> str:
+    """A row: ours, ezkl's and their ratio, of the proof alone and from witness to verified proof."""
+    pairs = [(mine[part], theirs[part], theirs[part] / mine[part]) for part in ("prove_seconds", "whole_seconds")]
+    figures = [f"{value:.2g}" for pair in pairs for value in pair]
+    return f"| {' | '.join([name, mode, way, *figures])} |"
 
 
 def _in_turn(program: Program, row: list[int], mode: str, case: Case, best: dict[str, Any], repeats: int
