@@ -11,9 +11,9 @@ multiplier are its calibration's choice. The rule, a model:
 2. screen: every base, legs and columns at these, compiled only. A proof's time goes with rows times columns (rows:
    the power of two that the circuit takes), so settings are ranked by that, fewer actual rows first;
 3. proofs, from the top of the ranking: a setting that keeps the labels of *all* unseen records as often as our
-   quantiser must is proven, until as many as the model's ``Plan`` says are. Of settings of one rank that are alike in
-   rows and columns one is tried. The quickest is tried again with each switch, then for each way to bind, with the next
-   best one where the plan says so.
+   quantiser must is proven, until as many as the model's ``Plan`` says are, of those alike in rows (as a power of two),
+   columns and multiplier one only. The quickest is tried again with each switch, then for each way to bind, with the
+   next best one where the plan says so.
 
 Each model has so many seconds; what they do not suffice for is left out, and the data file says ``stopped``. What was
 looked at is kept in build/ezkl-sweep.jsonl, so that a sweep that was stopped, or is given more time, goes on. One
@@ -65,11 +65,12 @@ class Plan:
 
 
 PLANS = {
-    "logistic regression": Plan(240, range(9), 2, BASES, (2, 3, 4), (1, 2, 4), 4, 5, 2),
-    "mlp 30-64-32-2": Plan(330, (2, 3, 4, 5, 6, 7), 1, FEWER_BASES, (2, 3), (1, 2, 4), 3, 2, 1),
-    "tree depth 4": Plan(180, (1, 2, 3, 4, 5, 6, 7), 2, FEWER_BASES, (2, 3), (1, 2, 4), 3, 2, 1),
-    "boosted trees 20 x 3": Plan(330, (2, 3, 4, 5, 6, 7), 1, FEWER_BASES, (2, 3), (1, 2, 4), 2, 1, 1),
-    "cnn on digits": Plan(420, (2, 3, 4, 5), 1, (64, 1024), (2, 3), (1, 2), 1, 0, 1)}
+    "logistic regression": Plan(200, range(9), 2, BASES, (2, 3, 4), (1, 2, 4), 4, 5, 2),
+    "mlp 30-64-32-2": Plan(300, (2, 3, 4, 5, 7), 1, FEWER_BASES, (2, 3), (1, 2, 4), 3, 2, 1),
+    "tree depth 4": Plan(200, (1, 2, 3, 4, 5, 6, 7), 1, FEWER_BASES, (2, 3), (1, 2, 4), 4, 2, 1),
+    "boosted trees 20 x 3": Plan(300, (4, 5, 6), 1, (256, 1024), (2, 3), (1, 2), 1, 0, 1),
+    "cnn on digits": Plan(480, (3, 4, 5), 1, (64, 1024), (2, 3), (1, 2), 1, 0, 1)}
+"""25 minutes together."""
 
 
 class Spent(Exception):
@@ -125,7 +126,7 @@ class Sweep:
         seen: set[tuple[int, int, int]] = set()
         wanted, looks = self.plan.proofs, LOOKS
         for one in held:
-            like = one["logrows"], one["num_rows"], one["settings"]["num_inner_cols"]
+            like = one["logrows"], one["multiplier"], one["settings"]["num_inner_cols"]
             if like in seen or wanted <= 0 or looks <= 0:
                 continue
             tried = self._try(one["settings"], "public input", "public")

@@ -1,5 +1,5 @@
 """What bit-exactness costs: an integer round against plain federated averaging in floats, and sampled Shapley values
-against exact ones, in the same run."""
+against exact ones, in the same run; and a round of 1,000 sites."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import json
 import math
 import statistics
 import time
+import tracemalloc
 
 import numpy as np
 
 from benchmarks import median_seconds
 from troth.fixed.numbers import ONE, FloatArray, dequantise
 from troth.learn import site
-from troth.learn.aggregate import DEFAULT_RULE, Update, aggregate
+from troth.learn.aggregate import DEFAULT_RULE, Update, aggregate, default_rule
 from troth.learn.arrays import encode, flatten
-from troth.learn.data import scaling
+from troth.learn.data import pooled, scaling
 from troth.learn.dense import Dense
 from troth.learn.draws import seed_of
 from troth.learn.round import RoundInput, run_round
-from troth.learn.sets import Consortium, breast_cancer, consortium
-from troth.learn.training import Run, seats_of, train
+from troth.learn.sets import Consortium, breast_cancer, consortium, digits, divided
+from troth.learn.training import Run, dense, seats_of, train
 from troth.learn.worth import exact, sampled
 
 LINEAR = Dense(30, 2)
@@ -106,13 +107,43 @@ def _fidelity(split: Consortium) -> dict[str, float]:
             "loss_relative_error": abs(LINEAR.loss(state, data) / ONE - loss) / loss, "model_bytes": len(encode(state))}
 
 
+def _many(count: int) -> dict[str, float]:
+    """A round of many sites on digits, each with 20 records drawn anew from the training part, one site in ten on
+    turned labels: CPU seconds of all sites' training, and of rule, valuation and pay; how much more memory that takes.
+    """
+    data = digits()
+    split = divided(data, 1, [[1] * 10] * len(data.schema.classes))
+    task, by, pool = dense(data, ()), scaling(split.validation), pooled(split.sites)
+    draws = np.random.default_rng(1).integers(0, len(pool), (count, 20))
+    start = time.process_time()
+    updates = tuple(Update(seat, 20, (site.train if k % 10 else site.poisoned)(
+        task, task.zeros(), pool.rows(draws[k].tolist()), by, site.Fit())) for k, seat in enumerate(seats_of(count)))
+    given = RoundInput(task, task.zeros(), seats_of(count), updates, split.validation, seed_of(1), 10**18,
+                       rule=default_rule(task.FAMILY))
+    middle = time.process_time()
+    found = run_round(given)
+    end = time.process_time()
+    tracemalloc.start()
+    run_round(given)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    worth = np.array(found.contributions)
+    honest = np.arange(count) % 10 > 0
+    return {"sites": count, "parameters": sum(int(np.prod(shape)) for _, shape in task.layout),
+            "training_cpu_s": middle - start, "round_cpu_s": end - middle, "coalitions": found.evaluations,
+            "more_memory_mb": peak / 2**20,
+            "hostile_below_the_median_honest": int((worth[~honest] < np.median(worth[honest])).sum()),
+            "hostile": int((~honest).sum())}
+
+
 def run(quick: bool = False) -> dict[str, object]:
     """All figures; ratios compare within this run."""
     split = consortium(1)
     eight = median_seconds(lambda: train(split, Run(attacks={2: site.poisoned})), 1 if quick else 5)
     found: dict[str, dict[str, float]] = {
         "round_of_4": _round(split, 10 if quick else 100), "shapley_of_10": _shapley(2 if quick else 12),
-        "fidelity": _fidelity(split), "training": {"eight_rounds_s": eight, "of_3_s_limit": eight / 3}}
+        "fidelity": _fidelity(split), "many_sites": _many(100 if quick else 1000),
+        "training": {"eight_rounds_s": eight, "of_3_s_limit": eight / 3}}
     return {name: {key: value if isinstance(value, int) else float(f"{value:.{4}g}")
                    for key, value in part.items() if math.isfinite(value)} for name, part in found.items()}
 

@@ -1,23 +1,27 @@
 """A round that is signed, committed and verified, against the plain loop: the same local training, nothing signed.
 
-Ten sites on 8 x 8 digits with about 10,000, 100,000 and 1,000,000 parameters; 10 full steps on some 90 records a site.
-*Signed*: each site trains, rounds, bounds, encodes and digests its update and signs the claim with both suites; the
-aggregator checks signatures and digests, decodes, rejects, combines by a rule, signs; each site checks and decodes the
-model. *Whole*: the same through real workspaces and files: sealed to each reader, synced to disk, logged, committed to
-before any is shown, handed over in parcels, opened. The deal's transactions are no part of either, and neither is
-valuing updates, which is timed apart: it depends on the number of sites and public records, and the plain loop pays
-nobody.
+Ten sites on 8 x 8 digits with about 10,000, 100,000 and 1,000,000 parameters. *Local training*: 10 full gradient steps
+on some 90 records a site, the study's own, and little beside what a site would do in a round: what signing adds does
+not grow with it. So each ratio comes with the number of steps from which it is within the goal, reckoned from the same
+seconds. *Signed*: each site trains, rounds, bounds, encodes and digests its update and signs the claim with both
+suites; the aggregator checks signatures and digests, decodes, rejects, combines by a rule, signs; each site checks and
+decodes the model. *Whole*: the same through real workspaces and files: sealed to each reader, synced to disk, logged,
+committed to before any is shown, handed over in parcels, opened. The deal's transactions are no part of either, and
+neither is valuing updates, which is timed apart: it depends on the number of sites and public records, and the plain
+loop pays nobody.
 
-Two comparisons, each by rule, with the raw cost of signatures added to the unsigned side (what the same suites take to
-sign and check as many short messages):
+Three ratios for each size and rule, with the raw cost of signatures added to the unsigned side (what the same suites
+take to sign and check as many short messages):
 
 - **over the plain loop**: federated averaging in floats, which bounds nothing and averages whatever comes. It holds the
-  price of the rule too, which is a figure of its own.
+  price of the rule too.
 - **over the same rule**: the loop without claims, digests and signatures, combined by the same rule. So this is what
   signing, committing and verifying add.
+- **the rule alone**: what judging and combining take of the plain loop and the signatures.
 
-Ratios are medians over pairs: the signed round and the loops take turns, so that what else the machine does falls on
-both. CPU seconds of one process.
+Ratios are medians over pairs: the signed round and the loops take turns, and change places, so that what else the
+machine does falls on all. CPU seconds of one process with one thread: two threads of a matrix product wait for each
+other by spinning, which counts as work and on a busy machine is most of it.
 
 Run: python -m benchmarks rounds
 """
@@ -25,6 +29,7 @@ Run: python -m benchmarks rounds
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -35,6 +40,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from troth import Settings, Troth
 from troth.core.claims import Envelope, Ref, Statement
@@ -85,7 +91,9 @@ DEFAULT = default_rule(Dense.FAMILY)
 RULES = ("mean", DEFAULT_RULE, DEFAULT)
 """Averaging, and the defaults of rounds without and with public records to go by."""
 COMBINED = "judged and combined"
-PLAIN, SAME = "over_the_plain_loop", "over_the_same_rule"
+PLAIN, SAME, ALONE = "over_the_plain_loop", "over_the_same_rule", "the_rule_alone"
+STEPS = "local_steps_from_which_1.15"
+GOAL = 1.15
 VALUED = 31
 """Coalitions that are valued of up to 1,023, for a figure a coalition."""
 
@@ -346,29 +354,65 @@ def ruled(core: Core, updates: tuple[Update, ...]) -> dict[str, float]:
     return watch.parts
 
 
+@dataclass
+class Pair:
+    """One turn: CPU seconds of the parts of a signed round, of the plain loop, of training unsigned, of each rule on
+    the turn's updates, which are the same on both sides, and of the bare signatures."""
+
+    parts: dict[str, float]
+    plain: float
+    bare: float
+    rules: dict[str, float]
+    raw: float
+
+    def signed(self, rule: str) -> float:
+        """The signed round by a rule."""
+        return sum(self.parts.values()) + self.rules[rule]
+
+    def ratios(self, rule: str) -> dict[str, float]:
+        """The three ratios."""
+        floats = self.plain + self.raw
+        return {PLAIN: self.signed(rule) / floats, ALONE: self.rules[rule] / floats,
+                SAME: self.signed(rule) / (self.bare + self.rules[rule] + self.raw)}
+
+
+def pair(core: Core, start: FloatArray, turn: int) -> tuple[Pair, RoundInput, Combined]:
+    """The signed round and both loops, in an order that changes from turn to turn; and the signed round's own."""
+    watch, bare, found = Watch(), Watch(), dict[str, Any]()
+    actions: list[tuple[str, Callable[[], Any]]] = [
+        ("signed", lambda: core.round(watch)), ("plain", lambda: loop(core, start)),
+        ("bare", lambda: core.unsigned(bare)), ("raw", signatures)]
+    for name, action in actions[::-1] if turn % 2 else actions:
+        found[name] = action()
+    given, combined = found["signed"]
+    del watch.parts[COMBINED]  # by one rule: each has its own seconds
+    rules = ruled(core, combined.counted)
+    return Pair(watch.parts, found["plain"], bare.whole, rules, found["raw"]), given, combined
+
+
+def steps_to_goal(pairs: list[Pair], rule: str) -> int:
+    """The least local steps with which this rule's round is within GOAL of the plain loop, all else being the same."""
+    added = median(one.signed(rule) - one.plain - one.raw for one in pairs)
+    training = added / (GOAL - 1) - median(one.raw for one in pairs)
+    return max(1, math.ceil(training / (median(one.plain for one in pairs) / FIT.steps)))
+
+
 def signed(hidden: tuple[int, ...], repeats: int) -> dict[str, Any]:
     """The signed round in memory against both loops, turn by turn."""
     core = Core(hidden)
-    start = dequantise(arrays.flatten(core.base))
-    over: dict[str, dict[str, list[float]]] = {name: {rule: [] for rule in RULES} for name in (PLAIN, SAME)}
-    times: dict[str, list[float]] = {}
+    start, pairs = dequantise(arrays.flatten(core.base)), []
     for turn in range(repeats + 1):
-        watch, bare = Watch(), Watch()
-        given, combined = core.round(watch)
-        floats, updates = loop(core, start), core.unsigned(bare)
-        mine, theirs, raw = ruled(core, combined.counted), ruled(core, updates), signatures()
-        if not turn:  # to warm up
-            continue
-        rest = watch.whole - watch.parts.pop(COMBINED)
-        for rule in RULES:
-            over[PLAIN][rule].append((rest + mine[rule]) / (floats + raw))
-            over[SAME][rule].append((rest + mine[rule]) / (bare.whole + theirs[rule] + raw))
-        for name, value in (watch.parts | {f"combined by {rule}": mine[rule] for rule in RULES} | {
-                "the plain loop": floats, "the raw signatures": raw}).items():
-            times.setdefault(name, []).append(value)
+        one, given, combined = pair(core, start, turn)
+        pairs += [one] if turn else []  # the first to warm up
+    ratios: dict[str, Any] = {name: {rule: median(one.ratios(rule)[name] for one in pairs) for rule in RULES}
+                              for name in (PLAIN, SAME, ALONE)}
+    times = [one.parts | {f"combined by {rule}": one.rules[rule] for rule in RULES} | {
+        "the plain loop": one.plain, "trained and rounded, unsigned": one.bare, "the raw signatures": one.raw}
+        for one in pairs]
     return {"parameters": sum(int(np.prod(shape)) for _, shape in core.task.layout), "pairs": repeats,
-            **{name: {rule: median(values) for rule, values in by.items()} for name, by in over.items()},
-            "parts_s": {name: median(values) for name, values in times.items()},
+            "local_steps": FIT.steps, "records_of_a_site": len(core.split.sites[0]), **ratios,
+            STEPS: {rule: steps_to_goal(pairs, rule) for rule in RULES},
+            "parts_s": {name: median(one[name] for one in times) for name in times[0]},
             "valuing_a_coalition_s": valuing(given, combined)}
 
 
@@ -391,17 +435,19 @@ def whole(hidden: tuple[int, ...], repeats: int) -> dict[str, Any]:
 def run(quick: bool = False) -> dict[str, Any]:
     """Every size; the smallest alone where it must be quick."""
     chosen = {"10k": SIZES["10k"]} if quick else SIZES
-    core = {name: signed(hidden, 2 if quick else PAIRS[name]) for name, hidden in chosen.items()}
-    files = {name: whole(hidden, 1) for name, hidden in chosen.items()}
-    floats = {name: found["parts_s"]["the plain loop"] + found["parts_s"]["the raw signatures"]
-              for name, found in core.items()}
+    with threadpool_limits(1):
+        core = {name: signed(hidden, 2 if quick else PAIRS[name]) for name, hidden in chosen.items()}
+        files = {name: whole(hidden, 1) for name, hidden in chosen.items()}
+    by_rule = {ratio: {rule: {name: found[ratio][rule] for name, found in core.items()} for rule in RULES}
+               for ratio in (PLAIN, SAME, ALONE, STEPS)}
     return _short({
-        "signed_over_plain_and_signatures": {name: found[PLAIN][DEFAULT] for name, found in core.items()},
-        "signed_over_the_same_rule_and_signatures": {name: found[SAME]["mean"] for name, found in core.items()},
-        "rule_over_plain_and_signatures": {name: found["parts_s"][f"combined by {DEFAULT}"] / floats[name]
-                                           for name, found in core.items()},
-        "whole_over_plain_and_signatures": {name: found["round_s"] / floats[name] for name, found in files.items()},
-        "signed": core, "whole": files})
+        **by_rule,
+        "whole_over_plain_and_signatures": {
+            name: found["round_s"] / (core[name]["parts_s"]["the plain loop"] + core[name]["parts_s"][
+                "the raw signatures"]) for name, found in files.items()},
+        "signed": {name: {key: value for key, value in found.items() if key not in by_rule}
+                   for name, found in core.items()},
+        "whole": files})
 
 
 def _short(value: Any) -> Any:

@@ -13,8 +13,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by docs/generate.py: change the source, then run it again. -->"
-MODULES = ("app", "app.keeping", "app.onchain", "app.paying", "app.checking", "app.formats", "app.place",
-           "app.running", "app.workload",
+MODULES = ("app", "app.playing", "app.handing", "app.keeping", "app.onchain", "app.paying", "app.checking",
+           "app.formats", "app.place", "app.running", "app.workload",
            "learn.adapters", "learn.adapters.partial", "learn.adapters.sklearn", "learn.adapters.lora", "learn.code",
            "learn.slow.outer", "learn.slow.worker", "learn.slow.link", "learn.slow.local", "learn.slow.recheck",
            "app.market", "app.tending", "app.loading", "flows.sale", "flows.sale_words",

@@ -18,9 +18,9 @@ from pathlib import Path
 from troth.agents.brain import Call, Finish, Form, Seen, Step
 from troth.agents.journal import journal
 from troth.agents.tools import Arguments, Reading, Tool
-from troth.app import Settings, Troth
 from troth.app.accounts import make
 from troth.app.agent import Given, board, loop_of, run_id, runs_of, stop
+from troth.app.playing import play
 from troth.identity.keystore import MIN_COST
 from troth.ledger.chains.embedded import EmbeddedChain
 from troth.ledger.erc20 import Erc20
@@ -51,13 +51,7 @@ class Obedient:
 def main(folder: Path) -> None:
     """One run that the page has poisoned, and one after the stop button."""
     chain = EmbeddedChain(folder / "chain")
-    owner, agent = (Troth.init(folder / name, "x", Settings(name, "embedded:", str(folder / "exchange")), cost=MIN_COST,
-                               chain=chain) for name in ("owner", "agent"))
-    agent.use_contracts(owner.deploy(supply=10_000))
-    for one, other in ((owner, agent), (agent, owner)):
-        one.introduce(other.did)
-    owner.receive()
-    agent.receive()
+    owner, agent = play(folder, ("owner", "agent"), "x", chain=chain, purse=0, supply=10_000, cost=MIN_COST).values()
     token = Erc20(chain.web3, owner.contracts["token"].address)
     # The stranger is on the list too: what refuses below is where the words came from.
     limits = Limits(agent.account, token.address, 100, 250, chain.now() + 86_400, (PRINTER, STRANGER),

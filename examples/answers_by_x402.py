@@ -19,11 +19,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from troth import Settings, Troth
 from troth.agents.x402.budget import Limits, OverBudget
 from troth.agents.x402.server import ShopServer
 from troth.agents.x402.wire import PAYMENT
 from troth.app.payments import budget, open_shop, payer, question, receipt, refill, take_answer, token_of
+from troth.app.playing import play
 from troth.app.proving import check
 from troth.compute.models import ints, quantise
 from troth.compute.models.sklearn import of_sklearn
@@ -64,12 +64,10 @@ def main(folder: Path) -> None:
     (folder / "card.txt").write_text("A logistic regression of 400 patients.")
     (folder / "shop.toml").write_text(SHOP)
     with EmbeddedChain(folder / "chain") as chain:
-        clinic, practice = (Troth.init(folder / name, "only for show", Settings(name, "embedded:", ""), cost=MIN_COST,
-                                       chain=chain) for name in ("clinic", "practice"))
+        clinic, practice = play(folder, ("clinic", "practice"), "only for show", chain=chain, purse=1_000,
+                                supply=10_000, cost=MIN_COST).values()
         with clinic, practice, budget(practice) as spends:
-            practice.use_contracts(clinic.deploy(supply=10_000))
             token = token_of(practice)
-            token.transfer(clinic.sender, practice.account, 1_000)
             refill(practice, 500)
             spends.allow(chain.chain_id, token.address, Limits(PRICE, 3 * PRICE, 3 * PRICE))
             with open_shop(clinic, folder / "shop.toml") as shop, ShopServer(shop) as server, \

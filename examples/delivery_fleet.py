@@ -17,10 +17,11 @@ from pathlib import Path
 from troth.agents.brain import Call, Finish, Form, Seen, Step
 from troth.agents.fleet import FEE, Errand, Judged, Station, accept, arrive, charging, dispute, done, order, witness
 from troth.agents.journal import journal
-from troth.app import Settings, Troth
+from troth.app import Troth
 from troth.app.agent import Given, loop_of, run_id, runs_of
 from troth.app.devices import read as measure
 from troth.app.fleet import log_batch
+from troth.app.playing import play
 from troth.core.errors import Pending, Refuted
 from troth.flows.parts import Pin
 from troth.identity.keystore import MIN_COST
@@ -54,19 +55,9 @@ class Charges:
 def main(folder: Path) -> None:
     """Three charges within limits, an errand done, and one that was not."""
     chain = EmbeddedChain(folder / "chain")
-    parties = [Troth.init(folder / name, "x", Settings(name, "embedded:", str(folder / "exchange")), cost=MIN_COST,
-                          chain=chain) for name in NAMES]
+    parties = list(play(folder, NAMES, "x", chain=chain, purse=0, supply=10_000, cost=MIN_COST).values())
     owner, honest, liar, station, customer, door, neighbour = parties
-    contracts = owner.deploy(supply=10_000)
-    for party in parties[1:]:
-        party.use_contracts(contracts)
-        party.introduce(owner.did)
-    for party in parties:
-        for other in parties:
-            if other is not party:
-                party.introduce(other.did)
-    for party in parties:
-        party.receive()
+    contracts = owner.contracts
     token = Erc20(chain.web3, contracts["token"].address)
     token.transfer(owner.sender, customer.account, 1_000)
     for party in (owner, customer):

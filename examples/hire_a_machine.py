@@ -15,9 +15,10 @@ from pathlib import Path
 
 import wasmtime
 
-from troth import Settings, Troth
+from troth import Troth
 from troth.app import jobs
 from troth.app.jobs import JobFile
+from troth.app.playing import play
 from troth.compute.bisect import WasmSteps, trace_of
 from troth.compute.runners import Job, Limits
 from troth.flows import job as flow
@@ -55,15 +56,12 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with EmbeddedChain(folder / "chain") as chain:
         names = ("client", "honest", "cheap", "anna", "ben")
-        parties = {name: Troth.init(folder / name, "only for show", Settings(name, "embedded:", str(folder / "post")),
-                                    cost=MIN_COST, clock=chain, chain=chain) for name in names}
+        parties = play(folder, names, "only for show", chain=chain, purse=PURSE, supply=PURSE * len(names),
+                       cost=MIN_COST)
         client, honest, cheap, *reviewers = parties.values()
-        contracts = client.deploy(supply=PURSE * len(names))
-        token = Erc20(chain.web3, contracts["token"].address)
+        token = Erc20(chain.web3, client.contracts["token"].address)
         for name, party in parties.items():
-            party.use_contracts(contracts)
             if party is not client:
-                token.transfer(client.sender, party.account, PURSE)
                 does = ("wasm",) if party in (honest, cheap) else ("review",)
                 jobs.offer(party, Provider(party.account, does, 4, 8 << 30, (), token.address,
                                            {"honest": 90, "cheap": 60}.get(name, 0), 1, 1_000, chain.now() + 99 * HOUR),

@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 
 import numpy as np
 
-from troth import Settings, Troth
+from troth.app.playing import play
 from troth.core.terms import UPHELD, Result
 from troth.flows import round as flow
 from troth.flows.parts import Pin, join_all
@@ -121,20 +121,13 @@ class Play:
                         zip(question.members, self.split.sites, strict=True)}
         self.chain = EmbeddedChain(folder / "chain.sqlite")
         names = (*self.members, "sponsor", "aggregator", "verifier")
-        self.parties = {name: Troth.init(folder / name.replace(" ", "-"), "play money",
-                                         Settings(name, "", str(folder / "exchange")), cost=MIN_COST, clock=self.chain,
-                                         chain=self.chain) for name in names}
+        self.parties = play(folder, names, "play money", chain=self.chain, purse=PURSE, supply=PURSE * len(names),
+                            quorum=1, cost=MIN_COST)
         sponsor = self.parties["sponsor"]
-        contracts = sponsor.deploy(quorum=1, supply=PURSE * len(names))
+        contracts = sponsor.contracts
         self.token = Erc20(self.chain.web3, contracts["token"].address)
         for party in self.parties.values():
-            party.use_contracts(contracts)
-            if party is not sponsor:
-                self.token.transfer(sponsor.sender, party.account, PURSE)
             self.token.approve(party.sender, contracts["book"].address, 100 * PURSE)
-            for other in self.parties.values():
-                if other is not party:
-                    party.meet(other.introduction())
         self._plan(rounds)
         pins = (Pin(contracts[name].address, contracts[name].codehash) for name in ("assumed", "rerun:1"))
         self.words = Words(self.token.address, sponsor.account, COMMONS, *pins, MONEY)

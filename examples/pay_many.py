@@ -15,8 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from troth.app import Settings, Troth
+from troth.app import Troth
 from troth.app.paying import Listed, check_payouts, collect_payouts, publish_payouts
+from troth.app.playing import play
 from troth.core.errors import Refuted
 from troth.core.terms import CHALLENGER, REFUTED, SLASHED, UPHELD, Ask, Pot, Result, Root, Rung, Split, Terms
 from troth.identity.keystore import MIN_COST
@@ -57,17 +58,12 @@ def answer(clerk: Troth, deal: bytes, listed: Listed, root: bytes, to: tuple[Tro
 def main(folder: Path) -> None:
     """An honest list, then one whose root is another's."""
     chain = EmbeddedChain(folder / "chain")
-    parties = [Troth.init(folder / name, "x", Settings(name, "embedded:", str(folder / "exchange")), cost=MIN_COST,
-                          clock=chain, chain=chain) for name in NAMES]
+    parties = list(play(folder, NAMES, "x", chain=chain, purse=5_000, supply=50_000, cost=MIN_COST).values())
     sponsor, clerk, worker, *others = parties
     bench = tuple(others)
-    contracts = sponsor.deploy(supply=50_000)
+    contracts = sponsor.contracts
     token = Erc20(chain.web3, contracts["token"].address)
     for party in parties:
-        party.use_contracts(contracts)
-        if party is not sponsor:
-            token.transfer(sponsor.sender, party.account, 5_000)
-            party.meet(clerk.introduction())
         token.approve(party.sender, contracts["book"].address, 5_000)
     people = [(hashlib.sha256(bytes([n % 256, n // 256])).digest()[:20], 2) for n in range(299)]
     due = [(worker.account, 50), *people]

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from troth import Settings, Troth
+from troth.app.playing import play
 from troth.app.proving import Proving, check
 from troth.compute.circuits.model import ModelCircuit, Modes
 from troth.compute.models import ints, quantise
@@ -62,16 +62,13 @@ def main(folder: Path) -> None:
     """Tell it."""
     program, record = model()
     with EmbeddedChain(folder / "chain") as chain:
-        buyer, clinic = (Troth.init(folder / name, "only for show", Settings(name, "embedded:", str(folder / "post")),
-                                    cost=MIN_COST, clock=chain, chain=chain) for name in ("buyer", "clinic"))
+        buyer, clinic = play(folder, ("buyer", "clinic"), "only for show", chain=chain, purse=PURSE, supply=2 * PURSE,
+                             cost=MIN_COST).values()
         with buyer, clinic:
-            contracts = buyer.deploy(supply=2 * PURSE)
-            clinic.use_contracts(contracts)
+            contracts = buyer.contracts
             token = Erc20(chain.web3, contracts["token"].address)
-            token.transfer(buyer.sender, clinic.account, PURSE)
-            for party, other in ((buyer, clinic), (clinic, buyer)):
+            for party in (buyer, clinic):
                 token.approve(party.sender, contracts["book"].address, PURSE)
-                party.meet(other.introduction())
             policy = Pin(contracts["proof"].address, contracts["proof"].codehash)
 
             proving = Proving(clinic, program, HIDDEN)
@@ -85,7 +82,8 @@ def main(folder: Path) -> None:
                                     number.to_bytes(32, "big"))
                 claim = flow.ask(buyer, question, clinic.did)
                 clinic.receive()
-                flow.accept(clinic, claim, Offer(proving.key, policy, token.address, PRICE, STAKE))
+                flow.accept(clinic, claim, Offer(proving.key, policy, token.address, PRICE, STAKE, HOUR, proving.says,
+                                                 proving.ranges, HIDDEN.output))
                 return claim
 
             first = asked(1)

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
-from troth import Settings, Troth
+from troth import Troth
+from troth.app.playing import play
 from troth.flows import round as flow
 from troth.flows.parts import Pin, join_all
 from troth.flows.roles import Role, call_plan, list_records, publish_model
@@ -37,21 +38,12 @@ COMMONS = hashlib.sha256(b"bonds of wrong challengers go here").digest()[:20]
 
 def meet(folder: Path, chain: EmbeddedChain) -> tuple[dict[str, Troth], Erc20]:
     """Workspaces that know one another, contracts, and a purse of 1,000 units each."""
-    parties = {name: Troth.init(folder / name, "play money", Settings(name, "", str(folder / "exchange")),
-                                cost=MIN_COST, clock=chain, chain=chain) for name in NAMES}
-    sponsor = parties["sponsor"]
-    contracts = sponsor.deploy(quorum=1, supply=1_000 * len(NAMES))
+    parties = play(folder, NAMES, "play money", chain=chain, purse=1_000, supply=1_000 * len(NAMES), quorum=1,
+                   cost=MIN_COST)
+    contracts = parties["sponsor"].contracts
     token = Erc20(chain.web3, contracts["token"].address)
     for party in parties.values():
-        party.use_contracts(contracts)
-        if party is not sponsor:
-            token.transfer(sponsor.sender, party.account, 1_000)
         token.approve(party.sender, contracts["book"].address, 1_000)
-        party.bind_account()
-    for party in parties.values():
-        for other in parties.values():
-            if other is not party:
-                party.meet(other.introduction())
     return parties, token
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped, unused-ignore]
 
-from troth.app import Settings, Troth
+from troth.app import Troth
 from troth.app.paying import collect_payouts
+from troth.app.playing import play
 from troth.app.royalties import Measure, Paying, answer, challenge, check, check_use, contribute, join, judge, pay
 from troth.app.running import Recorder
 from troth.core.claims import Ref
@@ -73,19 +74,10 @@ def settle(maker: Troth, bench: Troth, payees: tuple[Troth, ...], chain: Embedde
 def main(folder: Path) -> None:
     """Listings, a model, its sale, an honest run and a dishonest one."""
     chain = EmbeddedChain(folder / "chain")
-    parties = [Troth.init(folder / name, "x", Settings(name, "embedded:", str(folder / "exchange")), cost=MIN_COST,
-                          clock=chain, chain=chain) for name in NAMES]
+    parties = list(play(folder, NAMES, "x", chain=chain, purse=40_000, supply=4 * 40_000, quorum=1,
+                        cost=MIN_COST).values())
     maker, anna, ben, bench = parties
-    token = Erc20(chain.web3, maker.deploy(quorum=1, supply=4 * 40_000)["token"].address)
-    for party in parties:
-        party.use_contracts(maker.contracts)
-        party.bind_account()
-        if party is not maker:
-            token.transfer(maker.sender, party.account, 40_000)
-    for party in parties:
-        for other in parties:
-            if other is not party:
-                party.meet(other.introduction())
+    token = Erc20(chain.web3, maker.contracts["token"].address)
 
     def told(party: Troth, *claims: bytes) -> None:
         party.send([one.did for one in parties if one is not party], claims, party.evidence_here(claims))

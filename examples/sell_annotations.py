@@ -18,9 +18,10 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import troth
-from troth import Settings, Troth, TrothError
+from troth import Troth, TrothError
 from troth.app import market, tending
 from troth.app.market import Wish
+from troth.app.playing import play
 from troth.app.shelf import Filters
 from troth.flows.sale_words import Licence
 from troth.identity.keystore import MIN_COST
@@ -56,16 +57,9 @@ class Town:
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock(1_700_000_000)
         self.chain = EmbeddedChain(None, clock=self.clock)
-        self.parties = {name: Troth.init(folder / name, "a passphrase", Settings(name, "", str(folder / "exchange")),
-                                         cost=MIN_COST, clock=self.clock, chain=self.chain) for name in NAMES}
-        first = self.parties["annotator"]
-        contracts = first.deploy(supply=PURSE * len(NAMES))
-        self.coin = Erc20(self.chain.web3, contracts["token"].address)
-        for party in self.parties.values():
-            if party is not first:
-                self.coin.transfer(first.sender, party.account, PURSE)
-            market.join(party, contracts, [one.did for one in self.parties.values() if one is not party])
-        self.receive()
+        self.parties = play(folder, NAMES, "a passphrase", chain=self.chain, purse=PURSE, supply=PURSE * len(NAMES),
+                            cost=MIN_COST)
+        self.coin = Erc20(self.chain.web3, self.parties["annotator"].contracts["token"].address)
 
     def __getitem__(self, name: str) -> Troth:
         return self.parties[name]

@@ -83,7 +83,11 @@ def forest(node, source, step, constant, inputs):
             match[at, place] = side
     left = step("Cast", step("LessOrEqual", step("MatMul", source, constant(choose)), constant([bounds])), to=1)
     score = step("MatMul", left, constant(match))
-    hit = step("Cast", step("Equal", score, constant([wanted])), to=1)
+    if len(node["trees"]) == 1:
+        matched = step("Equal", score, constant([wanted]))
+    else:   # dearer; but for many trees what ezkl makes of `Equal` gives other scores than ONNX says
+        matched = step("LessOrEqual", constant([[value - 0.5 for value in wanted]]), score)
+    hit = step("Cast", matched, to=1)
     return step("Add", step("MatMul", hit, constant(leaves)), constant([node["bias"]]))
 
 

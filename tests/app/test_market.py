@@ -17,7 +17,7 @@ from troth.app import Troth, loading, market, tending
 from troth.app.market import Wish
 from troth.app.shelf import OVERALL, Filters
 from troth.core.claims import Evidence, Ref, Subject
-from troth.core.errors import ActRefused, BadInput, Misuse, Refuted, Undecidable
+from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Ask, DealState, Pot, Result, Rung, Split, Terms
 from troth.core.verdicts import Outcome
 from troth.flows.parts import Above, Pin
@@ -137,7 +137,18 @@ def test_found_checked_bought_opened_and_licensed(town: Town) -> None:
     with pytest.raises(Undecidable, match="not bought here"):
         troth.load(f"troth://{offer.hex()}", buyer)
     before = town.holds("seller"), town.holds("buyer")
-    order = town.bought(offer)
+    order = town.buys(offer)
+    with pytest.raises(Pending, match="has not answered"):
+        troth.load(f"troth://{offer.hex()}", buyer)
+    town.tends("seller")
+    buyer.receive()
+    with pytest.raises(Pending, match="ordered and not paid"):
+        troth.load(f"troth://{offer.hex()}", buyer)
+    town.tends("buyer", *VERIFIERS)
+    with pytest.raises(Pending, match="its key is not here yet"):
+        troth.load(f"troth://{offer.hex()}"[:8 + 12], buyer)
+    town.tends("seller", "buyer")
+    assert tending.standing(buyer, order)["state"] == "opened"
     assert town.buys(offer) == order, "what goes on is not ordered twice"
     frame = troth.load(f"troth://{offer.hex()}", buyer)
     assert list(frame["tag"]) == ["NOUN", "VERB", "ADJ"]

@@ -17,7 +17,8 @@ from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothErr
 from troth.identity.hybrid import HybridIdentity
 from troth.identity.signers import Ed25519Signer, attest
 from troth.ledger.exchange import MAX_PARCEL, FolderExchange, Parcel
-from troth.store.cid import Cid
+from troth.store import unixfs
+from troth.store.cid import Cid, Codec
 from troth.store.memory import MemoryBlobs
 from troth.store.sealing import seal
 from troth.store.wrapping import RecipientPublic, wrap
@@ -389,6 +390,25 @@ def test_a_parcel_of_300_mb_is_refused_by_its_size(bob: Troth) -> None:
     assert type(bob.refused[0][1]) is BadInput
 
 
+def test_a_terabyte_of_blocks_that_name_each_other_is_not_read(alice: Troth, bob: Troth) -> None:
+    """A megabyte in a mailbox, as evidence of a claim: whoever gathers evidence would run out of memory."""
+    chunk = bytes(1 << 20)
+    link = unixfs._Link(Cid.of(chunk), len(chunk), len(chunk))
+    blocks = {str(link.cid): chunk}
+    for _ in range(2):
+        block = unixfs._encode_node([link] * 1024)
+        link = unixfs._Link(Cid.of(block, Codec.DAG_PB), 1024 * link.size, len(block) + 1024 * link.tsize)
+        blocks[str(link.cid)] = block
+    assert sum(map(len, blocks.values())) < 2 << 20
+    bomb = Evidence("update", str(link.cid), unixfs.PROFILE.name, False)
+    said = Statement("note", alice.did, 1, SUBJECT, {}, evidence=(bomb,))
+    claim = attest(said, alice.identity.signer())
+    drop(bob, Parcel(claims=(claim,), blocks=blocks).to_bytes())
+    assert bob.receive() == (claim.id,)
+    with pytest.raises(BadInput, match="larger than this reader accepts"):
+        bob.read(bomb)
+
+
 def test_a_flood_of_garbage_and_replays_is_only_work(alice: Troth, bob: Troth) -> None:
     good = Parcel(claims=(claim(alice, n=1),)).to_bytes()
     for n in range(300):
@@ -397,6 +417,21 @@ def test_a_flood_of_garbage_and_replays_is_only_work(alice: Troth, bob: Troth) -
     assert len(bob.refused) == 150
     assert bob.log.size == 1
     assert bob.receive() == ()
+
+
+def test_who_floods_a_mailbox_faster_than_it_is_emptied_keeps_nobody_in_it(
+        bob: Troth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever is kept reading garbage answers nothing else, and misses what a deal asks."""
+    waiting, count = FolderExchange.waiting, iter(range(10**9))
+
+    def flooded(self: FolderExchange, address: str, patience: float = 0.0) -> tuple[Path, ...]:
+        drop(bob, b"garbage", f"{next(count):020d}-evil.parcel")
+        return waiting(self, address, patience)
+
+    monkeypatch.setattr(FolderExchange, "waiting", flooded)
+    monkeypatch.setattr("troth.app.LONGEST_RECEIVE", 0.1)
+    assert bob.receive() == ()
+    assert len(bob.refused) > 1
 
 
 def test_a_parcel_that_another_process_took_is_passed_over(alice: Troth, bob: Troth) -> None:

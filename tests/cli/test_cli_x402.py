@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from agents.x402_parts import just_money
+from troth.agents.x402.client import Bought
 from troth.app import Settings, Troth
 from troth.app.payments import token_of
 from troth.cli.main import main
+from troth.cli.x402 import text_of
 from troth.fixed.program import Affine, Program
 from troth.identity.keystore import MIN_COST
 
@@ -95,3 +97,10 @@ def test_selling_and_buying(run: Run, shop: str, tmp_path: Path) -> None:
         ("3", "served"), ("7", "served")]
     assert run("buyer", "x402", "get", f"{shop}/none", "--most", "5", status=1)
     assert run("buyer", "x402", "get", "http://shop.example/a", "--most", "5", status=2)
+
+
+@pytest.mark.parametrize(("media", "body", "shown"), [
+    ("text/plain", b"all is well", "all is well"), ("application/octet-stream", "é,ü\n1,2\n".encode(), "é,ü\n1,2\n"),
+    ("", b"{}", "{}"), ("application/octet-stream", b"\0\xff\xff\0", None), ("text/plain", b"\x1b[2J", None)])
+def test_text_is_shown_as_text_whatever_its_type_says(media: str, body: bytes, shown: str | None) -> None:
+    assert text_of(Bought(200, media, body)) == shown

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ports.prover_suite import statement
 from troth.compute.circuits.model import ModelCircuit, Modes
 from troth.compute.provers import keycheck, points, zkey
 from troth.compute.provers.groth16 import Groth16, Proving
@@ -60,6 +61,19 @@ def test_every_wrong_point_is_found(name: str, place: int | None) -> None:
         place = len(getattr(KEYS.proving, name)) - 1
     with pytest.raises(Refuted, match="not of this circuit"):
         keycheck.check(changed(name, place), circuit(3))
+
+
+def test_a_wrong_point_of_a_right_side_is_found() -> None:
+    of = statement(2)
+    keys = Groth16().setup(of)
+    key: Proving = keys.proving
+    assert set(key.c) == {wire for row in of.c.wires for wire in row} != set()
+    keycheck.check(keys, of)
+    keycheck.check(replace(keys, proving=replace(key, c={})), of)   # as a key of others has it
+    for wire in (min(key.c), max(key.c)):
+        wrong = replace(key, c=dict(key.c) | {wire: key.c[wire] + points.generator(1)})
+        with pytest.raises(Refuted, match="wrong points: c"):
+            keycheck.check(replace(keys, proving=wrong), of)
 
 
 def test_a_wrong_public_a_wrong_transcript_and_none() -> None:

@@ -83,6 +83,7 @@ def test_xgboost_gives_its_own_margins(case: str) -> None:
     (("learner_model_param", {"num_target": "2", "num_class": "0", "base_score": "0", "num_feature": "30"}), "targets"),
     (("learner_model_param", {"num_class": "0", "base_score": "[1.5]", "num_feature": "30"}), "no probability"),
     (("learner_model_param", {}), "not XGBoost's JSON"),
+    (("learner_model_param", {"num_class": "99999999", "base_score": "0.5", "num_feature": "30"}), "too large"),
 ])
 def test_another_model_of_xgboost_is_refused(change: tuple[str, dict[str, Any]], why: str) -> None:
     said = json.loads((VECTORS / "cancer.json").read_text())
@@ -116,5 +117,9 @@ def test_another_model_of_lightgbm_is_refused() -> None:
         assert old in text
         with pytest.raises(BadInput, match=why):
             of_lightgbm(text.replace(old, new, 1))
+    crowd = text.replace("num_class=1", "num_class=99999999").replace("num_tree_per_iteration=1",
+                                                                      "num_tree_per_iteration=99999999")
+    with pytest.raises(BadInput, match="too large to be converted"):
+        of_lightgbm(crowd.replace("objective=binary sigmoid:1", "objective=multiclass num_class:99999999"))
     with pytest.raises(BadInput, match="no model of LightGBM"):
         of_booster(object())

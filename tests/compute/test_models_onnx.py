@@ -17,6 +17,7 @@ from skl2onnx import to_onnx
 from torch import nn
 
 from compute.families import FAMILIES, converted, fitted, table
+from troth.compute.models import graph
 from troth.compute.models.onnx import MOST_BYTES, of_onnx, read_onnx
 from troth.compute.models.quantise import quantise
 from troth.core.errors import BadInput
@@ -263,3 +264,13 @@ def test_a_cut_or_flipped_file_never_gives_another_error_than_ours() -> None:
                 of_onnx(data)
             except BadInput:
                 continue
+
+
+def test_a_small_file_that_names_a_layer_many_times_over_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each average is a kernel of its own here: as large as a model may be, for a few bytes of file."""
+    one = [node("AveragePool", "x" if not at else f"m{at - 1}", f"m{at}", kernel_shape=[1, 1]) for at in range(8)]
+    large = model_of([*one, *flat("m7")], IMAGE, {}).SerializeToString()
+    of_onnx(large)
+    monkeypatch.setattr(graph, "MAX_WEIGHTS", 20)
+    with pytest.raises(BadInput, match="too large to be converted"):
+        of_onnx(large)

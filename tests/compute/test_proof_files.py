@@ -2,6 +2,7 @@
 
 import os
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -54,7 +55,19 @@ def test_keys_come_back_and_prove(keys):
     data = zkey.write(keys, CIRCUIT)
     back = zkey.read(data, CIRCUIT, ours=True)
     assert (back.verifying, back.origin, back.circuit) == (keys.verifying, "dev", CIRCUIT.digest)
+    assert back.proving.c == keys.proving.c != {}
     PROVER.verify(keys.verifying, PROVER.prove(back, CIRCUIT, WITNESS), CIRCUIT.public_values(WITNESS))
+
+
+def test_a_key_without_our_points_of_the_right_sides_proves_as_well(keys):
+    """After a contribution those points would be wrong, so they are not taken from such a file."""
+    contributed = bytearray(zkey.write(keys, CIRCUIT))
+    contributed[-4:] = struct.pack("<I", 1)
+    theirs = zkey.read(bytes(contributed), CIRCUIT)
+    assert theirs.proving.c == {}
+    PROVER.verify(keys.verifying, PROVER.prove(theirs, CIRCUIT, WITNESS), CIRCUIT.public_values(WITNESS))
+    with pytest.raises(Refuted):   # points of another setup
+        PROVER.prove(replace(keys, proving=replace(keys.proving, c=PROVER.setup(CIRCUIT).proving.c)), CIRCUIT, WITNESS)
 
 
 def test_keys_that_are_wrong_are_refused(keys):

@@ -88,3 +88,11 @@ def test_what_could_overflow_or_is_no_model_is_refused_before_anything_runs() ->
     for inputs in (np.array([[10]]), np.array([[-1]]), np.array([[1, 2]])):
         with pytest.raises(BadInput):
             program.run(inputs)
+
+
+def test_windows_beyond_what_memory_holds_are_refused_before_they_are_made() -> None:
+    """A small file can ask for them: an image of padding, and a kernel as wide as it."""
+    size = 1 << 14
+    wide = Conv(0, np.ones((1, 1, 1, size), INTS), np.zeros(1, INTS), (1, 1, size), pad=(0, size, 0, size))
+    with pytest.raises(BadInput, match="in its windows together"):
+        Program(np.zeros(size, INTS), np.ones(size, INTS), (wide,), "largest")

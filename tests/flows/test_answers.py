@@ -56,7 +56,8 @@ class Place:
         return replace(made, **changes)  # type: ignore[arg-type]
 
     def offer(self) -> Offer:
-        return Offer(SETUP.key, Pin.of(self.provider.contracts["proof"]), self.token.address, PRICE, STAKE)
+        return Offer(SETUP.key, Pin.of(self.provider.contracts["proof"]), self.token.address, PRICE, STAKE, HOUR,
+                     ("input",), RANGES, "scores")
 
     def ask(self, **changes: object) -> bytes:
         claim = flow.ask(self.buyer, self.question(**changes), self.provider.did)
@@ -261,10 +262,15 @@ def test_what_the_provider_did_not_offer_it_does_not_take(place: Place) -> None:
     for name, changes in {
         "key": {"key": key_name(OTHER.key)}, "provider": {"provider": b"\5" * 20},
         "price or the stake": {"price": PRICE - 1}, "price or": {"stake": STAKE + 1},
-        "nothing to answer": {"bound": (INPUT, 5), "says": ("input", "scores 0")},
+        "the time that you take": {"period": 1},
+        "otherwise than you answer": {"ranges": ((0, 1), *RANGES[1:])}, "to be read otherwise": {"output": "label"},
+        "read otherwise": {"says": ("somebody else's model",)},
     }.items():
         with pytest.raises(Misuse, match=name):
             flow.accept(place.provider, place.ask(**changes), place.offer())
+    with pytest.raises(Misuse, match="nothing to answer"):
+        flow.accept(place.provider, place.ask(bound=(INPUT, 5), says=("input", "scores 0")),
+                    replace(place.offer(), says=("input", "scores 0")))
     with pytest.raises(Misuse, match="policy"):
         flow.accept(place.provider, place.ask(), replace(place.offer(), proof=Pin.of(pinned)))
     with pytest.raises(Misuse, match="moves nothing"):

@@ -453,6 +453,12 @@ def test_what_a_party_does_not_trust_it_does_not_take(hired: Hired) -> None:
     order = hired.order(ASKED)
     claim = flow.place(hired["client"], order, hired.evidence(order))
     hired.receive()
+    for hasty in (hired.order(ASKED, periods=Periods(HOUR, 1, HOUR, HOUR, HOUR)),
+                  hired.order(RERUN, periods=Periods(HOUR, HOUR, 100, HOUR, HOUR))):  # a job may run for 60 of them
+        trap = flow.place(hired["client"], hasty, hired.evidence(hasty))
+        hired.receive()
+        with pytest.raises(Misuse, match="leaves no time"):
+            flow.take(hired["provider"], trap, hired.trusted)
     with pytest.raises(Misuse, match="another token"):
         flow.take(hired["provider"], claim, replace(hired.trusted, token=bytes(20)))
     with pytest.raises(Misuse, match="another policy"):

@@ -40,6 +40,17 @@ def test_round_trip_and_independence_of_insertion_order(state: dict[str, np.ndar
     assert arrays.equal(arrays.unflatten(vector, arrays.layout(state)), state)
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_decoding_copies_nothing_and_hands_out_nothing_to_write_on(kind: type) -> None:
+    data = kind(arrays.encode({"a": np.arange(1000), "b": np.arange(6).reshape(2, 3)}))
+    state = arrays.decode(data)
+    for array in state.values():
+        assert np.shares_memory(array, np.frombuffer(data, dtype=np.uint8))
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7
+    assert arrays.encode(state) == bytes(data)
+
+
 @given(STATES, st.data())
 def test_any_changed_byte_changes_the_state_or_is_refused(state: dict[str, np.ndarray], data: st.DataObject) -> None:
     raw = bytearray(arrays.encode(state))

@@ -141,6 +141,7 @@ def test_no_update_stops_a_round_of_code(task: Code, four: Consortium) -> None:
 @pytest.mark.parametrize(("body", "value"), [
     ("return np.full(len(data.labels), np.nan)", 256 * ONE), ("return np.full(len(data.labels), 1e300)", 256 * ONE),
     ("raise FloatingPointError", 256 * ONE), ("return [1 / 0]", 256 * ONE),
+    ("return np.linalg.inv(np.zeros((2, 2)))", 256 * ONE),
     ("return -np.ones(len(data.labels))", 0), ("return np.full(len(data.labels), 0.5)", ONE // 2),
 ])
 def test_losses_are_numbers_whatever_the_code_says(body: str, value: int, four: Consortium, tmp_path: Path) -> None:
@@ -151,6 +152,14 @@ def test_losses_are_numbers_whatever_the_code_says(body: str, value: int, four: 
     data = scaling(four.validation).inputs(four.validation)
     assert task.loss(task.start(bytes(32)), data) == value
     assert task.score(task.start(bytes(32)), data) == -value * 1_000_000 // ONE
+
+
+def test_a_score_that_is_no_number_stops_no_round(four: Consortium, tmp_path: Path) -> None:
+    path, data = tmp_path / "model.py", scaling(four.validation).inputs(four.validation)
+    path.write_text("import numpy as np\ndef start(seed): return {'w': np.ones(1)}\ndef fit(a, d, c): return a\n"
+                    "def evaluate(a, d): return np.ones(len(d.labels))\ndef score(a, d): return 1 / 0\n")
+    task = Code.propose(path, 2, bytes(32))
+    assert task.score(task.start(bytes(32)), data) == -10**12
 
 
 @pytest.mark.parametrize(("text", "words"), [

@@ -23,6 +23,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from troth.ledger.chains import Chain
 
 _DOCUMENT = re.compile(r"[0-9a-f]{32}")
+LONGEST_RECEIVE = 60.0
 MAX_PUBLIC = 1 << 20  # a bundle embeds public evidence of one block
 
 
@@ -250,12 +252,15 @@ class Troth(Swapping):
         """Take in every waiting parcel after checking it; ids of new claims. patience: seconds to wait for a first one.
 
         ``refused`` then lists the parcels that were not: bad ones are set aside, unreadable ones stay. Raises
-        OutsideFailed where this workspace's disk fails; what was not taken in waits.
+        OutsideFailed where this workspace's disk fails; what was not taken in waits. Whoever floods the mailbox keeps
+        nobody in here: after LONGEST_RECEIVE seconds what still comes waits too.
         """
         new: list[bytes] = []
         self.refused = []
-        exchange, before = self.exchange, set[PurePath]()
+        exchange, before, end = self.exchange, set[PurePath](), time.monotonic() + patience + LONGEST_RECEIVE
         while found := [path for path in exchange.waiting(self.did, patience) if path not in before]:
+            if before and time.monotonic() > end:
+                break
             before.update(found)
             patience = 0.0
             new.extend(self._receive(exchange, found))

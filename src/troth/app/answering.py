@@ -181,8 +181,9 @@ def give(party: Troth, offered: Offered, claim: bytes, program: Program, row: Se
     state = party.book.state(question.deal())
     if state is None or STAKE not in state.joined:
         _allow(party, price.token, price.stake)
-        flow.accept(party, claim, Offer(proving.key, Pin.of(found["proof"]), price.token,
-                                        price.price, price.stake))
+        flow.accept(party, claim, Offer(
+            proving.key, Pin.of(found["proof"]), price.token, price.price, price.stake, price.period, offered.says,
+            proving.ranges, offered.modes.output))
     return flow.answer(party, claim, proving.key, lambda context: proving.prove(held, context)[0])
 
 

@@ -30,6 +30,7 @@ from troth.core.claims import from_base64
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import BadInput, Misuse, Refuted
 from troth.core.terms import Account
+from troth.core.times import span
 from troth.identity.keybook import KeyBook
 from troth.identity.messages import Message, documents_from_bytes, documents_to_bytes
 from troth.learn.acceptance import SITE, VERIFIER
@@ -107,9 +108,9 @@ class Invitation:
             f"{agreed.name}: invited by {self.sponsor[0]} as a {self.ticket.role}",
             f"this invitation is {use}",
             *(self._site(judges) if self.ticket.role == SITE else self._verifier(judges)),
-            f"time: each round may take {agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict} s and "
-            f"{agreed.periods.window} s in which it can be challenged. Keep this process running: what is asked on "
-            f"chain must be answered in {agreed.periods.answer} s, or the stake is lost",
+            f"time: each round may take {span(agreed.periods.fund + agreed.periods.answer + agreed.periods.verdict)}, "
+            f"and {span(agreed.periods.window)} in which it can be challenged. Keep this process running: what is "
+            f"asked on chain must be answered in {span(agreed.periods.answer)}, or the stake is lost",
             f"token 0x{(self.agreed.token or self.contracts['token'].address).hex()} on chain "
             f"{self.contracts.chain_id} at {self.chain}{'; bring what you stake' if self.agreed.token else ''}; "
             f"mail at {self.post}. This process only reaches outward",
@@ -311,7 +312,7 @@ def join(invitation: Invitation, data: Path | str | None, home: Path | str, pass
     role = invitation.ticket.role
     if invitation.agreed.periods.answer < LEAST_ANSWER:
         raise Misuse("this leaves no time to answer when the verifiers are called: the stake would be lost",
-                     expected=f"at least {LEAST_ANSWER} s", actual=f"{invitation.agreed.periods.answer} s",
+                     expected=f"at least {span(round(LEAST_ANSWER))}", actual=span(invitation.agreed.periods.answer),
                      do="Nothing was sent. Ask the sponsor for another invitation.")
     if (data is not None) != (role == SITE):
         raise Misuse(f"this invitation is for a {role}", do="Name your records: --data FILE.csv." if role == SITE

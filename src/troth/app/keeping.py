@@ -35,6 +35,9 @@ from troth.verify.trace import ERASURE
 _STALE = "another process has changed the keys of this workspace"
 _OPEN_AGAIN = "Open the workspace again; nothing was signed into the log."
 TURN = 60.0  # seconds to wait for another process in this workspace
+MOST_READ = 1 << 30
+"""Bytes of a piece of evidence. What others sent is no measure: a megabyte of blocks that name each other, a thousand
+times in each node, is a file of a terabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +184,20 @@ class Keeping:
         self.keyring.keep(evidence.cid, short("listing"), own)
         return Sealing(evidence, commitment, key)
 
-    def read(self, evidence: Evidence) -> bytes:
-        """The evidence's bytes, unsealed. Raises Undecidable where they are not here or not for this party."""
+    def read(self, evidence: Evidence, most: int | None = MOST_READ) -> bytes:
+        """The evidence's bytes, unsealed. most: None where its size is known to be wanted.
+
+        Raises Undecidable where they are not here or not for this party, BadInput for more.
+        """
         cid, out = Cid.parse(evidence.cid), io.BytesIO()
         if not evidence.sealed:
-            unixfs.export(cid, self.blobs, out)
+            unixfs.export(cid, self.blobs, out, max_size=most)
             return out.getvalue()
         wrapped = self.keyring.get(evidence.cid, short(self.did))
         if wrapped is None:
             raise Undecidable("sealed, and no key for it was given to this party", actual=evidence.cid,
                               do="Ask whoever sealed it to hand it over.")
-        unseal(cid, self.keyring.open(cid, wrapped), self.blobs, out)
+        unseal(cid, self.keyring.open(cid, wrapped), self.blobs, out, max_size=most)
         return out.getvalue()
 
     def share(self, evidence: Evidence, to: Iterable[str]) -> None:
@@ -215,8 +221,8 @@ class Keeping:
         return RecipientPublic(public)
 
     def get(self, cid: str) -> bytes:
-        """The bytes of a CID, unsealed where a key for it is here. Raises Undecidable."""
-        return self.read(self.stored(cid))
+        """The bytes of a CID, however many, unsealed where a key for it is here. Raises Undecidable."""
+        return self.read(self.stored(cid), None)
 
     def stored(self, cid: str, name: str = "file") -> Evidence:
         """Bytes in this party's store as evidence for a claim. Raises Undecidable if they are not here."""

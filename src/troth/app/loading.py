@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from troth.app import market
 from troth.app.market import handovers_of
 from troth.app.short_ids import claim_of
-from troth.core.errors import BadInput, Misuse, Refuted, TrothError, Undecidable
+from troth.core.errors import BadInput, Misuse, Pending, Refuted, TrothError, Undecidable
 from troth.core.terms import UPHELD
 from troth.flows.sale_checks import table
 from troth.flows.sale_deal import Sale, read, state_of
@@ -38,7 +38,8 @@ def load(url: str, party: Troth | None = None) -> Any:
     """What ``troth://OFFER`` or ``troth://CID`` names: see ``materialise`` for what each form gives.
 
     party: the workspace that owns or bought it; by default the nearest one, opened with TROTH_PASSPHRASE. Raises
-    Undecidable for what is neither bought nor owned here, Refuted where its licence is over, revoked, or ended.
+    Undecidable for what is neither bought nor owned here, Pending where the sale goes on, Refuted where its licence is
+    over, revoked, or ended.
     """
     if party is not None:
         return _load(url, party)
@@ -63,7 +64,7 @@ def find(party: Troth, url: str) -> tuple[Offer, bytes]:
     for claim, offer in _named(party, url):
         try:
             return offer, opened(party, claim, offer)
-        except (Refuted, Undecidable) as error:
+        except (Refuted, Undecidable, Pending) as error:
             refused = error
     raise refused
 
@@ -71,24 +72,37 @@ def find(party: Troth, url: str) -> tuple[Offer, bytes]:
 def opened(party: Troth, claim: bytes, offer: Offer) -> bytes:
     """The bytes of what is offered, if this party owns or bought it and the licence stands. Raises as ``load``."""
     statement = party.statement(claim)
-    if statement.issuer != party.did:
-        licensed(party, claim, offer)
-    return party.read(party.statement(statement.ref(LISTING)).evidence[0])
+    sale = None if statement.issuer == party.did else licensed(party, claim, offer)
+    try:
+        return party.read(party.statement(statement.ref(LISTING)).evidence[0], None)
+    except Undecidable:
+        state = None if sale is None else state_of(party, sale)
+        if state is None or state.status == "closed":
+            raise
+        raise _waiting("it was paid for, and its key is not here yet", f"the deal is {state.status}") from None
+
+
+def _waiting(what: str, actual: str) -> Pending:
+    return Pending(f"this sale is not done: {what}", actual=actual,
+                   do="Let the seller run troth market tend, then run it here, or troth buy again.")
 
 
 def licensed(party: Troth, claim: bytes, offer: Offer) -> Sale:
-    """The sale under which this party may use what is offered now. Raises Undecidable where it bought none, Refuted
-    where none of its licences stands.
+    """The sale under which this party may use what is offered now. Raises Undecidable where it bought none, Pending
+    where it ordered and did not pay yet, Refuted where none of its licences stands.
     """
     why: TrothError = Undecidable("this was not bought here", actual=claim.hex(), do=f"troth buy {claim.hex()}")
     for order, statement in party.claims(ORDER):
         if statement.issuer != party.did or claim not in statement.all_refs("offer"):
             continue
-        for handover in handovers_of(party, order):
+        handovers = list(handovers_of(party, order))
+        if not handovers and market.still_open(party, order):
+            why = _waiting("the seller has not answered the order", order.hex())
+        for handover in handovers:
             sale, _ = read(party, handover)
             try:
                 _stands(party, claim, offer, sale)
-            except (Refuted, Undecidable) as error:
+            except (Refuted, Undecidable, Pending) as error:
                 why = error
             else:
                 return sale
@@ -101,7 +115,10 @@ def _stands(party: Troth, claim: bytes, offer: Offer, sale: Sale) -> None:
         raise Refuted("the licence is over", expected=f"until {time_text(sale.until)}", actual=time_text(now))
     state = state_of(party, sale)
     if state is None:
-        raise Undecidable("this was ordered and not paid", actual=sale.order_id.hex(), do="troth market tend")
+        if now < sale.fund_by:
+            raise _waiting("it was ordered and not paid", sale.order_id.hex())
+        raise Undecidable("this was ordered and never paid, and the order is over", actual=sale.order_id.hex(),
+                          do=f"troth buy {claim.hex()}")
     if state.status == "closed" and (state.final is None or state.final.outcome != UPHELD):
         raise Refuted("this sale was refunded: there is no licence", actual=sale.deal().hex())
     if offer.licence.erasure == "ends" and party.trace(claim).stale:

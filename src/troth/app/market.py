@@ -13,6 +13,7 @@ from troth.core.claims import Ref
 from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
 from troth.core.terms import Account
+from troth.core.times import span
 from troth.core.verdicts import Outcome, Report, Step, combine
 from troth.flows import sale as flow
 from troth.flows.parts import Pin
@@ -284,7 +285,8 @@ def check(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iter
         steps.append(Step(5, "the sealed file", None, "not here yet: it comes with the key"))
     said = [(one.issuer, evaluation) for one, evaluation in _said(party) if evaluation.commitment == found.commitment
             and one.issuer in set(evaluators) and one.issuer != statement.issuer]
-    told = "; ".join(f"{issuer[:40]}: {dict(one.metrics)} ({one.method})" for issuer, one in said)
+    told = "; ".join(f"{issuer[:40]}: {', '.join(f'{what} {value / 10**6:g}' for what, value in one.metrics.items())} "
+                     f"({one.method})" for issuer, one in said)
     steps.append(Step(6, "the quality", Outcome.UPHELD if said else None,
                       told or "no believed evaluator vouches for it: it is the seller's word"))
     return Report(combine(tuple(steps)), time_text(party.clock.now()), tuple(steps))
@@ -307,9 +309,9 @@ def _words(party: Troth, offer: bytes) -> str:
         return "the seller itself may revoke the licence, for what it calls a cause"
     periods = goods.offer.deal.periods
     longest = periods.fund + periods.reveal + 2 * (periods.verdict + periods.window + periods.look)
-    return (f"{goods.listing.rows} rows; over within {longest} s unless a court is called; for {licence.purpose!r}, "
-            f"{licence.term} s, derivatives {licence.derivatives}, royalty {licence.royalty}/{WHOLE}, after an erasure "
-            f"it {licence.erasure}")
+    return (f"{goods.listing.rows} rows; over within {span(longest)} unless a court is called; "
+            f"for {licence.purpose!r}, {span(licence.term)}, derivatives {licence.derivatives}, "
+            f"royalty {licence.royalty}/{WHOLE}, after an erasure it {licence.erasure}")
 
 
 def _sellable(party: Troth, offer: bytes) -> str:
@@ -385,7 +387,7 @@ def buy(party: Troth, offer: bytes, evaluators: Iterable[str], verifiers: Iterab
         raise refused(f"this offer is not to be bought: {bad.name}", actual=bad.detail,
                       do="See troth market check; name verifiers that you believe with --believe.")
     for claim, statement in party.claims(ORDER):
-        if statement.issuer == party.did and offer in statement.all_refs("offer") and _open(party, claim):
+        if statement.issuer == party.did and offer in statement.all_refs("offer") and still_open(party, claim):
             return claim
     deal = Offer.of(party.statement(offer)).deal
     complaint = deal.money.bond + deal.money.fee  # from the party's own account, whoever pays the price
@@ -406,7 +408,7 @@ def _holds(party: Troth, token: Account, holder: Account) -> int:
     return Erc20(party.chain.web3, token).balance(holder)
 
 
-def _open(party: Troth, order: bytes) -> bool:
+def still_open(party: Troth, order: bytes) -> bool:
     """Whether an order still waits, or its sale goes on."""
     for handover in handovers_of(party, order):
         sale, _ = read(party, handover)

@@ -131,7 +131,7 @@ class Privacy:
         items = [item for item in statement.evidence if item.name == "records"]
         if len(items) != 1:
             raise BadInput("a listing names its records", expected="one piece of evidence 'records'", actual=len(items))
-        data = self._party.read(items[0])
+        data = self._party.read(items[0], None)
         try:
             schema = Schema.of(Listing.of(statement).schema)
             part = Part.from_bytes(data, schema)

@@ -70,7 +70,7 @@ class Estimate:
     @classmethod
     def of(cls, program: Program, modes: Modes) -> Estimate:
         """From the program alone, before any circuit is built; within a factor of two of what was measured."""
-        constraints = 400 + round(1.4 * price(program))
+        constraints = 400 + round(1.1 * price(program))
         if modes.weights == COMMITTED:
             sizes = zip(declared_bits(program), learned_parts(program), strict=True)
             constraints += round(1.3 * sum(bits * len(part[2]) for bits, part in sizes))

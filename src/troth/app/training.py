@@ -360,7 +360,7 @@ def list_own(party: Troth, part: Part, sponsor: str) -> bytes:
         data = part.to_bytes()
         sealing = party.seal_records(data, data.splitlines()[1:])
         found = list_records(party, part, sealing.commitment, sealing.evidence)
-    elif party.read(the_evidence(party.statement(found), "records")) != part.to_bytes():
+    elif party.read(the_evidence(party.statement(found), "records"), None) != part.to_bytes():
         # Whatever is trained on is said, and charged to a budget, by this listing.
         raise Misuse("this workspace has listed other records", expected=Listing.of(party.statement(found)).rows,
                      actual=len(part), do="Use another workspace for another data set.")

@@ -107,8 +107,9 @@ def take_back(question: Asked, home: Where = None, as_json: Json = False) -> Non
     from troth.flows.answer import take_back as taken
 
     with workspace(home) as party:
-        taken(party, claim_id(party, question))
-        show({"question": question, "taken": True}, as_json, lambda: "taken back")
+        asked = claim_id(party, question)
+        taken(party, asked)
+        show({"question": asked.hex(), "taken": True}, as_json, lambda: "taken back")
 
 
 def _offered(file: Path) -> Offered:

@@ -105,6 +105,7 @@ def decisions_check(claim: Annotated[str, typer.Argument(help="A decision or an 
     from troth.app.decisions import check  # start-up time, as above
 
     with workspace(home) as party:
-        steps = check(party, claim_id(party, claim))
-        show({"claim": claim, "outcome": "upheld", "steps": steps}, as_json, lambda: "\n".join(
+        found = claim_id(party, claim)
+        steps = check(party, found)
+        show({"claim": found.hex(), "outcome": "upheld", "steps": steps}, as_json, lambda: "\n".join(
             [*(f"{number}. {one['step']}: {one['finding']}" for number, one in enumerate(steps, 1)), "upheld"]))

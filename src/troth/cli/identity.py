@@ -122,7 +122,7 @@ def log_date(claim: Annotated[str, typer.Argument(help="A claim in this log.")],
     with workspace(home) as party:
         found = date(party, claim_id(party, claim))
         write_file(output, found.to_bytes())
-        show({"claim": claim, "block": found.last_block, "output": str(output)}, as_json)
+        show({"claim": found.claim.id.hex(), "block": found.last_block, "output": str(output)}, as_json)
 
 
 @id_app.command("good")

@@ -38,6 +38,7 @@ from troth.cli import (  # noqa: F401  (their commands)
     model,
     payouts,
     person,
+    play,
     post,
     privacy,
     prove,

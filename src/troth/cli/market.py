@@ -189,8 +189,9 @@ def let_in(offer: Offered, to: Annotated[str, typer.Option("--to", help="The eva
     from troth.app import market  # start-up time, as above
 
     with workspace(home) as party:
-        market.let_in(party, claim_id(party, offer), to)
-        show({"offer": offer, "to": to}, as_json)
+        claim = claim_id(party, offer)
+        market.let_in(party, claim, to)
+        show({"offer": claim.hex(), "to": to}, as_json)
 
 
 @market_app.command()
@@ -238,7 +239,7 @@ def licence(holder: Annotated[str, typer.Argument(help="An account.")],
         seller = Offer.of(party.statement(claim)).deal.seller
         account = from_hex(holder.removeprefix("0x").lower(), 20)
         stands = market.licences(party).licensed(account, seller, claim)
-        show({"offer": offer, "holder": "0x" + account.hex(), "licensed": stands}, as_json)
+        show({"offer": claim.hex(), "holder": "0x" + account.hex(), "licensed": stands}, as_json)
     raise typer.Exit(0 if stands else 1)
 
 

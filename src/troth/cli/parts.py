@@ -98,7 +98,9 @@ _TIMES = frozenset(("at", "closes_by", "deadline", "due", "expires", "expiry", "
 
 
 def _line(key: str, item: object) -> object:
-    return moment(item, int(time.time())) if key in _TIMES and type(item) is int else item
+    if key not in _TIMES or type(item) is not int:
+        return item
+    return moment(item, int(time.time())) if item else "not known yet"
 
 
 def whole_id(text: str) -> bytes:

@@ -197,18 +197,29 @@ def _tell(party: Troth, found: Bought, output: Path | None, as_json: bool, *, ch
         said |= {"answer": answer.hex(), "checked": str(check(party, answer).outcome)}
     if output is not None and found.served:
         write_file(output, found.body)
-    text = found.body.decode("utf-8", "replace") if found.media.startswith(("text/", "application/json")) else \
-        base64.b64encode(found.body).decode()
+    text = text_of(found)
+    body = {"body": base64.b64encode(found.body).decode() if text is None else text,
+            "encoding": "base64" if text is None else "text"}
     paid = "nothing" if found.spending is None else f"{found.spending.offer.price}" + (
         "" if found.settled else " by a payment that the chain has not carried out so far")
-    show(said if output is not None else said | {"body": text}, as_json, lambda: "\n".join([
-        *([text] if output is None else [f"written to {output}"] if found.served else []),
+    shown = f"{len(found.body)} bytes of {found.media or 'no media type'}: -o FILE keeps them" if text is None else text
+    show(said if output is not None else said | body, as_json, lambda: "\n".join([
+        *([shown] if output is None else [f"written to {output}"] if found.served else []),
         f"paid {paid}" + (f", claim {said['claim']}" if said["claim"] else "")
         + (f", answer {said['checked']}" if "checked" in said else "")]))
     if not found.served:
         raise Refuted("nothing was served", expected="a status 2xx", actual=f"{found.status}, paid {paid}",
                       do=f"Ask again with the same payment: troth x402 again {found.spending.nonce.hex()}"
                       if found.spending else None)
+
+
+def text_of(found: Bought) -> str | None:
+    """What came as text, whatever its media type says; None for other bytes."""
+    try:
+        text = found.body.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if any(not one.isprintable() and one not in "\r\n\t" for one in text) else text
 
 
 def _json(path: Path) -> Any:

@@ -11,6 +11,7 @@ from troth.core.errors import BadInput
 from troth.fixed.numbers import INT64_MAX, IntArray, as_ints, magnitude
 from troth.fixed.steps import (
     LIMIT,
+    MAX_WEIGHTS,
     MAX_WIDTH,
     WEIGHT_LIMIT,
     Affine,
@@ -64,8 +65,10 @@ def _bounds(step: Step, number: int, found: Sequence[Interval]) -> tuple[list[in
         need(step.weights.ndim == 4 and step.weights.shape[1] == step.shape[0] and min(step.shape) >= 1
              and step.bias.shape == (len(step.weights),) and step.shape[0] * step.shape[1] * step.shape[2] == len(low)
              and min(step.stride) >= 1 and min(step.pad) >= 0 and min(step.places) >= 1
-             and len(step.weights) * step.places[0] * step.places[1] <= MAX_WIDTH,
-             "weights (out, channels, height, width) over an image of the source's size")
+             and len(step.weights) * step.places[0] * step.places[1] <= MAX_WIDTH
+             and step.places[0] * step.places[1] * step.weights[0].size <= MAX_WEIGHTS,
+             f"weights (out, channels, height, width) over an image of the source's size, at most {MAX_WEIGHTS} values "
+             "in its windows together")
         _small(number, step.weights)
         seen, kernel = windows(step), step.weights.reshape(len(step.weights), -1)
         inside = seen.T >= 0  # one column a place; padding is 0

@@ -152,13 +152,20 @@ def ask(party: Party, question: Question, provider: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a provider answers for. proof: the policy it trusts. price: the least it takes. stake: the most it risks."""
+    """What a provider answers for. proof: the policy it trusts. price: the least it takes. stake: the most it risks.
+
+    period: the least seconds it needs. says, ranges, output: as it will answer, and as `Question` has them.
+    """
 
     key: groth16.VerifyingKey
     proof: Pin
     token: Account
     price: int
     stake: int
+    period: int
+    says: tuple[str, ...]
+    ranges: tuple[tuple[int, int], ...]
+    output: str
 
 
 def accept(party: Party, claim: bytes, offer: Offer) -> Question:
@@ -178,6 +185,12 @@ def accept(party: Party, claim: bytes, offer: Offer) -> Question:
     if question.price < offer.price or question.stake > offer.stake:
         raise Misuse("not the price or the stake that you take", actual=f"{question.price}, {question.stake}",
                      expected=f"at least {offer.price}, at most {offer.stake}")
+    if question.period < offer.period:
+        raise Misuse("not the time that you take to answer: the stake would be lost", actual=f"{question.period} s",
+                     expected=f"at least {offer.period} s")
+    if (question.says, question.ranges, question.output) != (offer.says, offer.ranges, offer.output):
+        raise Misuse("a question to be read otherwise than you answer: the stake would be lost",
+                     expected=f"{offer.output}, {offer.ranges}", actual=f"{question.output}, {question.ranges}")
     if len(question.bound) >= offer.key.publics - 1:
         raise Misuse("a question that leaves nothing to answer", actual=len(question.bound),
                      expected=f"below {offer.key.publics - 1} publics fixed")

@@ -31,6 +31,8 @@ from troth.verify.bisect import Committed, Trace
 from troth.verify.policies.voices import commit_data, evidence_root, reveal_data, verdict_data
 
 CODE, INPUT, BRIEF, OUTPUT, TRACE, STATE = "code", "input", "brief", "output", "trace", "state"
+LEAST_TIME = 60
+"""Seconds for an act on chain, besides those that a job of computing may run: with less a seat is a trap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ def order_of(party: Party, claim: bytes) -> Order:
 def take(party: Party, claim: bytes, trusted: Trusted, milestone: int = 0) -> int:
     """The provider or a reviewer takes its seat: deposits its stake, after checking the order; the amount.
 
-    Raises Misuse for an order that names this party in no such seat, or tokens and policies that it does not trust;
+    Raises Misuse for an order that names this party in no such seat, leaves it no time, or has tokens and policies that
+    it does not trust;
     Refuted where a seat is given an account that is not its party's, or the price is not deposited; Undecidable where
     a provider could not seal to everybody named, which would cost it its stake; ActRefused where the Book refuses.
     """
@@ -144,6 +147,11 @@ def take(party: Party, claim: bytes, trusted: Trusted, milestone: int = 0) -> in
         if pin not in trusted.policies:
             raise Misuse("an order that another policy judges", actual=pin.address.hex(),
                          expected=", ".join(one.address.hex() for one in trusted.policies))
+    needed = LEAST_TIME + (order.limits.seconds if order.form else 0)
+    if min(order.periods.work, order.periods.review) < needed:
+        raise Misuse("an order that leaves no time to deliver or to review: the stake would be lost",
+                     expected=f"work and review of at least {needed} s",
+                     actual=f"{order.periods.work} s and {order.periods.review} s")
     state = standing(party, order, milestone)
     terms = order.terms(milestone)
     paid = {index for index, pot in enumerate(terms.pots) if pot.name in (PRICE_POT, FEE_POT)

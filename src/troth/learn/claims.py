@@ -257,12 +257,12 @@ def seal_update(did: str, deal: bytes, round_: int, salt: bytes, data: bytes) ->
     return _SEALED + _owner(did, deal, round_) + salt + data
 
 
-def open_update(did: str, deal: bytes, round_: int, sealed: bytes) -> bytes:
-    """The arrays' bytes of `seal_update`. Raises Refuted for another sender's, deal's or round's."""
+def open_update(did: str, deal: bytes, round_: int, sealed: bytes) -> memoryview:
+    """The arrays' bytes of `seal_update`, where they lie. Raises Refuted for another sender's, deal's or round's."""
     front = _SEALED + _owner(did, deal, round_)
     if not sealed.startswith(front) or len(sealed) < len(front) + SALT:
         raise Refuted("an update that was not made by its sender for this round", actual=did)
-    return sealed[len(front) + SALT:]
+    return memoryview(sealed)[len(front) + SALT:]
 
 
 def _owner(did: str, deal: bytes, round_: int) -> bytes:

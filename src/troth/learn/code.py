@@ -16,7 +16,7 @@ runtime (Python, libraries, threads, instruction set), and the aggregator must h
 re-execution is *undecidable* (`NotHere`), never refuted; a site may train there all the same, from the start whose
 digest the plan names. Everything else in a round (norms, aggregation, Shapley values, pay) is integer arithmetic over
 these losses, rounded to 2**-16 and clamped to 0 … 256.0; NaN, and an error in
-arithmetic, count as 256.0, so that no update can stop a round.
+arithmetic or of linear algebra (a matrix that has no inverse), count as 256.0, so that no update can stop a round.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class NotHere(Undecidable):
 
 
 _NEEDED = ("start", "fit", "evaluate")
+_NO_NUMBER = (ArithmeticError, np.linalg.LinAlgError)
+"""What an update can make honest code raise, which no update may stop a round by."""
 
 _given: dict[bytes, Path] = {}
 """What a person gave this process to run, by digest. Nothing else adds to it: no claim, no plan, no message."""
@@ -199,7 +201,10 @@ class Code:
         judge = getattr(self._module(), "score", None)
         if judge is None:
             return -self.loss(state, data) * PPM // ONE
-        found = float(judge(self._arrays(state), self._records(data)))
+        try:
+            found = float(judge(self._arrays(state), self._records(data)))
+        except _NO_NUMBER:
+            found = math.nan
         return math.floor(max(-1e6, min(1e6, found)) * PPM) if math.isfinite(found) else -PPM * PPM
 
     def update(self, base: State, data: Inputs, config: Mapping[str, Any], clip: int) -> dict[str, IntArray]:
@@ -236,7 +241,7 @@ class Code:
         try:
             with np.errstate(all="ignore"):
                 found = np.asarray(evaluate(self._arrays(state), records), dtype=np.float64)
-        except ArithmeticError:
+        except _NO_NUMBER:
             found = np.full(len(records.labels), np.nan)
         if found.shape != records.labels.shape:
             raise BadInput("evaluate gives one loss a record", expected=records.labels.shape, actual=found.shape)

@@ -52,7 +52,7 @@ REFUSALS: Mapping[str, Why] = {
     "NotRunning()": Why("the deal is not running: not everybody has deposited, or it is over", _LOOK,
                         "a deal that is running"),
     "Closed()": Why("the deal is closed already", "Collect what is yours: troth deal payouts collect.",
-                    "a deal that is open"),
+                     "a deal that is open"),
     "NotClosed()": Why("the deal is not closed yet", "Close it first: troth deal keep.", "a closed deal"),
     "TooEarly()": Why("it is too early for this act", _LOOK),
     "TooLate()": Why("the time for this act is over", _LOOK),

@@ -8,7 +8,8 @@ commitment: only who holds the listing's key could commit to the records so. 4. 
 records that were opened against their commitment, are the asker's own, byte for byte.
 5. *whole*: nothing of the lineage is missing.
 
-Upheld if one of 2 to 4 is; else undecidable where something is missing or sealed; else refuted.
+Upheld if one of 2 to 4 is, and then those of them that found nothing have no outcome of their own; else undecidable
+where something is missing or sealed; else refuted.
 
 **Refuted says what the lineage says.** Who trained on a work and says nothing of it is not found by any claim: what a
 model remembers of records is another question. Records that many hold (a public set) prove no use by being the same.
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from troth.core.claims import Statement
@@ -73,13 +74,15 @@ def used(source: Statements, listing: bytes, target: bytes, own: Own | None = No
               if node.statement and node.statement.kind == LISTING and node.id != listing]
     again = [claim for claim, statement in others if _same_work(mine, statement)]
     steps.append(Step(3, STEPS[2], Outcome.UPHELD if again else Outcome.REFUTED,
-                      f"also as {again[0].hex()}" if again else f"none of {len(others)} other listings is of it"))
+                      f"also as {again[0].hex()}" if again else
+                      f"none of {len(others)} other listings is of it" if others else "no other listing is in it"))
     steps.append(_records(others, own, public))
     steps.append(Step(5, STEPS[4], Outcome.UNDECIDABLE if missing else Outcome.UPHELD,
                       f"not here: {missing[0].hex()}" if missing else "the whole lineage is here"))
     found = {step.outcome for step in steps[1:4]}
     if Outcome.UPHELD in found:
-        outcome = Outcome.UPHELD
+        outcome = Outcome.UPHELD  # one way is enough: that another found nothing refutes nothing
+        steps[1:4] = [step if step.outcome is Outcome.UPHELD else replace(step, outcome=None) for step in steps[1:4]]
     else:
         outcome = Outcome.UNDECIDABLE if missing or Outcome.UNDECIDABLE in found else Outcome.REFUTED
     return Report(outcome, None, tuple(steps))

@@ -16,6 +16,7 @@ import numpy as np
 from troth.compute.models.real import Forest, Real, Tree, narrow, ordered
 from troth.core.errors import BadInput
 from troth.fixed.numbers import FloatArray
+from troth.fixed.program import MAX_WEIGHTS
 
 MOST_BYTES = 1 << 28
 _LIGHT_HEADS = {"binary": "sign", "cross_entropy": "sign", "multiclass": "largest", "multiclassova": "largest",
@@ -38,6 +39,14 @@ def of_booster(model: Any) -> Real:
     raise BadInput("no model of LightGBM or XGBoost", actual=type(model).__name__)
 
 
+def _room(width: int, leaves: int) -> None:
+    """Raises BadInput where a forest's leaves, a value for each class, were more than a program holds: a small file may
+    speak of any number of classes."""
+    if width * (1 + leaves) > MAX_WEIGHTS:
+        raise BadInput("a model is too large to be converted", expected=f"at most {MAX_WEIGHTS} values",
+                       actual=f"{leaves} leaves of {width} classes")
+
+
 # ---- LightGBM ----
 
 def of_lightgbm(text: str) -> Real:
@@ -58,8 +67,9 @@ def of_lightgbm(text: str) -> Real:
     if head == "sign" and "sigmoid:0" in settings:
         raise BadInput("an objective that turns the classes around", actual=header["objective"])
     share = 1.0 / max(1, (len(parts) - 1) // width) if "average_output" in parts[0].splitlines() else 1.0
-    trees = tuple(_light_tree(_said(part.split("\n\n", 1)[0].splitlines()[1:]), place % width, width, share)
-                  for place, part in enumerate(parts[1:]))
+    said = [_said(part.split("\n\n", 1)[0].splitlines()[1:]) for part in parts[1:]]
+    _room(width, sum(_whole(one, "num_leaves") for one in said))
+    trees = tuple(_light_tree(one, place % width, width, share) for place, one in enumerate(said))
     names = tuple(header.get("feature_names", "").split())
     inputs = _whole(header, "max_feature_idx") + 1
     return Real(inputs, (Forest(0, trees, np.zeros(width)),), head, names if len(names) == inputs else ())
@@ -123,8 +133,9 @@ def of_xgboost(data: bytes) -> Real:
         if int(said.get("num_target", "1")) > 1:
             raise BadInput("a regression of many targets", expected="one")
         width = max(1, int(said["num_class"]))
-        start = _start(said["base_score"], width, objective)
         model = booster["model"]
+        _room(width, sum(len(tree["left_children"]) for tree in model["trees"]))
+        start = _start(said["base_score"], width, objective)
         trees = tuple(_xg_tree(tree, int(place), width)
                       for tree, place in zip(model["trees"], model["tree_info"], strict=True))
         names = tuple(map(str, learner.get("feature_names", ())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from troth.compute.models.real import Affine, Conv, Node, Real, one_score
 from troth.core.errors import BadInput
 from troth.fixed.numbers import FloatArray
+from troth.fixed.program import MAX_WEIGHTS
 
 MOST_DIAGONAL = 2048
 """Values of a scaling that no layer takes in."""
@@ -54,6 +55,7 @@ class Reader:
     vectors: dict[str, Vector] = field(default_factory=dict)
     to_come: Counter[str] = field(default_factory=Counter)
     classes: tuple[str, ...] = ()
+    held: int = 0
 
     def read(self) -> Real:
         """The whole graph. Raises BadInput."""
@@ -160,6 +162,13 @@ class Reader:
         return self.constants[node.input[place]]
 
     def add(self, node: Node, shape: tuple[int, ...]) -> Vector:
+        """One node more. Raises BadInput where all together hold more than a program does: a small file may name a
+        large layer many times over."""
+        values = (getattr(node, one.name) for one in fields(node))
+        self.held += sum(value.size for value in values if isinstance(value, np.ndarray))
+        if self.held > 2 * MAX_WEIGHTS:
+            raise BadInput("a model is too large to be converted", expected=f"at most {2 * MAX_WEIGHTS} values",
+                           actual=self.held)
         self.nodes.append(node)
         self.widths.append(math.prod(shape))
         return Vector(len(self.nodes), shape)

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from troth.compute.circuits.builder import Circuit
 from troth.compute.circuits.iden3 import wtns
 from troth.compute.provers import zkey
-from troth.compute.provers.groth16 import Groth16, blinds
+from troth.compute.provers.groth16 import Groth16, Proving
 from troth.compute.provers.port import Keys
 from troth.core.errors import Misuse, OutsideFailed
 
@@ -51,7 +51,8 @@ class Groth16Py:
         """See `Prover.prove`. The witness passes through a file that only this user can read, removed at once."""
         if keys.circuit != circuit.digest:
             raise Misuse("keys of another circuit", expected=keys.circuit, actual=circuit.digest)
-        blinds(keys.proving)
+        key: Proving = keys.proving
+        _ = key.blinds   # raises where it has none
         circuit.check(witness)
         with tempfile.TemporaryDirectory(prefix="troth-prove-") as folder:   # mode 0700
             if keys not in self._imported:

@@ -12,6 +12,7 @@ the key's points h give for any polynomial p below degree n:
 2. a and b are the wires' polynomials at tau: Q(p) delta = (sum of points) z; b is the same in both groups.
 3. beta and delta are the same in both groups, and the transcript's products are theirs.
 4. l and the publics' points: l delta z = beta z a + alpha z b + Q(c) delta, and with gamma for the publics.
+5. The points of the right sides, which only our own prover reads: twice their sum is Q(c).
 """
 
 from __future__ import annotations
@@ -87,6 +88,10 @@ class _Check:
         publics = 1 + len(self.circuit.publics)
         self._shares("l", key.l, range(publics, self.circuit.wires), self.delta_z)
         self._shares("the publics", self.ic, range(publics), self.gamma_z)
+        # 5. What spares our prover a transform.
+        if key.c:
+            right = points.full_sum([(point, wires[wire]) for wire, point in key.c.items()], 1)
+            self._same("c", [(right + right, self.one2)], [(self._values(self.circuit.c, wires), self.one2)])
 
     @staticmethod
     def _in_group(held: Sequence[Point]) -> None:

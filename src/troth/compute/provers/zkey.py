@@ -23,8 +23,8 @@ from troth.core.errors import BadInput
 _PRIMES = (struct.pack("<I", WORD) + points.P.to_bytes(WORD, "little")
            + struct.pack("<I", WORD) + R.to_bytes(WORD, "little"))
 _SQUARE = (1 << 512) % R
-_TRANSCRIPT = 0x7472
-"""A section of ours, which other readers pass over."""
+_TRANSCRIPT, _RIGHT = 0x7472, 0x7473
+"""Sections of ours, which other readers pass over: the transcript; `Proving.c` as (wire, point) each."""
 _HEADER = (64, 64, 128, 128, 64, 128)
 """alpha, beta in both groups, gamma, delta in both groups."""
 
@@ -41,6 +41,7 @@ def write(keys: Keys, circuit: Circuit) -> bytes:
     return container(b"zkey", 1, {
         1: struct.pack("<I", 1), 2: header, 3: ic, 4: struct.pack("<I", len(rows)) + b"".join(rows),
         **({_TRANSCRIPT: keys.transcript} if keys.transcript else {}),
+        **({_RIGHT: _right(key)} if key.c else {}),
         5: points.to_bytes(key.a, 1), 6: points.to_bytes(key.b1, 1), 7: points.to_bytes(key.b2, 2),
         8: points.to_bytes(key.l, 1), 9: points.to_bytes(key.h, 1),
         10: bytes.fromhex(circuit.digest) + sha256(keys.verifying) + struct.pack("<I", 0)})
@@ -81,15 +82,30 @@ def read(data: bytes, circuit: Circuit, *, ours: bool = False, dev: bool = False
         ((0, 128, 1), (128, 384, 2), (384, 448, 1), (448, 576, 2)))
     ic, a, b1, b2, l, h = (_points(part, group, ours)  # noqa: E741
                            for part, group in zip(parts[1:], (1, 1, 1, 2, 1, 1), strict=True))
+    # Whoever contributes to a setup changes delta, and these points with it: theirs are not taken.
+    right = _rights(sections.get(_RIGHT, b""), circuit, ours) if origin == DEV else {}
     verifying = encoded([alpha], 1) + encoded([beta2, gamma, delta2], 2) + encoded(ic, 1)
     return Keys(circuit.digest, verifying, origin, Proving(size.bit_length() - 1, alpha, beta1, beta2, delta1, delta2,
-                                                           a, b1, b2, l, h), sections.get(_TRANSCRIPT, b""))
+                                                           a, b1, b2, l, h, right), sections.get(_TRANSCRIPT, b""))
 
 
 def _points(data: bytes, group: int, ours: bool) -> Sequence[Point]:
     if not ours:
         points.check_on_curve(data, group)
     return points.from_bytes(data, group)
+
+
+def _right(key: Proving) -> bytes:
+    held = points.to_bytes(list(key.c.values()), 1)
+    return b"".join(struct.pack("<I", wire) + held[64 * at:64 * at + 64] for at, wire in enumerate(key.c))
+
+
+def _rights(data: bytes, circuit: Circuit, ours: bool) -> dict[int, Point]:
+    wires = [struct.unpack_from("<I", data, at)[0] for at in range(0, len(data) - 67, 68)]
+    if len(data) % 68 or not all(wire < circuit.wires for wire in wires):
+        raise BadInput("keys of another circuit, or cut short", expected=f"wires below {circuit.wires}, 68 bytes each")
+    held = _points(b"".join(data[at + 4:at + 68] for at in range(0, len(data), 68)), 1, ours)
+    return dict(zip(wires, held, strict=True))
 
 
 def _coefficients(circuit: Circuit) -> list[bytes]:

@@ -1,0 +1,23 @@
+"""``troth play``: workspaces that the other commands then work in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_two_workspaces_by_one_command(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = run(".", "play", "alice", "bob", "--purse", "700")["workspaces"]
+    assert (alice["name"], bob["holds"]) == ("alice", "700")
+    assert run("bob", "chain", "status")["holds"] == "700"
+    assert run("bob", "chain", "pay", alice["account"], "200")["holds"] == "500"
+    (tmp_path / "alice" / "rows.csv").write_text("a\n1\n")
+    claim = str(run("alice", "attest", "dataset", "--subject", "rows.csv")["claim"])
+    went = run("alice", "push", bob["did"], claim[:8])
+    assert (went["sent"], went["rests_on"], went["missing"]) == (1, 0, [])
+    assert run("bob", "pull")["new"] == [claim]
+    monkeypatch.setenv("TROTH_CHAIN_URL", "https://chain.example")
+    assert "embedded chain alone" in str(run(".", "play", "carl", status=2)["said"])
+    assert not (tmp_path / "carl").exists()
