@@ -282,7 +282,7 @@ def test_settings_that_make_no_sense(tmp_path: Path) -> None:
         Outbox(tmp_path / "x")
     with sqlite3.connect(tmp_path / "y") as other:
         other.execute("CREATE TABLE acts (id)")
-    with pytest.raises(BadInput, match="not an outbox"):
+    with pytest.raises(BadInput, match="no outbox of this layout"):
         Outbox(tmp_path / "y")
 
 

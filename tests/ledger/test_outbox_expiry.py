@@ -15,7 +15,7 @@ from ports.contracts import words
 from troth.core.errors import Pending
 from troth.ledger.chains.transactions import decode_transaction
 from troth.ledger.fees import Fees
-from troth.ledger.outbox import EXPIRED, FINALIZED, LAYOUT, Expired, Outbox
+from troth.ledger.outbox import EXPIRED, FINALIZED, Expired, Outbox
 from troth.ledger.sending import Sender
 
 GAS = 100_000
@@ -261,6 +261,6 @@ def test_a_file_of_the_first_layout_goes_on(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version=1")
     for _ in range(2):
         outbox = Outbox(path)
-        assert outbox.rows("PRAGMA user_version") == [(LAYOUT,)]
+        assert outbox.rows("PRAGMA user_version") == [(Outbox.LAYOUT.version,)]
         assert outbox.rows("SELECT id, nonce, not_after, here_after FROM acts") == [(b"\x01", 7, None, None)]
         outbox.close()

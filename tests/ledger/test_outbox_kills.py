@@ -95,7 +95,7 @@ class DyingOutbox(Outbox):
         super().__init__(path)
 
     @contextmanager
-    def writing(self, *, durable: bool) -> Iterator[None]:
+    def writing(self, *, durable: bool = True) -> Iterator[None]:
         self.point()
         with super().writing(durable=durable):
             yield

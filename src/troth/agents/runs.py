@@ -50,7 +50,7 @@ class Runs(SharedFile):
 
     def begin(self, run: bytes, words: str) -> None:
         """Begin a run, or go on with it. Raises Misuse for one that has other words or is over."""
-        with self._writing():
+        with self.writing():
             self._db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, NULL)", (run, words))
             before, ended = self._db.execute("SELECT words, ended FROM runs WHERE run = ?", (run,)).fetchone()
         if before != words:
@@ -60,27 +60,27 @@ class Runs(SharedFile):
 
     def end(self, run: bytes, text: str) -> None:
         """It is over, with this last word."""
-        with self._writing():
+        with self.writing():
             self._db.execute("UPDATE runs SET ended = ? WHERE run = ?", (text, run))
 
     def open_runs(self) -> list[tuple[bytes, str]]:
         """(run, the owner's words) of each that is not over."""
-        return self._rows("SELECT run, words FROM runs WHERE ended IS NULL")
+        return self.rows("SELECT run, words FROM runs WHERE ended IS NULL")
 
     def steps(self, run: bytes) -> list[Taken]:
         """Every step of a run, in order."""
-        return [_taken(*row) for row in self._rows(
+        return [_taken(*row) for row in self.rows(
             "SELECT n, call, seen, done FROM steps WHERE run = ? ORDER BY n", run)]
 
     def take(self, run: bytes, n: int, call: Call) -> None:
         """Write down a step that is about to be taken."""
         text = encode({"arguments": dict(call.arguments), "tool": call.tool, "why": call.why}).decode()
-        with self._writing():
+        with self.writing():
             self._db.execute("INSERT INTO steps VALUES (?, ?, ?, NULL, NULL)", (run, n, text))
 
     def tell(self, run: bytes, n: int, seen: Seen) -> None:
         """Write down what came of it."""
-        with self._writing():
+        with self.writing():
             self._db.execute("UPDATE steps SET seen = ?, done = ? WHERE run = ? AND n = ?",
                              (seen.text, seen.done, run, n))
 

@@ -16,17 +16,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from troth.core.errors import BadInput, Misuse, OutsideFailed
+from troth.core.errors import Misuse, OutsideFailed
 from troth.store.files import holding
-from troth.store.sqlite import laid_out, transaction, translated, write_ahead
+from troth.store.sqlite import Layout, SharedFile
 
 PENDING, INCLUDED, SAFE, FINALIZED, FAILED = "pending", "included", "safe", "finalized", "failed"
 EXPIRED = "expired"
@@ -38,8 +35,6 @@ TURN = 60.0
 """Seconds to wait for another process that sends from the same account."""
 APPLICATION_ID = 0x74726F78
 """Marks a SQLite file as an outbox ("trox")."""
-LAYOUT = 2
-BUSY_SECONDS = 60.0
 SCHEMA = """
 CREATE TABLE chains (id TEXT PRIMARY KEY, genesis BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE acts (
@@ -141,66 +136,11 @@ def content(to: bytes, data: bytes, value: int) -> bytes:
     return hashlib.sha256(bytes((len(to),)) + to + value.to_bytes(32, "big") + data).digest()
 
 
-class Outbox:
-    """The file at ``path``, or memory where that is None. Safe for threads and for several processes.
+class Outbox(SharedFile):
+    """The file at ``path``, or memory where that is None; see ``SharedFile``."""
 
-    Raises BadInput if the file is something else, OutsideFailed if it cannot be opened.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(":memory:" if path is None else path, isolation_level=None,
-                                       check_same_thread=False, timeout=BUSY_SECONDS)
-        except sqlite3.Error as error:
-            raise OutsideFailed(f"the outbox {path} cannot be opened: {error}") from error
-        try:
-            with self._translated():
-                write_ahead(self._db, BUSY_SECONDS)
-                with self.writing(durable=True):
-                    self._check()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def __repr__(self) -> str:
-        return f"Outbox({self.path or 'in memory'})"
-
-    def _check(self) -> None:
-        found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
-        if found is None:
-            return
-        mark, layout = found
-        if (mark, layout) == (APPLICATION_ID, 1):
-            for statement in FROM_1.split(";"):
-                self._db.execute(statement)
-            layout = LAYOUT
-            self._db.execute(f"PRAGMA user_version={LAYOUT}")
-        if (mark, layout) != (APPLICATION_ID, LAYOUT):
-            raise BadInput(f"{self.path} is not an outbox of this layout",
-                           expected=f"application id {APPLICATION_ID:#x}, layout {LAYOUT}",
-                           actual=f"{mark:#x}, {layout}", do="Name another file.")
-
-    def close(self) -> None:
-        """Close the file. Whatever was written stays."""
-        with self._lock:
-            self._db.close()
-
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(f"the outbox {self.path}", "Nothing was sent. Free some space, then ask again.",
-                          "Restore it. Without it, look on the chain for what was done before asking again.")
-
-    @contextlib.contextmanager
-    def writing(self, *, durable: bool) -> Iterator[None]:
-        """One transaction: all of it or nothing. durable: on the disk, not only with the system, when this returns."""
-        with self._lock, self._translated(), transaction(self._db, durable=durable):
-            yield
-
-    def rows(self, query: str, *values: object) -> list[Any]:
-        """What a query finds. Raises OutsideFailed, BadInput."""
-        with self._lock, self._translated():
-            return self._db.execute(query, values).fetchall()
+    LAYOUT = Layout("outbox", APPLICATION_ID, 2, SCHEMA, "Nothing was sent. Free some space, then ask again.",
+                    "Restore it. Without it, look on the chain for what was done before asking again.", FROM_1)
 
     def change(self, statement: str, *values: object) -> None:
         """One change, inside ``writing``."""

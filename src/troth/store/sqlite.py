@@ -85,7 +85,8 @@ def translated(what: str, failed: str, unreadable: str) -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """What a file holds. name: in words. application, version: how the file is marked. schema: statements, parted by
-    semicolons. failed, lost: what to do where the machine fails, and where the file cannot be read.
+    semicolons. failed, lost: what to do where the machine fails, and where the file cannot be read. from_before: what
+    makes this version of the one before, for files that cannot be made again.
     """
 
     name: str
@@ -94,12 +95,13 @@ class Layout:
     schema: str
     failed: str
     lost: str
+    from_before: str = ""
 
 
 class SharedFile:
     """A file of one layout at ``path``, made where it is not there. Safe for threads and for several processes.
 
-    path None: in memory, for as long as this object lives.
+    path None: in memory, for as long as this object lives. ``_begun`` is for a layout that asks for more of a file.
 
     Raises BadInput if the file is something else, OutsideFailed if it cannot be opened.
     """
@@ -107,6 +109,8 @@ class SharedFile:
     LAYOUT: ClassVar[Layout]
     WAIT: ClassVar[float] = 60.0
     """Seconds to wait for another process's lock."""
+    SECURE_DELETE: ClassVar[bool] = False
+    """Whether what is deleted is overwritten."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -120,17 +124,33 @@ class SharedFile:
         try:
             with self._translated():
                 write_ahead(self._db, self.WAIT)
-            with self._writing():
+                if self.SECURE_DELETE:
+                    self._db.execute("PRAGMA secure_delete=ON")
+            with self.writing():
                 found = laid_out(self._db, layout.application, layout.version, layout.schema)
-            if found not in (None, (layout.application, layout.version)):
-                raise BadInput(f"{path} is no {layout.name} of this layout", actual=found, do="Name another file.",
-                               expected=f"{layout.application:#x}, {layout.version}")
+                if found is not None:
+                    self._check_layout(*found)
+                self._begun(new=found is None)
         except BaseException:  # also an interrupt: the file is closed, and the error goes on
             self._db.close()
             raise
 
+    def _check_layout(self, application: int, version: int) -> None:
+        layout = self.LAYOUT
+        if layout.from_before and (application, version) == (layout.application, layout.version - 1):
+            for statement in layout.from_before.split(";"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version={layout.version}")
+        elif (application, version) != (layout.application, layout.version):
+            raise BadInput(f"{self.path} is no {layout.name} of this layout", do="Name another file.",
+                           expected=f"application id {layout.application:#x}, layout {layout.version}",
+                           actual=f"{application:#x}, {version}")
+
+    def _begun(self, *, new: bool) -> None:
+        """Inside the transaction that laid the file out, or found it laid out."""
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.path})"
+        return f"{type(self).__name__}({self.path or 'in memory'})"
 
     def __enter__(self) -> Self:
         return self
@@ -141,17 +161,22 @@ class SharedFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Whatever was written stays."""
         with self._lock:
             self._db.close()
 
-    def _rows(self, query: str, *values: object) -> list[Any]:
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """What a query finds. Raises OutsideFailed, BadInput."""
         with self._lock, self._translated():
             return self._db.execute(query, values).fetchall()
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._lock, self._translated(), transaction(self._db):
+    def writing(self, *, durable: bool = True) -> Iterator[None]:
+        """One transaction that has the write lock from its start: all of it or nothing.
+
+        durable: on the disk, not only with the system, when this returns. Raises OutsideFailed, BadInput.
+        """
+        with self._lock, self._translated(), transaction(self._db, durable=durable):
             yield
 
     def _translated(self) -> contextlib.AbstractContextManager[None]:

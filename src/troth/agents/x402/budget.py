@@ -124,13 +124,13 @@ class Budget(SharedFile):
 
     def allow(self, chain_id: int, token: Account, limits: Limits) -> None:
         """Set what may be spent of a token from now on; what was spent counts."""
-        with self._writing():
+        with self.writing():
             self._db.execute("INSERT OR REPLACE INTO limits VALUES (?, ?, ?)",
                              (str(chain_id), token, limits.to_bytes()))
 
     def limits(self, chain_id: int, token: Account) -> Limits | None:
         """What may be spent of a token; None: nothing."""
-        rows = self._rows("SELECT said FROM limits WHERE chain = ? AND token = ?", str(chain_id), token)
+        rows = self.rows("SELECT said FROM limits WHERE chain = ? AND token = ?", str(chain_id), token)
         return Limits.from_bytes(rows[0][0]) if rows else None
 
     def reserve(self, offer: Offer, payer: Account, salt: bytes, asked: Asked, now: int) -> Spending:
@@ -139,7 +139,7 @@ class Budget(SharedFile):
         Raises OverBudget, with nothing reserved; Misuse for a purpose that was paid for.
         """
         nonce = offer.nonce_of(salt)
-        with self._writing():
+        with self.writing():
             if asked.purpose and self.paid_for(asked.purpose) is not None:
                 raise Misuse("this was paid for already", actual=asked.purpose.hex(),
                              do="Present that payment again.")
@@ -177,7 +177,7 @@ class Budget(SharedFile):
 
     def _sums(self, offer: Offer, origin: str, now: int) -> tuple[int, int]:
         day = merchant = 0
-        for amount, payee, place in self._rows(
+        for amount, payee, place in self.rows(
                 "SELECT amount, payee, origin FROM payments WHERE chain = ? AND token = ? AND state != 'lapsed'"
                 " AND (at > ? OR state = 'reserved')", str(offer.chain_id), offer.token, now - DAY):
             day += int(amount)
@@ -186,18 +186,18 @@ class Budget(SharedFile):
 
     def spent(self, chain_id: int, token: Account, now: int) -> int:
         """What counts against the day's cap of a token now."""
-        return sum(int(row[0]) for row in self._rows(
+        return sum(int(row[0]) for row in self.rows(
             "SELECT amount FROM payments WHERE chain = ? AND token = ? AND state != 'lapsed'"
             " AND (at > ? OR state = 'reserved')", str(chain_id), token, now - DAY))
 
     def presented(self, nonce: bytes, header: str) -> None:
         """Keep the signed payment before it is sent: whoever was interrupted comes again with the same one."""
-        with self._writing():
+        with self.writing():
             self._db.execute("UPDATE payments SET header = ? WHERE nonce = ?", (header, nonce))
 
     def ended(self, nonce: bytes, state: str, tx: bytes | None = None) -> None:
         """What became of a reserved payment: settled or lapsed."""
-        with self._writing():
+        with self.writing():
             self._db.execute("UPDATE payments SET state = ?, tx = ? WHERE nonce = ? AND state = 'reserved'",
                              (state, tx, nonce))
             self._db.execute("UPDATE payments SET purpose = NULL WHERE nonce = ? AND state = 'lapsed'", (nonce,))
@@ -220,6 +220,6 @@ class Budget(SharedFile):
 
     def _payments(self, where: str, *values: object) -> list[Spending]:
         columns = "nonce, offer, payer, salt, request, at, before, state, header, tx"
-        rows = self._rows(f"SELECT {columns} FROM payments WHERE {where}", *values)  # noqa: S608
+        rows = self.rows(f"SELECT {columns} FROM payments WHERE {where}", *values)  # noqa: S608
         return [Spending(row[0], Offer.of(decode(row[1])), row[2], row[3], Asked.from_bytes(row[4]), *row[5:])
                 for row in rows]

@@ -89,7 +89,7 @@ class Till(SharedFile):
         Raises Refuted where the offer was paid with another payment, or this payment was for another offer.
         """
         key, offer = payment_id(payment), payment.offer.digest
-        with self._writing():
+        with self.writing():
             rows = self._db.execute("SELECT id, offer FROM payments WHERE id = ? OR offer = ?", (key, offer)).fetchall()
             if not rows:
                 self._db.execute("INSERT INTO payments (id, offer, payer, nonce, price, resource, at, state)"
@@ -103,41 +103,41 @@ class Till(SharedFile):
 
     def sale(self, key: bytes) -> Sale | None:
         """A payment by its id, or None."""
-        return self._sale(key) if self._rows("SELECT 1 FROM payments WHERE id = ?", key) else None
+        return self._sale(key) if self.rows("SELECT 1 FROM payments WHERE id = ?", key) else None
 
     def under_way(self, payment: Payment) -> list[tuple[bytes, int]]:
         """(nonce, price) of the same payer's other payments that were taken and are not marked as settled."""
-        return [(row[0], int(row[1])) for row in self._rows(
+        return [(row[0], int(row[1])) for row in self.rows(
             "SELECT nonce, price FROM payments WHERE payer = ? AND id != ? AND state = 'taken'", payment.order.owner,
             payment_id(payment))]
 
     def settled(self, key: bytes, tx: bytes) -> None:
         """The chain has carried the payment out."""
-        with self._writing():
+        with self.writing():
             self._db.execute("UPDATE payments SET state = ?, tx = ? WHERE id = ? AND state = ?",
                              (SETTLED, tx, key, TAKEN))
 
     def refused(self, key: bytes) -> None:
         """The payment was not carried out and no transaction for it was sent: as if it had never been taken."""
-        with self._writing():
+        with self.writing():
             self._db.execute("DELETE FROM payments WHERE id = ? AND state = ?", (key, TAKEN))
 
     def served(self, key: bytes, answer: Answer, now: int) -> None:
         """Keep the answer before anybody sees it."""
-        with self._writing():
+        with self.writing():
             self._db.execute("UPDATE payments SET state = ?, status = ?, media = ?, answer = ?, served_at = ?"
                              " WHERE id = ? AND state = ?", (SERVED, answer.status, answer.media, answer.body, now, key,
                                                              SETTLED))
 
     def forget(self, before: int) -> int:
         """Forget the answers that were served before this time (Unix seconds); how many."""
-        with self._writing():
+        with self.writing():
             return self._db.execute("UPDATE payments SET answer = NULL WHERE answer IS NOT NULL AND served_at < ?",
                                     (before,)).rowcount
 
     def sales(self) -> list[Taken]:
         """Every payment, oldest first."""
-        return [Taken(row[0], row[1], int(row[2]), row[3], row[4], row[5]) for row in self._rows(
+        return [Taken(row[0], row[1], int(row[2]), row[3], row[4], row[5]) for row in self.rows(
             "SELECT id, resource, price, state, at, tx FROM payments ORDER BY rowid")]
 
     @contextlib.contextmanager
@@ -152,6 +152,6 @@ class Till(SharedFile):
             yield
 
     def _sale(self, key: bytes) -> Sale:
-        offer, state, tx, status, media, answer = self._rows(
+        offer, state, tx, status, media, answer = self.rows(
             "SELECT offer, state, tx, status, media, answer FROM payments WHERE id = ?", key)[0]
         return Sale(key, offer, state, tx, None if state != SERVED else Answer(status, media, answer))

@@ -15,27 +15,20 @@ earlier moment while a round is under way.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from troth.core.encoding import sha256
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted
+from troth.core.errors import Misuse, OutsideFailed, Refuted
 from troth.fixed.numbers import IntArray
 from troth.learn.masking.wire import Phase
-from troth.store.sqlite import laid_out, transaction, translated, write_ahead
+from troth.store.sqlite import Layout, SharedFile
 
 APPLICATION_ID = 0x74726F73
 """Marks a SQLite file as a journal of sums ("tros")."""
-LAYOUT = 1
-BUSY_SECONDS = 120.0
 SCHEMA = """
 CREATE TABLE parts (plan BLOB NOT NULL, round INTEGER NOT NULL, session BLOB NOT NULL UNIQUE, note BLOB NOT NULL,
     seed BLOB, vector BLOB, PRIMARY KEY (plan, round)) WITHOUT ROWID;
@@ -68,60 +61,20 @@ class Part:
     vector: IntArray | None = field(repr=False)
 
 
-class SumJournal:
-    """The file at ``path``. Safe for threads and for several processes.
+class SumJournal(SharedFile):
+    """The file at ``path``, for its owner alone, in which what is erased is overwritten; see ``SharedFile``."""
 
-    Raises BadInput if the file is something else, OutsideFailed if it cannot be used.
-    """
+    LAYOUT = Layout("journal of sums", APPLICATION_ID, 1, SCHEMA, "Nothing was said. Free some space, then go on.",
+                    "Restore nothing: leave the round, and take part in the next one.")
+    WAIT = 120.0
+    SECURE_DELETE = True
 
     def __init__(self, path: Path) -> None:
-        self.path, self._lock = path, threading.RLock()
         try:
             path.touch(mode=0o600)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise OutsideFailed(f"the journal of sums {path} cannot be opened: {error}") from error
-        try:
-            with self._translated():
-                write_ahead(self._db, BUSY_SECONDS)
-                self._db.execute("PRAGMA secure_delete=ON")
-                with self._writing():
-                    self._check()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def __repr__(self) -> str:
-        return f"SumJournal({self.path})"
-
-    def close(self) -> None:
-        """Close the file. Whatever was written stays."""
-        with self._lock:
-            self._db.close()
-
-    def _check(self) -> None:
-        found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
-        if found is None:
-            return
-        mark, layout = found
-        if (mark, layout) != (APPLICATION_ID, LAYOUT):
-            raise BadInput(f"{self.path} is not a journal of sums of this layout",
-                           expected=f"application id {APPLICATION_ID:#x}, layout {LAYOUT}",
-                           actual=f"{mark:#x}, {layout}")
-
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(f"the journal of sums {self.path}", "Nothing was said. Free some space, then go on.",
-                          "Restore nothing: leave the round, and take part in the next one.")
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One transaction that has the write lock from its start: all of it, on the disk, or nothing."""
-        with self._lock, self._translated(), transaction(self._db):
-            yield
-
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        with self._lock, self._translated():
-            return self._db.execute(query, values).fetchall()
+        super().__init__(path)
 
     # A site's part
 
@@ -130,7 +83,7 @@ class SumJournal:
 
         session: Raises Refuted where its vector is in another sum than this.
         """
-        found = self._rows("SELECT session, note, seed, vector FROM parts WHERE plan = ? AND round = ?", plan, round_)
+        found = self.rows("SELECT session, note, seed, vector FROM parts WHERE plan = ? AND round = ?", plan, round_)
         if not found:
             return None
         name, note, seed, vector = found[0]
@@ -145,7 +98,7 @@ class SumJournal:
         Where there is one already its vector and seed stay, whatever is given now. What was said in earlier rounds of
         the plan is forgotten. Raises Refuted where the round's vector is in another sum.
         """
-        with self._writing():
+        with self.writing():
             found = self.part(plan, round_, session)
             if found is not None:
                 return found
@@ -157,12 +110,12 @@ class SumJournal:
 
     def said(self, session: bytes) -> tuple[Said, ...]:
         """What a site said in a sum, phase by phase."""
-        return tuple(Said(call, answer) for call, answer in self._rows(
+        return tuple(Said(call, answer) for call, answer in self.rows(
             "SELECT call, answer FROM said WHERE session = ? ORDER BY phase", session))
 
     def answered(self, session: bytes, call: bytes) -> bytes | None:
         """What a site answered to this very call; None where it has not heard it."""
-        found = self._rows("SELECT answer FROM said WHERE session = ? AND name = ?", session, sha256(call))
+        found = self.rows("SELECT answer FROM said WHERE session = ? AND name = ?", session, sha256(call))
         return bytes(found[0][0]) if found else None
 
     def say(self, session: bytes, phase: Phase, call: bytes, answer: bytes) -> None:
@@ -170,8 +123,8 @@ class SumJournal:
 
         Raises Misuse where another answer of that phase stands here: some process is ahead of this one.
         """
-        with self._writing():
-            before = self._rows("SELECT name FROM said WHERE session = ? AND phase = ?", session, int(phase))
+        with self.writing():
+            before = self.rows("SELECT name FROM said WHERE session = ? AND phase = ?", session, int(phase))
             if before or len(self.said(session)) != phase - 1:
                 raise Misuse("this phase of a sum was answered otherwise, or is out of turn", actual=phase.name.lower(),
                              do="Run one process a site.")
@@ -181,20 +134,20 @@ class SumJournal:
                 self._db.execute("UPDATE parts SET seed = NULL, vector = NULL WHERE session = ?", (session,))
                 self._db.execute("UPDATE said SET call = NULL WHERE session = ?", (session,))
         if phase is Phase.UNMASK:
-            self._rows("PRAGMA wal_checkpoint(TRUNCATE)")  # no copy of what was erased stays in the log
+            self.rows("PRAGMA wal_checkpoint(TRUNCATE)")  # no copy of what was erased stays in the log
 
     # The server's end
 
     def heard(self, session: bytes, phase: Phase) -> Mapping[str, bytes] | None:
         """Who answered what in a phase of a sum, by DID; None where the phase was not over."""
-        if not self._rows("SELECT 1 FROM asked WHERE session = ? AND phase = ?", session, int(phase)):
+        if not self.rows("SELECT 1 FROM asked WHERE session = ? AND phase = ?", session, int(phase)):
             return None
-        return {site: bytes(answer) for site, answer in self._rows(
+        return {site: bytes(answer) for site, answer in self.rows(
             "SELECT site, answer FROM heard WHERE session = ? AND phase = ? ORDER BY site", session, int(phase))}
 
     def hear(self, session: bytes, phase: Phase, answers: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Write down who answered what, before anybody acts on it; what stands here, if something does."""
-        with self._writing():
+        with self.writing():
             before = self.heard(session, phase)
             if before is not None:
                 return before
@@ -205,6 +158,6 @@ class SumJournal:
 
     def forget(self, session: bytes) -> None:
         """The sum is over and its transcript published: what was heard is in there."""
-        with self._writing():
+        with self.writing():
             self._db.execute("DELETE FROM heard WHERE session = ?", (session,))
             self._db.execute("DELETE FROM asked WHERE session = ?", (session,))

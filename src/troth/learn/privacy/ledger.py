@@ -21,29 +21,22 @@ site to others is its claims of kind ``spending``.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import secrets
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from troth.core.encoding import decode, encode
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
+from troth.core.errors import BadInput, Misuse, Undecidable
 from troth.learn.privacy import accounting
 from troth.learn.privacy.fingerprints import SIZE
 from troth.learn.privacy.mechanisms import MAX_EPSILON, RECORD, Mechanism, delta_of, epsilon_text
-from troth.store.sqlite import laid_out, transaction, translated, write_ahead
+from troth.store.sqlite import Layout, SharedFile
 
 RESERVED, SPENT, RELEASED = "reserved", "spent", "released"
 APPLICATION_ID = 0x74726F70
 """Marks a SQLite file as a ledger of spent privacy ("trop")."""
-LAYOUT = 1
-BUSY_SECONDS = 120.0
 SCHEMA = """
 CREATE TABLE keys (mark BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE sets (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, records INTEGER NOT NULL);
@@ -122,65 +115,27 @@ class Reservation:
         return hashlib.sha256(self.token).digest()
 
 
-class PrivacyLedger:
-    """The file at ``path``, or memory where that is None. Safe for threads and for several processes.
+class PrivacyLedger(SharedFile):
+    """The file at ``path``, or memory where that is None; see ``SharedFile``.
 
-    mark: tells the fingerprint key apart from others (see ``mark_of``). Raises BadInput if the file is something else,
-    Misuse if its fingerprints are of another key, OutsideFailed if it cannot be opened.
+    mark: tells the fingerprint key apart from others (see ``mark_of``). Raises Misuse if the file's fingerprints are of
+    another key.
     """
 
+    LAYOUT = Layout("privacy ledger", APPLICATION_ID, 1, SCHEMA, "Nothing was reserved. Free some space, then ask "
+                    "again.", "Restore it; until then nothing may be spent.")
+    WAIT = 120.0
+
     def __init__(self, path: Path | None, mark: bytes) -> None:
-        self.path = path
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(":memory:" if path is None else path, isolation_level=None,
-                                       check_same_thread=False, timeout=BUSY_SECONDS)
-        except sqlite3.Error as error:
-            raise OutsideFailed(f"the privacy ledger {path} cannot be opened: {error}") from error
-        try:
-            with self._translated():
-                write_ahead(self._db, BUSY_SECONDS)
-                with self.writing():
-                    self._check(mark)
-        except BaseException:
-            self._db.close()
-            raise
+        self._mark = mark
+        super().__init__(path)
 
-    def __repr__(self) -> str:
-        return f"PrivacyLedger({self.path or 'in memory'})"
-
-    def _check(self, key: bytes) -> None:
-        found = laid_out(self._db, APPLICATION_ID, LAYOUT, SCHEMA)
-        if found is None:
-            self._db.execute("INSERT INTO keys VALUES (?)", (key,))
-            return
-        mark, layout = found
-        if (mark, layout) != (APPLICATION_ID, LAYOUT):
-            raise BadInput(f"{self.path} is not a privacy ledger of this layout",
-                           expected=f"application id {APPLICATION_ID:#x}, layout {LAYOUT}",
-                           actual=f"{mark:#x}, {layout}")
-        if self._db.execute("SELECT mark FROM keys").fetchall() != [(key,)]:
+    def _begun(self, *, new: bool) -> None:
+        if new:
+            self._db.execute("INSERT INTO keys VALUES (?)", (self._mark,))
+        elif self._db.execute("SELECT mark FROM keys").fetchall() != [(self._mark,)]:
             raise Misuse(f"the fingerprints in {self.path} are of another key",
                          do="Use the workspace it was made in. Without its keys, records cannot be told again.")
-
-    def close(self) -> None:
-        """Close the file. Whatever was written stays."""
-        with self._lock:
-            self._db.close()
-
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(f"the privacy ledger {self.path}", "Nothing was reserved. Free some space, then ask again.",
-                          "Restore it; until then nothing may be spent.")
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """One transaction that has the write lock from its start: all of it, on the disk, or nothing."""
-        with self._lock, self._translated(), transaction(self._db):
-            yield
-
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        with self._lock, self._translated():
-            return self._db.execute(query, values).fetchall()
 
     # Data sets
 
@@ -194,10 +149,10 @@ class PrivacyLedger:
         if not found or any(len(one) != SIZE for one in found) or len(data) != 32:
             raise Misuse("a data set needs records", expected=f"fingerprints of {SIZE} bytes", actual=len(found))
         with self.writing():
-            taken = self._rows("SELECT id FROM names JOIN sets USING (number) WHERE name = ?", name)
+            taken = self.rows("SELECT id FROM names JOIN sets USING (number) WHERE name = ?", name)
             if taken and taken[0][0] != data:
                 raise Misuse(f"{name} names other records", expected=taken[0][0].hex(), actual=data.hex())
-            known = self._rows("SELECT number, records FROM sets WHERE id = ?", data)
+            known = self.rows("SELECT number, records FROM sets WHERE id = ?", data)
             number = known[0][0] if known else self._new(data)
             if not known or not known[0][1]:  # one that was restored from a claim has no records yet
                 self._fill(number, found)
@@ -208,7 +163,7 @@ class PrivacyLedger:
 
     def _put(self, data: bytes) -> int:
         """The number of a data set, which has no records yet if it is made here."""
-        known = self._rows("SELECT number FROM sets WHERE id = ?", data)
+        known = self.rows("SELECT number FROM sets WHERE id = ?", data)
         return int(known[0][0]) if known else self._new(data)
 
     def _new(self, data: bytes) -> int:
@@ -228,7 +183,7 @@ class PrivacyLedger:
         for number, from_ in ((one, other), (other, one)):
             self._db.execute("INSERT OR IGNORE INTO records SELECT fingerprint, ? FROM records WHERE number = ?",
                              (number, from_))
-            for third, in self._rows("SELECT other FROM kin WHERE one = ?", from_):
+            for third, in self.rows("SELECT other FROM kin WHERE one = ?", from_):
                 self._pair(number, third)
         self._pair(one, other)
 
@@ -237,14 +192,14 @@ class PrivacyLedger:
             self._db.executemany("INSERT OR IGNORE INTO kin VALUES (?, ?)", ((one, other), (other, one)))
 
     def _number(self, data: bytes) -> int:
-        found = self._rows("SELECT number FROM sets WHERE id = ?", data)
+        found = self.rows("SELECT number FROM sets WHERE id = ?", data)
         if not found:
             raise Undecidable("no such data set in the privacy ledger", actual=data.hex(), do="Add it first.")
         return int(found[0][0])
 
     def named(self, name: str) -> bytes:
         """The id of the data set of a name. Raises Undecidable."""
-        found = self._rows("SELECT id FROM names JOIN sets USING (number) WHERE name = ?", name)
+        found = self.rows("SELECT id FROM names JOIN sets USING (number) WHERE name = ?", name)
         if not found:
             raise Undecidable("the privacy ledger does not know this listing's records", actual=name,
                               do="Set a budget for it first: troth privacy budget.")
@@ -253,20 +208,20 @@ class PrivacyLedger:
     def data_set(self, data: bytes) -> DataSet:
         """A data set. Raises Undecidable for one that was not added."""
         number = self._number(data)
-        (records,) = self._rows("SELECT records FROM sets WHERE number = ?", number)[0]
-        names = tuple(name for name, in self._rows("SELECT name FROM names WHERE number = ? ORDER BY name", number))
-        kin = tuple(one for one, in self._rows(
+        (records,) = self.rows("SELECT records FROM sets WHERE number = ?", number)[0]
+        names = tuple(name for name, in self.rows("SELECT name FROM names WHERE number = ? ORDER BY name", number))
+        kin = tuple(one for one, in self.rows(
             "SELECT id FROM kin JOIN sets ON other = sets.number WHERE one = ? ORDER BY id", number))
         return DataSet(data, records, names, kin, self._budget(number))
 
     def data_sets(self) -> tuple[DataSet, ...]:
         """Every data set, in the order in which they were added."""
-        return tuple(self.data_set(data) for data, in self._rows("SELECT id FROM sets ORDER BY number"))
+        return tuple(self.data_set(data) for data, in self.rows("SELECT id FROM sets ORDER BY number"))
 
     # Budgets
 
     def _budget(self, number: int) -> Budget | None:
-        found = self._rows("SELECT epsilon, delta FROM budgets WHERE number = ? ORDER BY step DESC LIMIT 1", number)
+        found = self.rows("SELECT epsilon, delta FROM budgets WHERE number = ? ORDER BY step DESC LIMIT 1", number)
         return Budget(*found[0]) if found else None
 
     def set_budget(self, data: bytes, budget: Budget, at: int, *, raising: bool = False) -> None:
@@ -290,7 +245,7 @@ class PrivacyLedger:
 
     def budgets(self, data: bytes) -> tuple[tuple[int, Budget], ...]:
         """Every budget that a data set had, oldest first: (Unix seconds, budget)."""
-        return tuple((at, Budget(epsilon, delta)) for at, epsilon, delta in self._rows(
+        return tuple((at, Budget(epsilon, delta)) for at, epsilon, delta in self.rows(
             "SELECT at, epsilon, delta FROM budgets WHERE number = ? ORDER BY step", self._number(data)))
 
     # Spending
@@ -300,7 +255,7 @@ class PrivacyLedger:
         return self._counting(self._number(data))
 
     def _counting(self, number: int) -> tuple[Spending, ...]:
-        found = self._rows(
+        found = self.rows(
             "SELECT spendings.id, sets.id, mechanism, purpose, state, at FROM spendings JOIN sets USING (number) "
             "WHERE state != ? AND (number = ? OR number IN (SELECT other FROM kin WHERE one = ?)) "
             "ORDER BY spendings.id", RELEASED, number, number)
@@ -327,7 +282,7 @@ class PrivacyLedger:
             own = self._budget(number)
             if own is None:
                 raise Misuse("this data set has no budget", actual=data.hex(), do="Set one: troth privacy budget.")
-            kin = [other for other, in self._rows("SELECT other FROM kin WHERE one = ? ORDER BY other", number)]
+            kin = [other for other, in self.rows("SELECT other FROM kin WHERE one = ? ORDER BY other", number)]
             total = before = 0
             for each in (number, *kin):
                 budget = self._budget(each)
@@ -343,7 +298,7 @@ class PrivacyLedger:
                 "INSERT INTO spendings (number, mechanism, purpose, state, entry, at) VALUES (?, ?, ?, ?, ?, ?)",
                 (number, encode(mechanism.body()), purpose, RESERVED, hashlib.sha256(token).digest(), at))
             entry = int(cursor.lastrowid or 0)
-            ids = tuple(sorted(one for other in kin for one, in self._rows("SELECT id FROM sets WHERE number = ?",
+            ids = tuple(sorted(one for other in kin for one, in self.rows("SELECT id FROM sets WHERE number = ?",
                                                                            other)))
         return Reservation(entry, data, ids, mechanism, alone, total, before, own, token)
 
@@ -379,7 +334,7 @@ class PrivacyLedger:
             self._db.execute("UPDATE spendings SET state = ? WHERE id = ?", (RELEASED, reservation.number))
 
     def _own(self, reservation: Reservation) -> str:
-        found = self._rows("SELECT state, entry FROM spendings WHERE id = ?", reservation.number)
+        found = self.rows("SELECT state, entry FROM spendings WHERE id = ?", reservation.number)
         if not found or found[0][1] != reservation.entry:
             raise Misuse("not this process's reservation", actual=reservation.number)
         return str(found[0][0])
@@ -391,11 +346,11 @@ class PrivacyLedger:
         kin: those that share no record known here were it by their owner's word (``same_as``), and are again.
         """
         with self.writing():
-            if self._rows("SELECT 1 FROM spendings WHERE entry = ?", entry):
+            if self.rows("SELECT 1 FROM spendings WHERE entry = ?", entry):
                 return False
             number, *others = (self._put(one) for one in (data, *kin))
             for other in others:
-                apart = not self._rows("SELECT 1 FROM records WHERE number = ? AND fingerprint IN "
+                apart = not self.rows("SELECT 1 FROM records WHERE number = ? AND fingerprint IN "
                                        "(SELECT fingerprint FROM records WHERE number = ?) LIMIT 1", number, other)
                 (self._unite if apart else self._pair)(number, other)
             self._db.execute("INSERT INTO spendings (number, mechanism, purpose, state, entry, at) "
