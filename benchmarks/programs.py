@@ -22,7 +22,8 @@ from benchmarks import median_seconds
 from troth.compute.explain import explain
 from troth.compute.models import ints, quantise
 from troth.compute.models.sklearn import of_sklearn
-from troth.compute.wasm import Module, module_of
+from troth.compute.wasm import module_of
+from troth.compute.wasm_run import Module
 
 MODELS: Mapping[str, tuple[str, Callable[[], Any]]] = {
     "logistic": ("cancer", lambda: make_pipeline(StandardScaler(), LogisticRegression())),

@@ -22,7 +22,7 @@ from troth.app.decisions import check, compared, reasons, record
 from troth.compute.decisions import EXPLANATION, ExplanationClaim, Reasons, subjects
 from troth.compute.models import ints, quantise
 from troth.compute.models.sklearn import of_sklearn
-from troth.compute.wasm import Module
+from troth.compute.wasm_run import Module
 from troth.core.claims import Ref
 from troth.core.errors import Refuted
 from troth.fixed.program import Program

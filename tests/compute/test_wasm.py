@@ -15,7 +15,8 @@ from compute.programs import KINDS, edges, random_program
 from troth.compute import wasm
 from troth.compute import wasmcode as w
 from troth.compute.models.build import ints
-from troth.compute.wasm import Module, module_of
+from troth.compute.wasm import module_of
+from troth.compute.wasm_run import Module
 from troth.core.errors import BadInput, Refuted
 from troth.fixed.program import LIMIT, Affine, Clamp, Program, Rescale, Sum
 

@@ -96,7 +96,7 @@ def model_run(program: Path, rows: Path,
     found = read_program(program)
     inputs = ints(found, read_inputs(rows, found))
     if wasm:
-        from troth.compute.wasm import Module
+        from troth.compute.wasm_run import Module
 
         scores = Module.of(found).run(inputs)
     else:

@@ -201,7 +201,7 @@ atexit.register(_compiled.cache_clear)  # before the engine's own package is tak
 
 def _model(job: Job, spent: list[int]) -> bytes:
     # Imported here: it loads what only models need.
-    from troth.compute.wasm import Module
+    from troth.compute.wasm_run import Module
 
     try:
         program = Program.from_bytes(job.code)
