@@ -125,10 +125,10 @@ class _Network:
             name = f"{prefix}weights"
             weights = self.state[name].reshape(before, after)
             slope = (given.T @ error + self._fit.decay * weights).reshape(self.state[name].shape)
-            back = (error @ weights.T) * (given > 0)
             self.state[name] = self.state[name] - self._fit.rate * slope
             self.state[f"{prefix}bias"] = self.state[f"{prefix}bias"] - self._fit.rate * error.sum(axis=0)
-            error = back
+            if given is not features:  # nobody asks for the slope of the records themselves
+                error = (error @ weights.T) * (given > 0)
 
     def each(self, features: FloatArray, labels: IntArray | FloatArray) -> FloatArray:
         """The gradient of each record's own loss, (n, D) in the order of flat parameter vectors; without decay."""
@@ -141,7 +141,8 @@ class _Network:
         for (prefix, before, after), given in zip(self._layers[::-1], inputs[::-1], strict=True):
             found[f"{prefix}bias"] = error
             found[f"{prefix}weights"] = (given[:, :, None] * error[:, None, :]).reshape(len(features), -1)
-            error = (error @ self.state[f"{prefix}weights"].reshape(before, after).T) * (given > 0)
+            if given is not features:
+                error = (error @ self.state[f"{prefix}weights"].reshape(before, after).T) * (given > 0)
         return np.concatenate([found[name] for name, _ in self._task.layout], axis=1)
 
     def _error(self, out: FloatArray, labels: IntArray | FloatArray) -> FloatArray:
