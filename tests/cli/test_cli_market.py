@@ -57,13 +57,15 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run("buyer", "market", "check", offer, status=3)["outcome"] == "undecidable"
     assert run("buyer", "market", "check", offer, *believe)["outcome"] == "upheld"
     assert run("buyer", "buy", offer, *believe, status=4)["state"] == "ordered"
-    assert [one["did"] for one in run("seller", "market", "tend")["done"]] == ["handed over"]
+    fit = ("--fit", str(tmp_path / "keys"))
+    assert run("buyer", "market", "fit-keys", fit[1])["setup_seconds"] > 0
+    assert [one["did"] for one in run("seller", "market", "tend", *fit)["done"]] == ["handed over"]
     run("seller", "chain", "pay", accounts["one"], "70000")
     (tried,) = run("buyer", "market", "tend")["done"]
     assert tried["did"] == "paid"
     assert "the seller holds less than its stake" in tried["refused"]
     run("one", "chain", "pay", accounts["seller"], "70000")
-    assert run("buyer", "buy", offer, *believe, status=4)["state"] == "waits for the verifiers"
+    assert run("buyer", "buy", offer, *believe, *fit, status=4)["state"] == "waits for the verifiers"
     for name in ("one", "two"):
         assert [one["did"] for one in run(name, "market", "tend")["done"]] == ["took its seat"]
     assert [one["did"] for one in run("seller", "market", "tend")["done"]] == ["delivered"]
@@ -73,3 +75,14 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     run("one", "load", f"troth://{offer}", "-o", "mine.csv", status=3)
     held = run("seller", "market", "licence", accounts["buyer"], offer, status=1)
     assert held["licensed"] is False, "it may still be refunded"
+
+
+def test_what_a_fitting_key_costs_is_said_before_and_keys_that_are_missing_stop_a_sale(
+        run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "seller").mkdir()
+    keys = tmp_path / "keys"
+    cost = run("seller", "market", "fit-keys", str(keys), "--dry")
+    assert (cost["folder"], keys.exists()) == (None, False)
+    assert cost["constraints"] > 100_000
+    run("seller", "init")
+    assert "no key to check this statement by" in run("seller", "market", "tend", "--fit", str(keys), status=3)

@@ -14,6 +14,7 @@ from troth.app.stating import NoSetup, checker, keys_of, verifying_keys
 from troth.compute.provers.cache import KeyCache
 from troth.compute.provers.port import Keys
 from troth.compute.statements.keyfit import KeyUnderLock
+from troth.core.errors import Undecidable
 from troth.flows.sale_fit import Fitting
 
 CONSTRAINTS = 175_000
@@ -44,3 +45,12 @@ def for_seller(folder: Path | str) -> Fitting:
     prover = NoSetup()
     found = for_buyer(folder)
     return replace(found, prover=prover, keys=KeyCache(Path(folder)).keys(prover, found.statement.circuit))
+
+
+def of_folder(folder: Path | str) -> Fitting:
+    """What proves and checks by the folder's keys; only checks where it holds the verifying key alone. Raises
+    Undecidable where there is none."""
+    try:
+        return for_seller(folder)
+    except Undecidable:
+        return for_buyer(folder)

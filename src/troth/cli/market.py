@@ -33,6 +33,8 @@ app.add_typer(market_app, name="market")
 Offered = Annotated[str, typer.Argument(help="The offer's claim.")]
 Whom = Annotated[list[str] | None, typer.Option("--believe", help="A DID whose word counts, as evaluator or verifier.")]
 Wait = Annotated[int, lasting("--wait", "How long to go on for.", 0)]
+Fit = Annotated[Path | None, typer.Option("--fit", help="Keys by which a sale's key is proven to fit: troth market "
+                                          "fit-keys. Nothing is paid without such a proof.")]
 
 
 @app.command()
@@ -79,8 +81,8 @@ def sell(path: Annotated[Path, typer.Argument(help="The data, annotations or mod
 
 
 @app.command()
-def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait = 0, home: Where = None,
-        as_json: Json = False) -> None:
+def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait = 0, fit: Fit = None,
+        home: Where = None, as_json: Json = False) -> None:
     """Order, pay, open and compare; exit status 4 while the seller or the chain must be waited for.
 
     It may be called again: one offer is ordered once. Nothing is paid before the check is upheld and both deposits can
@@ -91,7 +93,7 @@ def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait
     with workspace(home) as party:
         evaluators, verifiers = _believed(trust, believe)
         order = market.buy(party, claim_id(party, offer), evaluators, verifiers)
-        _tend(party, wait, lambda: tending.standing(party, order)["state"] in ENDS)
+        _tend(party, wait, lambda: tending.standing(party, order)["state"] in ENDS, fit=fit)
         now = tending.standing(party, order)
     show(now, as_json)
     if now["state"] not in ENDS:
@@ -174,12 +176,34 @@ def check(offer: Offered, trust: Believed = None, believe: Whom = None, home: Wh
 
 
 @market_app.command()
-def tend(wait: Wait = 0, home: Where = None, as_json: Json = False) -> None:
+def tend(wait: Wait = 0, fit: Fit = None, home: Where = None, as_json: Json = False) -> None:
     """Do what is due in this party's sales, as seller, buyer and verifier: hand over, pay, deliver, inspect, close."""
     with workspace(home) as party:
-        done = _tend(party, wait, lambda: False, err=as_json)
+        done = _tend(party, wait, lambda: False, err=as_json, fit=fit)
     if as_json or not done:
         show({"done": done}, as_json, lambda: "nothing is due")
+
+
+@market_app.command("fit-keys")
+def fit_keys(folder: Annotated[Path, typer.Argument(help="Where the keys go.")],
+             ceremony: Annotated[Path | None, typer.Option("--ceremony", help="A ceremony's .zkey file; else the keys "
+                                                           "are made here, by whoever will buy.")] = None,
+             dry: Annotated[bool, typer.Option("--dry", help="Only say what it costs.")] = False,
+             as_json: Json = False) -> None:
+    """Make the keys by which a sale's key is proven to fit, or take a ceremony's.
+
+    A buyer makes them once and copies the folder to its sellers, who prove by them: market tend --fit, buy --fit.
+    Whoever made keys alone can forge proofs under them, so never take a seller's.
+    """
+    from troth.app import fitting  # start-up time, as above
+
+    cost = fitting.estimate()
+    if not dry:
+        given = [] if ceremony is None else [read_file(ceremony)]
+        typer.echo(f"{cost.constraints} constraints: about {cost.setup} s for the keys; {cost.prove} s and "
+                   f"{cost.memory >> 20} MiB a sale", err=True)
+        fitting.make(folder, given)
+    show({"folder": None if dry else str(folder), **cost.json()}, as_json)
 
 
 @market_app.command("let")
@@ -252,12 +276,14 @@ def _believed(trust: Path | None, dids: list[str] | None) -> tuple[tuple[str, ..
             market.believed_in(file, dids or (), market.VERIFIER))
 
 
-def _tend(party: Troth, wait: float, done: Callable[[], bool], *, err: bool = True) -> list[dict[str, str]]:
-    from troth.app import tending  # start-up time, as above
+def _tend(party: Troth, wait: float, done: Callable[[], bool], *, err: bool = True,
+          fit: Path | None = None) -> list[dict[str, str]]:
+    from troth.app import fitting, tending  # start-up time, as above
 
+    proofs = None if fit is None else fitting.of_folder(fit)
     until, said = time.monotonic() + wait, list[dict[str, str]]()
     while True:
-        for one in tending.tend(party):
+        for one in tending.tend(party, proofs):
             said.append(one.json())
             why = f": refused, {one.refused}" if one.refused else ""
             typer.echo(visible(f"{one.order.hex()[:16]}  {one.what}{why}"), err=err)
