@@ -218,7 +218,7 @@ def test_prove_fairness(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "the bank commits to 2380 decisions in 2 leaves; its gap is 5.2%, which it tells nobody",
-        "upheld: at most 8 % apart, in 256 bytes, from 8745 constraints",
+        "upheld: at most 8 % apart, in 256 bytes, from 8721 constraints",
         "the other bank, its own decisions: the gap between the groups is above the limit",
         "the other bank, decisions it did not commit to: the request is about another commitment",
         "the other bank, the first bank's proof: a proof for another context",

@@ -231,7 +231,7 @@ class StagedOutbox(Outbox):
         pause()
 
     @contextmanager
-    def writing(self, *, durable: bool) -> Iterator[None]:
+    def writing(self, *, durable: bool = True) -> Iterator[None]:
         self.pause()
         with super().writing(durable=durable):
             yield

@@ -112,7 +112,7 @@ def test_nobody_collects_anothers_share_or_changes_one(place: Place) -> None:
     assert other != number, "the same words of another's are another's"
     assert place.royalties.set(place.world.sender(MAKER), greedy) != number, "other shares are another id"
     assert place.royalties.due(number, place.token.address, BEN, shares) == 100
-    with pytest.raises(ActRefused, match=keccak256(b"NotThat()")[:4].hex()):
+    with pytest.raises(ActRefused, match="NotThat"):
         place.world.send(MAKER, place.royalties.address, "set(bytes32,uint32,uint128,bytes32)", bytes(32), 1_000_001, 1,
                          b"\1" * 32)
     place.release(number, BEN, shares)  # the purse is there now
