@@ -51,7 +51,7 @@ def cli() -> str:
              "The passphrase comes from `TROTH_PASSPHRASE` or is asked for; it is never on the command line. Every",
              "setting of `troth.toml` has an environment variable too: `TROTH_WORKSPACE_NAME`, `TROTH_CHAIN_URL`,",
              "`TROTH_EXCHANGE_PATH`. Every command takes `--json`; errors go to stderr and say what to do.", "",
-             "A claim or a deal may be named by the first 8 or more of its 64 hex digits, where the claim is in this",
+             "A claim or a deal may be named by the first 16 or more of its 64 hex digits, where the claim is in this",
              "workspace's log or the deal in its Book. Where several begin so, they are named and nothing is done.",
              "`--json` prints whole ids.", "",
              "| exit status | means |", "|---|---|"]

@@ -146,7 +146,7 @@ def test_found_checked_bought_opened_and_licensed(town: Town) -> None:
         troth.load(f"troth://{offer.hex()}", buyer)
     town.tends("buyer", *VERIFIERS)
     with pytest.raises(Pending, match="its key is not here yet"):
-        troth.load(f"troth://{offer.hex()}"[:8 + 12], buyer)
+        troth.load(f"troth://{offer.hex()}"[:8 + 16], buyer)
     town.tends("seller", "buyer")
     assert tending.standing(buyer, order)["state"] == "opened"
     assert town.buys(offer) == order, "what goes on is not ordered twice"

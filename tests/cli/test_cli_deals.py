@@ -95,10 +95,10 @@ def test_deals_are_listed_and_shown(party: Troth, troth: Run) -> None:
         assert type(seconds) is int
         assert moment(seconds) in page
     assert f"as of block {shown['as_of']['block']} ({shown['as_of']['hash']}), finalized up to" in page
-    for digits in (8, 13, 63):
+    for digits in (16, 21, 63):
         assert json.loads(troth("deal", "show", running["id"][:digits], "--json").stdout) == shown
-    assert "no deal here begins" in troth("deal", "show", "00" * 5, status=3).stderr
-    assert "no id of a deal" in troth("deal", "show", running["id"][:7], status=2).stderr
+    assert "no deal here begins" in troth("deal", "show", "00" * 8, status=3).stderr
+    assert "no id of a deal" in troth("deal", "show", running["id"][:15], status=2).stderr
     assert "no such deal" in troth("deal", "show", "00" * 32, status=3).stderr
     assert f"2 deals as of block {shown['as_of']['block']}" in troth("deal", "list", "--offline").stdout
 

@@ -157,7 +157,7 @@ def test_runs_are_listed_and_compared(run: Run, tmp_path: Path, monkeypatch: pyt
     listed = json.loads(run("runs", "list", "--name", "train", "--json").stdout)["runs"]
     assert [one["params"] for one in listed] == [{"lr": "0.1"}, {"lr": "0.01"}]
     first, second = (one["claim"] for one in listed)
-    found = json.loads(run("runs", "compare", first[:12], second, "--json").stdout)
+    found = json.loads(run("runs", "compare", first[:16], second, "--json").stdout)
     assert {(one["name"], *one["values"], one["delta"]) for one in found["differences"]} == {
         ("lr", "0.1", "0.01", None), ("loss", "0.5", "0.125", "-0.375")}
     assert "loss: 0.5 | 0.125  (-0.375)" in run("runs", "compare", first, second).stdout

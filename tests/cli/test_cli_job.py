@@ -114,7 +114,7 @@ review = 600
     assert run("client", "job", "check", order)["outcome"] == "upheld"
     run("client", "job", "get", order, "-o", "sum")
     assert (tmp_path / "client" / "sum").read_bytes() == summed(b"some bytes")
-    assert run("client", "job", "show", order[:12])["milestones"][0]["status"] == "running"  # type: ignore[index]
+    assert run("client", "job", "show", order[:16])["milestones"][0]["status"] == "running"  # type: ignore[index]
     wait(chain, 600)
     assert run("maker", "job", "settle", order)["outcome"] == "paid"
     assert len(run("client", "job", "show")["orders"]) == 2  # type: ignore[arg-type]

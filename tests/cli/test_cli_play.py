@@ -15,7 +15,7 @@ def test_two_workspaces_by_one_command(run: Any, tmp_path: Path, monkeypatch: py
     assert run("bob", "chain", "pay", alice["account"], "200")["holds"] == "500"
     (tmp_path / "alice" / "rows.csv").write_text("a\n1\n")
     claim = str(run("alice", "attest", "dataset", "--subject", "rows.csv")["claim"])
-    went = run("alice", "push", bob["did"], claim[:8])
+    went = run("alice", "push", bob["did"], claim[:16])
     assert (went["sent"], went["rests_on"], went["missing"]) == (1, 0, [])
     assert run("bob", "pull")["new"] == [claim]
     monkeypatch.setenv("TROTH_CHAIN_URL", "https://chain.example")

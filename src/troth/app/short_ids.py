@@ -15,15 +15,16 @@ from troth.core.errors import BadInput, Misuse, Undecidable
 if TYPE_CHECKING:
     from troth.app import Troth
 
-LEAST = 8
-"""Hex digits that a prefix must have."""
+LEAST = 16
+"""Hex digits that a prefix must have: what is here came from others, and a claim whose id begins with eight wanted
+digits is made in minutes, one with sixteen in 2**64 tries."""
 _WHOLE = 64
 _SHOWN = 5
 _HEX = re.compile(r"[0-9a-f]+")
 
 
 def claim_of(party: Troth, text: str) -> bytes:
-    """A claim's id from all of its 64 hex digits, or from the first 8 or more of one in this party's log.
+    """A claim's id from all of its 64 hex digits, or from the first 16 or more of one in this party's log.
 
     A whole id is taken as it is, whether it is here or not. Raises BadInput for what is no id, Undecidable for a prefix
     of none, Misuse for one of several.
