@@ -18,6 +18,7 @@ from troth.app.site import Member
 from troth.app.training import Coordinator
 from troth.cli.story import tampered
 from troth.core.encoding import decode_object
+from troth.core.errors import ActRefused
 from troth.core.terms import CHALLENGE, REFUTED, UPHELD, DealState
 from troth.flows import round as flow
 from troth.flows.terms import round_terms
@@ -186,3 +187,23 @@ def test_what_is_due_is_left_to_the_sponsor_for_a_while(uncalled: Uncalled) -> N
         uncalled.everybody()
     assert uncalled.state.final is None
     assert uncalled.close().final is not None
+
+
+def test_what_fails_on_chain_is_not_tried_again_at_once(uncalled: Uncalled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token can let an act be estimated and refuse it on chain: each try costs gas."""
+    uncalled.train()
+    north, periods = uncalled.home.members["north"], uncalled.home.agreed.periods
+    tries = list[bytes]()
+
+    def fails(account: bytes, deal: bytes, *_: object) -> None:
+        tries.append(deal)
+        raise ActRefused("Reverted", "for gas")
+
+    monkeypatch.setattr(north.party.book, "close", fails)
+    uncalled.advance(periods.window)
+    for waited in (1, 2):
+        north.tend()
+        uncalled.advance(periods.answer + periods.verdict + 1)
+        for _ in range(3):
+            north.tend()
+        assert tries == [uncalled.deal] * waited

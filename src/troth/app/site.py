@@ -162,6 +162,7 @@ class Member:
         if not due:
             self._waiting.pop(deal, None)
         elif now - self._waiting.setdefault(deal, now) > self.agreed.periods.answer + self.agreed.periods.verdict:
+            self._waiting[deal] = now  # each try may cost gas: a token can refuse on chain what it lets be estimated
             keeper.keep(due, at_a_loss=True)
 
     def _do(self, call: Call) -> str:
