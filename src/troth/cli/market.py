@@ -13,6 +13,7 @@ from troth.cli.parts import (
     Believed,
     Json,
     Where,
+    a_did,
     app,
     claim_id,
     lasting,
@@ -67,6 +68,7 @@ def sell(path: Annotated[Path, typer.Argument(help="The data, annotations or mod
     licence = Licence(purpose, days * DAY, (), derivatives, royalty, transferable, "stays" if ends is None else "ends",
                       ends or 0)
     text = read_file(Path(card[1:])).decode() if card.startswith("@") else card
+    to = [a_did(one) for one in to or ()]
     with workspace(home) as party:
         wish = market.Wish(name or path.name, price, licence, tuple(verifier), text, tuple(tag or ()),
                            form or {"onnx": "model"}.get(suffix, suffix if suffix in FORMS else "bytes"),
@@ -214,7 +216,7 @@ def let_in(offer: Offered, to: Annotated[str, typer.Option("--to", help="The eva
 
     with workspace(home) as party:
         claim = claim_id(party, offer)
-        market.let_in(party, claim, to)
+        market.let_in(party, claim, a_did(to))
         show({"offer": claim.hex(), "to": to}, as_json)
 
 
@@ -251,19 +253,24 @@ def foreseen(listing: Annotated[str, typer.Argument(help="The listing's claim.")
 
 
 @market_app.command()
-def licence(holder: Annotated[str, typer.Argument(help="An account.")],
+def licence(holder: Annotated[str, typer.Argument(help="An account, or the DID of one that bound it.")],
             offer: Offered, home: Where = None, as_json: Json = False) -> None:
-    """Whether an account holds a licence for an offer that stands now, as the chain says; exit status 1 if not."""
-    from troth.app import market  # start-up time, as above
-    from troth.core.encoding import from_hex
+    """Whether an account holds a licence for an offer that stands now, as the chain says; exit status 1 if not.
+
+    A licence is minted when its sale is closed: until then it may still be refunded.
+    """
+    from troth.app import market, tending  # start-up time, as above
+    from troth.app.agent import account_arg
     from troth.flows.sale_words import Offer
 
     with workspace(home) as party:
         claim = claim_id(party, offer)
         seller = Offer.of(party.statement(claim)).deal.seller
-        account = from_hex(holder.removeprefix("0x").lower(), 20)
+        account = party.account_of(holder) if holder.startswith("did:") else account_arg(holder)
         stands = market.licences(party).licensed(account, seller, claim)
-        show({"offer": claim.hex(), "holder": "0x" + account.hex(), "licensed": stands}, as_json)
+        why = "" if stands else tending.unlicensed(party, claim, account)
+        show({"offer": claim.hex(), "holder": "0x" + account.hex(), "licensed": stands, "why": why}, as_json,
+             lambda: "a licence stands" if stands else f"no licence stands: {why}")
     raise typer.Exit(0 if stands else 1)
 
 
