@@ -123,6 +123,16 @@ def test_tending_pays_for_a_key_that_is_proven_to_fit(town: Town) -> None:
     town.tends("seller")
 
 
+def test_an_order_that_asks_for_a_proof_is_not_paid_by_who_tends_without_its_keys(town: Town) -> None:
+    """A seller need only wait until the buyer tends its other sales."""
+    order, before = town.buys(town.put_up()), town.holds("buyer")
+    tending.ask_proof(town["buyer"], order)
+    town.tends("seller")
+    (tried,) = [one for one in tending.tend(town["buyer"]) if one.order == order]
+    assert "ordered with a proof" in tried.refused
+    assert (tending.standing(town["buyer"], order)["state"], town.holds("buyer")) == ("handed over", before)
+
+
 def test_found_checked_bought_opened_and_licensed(town: Town) -> None:
     seller, buyer = town["seller"], town["buyer"]
     offer = town.put_up()

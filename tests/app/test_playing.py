@@ -73,7 +73,7 @@ def test_a_workspace_of_another_chain_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["ben"]
 
 
-@pytest.mark.parametrize("names", [(), ("a", "a"), ("../a",), ("",), (CHAIN,), ("exchange",)])
+@pytest.mark.parametrize("names", [(), ("a", "a"), ("a b", "a-b"), ("../a",), ("",), (CHAIN,), ("exchange",)])
 def test_names_that_make_no_folder(tmp_path: Path, names: tuple[str, ...]) -> None:
     with pytest.raises(Misuse, match="make no workspaces"):
         company(tmp_path, *names)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rounds_parts import PASSPHRASE, write
 
+from troth.app.alone import Stake
 from troth.app.conducting import AGGREGATOR, SPONSOR, Rounds
 from troth.app.following import JOIN, Call
 from troth.app.funding import token
@@ -18,6 +19,7 @@ from troth.app.site import Member
 from troth.app.training import Coordinator
 from troth.cli.story import tampered
 from troth.core.encoding import decode_object
+from troth.core.errors import ActRefused
 from troth.core.terms import CHALLENGE, REFUTED, UPHELD, DealState
 from troth.flows import round as flow
 from troth.flows.terms import round_terms
@@ -142,7 +144,7 @@ def no_second_stake(uncalled: Uncalled) -> None:
     assert "another deal that is open" in said["error"]
     assert uncalled.held("north") == held
     again = Member(north.party, north.agreed, north._sponsor, north._aggregator, north.holding)
-    assert again._staked.deals() == {uncalled.deal: 1}, "a restart forgets no stake"
+    assert again._staked.deals() == {uncalled.deal: Stake(uncalled.plan, 1)}, "a restart forgets no stake"
 
 
 def test_verifiers_called_over_an_aggregators_silence_do_not_lose_their_stakes_for_it(uncalled: Uncalled) -> None:
@@ -186,3 +188,42 @@ def test_what_is_due_is_left_to_the_sponsor_for_a_while(uncalled: Uncalled) -> N
         uncalled.everybody()
     assert uncalled.state.final is None
     assert uncalled.close().final is not None
+
+
+def test_what_fails_on_chain_is_not_tried_again_at_once(uncalled: Uncalled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token can let an act be estimated and refuse it on chain: each try costs gas."""
+    uncalled.train()
+    north, periods = uncalled.home.members["north"], uncalled.home.agreed.periods
+    tries = list[bytes]()
+
+    def fails(account: bytes, deal: bytes, *_: object) -> None:
+        tries.append(deal)
+        raise ActRefused("Reverted", "for gas")
+
+    monkeypatch.setattr(north.party.book, "close", fails)
+    uncalled.advance(periods.window)
+    for waited in (1, 2):
+        north.tend()
+        uncalled.advance(periods.answer + periods.verdict + 1)
+        for _ in range(3):
+            north.tend()
+        assert tries == [uncalled.deal] * waited
+
+
+def test_a_seat_in_another_plan_leaves_this_plans_deals_alone(uncalled: Uncalled) -> None:
+    """One workspace may have seats in several plans, one after the other: by the model of one plan, an honest aggregate
+    of another is wrong, and a verdict that says so costs the stake."""
+    uncalled.train()
+    sponsor = uncalled.home[SPONSOR]
+    sponsor.book.challenge(sponsor.account, uncalled.deal)
+    uncalled.rounds.aggregator.seat.deliver(uncalled.deal, 1, ())
+    before = len(uncalled.state.history)
+    for member in uncalled.home.members.values():
+        member._staked.note(uncalled.deal, Stake(bytes(32), 1))
+    uncalled.advance(uncalled.home.agreed.periods.answer // 2)
+    for _ in range(2):
+        uncalled.everybody()
+    uncalled.advance(uncalled.home.agreed.periods.answer // 2)
+    for _ in range(2):
+        uncalled.everybody()
+    assert len(uncalled.state.history) == before

@@ -61,7 +61,10 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run("buyer", "market", "fit-keys", fit[1])["setup_seconds"] > 0
     assert [one["did"] for one in run("seller", "market", "tend", *fit)["done"]] == ["handed over"]
     run("seller", "chain", "pay", accounts["one"], "70000")
+    assert run("buyer", "buy", offer, *believe, *fit, status=4)["state"] == "handed over"
     (tried,) = run("buyer", "market", "tend")["done"]
+    assert "ordered with a proof" in tried["refused"]
+    (tried,) = run("buyer", "market", "tend", *fit)["done"]
     assert tried["did"] == "paid"
     assert "the seller holds less than its stake" in tried["refused"]
     run("one", "chain", "pay", accounts["seller"], "70000")

@@ -13,7 +13,7 @@ from small_fit import small
 from troth.app import fitting as app
 from troth.compute.statements.statement import Proven
 from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
-from troth.core.terms import UPHELD
+from troth.core.terms import REFUTED, UPHELD
 from troth.flows import sale as flow
 from troth.flows.sale_bench import join_bench
 from troth.flows.sale_deal import FIT
@@ -143,6 +143,25 @@ def test_the_proven_key_opens_where_e_does_not(market: Market, seller: Fitting, 
     found = flow.receive_goods(market["buyer"], handover, market.root("buyer"))
     assert (found.outcome, found.data) == (UPHELD, DATA)
     assert flow.key_of(market["buyer"], handover, market.root("buyer")) == found.data_key
+
+
+def test_a_proof_that_nobody_can_open_keeps_no_buyer_from_complaining(market: Market, monkeypatch: pytest.MonkeyPatch
+                                                                      ) -> None:
+    """To a buyer that asked for none: it is passed over, and the wrong key found as ever."""
+    add, own = market["seller"].add, market["seller"].did
+    monkeypatch.setattr(market["seller"], "add", lambda name, data, to=None: add(name, data, to and [own]))
+    for sent, key in ((b"none", WRONG), (b"none", None)):
+        handover = handed(market, Sends(b"", sent=sent), key)
+        with pytest.raises(Undecidable):
+            proof_in(market, handover)
+        market.funds(handover)
+        market.reveals(handover)
+        found = flow.receive_goods(market["buyer"], handover, market.root("buyer"))
+        assert found.outcome == (UPHELD if key is None else REFUTED)
+        if key is None:
+            assert flow.key_of(market["buyer"], handover, market.root("buyer")) == found.data_key
+        else:
+            assert flow.complain(market["buyer"], handover, market.root("buyer"))
 
 
 def test_who_looks_on_cannot_open_with_the_secret(market: Market, seller: Fitting) -> None:

@@ -201,6 +201,14 @@ def test_a_lost_ledger_is_made_again_from_claims(ledger: PrivacyLedger, records:
     again.close()
 
 
+def test_what_is_restored_beside_kin_takes_its_records_later(ledger: PrivacyLedger, records: bytes) -> None:
+    found = list(PRINTS.of(ROWS[:5], 0))
+    part = PRINTS.of_set(found)
+    assert ledger.restore(b"e" * 32, part, ONE, "test", 2, [records])
+    assert ledger.add(part, found, "part").kin == (records,)
+    assert ledger.total(records, DELTA) == of(1)
+
+
 def test_a_fingerprint_says_nothing_without_its_key() -> None:
     other = Fingerprints(b"o" * 32)
     assert set(PRINTS.of(ROWS, 0)).isdisjoint(other.of(ROWS, 0))

@@ -74,6 +74,21 @@ def test_what_is_not_ours_stays_as_it_is() -> None:
     assert why(data) is None
 
 
+@pytest.mark.parametrize(("name", "types", "rest"), [
+    ("ERC20InsufficientBalance", ("address", "uint256", "uint256"), b""),
+    ("WrongFee", ("uint256",), b"\x01"),
+    ("Error", ("string",), (32).to_bytes(32, "big") + (2).to_bytes(32, "big") + b"\xff\xfe" + bytes(30)),
+    ("Error", ("string",), (32).to_bytes(32, "big") + (1 << 255).to_bytes(32, "big")),
+], ids=["no arguments", "cut short", "no text", "too long"])
+def test_arguments_that_cannot_be_read_are_a_refusal_all_the_same(name: str, types: tuple[str, ...], rest: bytes
+                                                                  ) -> None:
+    """Whoever deploys a token chooses what it reverts with."""
+    data = selector(name, types)
+    told = refusal(RpcError("eth_call", 3, "execution reverted", data + rest), ())
+    assert isinstance(told, ActRefused)
+    assert told.code == "0x" + data.hex()
+
+
 @pytest.mark.parametrize("code", ["TooLate", "NotFunding", "NotDepositor", "Closed"])
 def test_the_codes_are_those_of_the_rules_in_python(code: str) -> None:
     assert f"{code}()" in REFUSALS

@@ -11,42 +11,56 @@ Which deals a seat deposited in stands in its workspace before it deposits.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from troth.app.following import COMMIT, EVIDENCE, REVEAL, SHARE, TAKE
 from troth.core.deals import phase
-from troth.core.encoding import decode_object, encode, from_hex
+from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.terms import VERDICT, DealState
 from troth.store.files import replacing
 
 FILE = "staked.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What a deal is of: its plan, and the round."""
+
+    plan: bytes
+    round: int
+
+
 class Staked:
-    """The rounds' deals that a seat deposited in and that are not closed, in its workspace. Raises OSError."""
+    """The rounds' deals that a seat deposited in and that are not closed, in its workspace. Raises OSError.
+
+    A workspace may have had seats in several plans: whose deal it is stands beside it.
+    """
 
     def __init__(self, root: Path) -> None:
         self._path = root / FILE
 
-    def deals(self) -> dict[bytes, int]:
-        """The round of each."""
+    def deals(self) -> dict[bytes, Stake]:
+        """What each is of."""
         try:
             found = decode_object(self._path.read_bytes())
         except FileNotFoundError:
             return {}
-        return {from_hex(deal, 32): int(round_) for deal, round_ in found.items()}
+        said = {from_hex(deal, 32): take(one, plan=str, round=int) for deal, one in found.items()}
+        return {deal: Stake(from_hex(plan, 32), round_) for deal, (plan, round_) in said.items()}
 
-    def note(self, deal: bytes, round_: int) -> None:
+    def note(self, deal: bytes, stake: Stake) -> None:
         """Before it deposits."""
-        self._write(self.deals() | {deal: round_})
+        self._write(self.deals() | {deal: stake})
 
     def drop(self, deal: bytes) -> None:
         """Once it is closed."""
-        self._write({one: round_ for one, round_ in self.deals().items() if one != deal})
+        self._write({one: stake for one, stake in self.deals().items() if one != deal})
 
-    def _write(self, deals: dict[bytes, int]) -> None:
+    def _write(self, deals: dict[bytes, Stake]) -> None:
         with replacing(self._path, 0o600) as out:
-            out.write(encode({deal.hex(): round_ for deal, round_ in deals.items()}))
+            out.write(encode({deal.hex(): {"plan": stake.plan.hex(), "round": stake.round}
+                              for deal, stake in deals.items()}))
 
 
 def due(state: DealState, now: int, acts: Collection[str]) -> tuple[str, ...]:

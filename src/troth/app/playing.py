@@ -42,8 +42,8 @@ def play(folder: Path | str, names: Sequence[str], passphrase: str, *, chain: Em
     else that is in the way; nothing is made then.
     """
     folder = Path(folder).resolve()
-    if len(set(names)) != len(names) or not names or not all(map(_NAME.fullmatch, names)) or {CHAIN, EXCHANGE} & {
-            *names}:
+    homes = {_home(folder, name) for name in names}
+    if len(homes) != len(names) or not names or not all(map(_NAME.fullmatch, names)) or {CHAIN, EXCHANGE} & {*names}:
         raise Misuse("these names make no workspaces", expected="one or more different names of letters and digits",
                      actual=", ".join(names) or "none")
     settings = {name: Settings(name, _url(folder, chain), str(folder / EXCHANGE)) for name in names}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from troth.app import privacy
-from troth.app.alone import Staked, due
+from troth.app.alone import Stake, Staked, due
 from troth.app.following import (
     COMMIT,
     EVIDENCE,
@@ -127,30 +127,30 @@ class Member:
     def tend(self) -> None:
         """Do what this seat's deals ask of it now, called or not (`troth.app.alone`). Raises nothing that a deal can
         cause; what it cannot do it says once."""
-        for deal, round_ in self._staked.deals().items():
+        for deal, stake in self._staked.deals().items():
             try:
-                self._tend(deal, round_)
+                self._tend(deal, stake)
             except Pending:
                 continue
             except TrothError as error:
                 if (deal, error.message) not in self._told:
                     self._told.add((deal, error.message))
-                    self.say(f"round {round_}: {error.message}")
+                    self.say(f"round {stake.round}: {error.message}")
 
-    def _tend(self, deal: bytes, round_: int) -> None:
+    def _tend(self, deal: bytes, stake: Stake) -> None:
         follower, state = self.follower, self.party.book.state(deal)
         if state.final is not None or state.status == "void":
             self._staked.drop(deal)
             return
         self._settle(deal, state)
-        if state.status != "running":
-            return
+        if state.status != "running" or stake.plan != follower.seat.plan_id:
+            return  # another plan's aggregate starts from another model: by this one's it would be refuted
         stood, acts = follower.advance(), self._acts()
         for act in due(state, self.party.chain.now(), acts):
             # An answer to an ask is owed whatever became of the round; an aggregate is looked at in its turn.
-            if (act, deal) not in self._done and (act != TAKE or stood == round_ - 1):
+            if (act, deal) not in self._done and (act != TAKE or stood == stake.round - 1):
                 self.party.receive()
-                acts[act](Call(act, follower.seat.plan_id, round_, deal), self.party.book.state(deal))
+                acts[act](Call(act, stake.plan, stake.round, deal), self.party.book.state(deal))
 
     def _settle(self, deal: bytes, state: DealState) -> None:
         """Judge or close what has been due for long and nobody did: this seat's stake lies there."""
@@ -162,6 +162,7 @@ class Member:
         if not due:
             self._waiting.pop(deal, None)
         elif now - self._waiting.setdefault(deal, now) > self.agreed.periods.answer + self.agreed.periods.verdict:
+            self._waiting[deal] = now  # each try may cost gas: a token can refuse on chain what it lets be estimated
             keeper.keep(due, at_a_loss=True)
 
     def _do(self, call: Call) -> str:
@@ -194,7 +195,7 @@ class Member:
                 raise Refuted("this deal would hold deposits longer than was agreed", actual=state.terms.fund_by,
                               expected=f"fund_by up to {latest}", do="Nothing was deposited. Ask the sponsor.")
             self._alone_in(call)
-            self._staked.note(call.deal, call.round)
+            self._staked.note(call.deal, Stake(call.plan, call.round))
             staked = join_all(self.party, call.deal)
             if staked:
                 self.say(f"round {call.round}: staked {staked}")
@@ -202,8 +203,8 @@ class Member:
 
     def _alone_in(self, call: Call) -> None:
         """Raises Refuted where another deal of this round may still cost this seat's stake."""
-        for deal, round_ in self._staked.deals().items():
-            if round_ != call.round or deal == call.deal:
+        for deal, stake in self._staked.deals().items():
+            if stake != Stake(call.plan, call.round) or deal == call.deal:
                 continue
             other = self.party.book.state(deal)
             lapsed = other.status == "funding" and self.party.chain.now() >= other.terms.fund_by

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from troth.app import market
@@ -24,6 +25,7 @@ from troth.flows.sale_fit import Fitting
 from troth.flows.sale_words import COMPLAINT, HANDOVER, INSPECTION, ORDER, WHOLE, Offer
 from troth.learn.claims import LISTING
 from troth.store.cid import Cid
+from troth.store.files import replacing
 from troth.store.wrapping import RecipientPublic, wrap
 
 if TYPE_CHECKING:
@@ -156,7 +158,21 @@ def _funded_otherwise(party: Troth, handover: bytes, order: bytes) -> bool:
     return any(state_of(party, other) is not None for other in others)
 
 
+def ask_proof(party: Troth, order: bytes) -> None:
+    """Whoever tends this workspace from now on pays for this order only with a proof that the key fits. Raises OSError.
+    """
+    with replacing(_asking(party, order), 0o600) as out:
+        out.write(order)
+
+
+def _asking(party: Troth, order: bytes) -> Path:
+    return party.root / f"fit-{order.hex()}"
+
+
 def _pay(party: Troth, handover: bytes, sale: Sale, fitting: Fitting | None) -> None:
+    if fitting is None and _asking(party, sale.order_id).exists():
+        raise Misuse("this was ordered with a proof that its key fits; nothing was paid",
+                     do="Name the keys to check it by: troth market tend --fit FOLDER.")
     market.allow(party, sale.offer.deal.token, sale.offer.deal.money.price)
     _held(party, sale)
     flow.fund(party, handover, market.root(party), party.chain.now(), fitting)

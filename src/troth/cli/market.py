@@ -95,6 +95,8 @@ def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait
     with workspace(home) as party:
         evaluators, verifiers = _believed(trust, believe)
         order = market.buy(party, claim_id(party, offer), evaluators, verifiers)
+        if fit is not None:
+            tending.ask_proof(party, order)
         _tend(party, wait, lambda: tending.standing(party, order)["state"] in ENDS, fit=fit)
         now = tending.standing(party, order)
     show(now, as_json)

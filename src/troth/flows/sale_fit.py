@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from troth.compute.provers.port import Keys, Prover
 from troth.compute.statements.keyfit import KeyUnderLock, header_publics, lock_publics, unlocked
 from troth.compute.statements.statement import Check, Proven, context_of, prove, verify, without_prover
-from troth.core.errors import BadInput, Misuse, Refuted
+from troth.core.errors import BadInput, Misuse, Refuted, Undecidable
 from troth.flows.parts import Party
 from troth.flows.sale_deal import FIT, Sale
 from troth.store.cid import Cid
@@ -78,11 +78,15 @@ def proof_with(party: Party, handover: bytes) -> bytes:
 def key_with(party: Party, handover: bytes, sale: Sale, secret: bytes) -> bytes | None:
     """The data key that the proof of a handover gives with the secret, where one came and it is the sealed file's.
 
-    The key is compared with the file's commitment, so a proof that nobody checked does no harm. Raises Undecidable
-    where the sealed file is not here.
+    The key is compared with the file's commitment, so a proof that nobody checked does no harm; nor does one that does
+    not open. Raises Undecidable where the sealed file is not here.
     """
     try:
-        key = unlocked(Proven.from_bytes(proof_with(party, handover)).publics, secret)
+        proof = proof_with(party, handover)
+    except (Refuted, BadInput, Undecidable):
+        return None
+    try:
+        key = unlocked(Proven.from_bytes(proof).publics, secret)
         return key if check_key(Cid.parse(sale.offer.cid), key, party.blobs) == sale.offer.commitment else None
     except (Refuted, BadInput):
         return None

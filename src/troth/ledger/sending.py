@@ -385,7 +385,7 @@ def refusal(error: RpcError, errors: Sequence[Mapping[str, Any]]) -> TrothError:
     if name == "Panic":
         return OutsideFailed(f"the contract failed: panic {int(values['code']):#x}")
     shown = {key: _shown(value) for key, value in values.items()}
-    said = why(error.data[:4])
+    said = why(error.data[:4]) if name[:2] != "0x" else None  # else its arguments could not be read
     if said is None:
         told = ", ".join(f"{key} = {value}" for key, value in shown.items())
         return ActRefused(name, told or "the contract refuses")
@@ -405,7 +405,7 @@ def decode_revert(data: bytes, errors: Sequence[Mapping[str, Any]]) -> tuple[str
         if data[:4] == keccak(f"{entry['name']}({','.join(types)})".encode())[:4]:
             try:
                 values = decode(types, data[4:])
-            except DecodingError:
+            except (DecodingError, UnicodeDecodeError, OverflowError):  # whoever reverts chooses the bytes
                 break
             names = [argument.get("name") or str(at) for at, argument in enumerate(entry["inputs"])]
             return str(entry["name"]), dict(zip(names, values, strict=True))

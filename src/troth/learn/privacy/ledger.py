@@ -173,7 +173,7 @@ class PrivacyLedger(SharedFile):
         kin: set[int] = set()
         for one in fingerprints:
             kin.update(other for other, in self._db.execute("SELECT number FROM records WHERE fingerprint = ?", (one,)))
-        self._db.executemany("INSERT INTO records VALUES (?, ?)", ((one, number) for one in fingerprints))
+        self._db.executemany("INSERT OR IGNORE INTO records VALUES (?, ?)", ((one, number) for one in fingerprints))
         self._db.execute("UPDATE sets SET records = ? WHERE number = ?", (len(fingerprints), number))
         for other in kin:
             self._pair(number, other)
