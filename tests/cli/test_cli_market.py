@@ -56,7 +56,9 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     assert (found["offer"], found["quality"]) == (offer, None)
     assert run("buyer", "market", "check", offer, status=3)["outcome"] == "undecidable"
     assert run("buyer", "market", "check", offer, *believe)["outcome"] == "upheld"
-    assert run("buyer", "buy", offer, *believe, status=4)["state"] == "ordered"
+    ordered = run("buyer", "buy", offer, *believe, status=4)
+    assert ordered["state"] == "ordered"
+    assert ordered["next"].startswith("the seller must answer")
     fit = ("--fit", str(tmp_path / "keys"))
     assert run("buyer", "market", "fit-keys", fit[1])["setup_seconds"] > 0
     assert [one["did"] for one in run("seller", "market", "tend", *fit)["done"]] == ["handed over"]

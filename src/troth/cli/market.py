@@ -99,12 +99,18 @@ def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait
             tending.ask_proof(party, order)
         _tend(party, wait, lambda: tending.standing(party, order)["state"] in ENDS, fit=fit)
         now = tending.standing(party, order)
-    show(now, as_json)
+    if now["state"] not in ENDS:
+        now["next"] = _NEXT.get(now["state"], "troth market tend, then troth buy again")
+    show({name: said for name, said in now.items() if said or as_json}, as_json)
     if now["state"] not in ENDS:
         raise typer.Exit(Pending.exit_status)
     raise typer.Exit(1 if now["state"] in ("closed, refunded", "complained of", "lapsed", "closed, void") else 0)
 
 
+_NEXT = {"ordered": "the seller must answer: it runs troth market tend; then troth buy again",
+         "handed over": "troth buy again pays",
+         "waits for the verifiers": "each verifier must take its seat: it runs troth market tend",
+         "paid": "the seller must show the secret: it runs troth market tend; then troth buy again"}
 ENDS = ("opened", "closed, paid", "closed, refunded", "closed, void", "lapsed")
 
 
