@@ -130,7 +130,7 @@ def test_a_question_about_a_hidden_record_and_one_that_nobody_answers(two: Two, 
     act("provider", "give", "offer", question, "model.program", "--record", "input.json")
     assert act("buyer", "show", question)["numbers"] == [1]
     late = str(act("buyer", "ask", "offer", "--fund", "60")["question"])
-    act("buyer", "take-back", late, status=1)
+    act("buyer", "take-back", late, status=4)
     two.clock.advance(90_000)
     assert act("buyer", "take-back", late)["taken"]
     assert two.balances() == (buyer - PRICE, provider + PRICE)

@@ -163,7 +163,10 @@ def test_found_checked_bought_opened_and_licensed(town: Town) -> None:
     frame = troth.load(f"troth://{offer.hex()}", buyer)
     assert list(frame["tag"]) == ["NOUN", "VERB", "ADJ"]
     town.place.clock.advance(3 * 7_200)
+    assert "not closed yet; the licence is minted when it is" in tending.unlicensed(buyer, offer, buyer.account)
+    assert tending.unlicensed(buyer, offer, seller.account) == "no sale of it to this account is known here"
     assert town.tends("seller") == ["closed, paid", "licence minted"]
+    assert tending.unlicensed(buyer, offer, buyer.account) == "it is over or revoked"
     assert town.tends() == []
     assert (town.holds("seller"), town.holds("buyer")) == (before[0] + 1_000, before[1] - 1_000)
     deal = bytes.fromhex(tending.standing(buyer, order)["deal"])

@@ -13,12 +13,13 @@ import pytest
 from ports.books import account
 from ports.postgres import new_schema
 from troth.app import Troth
-from troth.cli.deals import Catching
+from troth.cli.deals import Catching, page
 from troth.cli.main import main
 from troth.core.claims import Subject
 from troth.core.errors import Misuse, Undecidable
 from troth.core.terms import REFUTED, UPHELD, Ask, Pot, Result, Rung, Split, Terms
 from troth.core.times import moment
+from troth.flows.terms import stake_pot
 from troth.identity.keystore import MIN_COST
 from troth.ledger.erc20 import Erc20
 
@@ -91,6 +92,8 @@ def test_deals_are_listed_and_shown(party: Troth, troth: Run) -> None:
     assert shown["history"][1]["result"]["outcome"] == UPHELD
     page = troth("deal", "show", running["id"]).stdout
     assert shown["history"][0]["claim"] in page
+    assert f"pot reward: 5 from this party, 0x{party.account.hex()}" in page
+    assert f"submission at {moment(shown['history'][0]['at'])} by this party, 0x" in page
     for seconds in (shown["closes_by"], shown["history"][0]["at"]):
         assert type(seconds) is int
         assert moment(seconds) in page
@@ -101,6 +104,17 @@ def test_deals_are_listed_and_shown(party: Troth, troth: Run) -> None:
     assert "no id of a deal" in troth("deal", "show", running["id"][:15], status=2).stderr
     assert "no such deal" in troth("deal", "show", "00" * 32, status=3).stderr
     assert f"2 deals as of block {shown['as_of']['block']}" in troth("deal", "list", "--offline").stdout
+
+
+def test_a_page_says_whose_a_stake_is(party: Troth, tmp_path: Path) -> None:
+    judge = account("judge")
+    with Troth.open(tmp_path / "me", PASSPHRASE) as again:
+        as_of, found = again.deal(again.deals()[1][0].id)
+    pots = (replace(found.state.terms.pots[0], name=stake_pot(judge), depositor=judge),)
+    staked = replace(found, state=replace(found.state, terms=replace(found.state.terms, pots=pots)))
+    assert f"pot stake: 5 from did:peer:4judge, 0x{judge.hex()}, not joined" in page(
+        as_of, staked, {judge: "did:peer:4judge"})
+    assert f"pot stake: 5 from 0x{judge.hex()}, not joined" in page(as_of, staked, {})
 
 
 def test_an_index_in_postgres_says_the_same(party: Troth, troth: Run) -> None:

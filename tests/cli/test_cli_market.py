@@ -56,7 +56,9 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     assert (found["offer"], found["quality"]) == (offer, None)
     assert run("buyer", "market", "check", offer, status=3)["outcome"] == "undecidable"
     assert run("buyer", "market", "check", offer, *believe)["outcome"] == "upheld"
-    assert run("buyer", "buy", offer, *believe, status=4)["state"] == "ordered"
+    ordered = run("buyer", "buy", offer, *believe, status=4)
+    assert ordered["state"] == "ordered"
+    assert ordered["next"].startswith("the seller must answer")
     fit = ("--fit", str(tmp_path / "keys"))
     assert run("buyer", "market", "fit-keys", fit[1])["setup_seconds"] > 0
     assert [one["did"] for one in run("seller", "market", "tend", *fit)["done"]] == ["handed over"]
@@ -78,6 +80,10 @@ def test_a_sale_by_hand(run: Callable[..., Any], tmp_path: Path) -> None:
     run("one", "load", f"troth://{offer}", "-o", "mine.csv", status=3)
     held = run("seller", "market", "licence", accounts["buyer"], offer, status=1)
     assert held["licensed"] is False, "it may still be refunded"
+    assert "minted when it is, on 20" in held["why"]
+    assert "no sale of it to this account" in run("seller", "market", "licence", did["one"], offer, status=1)["why"]
+    both = ("--verifier", did["one"], "--verifier", did["two"])
+    assert "named by their DIDs" in run("seller", *words, *both, "--to", "buyer", status=2)
 
 
 def test_what_a_fitting_key_costs_is_said_before_and_keys_that_are_missing_stop_a_sale(

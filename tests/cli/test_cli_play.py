@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 
+from troth.app import Troth
+from troth.app.peers import whose
+
+PASSPHRASE = "correct horse"
+
 
 def test_two_workspaces_by_one_command(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alice, bob = run(".", "play", "alice", "bob", "--purse", "700")["workspaces"]
@@ -18,6 +23,11 @@ def test_two_workspaces_by_one_command(run: Any, tmp_path: Path, monkeypatch: py
     went = run("alice", "push", bob["did"], claim[:16])
     assert (went["sent"], went["rests_on"], went["missing"]) == (1, 0, [])
     assert run("bob", "pull")["new"] == [claim]
+    assert "parties are named by their DIDs" in str(run("alice", "push", "bob", claim, status=2)["said"])
+    with Troth.open(tmp_path / "alice", PASSPHRASE) as party:
+        known = whose(party)
+    assert known[bytes.fromhex(bob["account"][2:])] == bob["did"]
+    assert known[bytes.fromhex(alice["account"][2:])] == "this party"
     monkeypatch.setenv("TROTH_CHAIN_URL", "https://chain.example")
     assert "embedded chain alone" in str(run(".", "play", "carl", status=2)["said"])
     assert not (tmp_path / "carl").exists()

@@ -88,7 +88,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, run: Run) -> None:
 
     assert "row 1: approved is no integer" in commit("woman:0:1", "approved:0:1")
     assert "columns are missing" in commit("woman:0:1", "age:0:150")
-    assert "row 1: woman is beyond its range" in commit("woman:0:0")
+    assert commit("woman:0:0").rstrip().endswith("row 1: woman is beyond its range; expected 0 to 0"), "no value"
     assert "not a column" in commit("woman:0")
     assert not (tmp_path / "bank" / "a").exists()
     (tmp_path / "bank" / "log.csv").write_text("woman,approved\n0,1\n1,0\n")

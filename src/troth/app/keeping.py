@@ -244,7 +244,8 @@ class Keeping:
         statement = self.statement(listing)
         if statement.issuer != self.did or statement.kind != "listing":
             raise Misuse("only whoever listed data can erase it", expected=f"a listing of {self.did}",
-                         actual=f"a {statement.kind} of {statement.issuer}")
+                         actual=f"{statement.kind}, of {statement.issuer}",
+                         do="See what an offer or a dataset rests on: troth trace.")
         with self.in_turn():
             for claim, said in self.claims(ERASURE):
                 if said.issuer == self.did and listing in said.all_refs("listing"):

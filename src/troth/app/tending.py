@@ -14,7 +14,8 @@ from troth.core.claims import Statement
 from troth.core.deals import phase
 from troth.core.encoding import sha256
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Pending, Refuted, TrothError, Undecidable
-from troth.core.terms import CHALLENGE, SUBMISSION, UPHELD, VERDICT, DealState
+from troth.core.terms import CHALLENGE, SUBMISSION, UPHELD, VERDICT, Account, DealState
+from troth.core.times import moment
 from troth.flows import sale as flow
 from troth.flows import sale_bench as bench
 from troth.flows.sale_bench import tell_judges
@@ -307,11 +308,8 @@ def _closable(party: Troth, state: DealState) -> bool:
 def _mint(party: Troth, sale: Sale, done: list[Did]) -> None:
     if "licences" not in party.contracts.named:
         return
-    found = market.licences(party)
-    try:
-        found.granted(sale.deal())
-    except Undecidable:
-        _try(done, "licence minted", sale.order_id, lambda: found.mint(
+    if not _granted(party, sale):
+        _try(done, "licence minted", sale.order_id, lambda: market.licences(party).mint(
             party.sender, party.book.brought(sale.deal()), sale.words()))
 
 
@@ -328,6 +326,33 @@ def standing(party: Troth, order: bytes) -> dict[str, Any]:
         if state is not None:
             return found
     return found
+
+
+def unlicensed(party: Troth, offer: bytes, account: Account) -> str:
+    """Why no licence for an offer stands for an account that has none, as far as this workspace knows the sale."""
+    known = "no sale of it to this account is known here"
+    for handover, _ in party.claims(HANDOVER):
+        try:
+            sale, _ = read(party, handover)
+        except TrothError:
+            continue  # of a sale that is not known here
+        state = state_of(party, sale) if (sale.offer_id, sale.order.account) == (offer, account) else None
+        if state is None:
+            continue
+        if state.status in ("funding", "running"):
+            return (f"the sale is not closed yet; the licence is minted when it is, on {moment(state.terms.closes_by)} "
+                    "at the latest. Once the time to complain is over, troth market tend closes and mints")
+        known = ("the sale was refunded or void" if state.final is None or state.final.outcome != UPHELD else
+                 "it is over or revoked" if _granted(party, sale) else "not minted yet: troth market tend mints it")
+    return known
+
+
+def _granted(party: Troth, sale: Sale) -> bool:
+    try:
+        market.licences(party).granted(sale.deal())
+    except Undecidable:
+        return False
+    return True
 
 
 def foreseen(party: Troth, listing: bytes) -> list[dict[str, Any]]:

@@ -103,7 +103,7 @@ def show_answer(question: Asked, home: Where = None, as_json: Json = False) -> N
 
 @answer_app.command("take-back")
 def take_back(question: Asked, home: Where = None, as_json: Json = False) -> None:
-    """After the provider's time is over: price and stake to the buyer. Anybody may."""
+    """After the provider's time is over: price and stake to the buyer. Anybody may. 4 before."""
     from troth.flows.answer import take_back as taken
 
     with workspace(home) as party:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import typer
 
-from troth.core.terms import SUBMISSION, VERDICT, Entry, Result
+from troth.core.terms import REFUTED, SUBMISSION, UPHELD, VERDICT, Account, Entry, Result, climber
 from troth.core.times import moment
 from troth.ledger.readings import AsOf, DealLine, DealReading, Payout, Place
 
 _ENTRY = {1: "submission", 2: "verdict", 3: "challenge"}
+_OUTCOME = {UPHELD: "1 (upheld)", REFUTED: "2 (refuted)"}  # every other number is its kind of deal's own
 SECONDS = 1.0
 """Between two lines of progress."""
 
@@ -47,10 +48,10 @@ def line_json(line: DealLine) -> dict[str, Any]:
 def lines(as_of: AsOf, found: Sequence[DealLine]) -> str:
     """A list of deals, one a line."""
     def line(one: DealLine) -> str:
-        outcome = f"  outcome {one.outcome}" if one.outcome is not None else ""
+        outcome = f"  outcome {_outcome(one.outcome)}" if one.outcome is not None else ""
         return f"{one.id.hex()}  {one.status:8} rung {one.rung}  entries {one.entries}{outcome}"
 
-    return "\n".join([*map(line, found), f"{len(found)} deals as of {as_of}"])
+    return "\n".join([*map(line, found), f"{len(found)} deal{'' if len(found) == 1 else 's'} as of {as_of}"])
 
 
 def whole(as_of: AsOf, found: DealReading) -> dict[str, Any]:
@@ -67,18 +68,35 @@ def whole(as_of: AsOf, found: DealReading) -> dict[str, Any]:
         "entries": len(state.history)}
 
 
-def page(as_of: AsOf, found: DealReading) -> str:
-    """A deal for reading."""
+def page(as_of: AsOf, found: DealReading, known: Mapping[Account, str]) -> str:
+    """A deal for reading. known: whose an account is; the others are shown by their digits."""
     state, said = found.state, whole(as_of, found)
+    whose = {_hex(account): f"{who}, {_hex(account)}" for account, who in known.items()}
+    whose |= {_hex(climber(rung)): f"whoever starts rung {rung}" for rung in range(1, len(state.terms.rungs))}
+
+    def who(account: str) -> str:
+        return whose.get(account, account)
+
     rows = [f"status: {state.status}", f"rung: {state.rung}",
-            f"outcome: {said['outcome'] if state.final else 'none yet'}", f"opener: {said['opener']}"]
-    rows += [f"pot {pot['name']}: {pot['amount']}{'' if pot['joined'] else ', not joined'}" for pot in said["pots"]]
+            f"outcome: {_outcome(state.final.outcome) if state.final else 'none yet'}",
+            f"opener: {who(said['opener'])}"]
+    rows += [f"pot {_pot(pot['name'])}: {pot['amount']} from {who(pot['depositor'])}"
+             f"{'' if pot['joined'] else ', not joined'}" for pot in said["pots"]]
     rows += [f"fund by: {moment(said['fund_by'])}", f"closes by: {moment(said['closes_by'])}"]
-    rows += [f"{entry['kind']} at {moment(entry['at'])} by {entry['by']}"
+    rows += [f"{entry['kind']} at {moment(entry['at'])} by {who(entry['by'])}"
              + (f": claim {entry['claim']}" if entry["claim"] else "") for entry in said["history"]]
-    rows += [f"{one['what']}: {one['amount']}" + (f" by {one['account']}" if one["account"] else "")
+    rows += [f"{one['what']}: {one['amount']}" + (f" by {who(one['account'])}" if one["account"] else "")
              for one in said["payouts"]]
     return "\n".join([*rows, f"as of {as_of}"])
+
+
+def _outcome(number: int) -> str:
+    return _OUTCOME.get(number, str(number))
+
+
+def _pot(name: str) -> str:
+    """A stake's pot is named after its depositor's first digits, which the line says anyway."""
+    return "stake" if name.startswith("stake:") else name
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

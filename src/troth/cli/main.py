@@ -60,6 +60,7 @@ from troth.cli.parts import (
     Opener,
     Unasked,
     Where,
+    a_did,
     app,
     chain_app,
     claim_body,
@@ -203,7 +204,7 @@ def push(peer: Annotated[str, typer.Argument(help="The peer's DID.")],
     from troth.app.handing import push  # start-up time, as above
 
     with workspace(home) as party:
-        went = push(party, peer, [claim_id(party, item) for item in claim], only=only)
+        went = push(party, a_did(peer), [claim_id(party, item) for item in claim], only=only)
         rests = len(went.claims) - went.named
         show({"sent": len(went.claims), "rests_on": rests, "bytes": went.size, "to": peer,
               "missing": [one.hex() for one in went.missing]}, as_json, lambda: "\n".join([
@@ -326,13 +327,14 @@ def deal_list(status: Annotated[str | None, typer.Option("--status", help="fundi
 def deal_show(deal: str, offline: Unasked = False, home: Where = None, as_json: Json = False) -> None:
     """Where a deal stands, as of the chain's last block; and which consents that it rests on were withdrawn."""
     from troth.app.consents import withdrawn_under  # start-up time, as above
-    from troth.cli.deals import Catching, page, whole  # start-up time
+    from troth.app.peers import whose
+    from troth.cli.deals import Catching, page, whole
 
     with workspace(home) as party:
         as_of, found = party.deal(deal_id(party, deal, offline=offline), offline=offline, progress=Catching())
         gone = withdrawn_under(party, found.id, [entry.claim for entry in found.state.history if entry.claim])
         show(whole(as_of, found) | {"withdrawn_consents": gone}, as_json,
-             lambda: "\n".join([page(as_of, found), *(f"consent withdrawn: {one}" for one in gone)]))
+             lambda: "\n".join([page(as_of, found, whose(party)), *(f"consent withdrawn: {one}" for one in gone)]))
 
 
 @chain_app.command("status")

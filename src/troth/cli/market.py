@@ -13,6 +13,7 @@ from troth.cli.parts import (
     Believed,
     Json,
     Where,
+    a_did,
     app,
     claim_id,
     lasting,
@@ -67,6 +68,7 @@ def sell(path: Annotated[Path, typer.Argument(help="The data, annotations or mod
     licence = Licence(purpose, days * DAY, (), derivatives, royalty, transferable, "stays" if ends is None else "ends",
                       ends or 0)
     text = read_file(Path(card[1:])).decode() if card.startswith("@") else card
+    to = [a_did(one) for one in to or ()]
     with workspace(home) as party:
         wish = market.Wish(name or path.name, price, licence, tuple(verifier), text, tuple(tag or ()),
                            form or {"onnx": "model"}.get(suffix, suffix if suffix in FORMS else "bytes"),
@@ -97,12 +99,18 @@ def buy(offer: Offered, trust: Believed = None, believe: Whom = None, wait: Wait
             tending.ask_proof(party, order)
         _tend(party, wait, lambda: tending.standing(party, order)["state"] in ENDS, fit=fit)
         now = tending.standing(party, order)
-    show(now, as_json)
+    if now["state"] not in ENDS:
+        now["next"] = _NEXT.get(now["state"], "troth market tend, then troth buy again")
+    show({name: said for name, said in now.items() if said or as_json}, as_json)
     if now["state"] not in ENDS:
         raise typer.Exit(Pending.exit_status)
     raise typer.Exit(1 if now["state"] in ("closed, refunded", "complained of", "lapsed", "closed, void") else 0)
 
 
+_NEXT = {"ordered": "the seller must answer: it runs troth market tend; then troth buy again",
+         "handed over": "troth buy again pays",
+         "waits for the verifiers": "each verifier must take its seat: it runs troth market tend",
+         "paid": "the seller must show the secret: it runs troth market tend; then troth buy again"}
 ENDS = ("opened", "closed, paid", "closed, refunded", "closed, void", "lapsed")
 
 
@@ -216,7 +224,7 @@ def let_in(offer: Offered, to: Annotated[str, typer.Option("--to", help="The eva
 
     with workspace(home) as party:
         claim = claim_id(party, offer)
-        market.let_in(party, claim, to)
+        market.let_in(party, claim, a_did(to))
         show({"offer": claim.hex(), "to": to}, as_json)
 
 
@@ -253,19 +261,24 @@ def foreseen(listing: Annotated[str, typer.Argument(help="The listing's claim.")
 
 
 @market_app.command()
-def licence(holder: Annotated[str, typer.Argument(help="An account.")],
+def licence(holder: Annotated[str, typer.Argument(help="An account, or the DID of one that bound it.")],
             offer: Offered, home: Where = None, as_json: Json = False) -> None:
-    """Whether an account holds a licence for an offer that stands now, as the chain says; exit status 1 if not."""
-    from troth.app import market  # start-up time, as above
-    from troth.core.encoding import from_hex
+    """Whether an account holds a licence for an offer that stands now, as the chain says; exit status 1 if not.
+
+    A licence is minted when its sale is closed: until then it may still be refunded.
+    """
+    from troth.app import market, tending  # start-up time, as above
+    from troth.app.agent import account_arg
     from troth.flows.sale_words import Offer
 
     with workspace(home) as party:
         claim = claim_id(party, offer)
         seller = Offer.of(party.statement(claim)).deal.seller
-        account = from_hex(holder.removeprefix("0x").lower(), 20)
+        account = party.account_of(holder) if holder.startswith("did:") else account_arg(holder)
         stands = market.licences(party).licensed(account, seller, claim)
-        show({"offer": claim.hex(), "holder": "0x" + account.hex(), "licensed": stands}, as_json)
+        why = "" if stands else tending.unlicensed(party, claim, account)
+        show({"offer": claim.hex(), "holder": "0x" + account.hex(), "licensed": stands, "why": why}, as_json,
+             lambda: "a licence stands" if stands else f"no licence stands: {why}")
     raise typer.Exit(0 if stands else 1)
 
 

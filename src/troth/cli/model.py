@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ldexp
 from pathlib import Path
 from typing import Annotated
 
@@ -82,7 +83,14 @@ def model_show(program: Path, as_json: Json = False) -> None:
     show({"digest": found.digest.hex(), "features": len(found.low), "head": found.head,
           "input_scale": found.input_scale, "output_scale": found.output_scale, "outputs": found.outputs,
           "price": price(found), "scores": [int(low.min()), int(high.max())],
-          "steps": [step.KIND for step in found.steps], "weights": found.weights}, as_json)
+          "steps": [step.KIND for step in found.steps], "weights": found.weights}, as_json, lambda: "\n".join((
+              f"digest: {found.digest.hex()}",
+              f"steps: {', '.join(step.KIND for step in found.steps)}; {found.weights} weights",
+              f"features: {len(found.low)}, each times 2^{found.input_scale}",
+              f"scores: {found.outputs}, within {ldexp(int(low.min()), -found.output_scale):.6g} to "
+              f"{ldexp(int(high.max()), -found.output_scale):.6g}, each times 2^{found.output_scale}; "
+              f"read by {found.head}",
+              f"price: {price(found)} bits compared by a circuit")))
 
 
 @model_app.command("run")

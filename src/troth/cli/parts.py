@@ -110,6 +110,14 @@ def whole_id(text: str) -> bytes:
     return from_hex(text.removeprefix("0x"), 32)
 
 
+def a_did(text: str) -> str:
+    """A party's DID. Raises Misuse for a name: what is handed to a name reaches nobody."""
+    if not text.startswith("did:"):
+        raise Misuse("parties are named by their DIDs", expected="did:…", actual=text,
+                     do="See those that are known here: troth id list.")
+    return text
+
+
 def claim_id(party: Troth, text: str) -> bytes:
     """A claim's id, or the one in this party's log that begins so. Raises BadInput, Undecidable, Misuse."""
     from troth.app.short_ids import claim_of  # start-up time, as above

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -31,4 +32,4 @@ def play(name: Annotated[list[str], typer.Argument(help="A workspace for each, a
                           "account": "0x" + party.account.hex(), "holds": str(coin.balance(party.account))})
     show({"workspaces": found}, as_json, lambda: "\n".join([
         *(f"{one['name']}: holds {one['holds']}, account {one['account']}\n  {one['did']}" for one in found),
-        f"Act as one of them with --home {found[0]['home']}, or in that folder."]))
+        f"Act as one of them with --home {shlex.quote(found[0]['home'])}, or in that folder."]))

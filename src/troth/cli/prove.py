@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import ldexp
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from troth.cli.parts import Json, Where, app, claim_id, naming, read_file, show, workspace, write_file
+
+if TYPE_CHECKING:
+    from troth.fixed.program import Program
+    from troth.verify.answers import Answer
 
 answer_app = typer.Typer(no_args_is_help=True, help="Answers of models: proven, or executed again.")
 app.add_typer(answer_app, name="answer")
@@ -53,12 +58,23 @@ def prove(
         show({"claim": made.claim.hex(), "estimate": made.estimate.json(), "label": label, "method": said.method,
               "model": said.model.hex(), "reading": said.reading.hex(), "origin": said.origin, "proofs": made.proofs,
               "scores": None if label is not None else list(said.scores), "why": made.why}, as_json, lambda: "\n".join((
-                  f"answer: {said.scores[0] if label is not None else ', '.join(map(str, said.scores))}",
+                  f"answer: {told(program, said)}",
                   f"proven under key {said.model.hex()}, setup {said.origin}" if not made.why else
                   f"not proven: program {said.model.hex()}, executed again by whoever can open the evidence",
                   f"estimate of a proof: {cost.constraints} constraints, {cost.setup} s for a setup, {cost.prove} s to "
                   f"prove, {cost.memory >> 20} MiB",
                   f"answers by it in this log: {made.proofs}", f"claim {made.claim.hex()}")))
+
+
+def told(program: Program, said: Answer) -> str:
+    """An answer for reading: the label's name where it has one, or the scores in the model's own units, then the
+    integers that were proven.
+    """
+    if said.output == "label" and program.head != "number":
+        return program.classes[said.scores[0]] if program.classes else f"label {said.scores[0]}"
+    scale = program.output_scale
+    own = ", ".join(f"{ldexp(score, -scale):.6g}" for score in said.scores)
+    return f"{own} ({', '.join(map(str, said.scores))} by 2^{scale})"
 
 
 Weights = Annotated[str, typer.Option("--weights", help="fixed or committed.")]

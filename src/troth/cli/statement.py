@@ -157,8 +157,11 @@ def prove(request: Request, output: Output, keys: KeyFolder,
     from troth.app.stating import Held, answer, read_members, read_opening
 
     asked = _asked(request).closed(_who(by))
-    held = Held(None if opening is None else read_opening(read_file(opening)), row,
-                None if secret is None else _secret(secret),
+    opened = None
+    if opening is not None:
+        with naming(opening):
+            opened = read_opening(read_file(opening))
+    held = Held(opened, row, None if secret is None else _secret(secret),
                 None if members is None else read_members(read_file(members)))
     data = answer(asked, held, keys)
     write_file(output, data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from troth.cli.parts import Coded, Json, app, lasting, passphrase, read_file, show, visible, write_file
+from troth.cli.parts import Coded, Json, app, lasting, naming, passphrase, read_file, show, visible, write_file
 
 if TYPE_CHECKING:
     from troth.app.conducting import Row
@@ -126,7 +126,8 @@ def join(invitation: Annotated[Path, typer.Argument(help="The invitation.")],
     if code is not None:
         give(code)
     private = Private(Budget(micro(epsilon), delta_text(delta)), norm) if epsilon is not None else None
-    said = open_invitation(read_file(invitation), sponsor)
+    with naming(invitation):
+        said = open_invitation(read_file(invitation), sponsor)
     said = said if chain is None else by_own_node(said, chain)
     for line in said.terms():
         typer.echo(visible(line), err=as_json)

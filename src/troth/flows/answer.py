@@ -20,6 +20,7 @@ from troth.core.claims import Ref, Subject
 from troth.core.encoding import from_hex, keccak256
 from troth.core.errors import ActRefused, BadInput, Misuse, Pending, Refuted
 from troth.core.terms import REFUTED, SUBMISSION, UPHELD, Account, Ask, DealState, Pot, Rung, Split, Terms, deal_id
+from troth.core.times import moment
 from troth.flows.parts import Party, Pin
 from troth.identity.binding import BINDING, accounts_of
 from troth.verify import groth16
@@ -253,13 +254,22 @@ def paid_for(party: Party, claim: bytes) -> tuple[tuple[int, ...], bytes]:
 
 
 def take_back(party: Party, claim: bytes) -> None:
-    """After the time to answer: price and stake to the buyer. Anybody may. Raises ActRefused before."""
+    """After the time to answer: price and stake to the buyer. Anybody may. Raises Pending before, and ActRefused where
+    the deal is closed already."""
     deal = Question.of(party.statement(claim).body).deal()
     state = party.book.state(deal)
-    if state.status == "running" and not any(entry.kind == SUBMISSION for entry in state.history):
-        party.book.judge_and_close(party.account, deal)
-    else:
-        party.book.close(party.account, deal)
+    try:
+        if state.status == "running" and not any(entry.kind == SUBMISSION for entry in state.history):
+            party.book.judge_and_close(party.account, deal)
+        else:
+            party.book.close(party.account, deal)
+    except ActRefused as refusal:
+        if refusal.code not in ("NotYet", "TooEarly"):
+            raise
+        until = (state.terms.fund_by if state.status == "funding" else
+                 state.ask_start + state.terms.rungs[0].asks[0].period)
+        raise Pending("the provider still has time; nothing changed", expected=f"{moment(until)} or later",
+                      actual=state.status, do="Do it again then.") from None
 
 
 def _state(party: Party, question: Question) -> DealState | None:

@@ -63,7 +63,10 @@ def read(data: bytes, circuit: Circuit, *, ours: bool = False, dev: bool = False
     found = {number: len(sections.get(number, b"")) for number in sizes}
     header = sections.get(2, b"")
     if found != sizes or header[:len(said)] != said or sections[1] != struct.pack("<I", 1):
-        raise BadInput("keys of another circuit, or of another kind of proof", expected=sizes, actual=found)
+        raise BadInput("keys of another circuit, or of another kind of proof",
+                       expected=f"a key for {circuit.wires} wires and {publics - 1} publics",
+                       actual=f"one for {found[5] // 64} wires and {max(0, found[3] // 64 - 1)} publics",
+                       do="Is it of this program or statement, and made with the same modes?")
     origin = DEV
     if ours:
         if sections.get(10, b"")[:32].hex() != circuit.digest:
