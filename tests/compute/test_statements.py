@@ -72,7 +72,7 @@ def test_a_commitment_has_one_opening(data) -> None:
 
 
 def test_a_table_says_what_is_wrong_with_it() -> None:
-    with pytest.raises(BadInput, match="row 1: score is beyond its range; expected 300 to 850$"):
+    with pytest.raises(BadInput, match=r"row 1: score is beyond its range; expected 300 to 850$"):
         Table.of(replace(RECORD, rows=2), [(5, 850), (5, 851)])
     with pytest.raises(BadInput, match="row 0 of another length"):
         Table.of(RECORD, [(5,)])
