@@ -12,7 +12,7 @@ from pathlib import Path
 from troth.app import Troth
 from troth.app.flower import Node, open_door
 from troth.app.rounds import load
-from troth.app.site import Member
+from troth.app.site import Holding, Member
 from troth.learn.claims import LISTING
 from troth.learn.tables import read_table
 from troth.ledger.chains import open_chain
@@ -29,7 +29,7 @@ def main(settings: Path) -> None:
                                                         clock=chain) as party:
         listing = next(claim for claim, one in party.claims(LISTING) if one.issuer == party.did)
         member = Member(party, file.agreed, (said["sponsor"], bytes.fromhex(said["account"])), said["aggregator"],
-                        part=lambda: read_table(Path(said["data"]), file.agreed.schema), listing=listing, say=print)
+                        Holding(lambda: read_table(Path(said["data"]), file.agreed.schema), listing), print)
         with open_door(party, member.answer, Node(Path(said["node"]), party.did), print,
                        courier=True) as door:
             print("open", flush=True)
