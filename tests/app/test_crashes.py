@@ -94,7 +94,7 @@ def services(tmp_path: Path) -> Iterator[tuple[str, str]]:
 def test_killed_sites_and_coordinators_that_meet_at_a_post_office(tmp_path: Path, services: tuple[str, str],
                                                                   privacy: str) -> None:
     sites = SITES[privacy]
-    local = write(tmp_path / "local", rounds=3, sites=sites, privacy=privacy)
+    local = write(tmp_path / "local", rounds=3, sites=sites, privacy=privacy, pay="worth")
     whole = json.loads(finished(command("train", local, "--out", tmp_path / "whole", "--json")))
     post, chain = services
     rest = (f'[periods]\nfund = 240\nanswer = 240\nverdict = 60\nwindow = 4\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from places import PASSPHRASE, Place, attest, meet
@@ -32,6 +33,17 @@ def anchored(party: Troth, text: str) -> bytes:
     claim = attest(party, text)
     party.anchor()
     return claim
+
+
+def test_who_was_killed_after_anchoring_goes_on_with_the_same_anchor(pair: tuple[Troth, Troth], tmp_path: Path) -> None:
+    alice, _ = pair
+    claim = attest(alice, "one")
+    sent = alice.anchor()
+    (alice.root / "anchor").unlink()  # sent, and killed before it was noted
+    assert alice.anchor() == sent
+    assert alice.bundle(claim, tmp_path / "one.troth") == 1
+    attest(alice, "two")
+    assert alice.anchor() != sent
 
 
 def test_claims_stay_good_that_were_anchored_before_the_change(place: Place, pair: tuple[Troth, Troth]) -> None:

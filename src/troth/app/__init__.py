@@ -38,17 +38,17 @@ from troth.app.place import Settings as Settings  # part of this module's surfac
 from troth.app.swapping import Swapping
 from troth.core.claims import Envelope, Evidence, Subject
 from troth.core.encoding import decode_object, encode, from_hex, take
-from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
+from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
 from troth.core.ports import Clock, Recheck
 from troth.core.terms import Account
 from troth.identity import keystore
 from troth.identity.binding import BINDING, read_binding
 from troth.identity.documents import DocumentHistory
 from troth.identity.hybrid import HybridIdentity, Recipient
-from troth.ledger.anchors import call_data
+from troth.ledger.anchors import AnchorEvent, call_data, event_topic, origin_hash
 from troth.ledger.bundling import write_bundle
 from troth.ledger.chains.clocks import SystemClock
-from troth.ledger.checkpoints import NoteSigner
+from troth.ledger.checkpoints import Checkpoint, NoteSigner
 from troth.ledger.exchange import Exchange, FolderExchange, Parcel
 from troth.ledger.intake import check
 from troth.ledger.log import Log
@@ -316,11 +316,36 @@ class Troth(Swapping):
     # Proof
 
     def anchor(self) -> bytes:
-        """Put the log's newest checkpoint on chain; the transaction's hash."""
-        self._anchored = self.sender.send(self.contracts["anchor"].address, call_data(self.log.checkpoint())).tx_hash
+        """Put the log's newest checkpoint on chain; the transaction's hash.
+
+        Where it is there already the transaction is the one that put it there: whoever was killed before it was noted
+        goes on. Raises ActRefused, OutsideFailed.
+        """
+        checkpoint = self.log.checkpoint()
+        try:
+            self._anchored = self.sender.send(self.contracts["anchor"].address, call_data(checkpoint)).tx_hash
+        except ActRefused as refused:
+            found = self._anchor_of(checkpoint) if refused.code == "NotLarger" else None
+            if found is None:
+                raise
+            self._anchored = found
         with replacing(self.root / "anchor") as out:
             out.write(self._anchored)
         return self._anchored
+
+    def _anchor_of(self, checkpoint: Checkpoint) -> bytes | None:
+        """The transaction by which this account anchored exactly this checkpoint; None where none did."""
+        # Imported here: the chain's libraries take a second to load.
+        from troth.ledger.chains.rpc import get_logs
+
+        contract = self.contracts["anchor"].address
+        topics = (event_topic(), self.account.rjust(32, b"\0"), origin_hash(checkpoint.origin))
+        for event in reversed(get_logs(self.chain.web3, addresses=(contract,), topics=topics,
+                                       first=self.contracts.block)):
+            said = AnchorEvent.decode(contract, event.log.topics, event.log.data)
+            if (said.size, said.root) == (checkpoint.size, checkpoint.root):
+                return event.tx_hash
+        return None
 
     def bundle(self, target: bytes, path: Path | str, *, block: int | None = None, plain: bool = False) -> int:
         """Write the bundle of a claim to ``path``, with public evidence and the last anchor; how many claims it holds.
