@@ -15,11 +15,11 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from troth.agents.brain import Call, Seen
 from troth.agents.tools import Arguments, Reading, Saying, Tool, Toolbox, shortened
+from troth.core.closing import Closing
 from troth.core.encoding import encode
 from troth.core.errors import BadInput, Misuse, OutsideFailed, TrothError
 from troth.core.version import VERSION
@@ -120,7 +120,7 @@ def serve_http(made: Server[Any], port: int, ready: Callable[[str], None] = lamb
     uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listener])
 
 
-class Peer:
+class Peer(Closing):
     """Another's server, connected until closed. ``tools`` are its tools as ours, each named ``<name>.<its name>``."""
 
     def __init__(self, name: str, client: Client, stack: ExitStack, portal: Any) -> None:
@@ -164,13 +164,6 @@ class Peer:
                 raise _failed(name, error) from None
             return cls(name, client, stack.pop_all(), portal)
         raise AssertionError  # the block above returns or raises
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
 
     def close(self) -> None:
         """Hang up; a program that was started for this is ended."""

@@ -37,6 +37,7 @@ from troth.app.place import FOLDER, SETTINGS, find, making
 from troth.app.place import Settings as Settings  # part of this module's surface
 from troth.app.swapping import Swapping
 from troth.core.claims import Envelope, Evidence, Subject
+from troth.core.closing import Closing
 from troth.core.encoding import decode_object, encode, from_hex, take
 from troth.core.errors import ActRefused, BadInput, Misuse, OutsideFailed, Refuted, TrothError, Undecidable
 from troth.core.ports import Clock, Recheck
@@ -66,7 +67,7 @@ LONGEST_RECEIVE = 60.0
 MAX_PUBLIC = 1 << 20  # a bundle embeds public evidence of one block
 
 
-class Troth(Swapping):
+class Troth(Swapping, Closing):
     """One party's workspace. It implements ``flows.parts.Party``.
 
     Open one with ``Troth.open`` or make one with ``Troth.init``; one object serves one thread.
@@ -148,12 +149,6 @@ class Troth(Swapping):
             self.chain.close()
         if "other_chain" in self.__dict__:
             self.other_chain.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"Troth({self.settings.name}, {self.did})"

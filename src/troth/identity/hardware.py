@@ -19,6 +19,7 @@ from typing import Any
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
+from troth.core.closing import Closing
 from troth.core.encoding import sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Undecidable
 from troth.identity import did as dids
@@ -29,7 +30,7 @@ _ED25519 = (bytes.fromhex("06032b6570"), b"\x13\x0cedwards25519")
 _SECP256K1 = bytes.fromhex("06052b8104000a")
 
 
-class TokenSigner:
+class TokenSigner(Closing):
     """Signs as the ``did:key`` of one key in a token. Implements ``Signer``. Close it, or use it in a ``with``.
 
     library: the token's PKCS#11 library; one process uses one. token, key: their labels. One of them at a time is open
@@ -70,12 +71,6 @@ class TokenSigner:
         """Log out of the token."""
         with _understood():
             self._session.close()
-
-    def __enter__(self) -> TokenSigner:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"TokenSigner({self.did})"

@@ -25,11 +25,11 @@ from contextlib import contextmanager
 from hashlib import sha256 as _sha256
 from itertools import accumulate
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 from troth.core import merkle
 from troth.core.claims import Batch, Envelope, Membership, claim_id, seal_of_member, seal_of_signatures
+from troth.core.closing import Closing
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Refuted, Undecidable
 from troth.ledger import journal
 from troth.ledger.audit import Audit, Check, check_log
@@ -44,7 +44,7 @@ from troth.ledger.tiles import Edge
 T = TypeVar("T")
 
 
-class Log:
+class Log(Closing):
     """A log on disk. With a ``NoteSigner`` it can be written, with a ``Verifier`` only read."""
 
     def __init__(self, directory: Path, key: NoteSigner | Verifier, *, wait: float = 10.0) -> None:
@@ -91,13 +91,6 @@ class Log:
         """Close the files. Nothing is lost without it."""
         self._close_index()
         self._files.close()
-
-    def __enter__(self) -> Log:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
 
     # Reading
 

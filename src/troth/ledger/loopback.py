@@ -15,9 +15,9 @@ import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from troth.core.closing import Closing
 from troth.core.errors import OutsideFailed
 
 HOST = "127.0.0.1"
@@ -84,7 +84,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         """Nothing: addresses and requests are nobody's business."""
 
 
-class LoopbackServer(ThreadingHTTPServer):
+class LoopbackServer(Closing, ThreadingHTTPServer):
     """Serves on 127.0.0.1:``port`` (0: any free one) from the moment it is made until it is closed.
 
     Raises OutsideFailed if the port is taken.
@@ -109,14 +109,6 @@ class LoopbackServer(ThreadingHTTPServer):
             self.hosts += [[HOST], ["localhost"]]
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="serving", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stop listening and hang up on every client. What is being written is written whole or not at all."""

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
+from troth.core.closing import Closing
 from troth.core.errors import BadInput, OutsideFailed
 
 _STEP = 0.005  # seconds between two tries
@@ -98,7 +98,7 @@ class Layout:
     from_before: str = ""
 
 
-class SharedFile:
+class SharedFile(Closing):
     """A file of one layout at ``path``, made where it is not there. Safe for threads and for several processes.
 
     path None: in memory, for as long as this object lives. ``_begun`` is for a layout that asks for more of a file.
@@ -151,14 +151,6 @@ class SharedFile:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path or 'in memory'})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file. Whatever was written stays."""

@@ -18,14 +18,14 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from troth.agents.x402 import wire
 from troth.agents.x402.budget import LAPSED, SETTLED, Asked, Budget, OverBudget, Spending
 from troth.agents.x402.offer import Offer
 from troth.agents.x402.wire import Payment, Settled
+from troth.core.closing import Closing
 from troth.core.encoding import read_foreign, sha256
 from troth.core.errors import BadInput, Misuse, OutsideFailed, Pending, Refuted
 from troth.core.terms import Account
@@ -60,7 +60,7 @@ class Bought:
         return 200 <= self.status < 300
 
 
-class Payer:
+class Payer(Closing):
     """Pays from ``key``'s account on ``chain``, within ``budget``.
 
     plaintext: let addresses be asked over plain HTTP that are not this machine's: whoever carries such a request reads
@@ -84,14 +84,6 @@ class Payer:
     def account(self) -> Account:
         """Who pays."""
         return self._key.public.account
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Hang up. The budget stays open."""

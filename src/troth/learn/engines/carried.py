@@ -11,9 +11,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from troth.core.closing import Closing
 from troth.core.errors import BadInput, OutsideFailed
 from troth.learn.engines import MAX_ANSWER, MAX_CALL, Engine, Tell, asked, sorted_out
 from troth.learn.engines.door import checked_path, listening, receive_parts, send_parts
@@ -24,7 +23,7 @@ MAX_SITES = 100_000
 _LOOK = 0.2
 
 
-class CarriedEngine:
+class CarriedEngine(Closing):
     """Listens at ``path`` for one carrier at a time; the newest one counts. Only this user's processes may be it."""
 
     def __init__(self, path: Path, *, most: int = MAX_ANSWER, tell: Tell | None = None) -> None:
@@ -32,14 +31,6 @@ class CarriedEngine:
         self._link: socket.socket | None = None
         self._listening = listening(path)
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let the carrier go, and listen no more."""

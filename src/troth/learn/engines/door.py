@@ -18,9 +18,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from troth.core.closing import Closing
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.learn.engines import MAX_ANSWER, MAX_CALL, Answer, Tell
 
@@ -113,7 +112,7 @@ def listening(path: Path, backlog: int = 8) -> socket.socket:
     return link
 
 
-class Door:
+class Door(Closing):
     """Lets calls in at ``path`` from when it is made until it is closed; they are answered one at a time, in order.
 
     Only this user's processes may knock (mode 0600). tell: told why a call was not answered. apart: answer in a thread
@@ -130,14 +129,6 @@ class Door:
         threading.Thread(target=self._let_in, name="door", daemon=True).start()
         if apart:
             threading.Thread(target=self.serve, args=(self._closed.is_set,), name="answers", daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Nobody is let in any more. A call that is being answered is answered."""

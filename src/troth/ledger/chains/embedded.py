@@ -22,11 +22,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from eth_hash.auto import keccak
 
+from troth.core.closing import Closing
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock
 from troth.ledger.chains import CHAIN_ID, Finality, Place
@@ -64,7 +64,7 @@ BLOCK_HASH_DEPTH = 256
 WRITE_SPARE = 2_301
 
 
-class EmbeddedChain:
+class EmbeddedChain(Closing):
     """An EVM chain in ``path``, or in memory where that is None. Safe for threads and for several processes a file.
 
     chain_id: of a new file, where None is the default; checked against an old one's. genesis_time: Unix seconds of
@@ -138,14 +138,6 @@ class EmbeddedChain:
         self.chain_id = int(self._store.meta("chain_id") or self.chain_id)
 
     # -- life ------------------------------------------------------------------------------------------------------
-
-    def __enter__(self) -> EmbeddedChain:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file. Every block mined stays."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from troth.core.closing import Closing
 from troth.core.errors import BadInput, Misuse, OutsideFailed
 from troth.core.ports import Clock
 from troth.ledger.chains import Finality, Place
@@ -171,7 +171,7 @@ def finality(web3: Web3) -> Finality:
     return Finality(latest, safe=places[1], finalized=places[0])
 
 
-class RpcChain:
+class RpcChain(Closing):
     """A chain behind a node's HTTP address.
 
     chain_id, genesis_hash: what it must be; None takes the node's word. timeout: seconds for a request as a whole.
@@ -235,14 +235,6 @@ class RpcChain:
     def close(self) -> None:
         """Hang up."""
         self._provider.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_url(
