@@ -46,7 +46,7 @@ from troth.identity import keystore
 from troth.identity.binding import BINDING, read_binding
 from troth.identity.documents import DocumentHistory
 from troth.identity.hybrid import HybridIdentity, Recipient
-from troth.ledger.anchors import AnchorEvent, call_data, event_topic, origin_hash
+from troth.ledger.anchors import anchored, call_data
 from troth.ledger.bundling import write_bundle
 from troth.ledger.chains.clocks import SystemClock
 from troth.ledger.checkpoints import Checkpoint, NoteSigner
@@ -330,17 +330,10 @@ class Troth(Swapping, Closing):
 
     def _anchor_of(self, checkpoint: Checkpoint) -> bytes | None:
         """The transaction by which this account anchored exactly this checkpoint; None where none did."""
-        # Imported here: the chain's libraries take a second to load.
-        from troth.ledger.chains.rpc import get_logs
-
-        contract = self.contracts["anchor"].address
-        topics = (event_topic(), self.account.rjust(32, b"\0"), origin_hash(checkpoint.origin))
-        for event in reversed(get_logs(self.chain.web3, addresses=(contract,), topics=topics,
-                                       first=self.contracts.block)):
-            said = AnchorEvent.decode(contract, event.log.topics, event.log.data)
-            if (said.size, said.root) == (checkpoint.size, checkpoint.root):
-                return event.tx_hash
-        return None
+        made = anchored(self.chain.web3, self.contracts["anchor"].address, self.account, checkpoint.origin,
+                        self.contracts.block)
+        return next((event.tx_hash for event, said in made
+                     if (said.size, said.root) == (checkpoint.size, checkpoint.root)), None)
 
     def bundle(self, target: bytes, path: Path | str, *, block: int | None = None, plain: bool = False) -> int:
         """Write the bundle of a claim to ``path``, with public evidence and the last anchor; how many claims it holds.

@@ -113,8 +113,7 @@ def date(party: Troth, claim: bytes) -> Dated:
     batch: its batch claim is what was signed.
     """
     # Imported here: the chain's libraries take a second to load, and most commands need none.
-    from troth.ledger.anchors import AnchorEvent, event_topic, origin_hash
-    from troth.ledger.chains.rpc import get_logs
+    from troth.ledger.anchors import anchored
     from troth.ledger.receipts import prove_receipt
     from troth.verify.dated import Dated
 
@@ -122,10 +121,8 @@ def date(party: Troth, claim: bytes) -> Dated:
     if entry is None:
         raise Undecidable("this claim is not in the log", actual=claim.hex(), do="Pull it, or anchor where it is.")
     envelope, contracts = entry.envelope(), party.contracts
-    owner = party.account.rjust(32, b"\0")
-    for event in get_logs(party.chain.web3, addresses=(contracts["anchor"].address,), first=contracts.block,
-                          topics=(event_topic(), owner, origin_hash(party.log.origin))):
-        said = AnchorEvent.decode(event.log.address, event.log.topics, event.log.data)
+    for event, said in anchored(party.chain.web3, contracts["anchor"].address, party.account, party.log.origin,
+                                contracts.block):
         if entry.position < said.size <= party.log.size and party.log.root(said.size) == said.root:
             return Dated(envelope, entry.position, tuple(party.log.inclusion(entry.position, said.size)),
                          prove_receipt(party.chain.web3, event.tx_hash, event.block_number))

@@ -293,9 +293,13 @@ def _believed(trust: Path | None, dids: list[str] | None) -> tuple[tuple[str, ..
 
 def _tend(party: Troth, wait: float, done: Callable[[], bool], *, err: bool = True,
           fit: Path | None = None) -> list[dict[str, str]]:
-    from troth.app import fitting, tending  # start-up time, as above
+    from troth.app import tending  # start-up time, as above
 
-    proofs = None if fit is None else fitting.of_folder(fit)
+    proofs = None
+    if fit is not None:
+        from troth.app.fitting import of_folder  # it brings the prover
+
+        proofs = of_folder(fit)
     until, said = time.monotonic() + wait, list[dict[str, str]]()
     while True:
         for one in tending.tend(party, proofs):

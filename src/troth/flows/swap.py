@@ -307,7 +307,7 @@ class Maker:
             return "deposited"
         if theirs is None or theirs.status == "funding":
             if self.second.side.now() < self.swap.second.fund_by:
-                raise Pending("the taker has not deposited", 
+                raise Pending("the taker has not deposited",
                               expected=f"by {moment(self.swap.second.fund_by, self.second.side.now())}")
             return self.first.back(self.swap.first.giver)
         if theirs.status == "running" and self.second.shown(theirs) is None:

@@ -7,14 +7,19 @@ account had put this root there by that block. Whether it is the log one holds f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from troth.core import merkle
 from troth.core.encoding import keccak256
 from troth.core.errors import BadInput, Misuse, Refuted
 from troth.ledger.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+    from troth.ledger.chains.rpc import Event
 
 EVENT = "Anchored(address,bytes32,uint64,bytes32)"
 CALL = "anchor(bytes32,uint64,bytes32)"
@@ -68,6 +73,19 @@ def call_data(checkpoint: Checkpoint) -> bytes:
         raise Misuse("nothing to anchor", expected="a checkpoint of at least one claim", actual=checkpoint.size)
     return (keccak256(CALL.encode())[:4] + origin_hash(checkpoint.origin) + checkpoint.size.to_bytes(32, "big")
             + checkpoint.root)
+
+
+def anchored(web3: Web3, contract: bytes, owner: bytes, origin: str, first: int) -> Iterator[tuple[Event, AnchorEvent]]:
+    """What an account anchored of a log, oldest first, from the block ``first`` on, and where each event stands.
+
+    contract, owner: 20 bytes. Raises OutsideFailed if the node fails, BadInput for an event that is no anchor.
+    """
+    # Imported here: checking a bundle reads anchors too, and asks no node.
+    from troth.ledger.chains.rpc import get_logs
+
+    for event in get_logs(web3, addresses=(contract,), first=first,
+                          topics=(event_topic(), owner.rjust(32, b"\0"), origin_hash(origin))):
+        yield event, AnchorEvent.decode(event.log.address, event.log.topics, event.log.data)
 
 
 def anchor(sender: Sender[Sent], contract: bytes, checkpoint: Checkpoint) -> Sent:

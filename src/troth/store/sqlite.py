@@ -142,7 +142,7 @@ class SharedFile(Closing):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version={layout.version}")
         elif (application, version) != (layout.application, layout.version):
-            raise BadInput(f"{self.path} is no {layout.name} of this layout", do="Name another file.",
+            raise BadInput(f"{self.path} is no {layout.name} of this layout", do=layout.lost,
                            expected=f"application id {layout.application:#x}, layout {layout.version}",
                            actual=f"{application:#x}, {version}")
 

@@ -61,6 +61,7 @@ class _Check:
                 raise Refuted("a setup with a secret that is 0")
 
     def run(self) -> None:
+        """Every check, in the order above. Raises Refuted at the first that does not hold."""
         key, powers = self.key, [_random() for _ in range(self.size - 1)]
         self._in_group([*key.b2, key.beta2, key.delta2])
         # 1. The steps of tau.
